@@ -2,9 +2,15 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod glob;
 pub mod ids;
+pub mod number;
+pub mod rng;
 pub mod slot;
+pub mod words;
 
 pub use args::{Args, Span};
-pub use ids::{ClientId, DbIndex, ShardId, UnixMs};
+pub use ids::{ClientId, DbIndex, RunId, ShardId, UnixMs};
+pub use number::longdouble;
+pub use rng::Rng;
 pub use slot::{SLOTS, Slot};

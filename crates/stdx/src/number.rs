@@ -1,0 +1,170 @@
+//! Numbers as clients and configuration files write them.
+
+mod bignat;
+mod double;
+pub mod longdouble;
+mod rounding;
+mod scan;
+
+pub use double::{format_f64, parse_f64};
+
+/// A signed integer in the one form that Redis takes for it: digits, a `-` before them if negative, and no leading
+/// zero, plus, space or `-0`. So the text of a number is the number, and a string value may be kept as an integer.
+#[inline]
+pub fn parse_i64(text: &[u8]) -> Option<i64> {
+    match text.split_first() {
+        Some((b'-', digits)) => {
+            let magnitude = parse_u64(digits)?;
+            if magnitude == 0 { None } else { 0i64.checked_sub_unsigned(magnitude) }
+        }
+        _ => i64::try_from(parse_u64(text)?).ok(),
+    }
+}
+
+/// An unsigned integer in the same strict form as [`parse_i64`], without a sign.
+#[inline]
+pub fn parse_u64(text: &[u8]) -> Option<u64> {
+    let (&first, rest) = text.split_first()?;
+    let first = first.wrapping_sub(b'0');
+    if first > 9 || (first == 0 && !rest.is_empty()) || rest.len() > 19 {
+        return None;
+    }
+    if rest.len() < 19 { digits(first, rest) } else { digits_checked(first, rest) }
+}
+
+/// At most 19 digits in all: cannot overflow.
+#[inline]
+fn digits(first: u8, rest: &[u8]) -> Option<u64> {
+    let mut value = u64::from(first);
+    for &byte in rest {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
+    }
+    Some(value)
+}
+
+#[cold]
+fn digits_checked(first: u8, rest: &[u8]) -> Option<u64> {
+    let (&last, head) = rest.split_last()?;
+    let last = last.wrapping_sub(b'0');
+    if last > 9 {
+        return None;
+    }
+    digits(first, head)?.checked_mul(10)?.checked_add(u64::from(last))
+}
+
+/// A size in bytes as redis.conf has it: `100`, `1b`, `1k` (1000), `1kb` (1024), and so `m`, `mb`, `g`, `gb`, in
+/// either case. `None` for anything else, a size past `u64::MAX` and a unit without digits included.
+pub fn parse_memory(text: &[u8]) -> Option<u64> {
+    let len = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, unit) = text.split_at(len);
+    if digits.is_empty() {
+        return None;
+    }
+    let value = digits
+        .iter()
+        .try_fold(0u64, |value, &digit| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')))?;
+    let (_, factor) = UNITS.iter().find(|(name, _)| unit.eq_ignore_ascii_case(name.as_bytes()))?;
+    value.checked_mul(*factor)
+}
+
+const UNITS: [(&str, u64); 8] = [
+    ("", 1),
+    ("b", 1),
+    ("k", 1000),
+    ("kb", 1 << 10),
+    ("m", 1_000_000),
+    ("mb", 1 << 20),
+    ("g", 1_000_000_000),
+    ("gb", 1 << 30),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn integers_have_one_form() {
+        let check = |text: &str, expected| assert_eq!(parse_i64(text.as_bytes()), expected, "{text}");
+        check("0", Some(0));
+        check("-1", Some(-1));
+        check("10", Some(10));
+        check("9223372036854775807", Some(i64::MAX));
+        check("-9223372036854775808", Some(i64::MIN));
+        check("9223372036854775808", None);
+        check("-9223372036854775809", None);
+        check("18446744073709551616", None);
+        check("-18446744073709551616", None);
+        check("99999999999999999999", None);
+        check("100000000000000000000", None);
+        check("", None);
+        check("-", None);
+        check("--1", None);
+        check("-0", None);
+        check("+1", None);
+        check("01", None);
+        check("-01", None);
+        check("00", None);
+        check(" 1", None);
+        check("1 ", None);
+        check("1\0", None);
+        check("1.0", None);
+        check("1e3", None);
+        check("0x10", None);
+    }
+
+    #[test]
+    fn unsigned_integers_reach_their_bound() {
+        let check = |text: &str, expected| assert_eq!(parse_u64(text.as_bytes()), expected, "{text}");
+        check("18446744073709551615", Some(u64::MAX));
+        check("18446744073709551616", None);
+        check("1844674407370955161x", None);
+        check("-1", None);
+        check("-0", None);
+        check("0", Some(0));
+        check("007", None);
+    }
+
+    #[test]
+    fn memory_sizes_are_those_of_redis_conf() {
+        let check = |text: &str, expected| assert_eq!(parse_memory(text.as_bytes()), expected, "{text}");
+        check("0", Some(0));
+        check("007", Some(7));
+        check("100b", Some(100));
+        check("1k", Some(1000));
+        check("1kb", Some(1024));
+        check("5M", Some(5_000_000));
+        check("100mb", Some(100 << 20));
+        check("1g", Some(1_000_000_000));
+        check("1GB", Some(1 << 30));
+        check("18446744073709551615", Some(u64::MAX));
+        check("18446744073709551616", None);
+        check("17179869184gb", None);
+        check("-1", None);
+        check("", None);
+        check("kb", None);
+        check("1 kb", None);
+        check("1tb", None);
+        check("50%", None);
+        check("1.5gb", None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_integer_is_read_back(value in any::<i64>(), unsigned in any::<u64>()) {
+            prop_assert_eq!(parse_i64(value.to_string().as_bytes()), Some(value));
+            prop_assert_eq!(parse_u64(unsigned.to_string().as_bytes()), Some(unsigned));
+        }
+
+        #[test]
+        fn what_is_read_is_written_the_same(text in "-?[0-9]{0,21}") {
+            if let Some(value) = parse_i64(text.as_bytes()) {
+                prop_assert_eq!(value.to_string(), text);
+            }
+        }
+    }
+}
