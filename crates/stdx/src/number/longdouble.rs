@@ -175,15 +175,125 @@ const DECIMAL_MIN: i64 = -4951;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn check(a: &str, b: &str, expected: Result<&str, LongDoubleError>) {
+        let got = add(a.as_bytes(), b.as_bytes());
+        assert_eq!(got, expected.map(str::to_owned), "{a} + {b}");
+        assert_eq!(add(b.as_bytes(), a.as_bytes()), got, "{b} + {a}");
+    }
 
     #[test]
-    fn sums_are_those_of_redis() {
-        let check = |a: &str, b: &str, expected: &str| {
-            assert_eq!(add(a.as_bytes(), b.as_bytes()).as_deref(), Ok(expected), "{a} + {b}");
-        };
-        check("0", "0", "0");
-        check("10.50", "0.1", "10.6");
-        check("5.0e3", "2.0e2", "5200");
-        check("3.0", "1.1", "4.1");
+    fn sums_are_rounded_twice_and_printed_without_zeros_at_the_end() {
+        check("0", "0", Ok("0"));
+        check("-0", "-0", Ok("0"));
+        check("0", "-1e-30", Ok("0"));
+        check("10.50", "0.1", Ok("10.6"));
+        check("5.0e3", "2.0e2", Ok("5200"));
+        check("3.0", "1.1", Ok("4.1"));
+        check("1.", "1", Ok("2"));
+        check(".5", "+1", Ok("1.5"));
+        check("0.1", "-0.1", Ok("0"));
+        check("-0.1", "-0.2", Ok("-0.3"));
+        check("3.141592653589793238", "0", Ok("3.14159265358979324"));
+        check("100000.00000000001", "0", Ok("100000.00000000000999734"));
+        check("9.99999999999999999999", "0", Ok("10"));
+    }
+
+    #[test]
+    fn printing_stops_after_seventeen_decimals() {
+        check("0.00000000000000001", "0", Ok("0.00000000000000001"));
+        check("0.000000000000000005", "0", Ok("0"));
+        check("0.000000000000000006", "0", Ok("0.00000000000000001"));
+        check("1e17", "1e-17", Ok("100000000000000000"));
+        check("1e-28", "0", Ok("0"));
+        check("3.7e-4951", "0", Ok("0"));
+        check("1.9e-4951", "0", Ok("0"));
+    }
+
+    #[test]
+    fn mantissas_have_64_bits_and_ties_go_to_even() {
+        check("9007199254740993", "0", Ok("9007199254740993"));
+        check("9223372036854775807", "1", Ok("9223372036854775808"));
+        check("9223372036854775807", "0.5", Ok("9223372036854775807.5"));
+        check("9223372036854775807", "0.25", Ok("9223372036854775807"));
+        check("9223372036854775808.5", "0", Ok("9223372036854775808"));
+        check("9223372036854775809.5", "0", Ok("9223372036854775810"));
+        check("18446744073709551615", "1", Ok("18446744073709551616"));
+        check("18446744073709551616", "1", Ok("18446744073709551616"));
+        check("18446744073709551616", "3", Ok("18446744073709551620"));
+        check("18446744073709551617", "0", Ok("18446744073709551616"));
+        check("18446744073709551619", "0", Ok("18446744073709551620"));
+        check("36893488147419103234", "0", Ok("36893488147419103232"));
+        check("36893488147419103234.0000000000000000000000000000000001", "0", Ok("36893488147419103236"));
+        check("1e28", "0", Ok("9999999999999999999731564544"));
+        check("123456789012345678901234567890", "0", Ok("123456789012345678899921813504"));
+        check("1e40", "-1e40", Ok("0"));
+        check("-1e40", "1e20", Ok("-9999999999999999999783686092270256259072"));
+    }
+
+    #[test]
+    fn hexadecimal_and_large_zero_exponents_are_numbers() {
+        check("0x10", "0x.8", Ok("16.5"));
+        check("-0X1.8p3", "0", Ok("-12"));
+        check("0x1ffffffffffffffffp-1", "0", Ok("18446744073709551616"));
+        check("0e99999999999999999999", "2", Ok("2"));
+    }
+
+    #[test]
+    fn text_that_is_no_number_is_refused() {
+        for text in ["", " 1", "1 ", ".", "1e", "0x", "nan", "1,5", "abc", "1\0"] {
+            check(text, "1", Err(LongDoubleError::NotAFloat));
+        }
+        check(&format!("{:05119}", 1), "1", Ok("2"));
+        check(&format!("{:05120}", 1), "1", Err(LongDoubleError::NotAFloat));
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        for text in
+            ["1e4933", "1.1897314953572317651e4932", "1.8e-4951", "1e-4960", "0x1p16384", "0x1p-16446"]
+        {
+            check(text, "0", Err(LongDoubleError::NotAFloat));
+        }
+        check("1e99999999999999999999", "0", Err(LongDoubleError::NotAFloat));
+        check("1e-99999999999999999999", "0", Err(LongDoubleError::NotAFloat));
+    }
+
+    #[test]
+    fn infinite_sums_are_refused() {
+        for (a, b) in [("inf", "1"), ("-inf", "INFINITY"), ("1.1e4932", "1.1e4932")] {
+            check(a, b, Err(LongDoubleError::NanOrInfinity));
+        }
+    }
+
+    #[test]
+    fn largest_numbers_are_printed_in_full() {
+        let text = add(b"1e4932", b"0").expect("it is in range");
+        assert_eq!(text.len(), 4933);
+        assert!(text.starts_with("100000000000000000000601894938796389132383777425453311477378"));
+        assert_eq!(add(b"-1e4932", text.as_bytes()).as_deref(), Ok("0"));
+    }
+
+    proptest! {
+        #[test]
+        fn integers_add_exactly(a in any::<i32>(), b in any::<i32>()) {
+            let sum = (i64::from(a) + i64::from(b)).to_string();
+            prop_assert_eq!(add(a.to_string().as_bytes(), b.to_string().as_bytes()), Ok(sum));
+        }
+
+        #[test]
+        fn short_and_long_ways_agree(digits in 1u64.., exponent in -27i64..=19) {
+            let (mantissa, shift, sticky) = short_decimal(digits, exponent);
+            let short = rounding::round(EXTENDED, mantissa, shift, sticky);
+            let (mantissa, shift, sticky) = long_decimal(BigNat::from_u64(digits), exponent);
+            prop_assert_eq!(short, rounding::round(EXTENDED, mantissa, shift, sticky));
+        }
+
+        #[test]
+        fn any_text_ends_without_panic(a in "[-+]?(0x)?[0-9a-f.]{0,40}([ep][-+]?[0-9]{1,6})?", b in ".{0,8}") {
+            prop_assert_eq!(add(a.as_bytes(), b.as_bytes()), add(b.as_bytes(), a.as_bytes()));
+        }
     }
 }
