@@ -1,0 +1,202 @@
+//! What goes in and out of a keyspace.
+
+use stdx::{DbIndex, Slot, UnixMs};
+
+/// The slots that one shard owns, as a half-open range.
+pub type SlotRange = std::ops::Range<u16>;
+
+/// A key and its slot, so that CRC16 is computed once per command.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    /// The key's bytes.
+    pub bytes: &'a [u8],
+    /// Its slot.
+    pub slot: Slot,
+}
+
+impl<'a> Key<'a> {
+    /// Computes the slot.
+    #[inline]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, slot: Slot::of(bytes) }
+    }
+}
+
+/// What kind of value a key holds: what TYPE answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A string, kept as bytes or as an integer.
+    String,
+}
+
+impl Kind {
+    /// TYPE's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+        }
+    }
+}
+
+/// A string value as it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StringRef<'a> {
+    /// The canonical decimal form of an i64, kept as the number (encoding "int").
+    Int(i64),
+    /// Bytes (encodings "embstr" up to 44 bytes, "raw" above or after APPEND and SETRANGE).
+    Bytes(&'a [u8]),
+}
+
+/// A string value to be stored.
+#[derive(Clone, Copy, Debug)]
+pub enum NewString<'a> {
+    /// Bytes as a client sent them; kept as an integer when they are the canonical form of one.
+    Bytes(&'a [u8]),
+    /// An integer.
+    Int(i64),
+}
+
+/// What a write does to the key's expiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ttl {
+    /// Takes it away (SET).
+    Clear,
+    /// Leaves it as it is (INCR, SET KEEPTTL).
+    Keep,
+    /// Sets it (SET PX).
+    At(UnixMs),
+}
+
+/// How a lookup counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A client's read: counts a hit or a miss, moves the LRU clock or LFU counter.
+    Read,
+    /// A read that counts a hit or a miss but leaves LRU and LFU alone (CLIENT NO-TOUCH, EXISTS of OBJECT...).
+    NoTouch,
+    /// Looks without a trace (TTL, TYPE, OBJECT, DEBUG, WATCH).
+    Peek,
+    /// On the way to a write: no hit or miss, but LRU and LFU move.
+    Write,
+}
+
+/// SCAN's cursor: a place in the order of (slot, hash). 0 is both start and end.
+pub type Cursor = u64;
+
+/// A number that changes whenever the key does; compared by WATCH.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version(pub u64);
+
+/// Why a key went away by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Its time had come.
+    Expired,
+    /// Memory was needed.
+    Evicted,
+}
+
+/// What the keyspace did by itself, for the journal and for notifications; kept only while somebody listens.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Whether removals are recorded.
+    pub on: bool,
+    /// Keys that expired or were evicted, in order; the listener drains it.
+    pub removed: Vec<(DbIndex, Box<[u8]>, Cause)>,
+}
+
+/// Counters that INFO shows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyspaceStats {
+    /// keyspace_hits
+    pub hits: u64,
+    /// keyspace_misses
+    pub misses: u64,
+    /// expired_keys
+    pub expired: u64,
+    /// evicted_keys
+    pub evicted: u64,
+    /// Changes since the start: what `rdb_changes_since_last_save` counts.
+    pub dirty: u64,
+    /// lazyfreed_objects
+    pub lazyfreed: u64,
+    /// expired_time_cap_reached_count
+    pub expired_time_cap_reached: u64,
+}
+
+/// A value taken out of a keyspace with its expiry, on its way to another key, database or shard.
+#[derive(Debug)]
+pub struct Detached {
+    pub(crate) value: Box<[u8]>,
+    pub(crate) int: Option<i64>,
+    pub(crate) expiry: Option<UnixMs>,
+}
+
+impl Detached {
+    /// Its expiry.
+    pub fn expiry(&self) -> Option<UnixMs> {
+        self.expiry
+    }
+
+    /// What kind of value it is.
+    pub fn kind(&self) -> Kind {
+        Kind::String
+    }
+}
+
+/// A key and its value, read only.
+#[derive(Clone, Copy, Debug)]
+pub struct EntryRef<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) detached: &'a Detached,
+}
+
+impl<'a> EntryRef<'a> {
+    /// The key's bytes.
+    pub fn key(&self) -> &'a [u8] {
+        self.key
+    }
+
+    /// The value's kind.
+    pub fn kind(&self) -> Kind {
+        Kind::String
+    }
+
+    /// The value, or `None` when it is not a string (the caller answers WRONGTYPE).
+    #[inline]
+    pub fn string(&self) -> Option<StringRef<'a>> {
+        Some(match self.detached.int {
+            Some(int) => StringRef::Int(int),
+            None => StringRef::Bytes(&self.detached.value),
+        })
+    }
+
+    /// When it expires.
+    pub fn expiry(&self) -> Option<UnixMs> {
+        self.detached.expiry
+    }
+
+    /// OBJECT ENCODING's word: "int", "embstr", "raw".
+    pub fn encoding(&self) -> &'static str {
+        match self.detached.int {
+            Some(_) => "int",
+            None if self.detached.value.len() <= 44 => "embstr",
+            None => "raw",
+        }
+    }
+
+    /// Bytes of memory that the key, its value and its share of the tables take (MEMORY USAGE).
+    pub fn memory(&self) -> usize {
+        self.key.len() + self.detached.value.len() + 24
+    }
+
+    /// Seconds since it was last used (OBJECT IDLETIME); meaningful unless the policy is LFU.
+    pub fn idle_s(&self, _now: UnixMs) -> u64 {
+        0
+    }
+
+    /// The logarithmic access counter (OBJECT FREQ), decayed to `now`; meaningful when the policy is LFU.
+    pub fn frequency(&self, _now: UnixMs) -> u8 {
+        0
+    }
+}
