@@ -4,3 +4,7 @@
 mod policy;
 
 pub use policy::MaxmemoryPolicy;
+
+/// The parameters in force, typed.
+#[derive(Clone, Debug, Default)]
+pub struct Config {}

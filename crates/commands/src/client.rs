@@ -1,0 +1,176 @@
+//! Connections as commands see them: the table of one core's clients.
+
+use resp::Proto;
+use stdx::{ClientId, DbIndex, UnixMs};
+
+/// A client's place in its core's table; reused after the client has gone, so pair it with the id where that matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientSlot(pub u32);
+
+/// A set of client flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ClientFlags(pub u32);
+
+impl ClientFlags {
+    /// To be closed once the replies written so far have been sent (QUIT, protocol errors).
+    pub const CLOSE_AFTER_REPLY: Self = Self(1);
+    /// To be closed now.
+    pub const CLOSE_NOW: Self = Self(1 << 1);
+    /// CLIENT NO-EVICT on.
+    pub const NO_EVICT: Self = Self(1 << 2);
+    /// CLIENT NO-TOUCH on.
+    pub const NO_TOUCH: Self = Self(1 << 3);
+    /// Connected through the unix socket.
+    pub const UNIX: Self = Self(1 << 4);
+    /// CLIENT REPLY OFF.
+    pub const REPLY_OFF: Self = Self(1 << 5);
+    /// CLIENT REPLY SKIP: the next command's reply is not sent.
+    pub const REPLY_SKIP_NEXT: Self = Self(1 << 6);
+    /// CLIENT REPLY SKIP is in force for the command that runs now.
+    pub const REPLY_SKIP: Self = Self(1 << 7);
+
+    /// Whether all of `other` is in this set.
+    #[inline]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Adds or takes away `other`.
+    #[inline]
+    pub fn set(&mut self, other: Self, on: bool) {
+        if on { self.0 |= other.0 } else { self.0 &= !other.0 }
+    }
+}
+
+/// One connection's state. The connection's task keeps the buffers; their sizes are copied here for CLIENT LIST.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// CLIENT ID.
+    pub id: ClientId,
+    /// Remote end, as CLIENT LIST prints it.
+    pub addr: String,
+    /// Local end.
+    pub laddr: String,
+    /// File descriptor.
+    pub fd: i32,
+    /// CLIENT SETNAME.
+    pub name: String,
+    /// CLIENT SETINFO LIB-NAME.
+    pub lib_name: String,
+    /// CLIENT SETINFO LIB-VER.
+    pub lib_ver: String,
+    /// Selected database.
+    pub db: DbIndex,
+    /// Protocol version.
+    pub proto: Proto,
+    /// Whether AUTH succeeded or none is needed.
+    pub authenticated: bool,
+    /// See [`ClientFlags`].
+    pub flags: ClientFlags,
+    /// When it connected.
+    pub created: UnixMs,
+    /// When it last sent a command.
+    pub last_active: UnixMs,
+    /// The last command, full name in lower case (`client|list`), or "NULL" before the first.
+    pub last_command: &'static str,
+    /// Bytes of commands received.
+    pub total_in: u64,
+    /// Bytes of replies sent.
+    pub total_out: u64,
+    /// Bytes in the query buffer, and its free space.
+    pub query_len: usize,
+    /// Free space of the query buffer.
+    pub query_free: usize,
+    /// Bytes of replies waiting to be sent.
+    pub output_len: usize,
+    /// Bytes of the output buffer's allocation.
+    pub output_capacity: usize,
+}
+
+impl Client {
+    /// A new connection, which still has its defaults.
+    pub fn new(id: ClientId, addr: String, laddr: String, fd: i32, now: UnixMs) -> Self {
+        Self {
+            id,
+            addr,
+            laddr,
+            fd,
+            name: String::new(),
+            lib_name: String::new(),
+            lib_ver: String::new(),
+            db: DbIndex(0),
+            proto: Proto::Resp2,
+            authenticated: true,
+            flags: ClientFlags::default(),
+            created: now,
+            last_active: now,
+            last_command: "NULL",
+            total_in: 0,
+            total_out: 0,
+            query_len: 0,
+            query_free: 0,
+            output_len: 0,
+            output_capacity: 0,
+        }
+    }
+}
+
+/// The clients connected to one core.
+#[derive(Debug, Default)]
+pub struct Clients {
+    slots: Vec<Option<Client>>,
+    free: Vec<u32>,
+}
+
+impl Clients {
+    /// Adds a client.
+    pub fn insert(&mut self, client: Client) -> ClientSlot {
+        match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = Some(client);
+                ClientSlot(slot)
+            }
+            None => {
+                self.slots.push(Some(client));
+                ClientSlot(self.slots.len() as u32 - 1)
+            }
+        }
+    }
+
+    /// Takes a client out.
+    pub fn remove(&mut self, slot: ClientSlot) -> Option<Client> {
+        let gone = self.slots.get_mut(slot.0 as usize)?.take();
+        if gone.is_some() {
+            self.free.push(slot.0);
+        }
+        gone
+    }
+
+    /// The client at `slot`.
+    #[inline]
+    pub fn get(&self, slot: ClientSlot) -> Option<&Client> {
+        self.slots.get(slot.0 as usize)?.as_ref()
+    }
+
+    /// The client at `slot`, to change.
+    #[inline]
+    pub fn get_mut(&mut self, slot: ClientSlot) -> Option<&mut Client> {
+        self.slots.get_mut(slot.0 as usize)?.as_mut()
+    }
+
+    /// All clients with their places, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (ClientSlot, &Client)> {
+        let entries = self.slots.iter().enumerate();
+        entries.filter_map(|(slot, client)| Some((ClientSlot(slot as u32), client.as_ref()?)))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

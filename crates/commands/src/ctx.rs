@@ -1,0 +1,88 @@
+//! What a handler gets: the core's state, who called, the clock and the reply.
+
+use crate::client::{Client, ClientSlot};
+use crate::core::Core;
+use keyspace::Key;
+use resp::{Proto, Reply};
+use stdx::{Args, ClientId, DbIndex, Slot, UnixMs};
+
+/// What a handler did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The reply is written.
+    Done,
+    /// The client waits (blocking commands); nothing is written.
+    Park,
+}
+
+/// On whose behalf a command runs. It may have come from another core, where the connection is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Caller {
+    /// The connection's id.
+    pub id: ClientId,
+    /// Its place in this core's table of clients; `None` when it is connected to another core.
+    pub slot: Option<ClientSlot>,
+    /// The selected database.
+    pub db: DbIndex,
+    /// The protocol version of the reply.
+    pub proto: Proto,
+    /// CLIENT NO-TOUCH: reads leave LRU and LFU alone.
+    pub no_touch: bool,
+}
+
+/// One command's view of the world.
+#[derive(Debug)]
+pub struct Ctx<'a> {
+    /// The core that runs it.
+    pub core: &'a mut Core,
+    /// On whose behalf.
+    pub caller: Caller,
+    /// Where the reply goes.
+    pub out: Reply<'a>,
+    /// The time, the same throughout one command.
+    pub now: UnixMs,
+    /// The key that the command was routed by and its slot, so that CRC16 is computed once.
+    pub routed: Option<(*const u8, Slot)>,
+}
+
+impl<'a> Ctx<'a> {
+    /// A context for one command.
+    pub fn new(core: &'a mut Core, caller: Caller, out: &'a mut Vec<u8>, now: UnixMs) -> Self {
+        Self { core, caller, out: Reply::new(out, caller.proto), now, routed: None }
+    }
+
+    /// The key at `bytes`, with its slot.
+    #[inline]
+    pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        match self.routed {
+            Some((place, slot)) if std::ptr::eq(place, bytes.as_ptr()) => Key { bytes, slot },
+            _ => Key::new(bytes),
+        }
+    }
+
+    /// The selected database.
+    #[inline]
+    pub fn db(&self) -> DbIndex {
+        self.caller.db
+    }
+
+    /// The client, for commands that run where it is connected ([`crate::Crossing::Session`] and the parts of
+    /// global commands that the caller's own core runs). Panics elsewhere: our own routing would be broken.
+    pub fn client(&mut self) -> &mut Client {
+        let slot = self.caller.slot.expect("a session command runs where its client is connected");
+        self.core.clients.get_mut(slot).expect("the client is in the table while its command runs")
+    }
+
+    /// Argument `index` as a signed integer, or Redis's error.
+    pub fn int(&self, args: Args<'_>, index: usize) -> Result<i64, crate::CommandError> {
+        parse_int(args.at(index)).ok_or(crate::CommandError::NotInteger)
+    }
+}
+
+/// A strict decimal i64, as Redis reads integers: no spaces, no plus sign, no leading zeros.
+pub fn parse_int(bytes: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let value: i64 = text.parse().ok()?;
+    let plain = text == "0" || !text.trim_start_matches('-').starts_with('0');
+    (plain && !text.starts_with('+') && text != "-0").then_some(value)
+}
