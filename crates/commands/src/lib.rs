@@ -8,7 +8,11 @@ pub mod client;
 pub mod core;
 pub mod ctx;
 pub mod error;
+pub mod generic;
+mod key_specs;
+mod names;
 pub mod row;
+pub mod string;
 pub mod table;
 
 pub use crate::core::{Action, Core};
@@ -16,4 +20,4 @@ pub use client::{Client, ClientFlags, ClientSlot, Clients};
 pub use ctx::{Caller, Ctx, Outcome};
 pub use error::CommandError;
 pub use row::{Command, Crossing, Flags, KeySpec, Lock, Merge};
-pub use table::{CommandRef, lookup};
+pub use table::{CommandRef, Registered, lookup};

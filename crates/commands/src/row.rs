@@ -51,7 +51,8 @@ pub enum Merge {
     PerKey,
     /// Arrays, one after the other (KEYS).
     Concat,
-    /// By a function, at home: gets the parts in the order of the shards and writes the reply.
+    /// By a function, at home: gets the parts in the order of the shards and writes the reply. It runs even when
+    /// there is one part, so the handler may write what only the function understands.
     Custom(MergeFn),
 }
 
@@ -284,8 +285,8 @@ pub struct Command {
     pub categories: &'static [&'static str],
     /// Where its keys are.
     pub keys: &'static [KeySpec],
-    /// Finds the positions of the keys when `keys` cannot (SORT, EVAL...).
-    pub get_keys: Option<fn(Args<'_>, &mut Vec<u16>)>,
+    /// Appends the positions of the keys when `keys` cannot tell them (SORT, EVAL...).
+    pub get_keys: Option<fn(Args<'_>, &mut Vec<u32>)>,
     /// How it reaches its keys' shards.
     pub crossing: Crossing,
     /// The handler; of a container, what answers when the subcommand is missing (never called: see `table`).

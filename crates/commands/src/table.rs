@@ -1,7 +1,11 @@
-//! Finding a command by its name.
+//! Finding a command by its name: every row of every family, registered once, behind a hash of packed names.
+//!
+//! Source of the error texts: Redis 7.2, `commandCheckExistence` and `commandCheckArity`.
 
 use crate::error::CommandError;
-use crate::row::Command;
+use crate::names::NameIndex;
+use crate::row::{BeginSearch, Command, FindKeys};
+use std::sync::LazyLock;
 use stdx::Args;
 
 /// A command of the table, or a subcommand, with what follows from its row and is needed on every call.
@@ -11,20 +15,317 @@ pub struct Registered {
     pub row: &'static Command,
     /// The container's row, for a subcommand.
     pub container: Option<&'static Command>,
-    /// Index into per-command tables (statistics), dense from 0.
-    pub index: u16,
     /// `get`, `client|list`.
     pub full_name: &'static str,
+    /// Index into per-command tables (statistics), dense from 0.
+    pub index: u16,
+    /// Number of arguments, the name included; negative: at least that many.
+    pub arity: i16,
+    /// Position of the first key, 0 when there is none (COMMAND INFO's fourth element).
+    pub first_key: u16,
+    /// Position of the last key; negative: counted from the end, -1 being the last argument.
+    pub last_key: i16,
+    /// Distance between keys; more than 1 with `last_key` -1 means whole groups, which [`lookup`] has checked.
+    pub key_step: u16,
+    /// Whether `first_key`, `last_key` and `key_step` tell all keys; if not, only [`keys_of`] does.
+    pub keys_simple: bool,
+    /// Whether it has subcommands.
+    pub is_container: bool,
 }
 
 /// How commands are passed around.
 pub type CommandRef = &'static Registered;
 
 /// The families, in COMMAND's order.
-pub const FAMILIES: &[&[Command]] = &[];
+#[rustfmt::skip]
+pub const FAMILIES: &[&[Command]] = &[
+    crate::string::COMMANDS,
+    crate::generic::COMMANDS,
+];
 
 /// Finds the command that `args` names, of a container the subcommand, and checks its arity.
-/// Errors, in Redis's words: unknown command, unknown subcommand, wrong number of arguments.
+/// Errors, in Redis's words: unknown command, unknown subcommand, wrong number of arguments. A command whose keys
+/// come in groups (MSET's pairs) also needs its last group whole, since it is split by keys before its handler sees it.
+#[inline]
 pub fn lookup(args: Args<'_>) -> Result<CommandRef, CommandError> {
-    Err(CommandError::Text(format!("ERR unknown command '{}'", String::from_utf8_lossy(args.at(0))).into()))
+    let table = &*TABLE;
+    let Some(mut found) = table.find(None, args.at(0)) else { return Err(unknown_command(args)) };
+    if found.is_container && args.len() > 1 {
+        found = match table.find(Some(found.index), args.at(1)) {
+            Some(subcommand) => subcommand,
+            None => return Err(unknown_subcommand(args)),
+        };
+    }
+    if !found.accepts(args.len()) {
+        return Err(CommandError::Arity(found.full_name.into()));
+    }
+    Ok(found)
+}
+
+/// Every command and subcommand; a container comes before its subcommands.
+pub fn all() -> &'static [Registered] {
+    &TABLE.all
+}
+
+/// The command of this name, in any case: `get`, `client`, `client|list`.
+pub fn by_name(name: &[u8]) -> Option<CommandRef> {
+    match name.iter().position(|&byte| byte == b'|') {
+        None => TABLE.find(None, name),
+        Some(bar) => {
+            let container = TABLE.find(None, &name[..bar])?;
+            TABLE.find(Some(container.index), &name[bar + 1..])
+        }
+    }
+}
+
+/// Puts the positions of the keys of `args`, in order, into `positions`, whose content is dropped.
+pub fn keys_of(command: CommandRef, args: Args<'_>, positions: &mut Vec<u32>) {
+    positions.clear();
+    if command.keys_simple {
+        positions.extend(command.simple_keys(args.len()).map(|position| position as u32));
+    } else if let Some(get_keys) = command.row.get_keys {
+        get_keys(args, positions);
+    } else {
+        for spec in command.row.keys.iter().filter(|spec| !spec.flags.contains(&"not_key")) {
+            crate::key_specs::positions(spec, args, positions);
+        }
+    }
+}
+
+impl Registered {
+    fn new(row: &'static Command, container: Option<&'static Command>, index: usize) -> Self {
+        let full_name = match container {
+            Some(container) => String::leak(format!("{}|{}", container.name, row.name)),
+            None => row.name,
+        };
+        let mut registered = Self {
+            row,
+            container,
+            full_name,
+            index: u16::try_from(index).expect("fewer than 65536 commands"),
+            arity: row.arity,
+            first_key: 0,
+            last_key: 0,
+            key_step: 0,
+            keys_simple: row.get_keys.is_none(),
+            is_container: !row.subcommands.is_empty(),
+        };
+        for spec in row.keys {
+            registered.keys_simple &= registered.absorb(spec) && spec.is_exact();
+        }
+        registered
+    }
+
+    /// Whether `argc` arguments, the name included, are as many as the row wants.
+    #[inline]
+    pub fn accepts(&self, argc: usize) -> bool {
+        let wanted = self.arity.unsigned_abs() as usize;
+        let enough = if self.arity < 0 { argc >= wanted } else { argc == wanted };
+        enough
+            && (self.key_step <= 1
+                || self.last_key != -1
+                || (argc - self.first_key as usize).is_multiple_of(self.key_step as usize))
+    }
+
+    /// The positions of the keys among `argc` arguments; all of them where `keys_simple`.
+    #[inline]
+    pub fn simple_keys(&self, argc: usize) -> std::iter::StepBy<std::ops::Range<usize>> {
+        let end = if self.last_key < 0 {
+            (argc + 1).saturating_sub(self.last_key.unsigned_abs() as usize)
+        } else {
+            (self.last_key as usize + 1).min(argc)
+        };
+        let start = self.first_key as usize;
+        let end = if start == 0 { 0 } else { end };
+        (start..end).step_by(self.key_step.max(1) as usize)
+    }
+
+    /// Joins a specification to the (first, last, step) form; false when it does not fit there.
+    fn absorb(&mut self, spec: &crate::row::KeySpec) -> bool {
+        let (BeginSearch::Index(first), FindKeys::Range { last, step, limit }) = (spec.begin, spec.find)
+        else {
+            return false;
+        };
+        let last = if last >= 0 { last + first as i16 } else { last };
+        if self.first_key == 0 {
+            (self.first_key, self.last_key, self.key_step) = (first, last, step);
+            return limit <= 1;
+        }
+        let follows = self.last_key >= 0 && first as i16 == self.last_key + 1;
+        if !follows || step != 1 || self.key_step != 1 {
+            return false;
+        }
+        self.last_key = last;
+        limit <= 1
+    }
+}
+
+#[derive(Debug)]
+struct Table {
+    all: Vec<Registered>,
+    names: NameIndex,
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(FAMILIES));
+
+impl Table {
+    fn new(families: &[&'static [Command]]) -> Self {
+        let mut table = Self { all: Vec::new(), names: NameIndex::default() };
+        for row in families.iter().copied().flatten() {
+            let container = table.add(row, None);
+            for subcommand in row.subcommands {
+                table.add(subcommand, Some(container));
+            }
+        }
+        table
+    }
+
+    fn add(&mut self, row: &'static Command, container: Option<u16>) -> u16 {
+        let container_row = container.map(|index| self.all[index as usize].row);
+        let index = self.all.len();
+        self.all.push(Registered::new(row, container_row, index));
+        let fresh = self.names.insert(container, row.name, index as u16);
+        assert!(fresh, "two rows are named {}", row.name);
+        index as u16
+    }
+
+    #[inline]
+    fn find(&self, container: Option<u16>, name: &[u8]) -> Option<&Registered> {
+        self.names.find(container, name).map(|index| &self.all[index as usize])
+    }
+}
+
+#[cold]
+fn unknown_command(args: Args<'_>) -> CommandError {
+    let mut seen = Vec::new();
+    for arg in args.from(1).iter() {
+        if seen.len() >= QUOTED_MAX {
+            break;
+        }
+        let shown = quotable(arg, QUOTED_MAX - seen.len());
+        seen.extend_from_slice(&[b"'", shown, b"' "].concat());
+    }
+    let name = String::from_utf8_lossy(quotable(args.at(0), QUOTED_MAX));
+    let seen = String::from_utf8_lossy(&seen);
+    CommandError::Text(format!("ERR unknown command '{name}', with args beginning with: {seen}").into())
+}
+
+#[cold]
+fn unknown_subcommand(args: Args<'_>) -> CommandError {
+    let name = String::from_utf8_lossy(quotable(args.at(1), QUOTED_MAX));
+    let container = String::from_utf8_lossy(args.at(0)).to_ascii_uppercase();
+    CommandError::Text(format!("ERR unknown subcommand '{name}'. Try {container} HELP.").into())
+}
+
+/// What is repeated of a client's argument in an error: up to its first NUL byte, at most `max` bytes.
+fn quotable(arg: &[u8], max: usize) -> &[u8] {
+    let end = arg.iter().position(|&byte| byte == 0).unwrap_or(arg.len());
+    &arg[..end.min(max)]
+}
+
+/// How many bytes of a client's own words an error repeats.
+const QUOTED_MAX: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::{Flags, KeySpec};
+    use stdx::args::OwnedArgs;
+
+    const ROWS: &[Command] = &[
+        Command { name: "get", arity: 2, keys: &[KeySpec::range(1, 1, 1, &["RO"])], ..Command::EMPTY },
+        Command { name: "mset", arity: -3, keys: &[KeySpec::range(1, -1, 2, &["OW"])], ..Command::EMPTY },
+        Command {
+            name: "rename",
+            arity: 3,
+            keys: &[KeySpec::range(1, 1, 1, &["RW"]), KeySpec::range(2, 2, 1, &["OW"])],
+            ..Command::EMPTY
+        },
+        Command { name: "blpop", arity: -3, keys: &[KeySpec::range(1, -2, 1, &["RW"])], ..Command::EMPTY },
+        Command {
+            name: "box",
+            arity: -2,
+            subcommands: &[
+                Command { name: "open", arity: 3, ..Command::EMPTY },
+                Command { name: "a-very-long-subcommand", arity: 2, flags: Flags::FAST, ..Command::EMPTY },
+            ],
+            ..Command::EMPTY
+        },
+    ];
+
+    fn table() -> Table {
+        Table::new(&[ROWS])
+    }
+
+    #[test]
+    fn names_are_found_in_any_case_and_nothing_else_is() {
+        let table = table();
+        let found = |name: &str| table.find(None, name.as_bytes()).map(|found| found.full_name);
+        assert_eq!(found("GeT"), Some("get"));
+        assert_eq!(found("mset"), Some("mset"));
+        for other in ["", "ge", "gett", "open", "g\u{5}t", "box|open", "renam\0", "MSE\u{34}"] {
+            assert_eq!(found(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn subcommands_are_found_in_their_container_only() {
+        let table = table();
+        let container = table.find(None, b"BOX").unwrap();
+        let found = |name: &[u8]| table.find(Some(container.index), name).map(|found| found.full_name);
+        assert_eq!(found(b"OPEN"), Some("box|open"));
+        assert_eq!(found(b"A-Very-Long-Subcommand"), Some("box|a-very-long-subcommand"));
+        assert_eq!(found(b"get"), None);
+    }
+
+    #[track_caller]
+    fn check_keys(name: &str, argc: usize, expected: &[usize]) {
+        let table = table();
+        let command = table.find(None, name.as_bytes()).unwrap();
+        assert!(command.keys_simple);
+        assert_eq!(command.simple_keys(argc).collect::<Vec<_>>(), expected, "{name} {argc}");
+    }
+
+    #[test]
+    fn simple_keys_follow_the_row() {
+        check_keys("get", 2, &[1]);
+        check_keys("mset", 7, &[1, 3, 5]);
+        check_keys("rename", 3, &[1, 2]);
+        check_keys("blpop", 5, &[1, 2, 3]);
+        check_keys("box", 5, &[]);
+    }
+
+    #[test]
+    fn arity_counts_and_groups_are_whole() {
+        let table = table();
+        let accepts = |name: &str, argc| table.find(None, name.as_bytes()).unwrap().accepts(argc);
+        assert!(accepts("get", 2) && !accepts("get", 1) && !accepts("get", 3));
+        assert!(accepts("mset", 3) && !accepts("mset", 2) && accepts("mset", 5) && !accepts("mset", 4));
+    }
+
+    #[test]
+    fn all_names_are_unique_and_indexes_dense() {
+        for (index, command) in all().iter().enumerate() {
+            assert_eq!(command.index as usize, index);
+            assert!(std::ptr::eq(by_name(command.full_name.as_bytes()).unwrap(), command));
+            assert!(command.row.name.bytes().all(|byte| !byte.is_ascii_uppercase()), "{}", command.full_name);
+        }
+    }
+
+    #[track_caller]
+    fn check_unknown(parts: &[&str], expected: &str) {
+        let error = lookup(OwnedArgs::new(parts).as_args()).unwrap_err();
+        assert_eq!(error.text(), expected);
+    }
+
+    #[test]
+    fn unknown_commands_are_quoted_up_to_128_bytes() {
+        check_unknown(&["foo"], "ERR unknown command 'foo', with args beginning with: ");
+        check_unknown(&["foo", "a", "b"], "ERR unknown command 'foo', with args beginning with: 'a' 'b' ");
+        let (long, cut) = ("x".repeat(200), "x".repeat(128));
+        let expected = format!("ERR unknown command '{cut}', with args beginning with: '{cut}' ");
+        check_unknown(&[&long, &long, "more"], &expected);
+        let expected = format!("ERR unknown command 'a', with args beginning with: 'b' '{}' ", &cut[..124]);
+        check_unknown(&["a", "b", &long, "more"], &expected);
+    }
 }
