@@ -1,0 +1,169 @@
+//! Counters of one core, and of each command on it.
+
+use crate::errors::ErrorCounts;
+use crate::histogram::Histogram;
+use crate::rate::Rate;
+
+/// What one core counts. The hot path touches [`Stats::record`] and the plain counters only.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Commands that ran (total_commands_processed).
+    pub commands_processed: u64,
+    /// Connections accepted (total_connections_received).
+    pub connections: u64,
+    /// Connections refused because of maxclients (rejected_connections).
+    pub rejected_connections: u64,
+    /// Bytes read from clients.
+    pub net_in: u64,
+    /// Bytes written to clients.
+    pub net_out: u64,
+    /// Reads from client sockets (total_reads_processed).
+    pub reads: u64,
+    /// Writes to client sockets (total_writes_processed).
+    pub writes: u64,
+    /// Clients cut because their output buffer passed its limit.
+    pub output_limit_disconnections: u64,
+    /// Clients cut because their query buffer passed its limit.
+    pub query_limit_disconnections: u64,
+    /// The largest query buffer seen of late, in bytes (client_recent_max_input_buffer).
+    pub recent_query_bytes_max: usize,
+    /// The largest output buffer seen of late, in bytes (client_recent_max_output_buffer).
+    pub recent_output_bytes_max: usize,
+    /// Error replies by code.
+    pub errors: ErrorCounts,
+    commands: Vec<CommandStats>,
+    rates: Rates,
+}
+
+/// What is counted about one command.
+#[derive(Clone, Debug, Default)]
+pub struct CommandStats {
+    /// How often it ran.
+    pub calls: u64,
+    /// How long it ran in all, in ns.
+    pub nanos: u64,
+    /// How often it was refused before it ran (arity, auth, memory).
+    pub rejected: u64,
+    /// How often it ran and answered an error.
+    pub failed: u64,
+    /// How long it ran each time; there once it ran.
+    pub latency: Option<Histogram>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Rates {
+    ops: Rate,
+    net_in: Rate,
+    net_out: Rate,
+}
+
+impl Stats {
+    /// Counts one run of the command with this index in the table. Allocates the first time only.
+    #[inline]
+    pub fn record(&mut self, index: u16, nanos: u64) {
+        self.commands_processed += 1;
+        let stats = self.command_mut(index);
+        stats.calls += 1;
+        stats.nanos += nanos;
+        match &mut stats.latency {
+            Some(histogram) => histogram.record(nanos),
+            None => first_latency(&mut stats.latency, nanos),
+        }
+    }
+
+    /// Counts one run whose time was not taken.
+    #[inline]
+    pub fn record_untimed(&mut self, index: u16) {
+        self.commands_processed += 1;
+        self.command_mut(index).calls += 1;
+    }
+
+    /// Counts an error that a run of the command answered; `text` as sent, without the leading `-`.
+    #[cold]
+    pub fn failed(&mut self, index: u16, text: &str) {
+        self.command_mut(index).failed += 1;
+        self.errors.record(text);
+    }
+
+    /// Counts a command refused before it ran; `text` as sent, without the leading `-`.
+    #[cold]
+    pub fn rejected(&mut self, index: u16, text: &str) {
+        self.command_mut(index).rejected += 1;
+        self.errors.record(text);
+    }
+
+    /// Counts an error of no command: an unknown one, or a protocol error.
+    #[cold]
+    pub fn refused(&mut self, text: &str) {
+        self.errors.record(text);
+    }
+
+    /// The counters of all commands that were seen, with their indices.
+    pub fn commands(&self) -> impl Iterator<Item = (u16, &CommandStats)> {
+        let seen = |stats: &CommandStats| stats.calls + stats.rejected + stats.failed > 0;
+        self.commands
+            .iter()
+            .enumerate()
+            .filter(move |(_, stats)| seen(stats))
+            .map(|(index, stats)| (index as u16, stats))
+    }
+
+    /// Samples the rates; to be called every [`crate::rate::SAMPLE_INTERVAL_MS`].
+    pub fn sample(&mut self, now_ms: i64) {
+        self.rates.ops.sample(self.commands_processed, now_ms);
+        self.rates.net_in.sample(self.net_in, now_ms);
+        self.rates.net_out.sample(self.net_out, now_ms);
+    }
+
+    /// Commands, bytes in and bytes out per second, over the last moments.
+    pub fn rates(&self) -> [u64; 3] {
+        [self.rates.ops.per_second(), self.rates.net_in.per_second(), self.rates.net_out.per_second()]
+    }
+
+    /// CONFIG RESETSTAT: everything back to nothing.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    #[inline]
+    fn command_mut(&mut self, index: u16) -> &mut CommandStats {
+        if index as usize >= self.commands.len() {
+            self.grow(index);
+        }
+        &mut self.commands[index as usize]
+    }
+
+    #[cold]
+    fn grow(&mut self, index: u16) {
+        self.commands.resize_with(index as usize + 1, CommandStats::default);
+    }
+}
+
+#[cold]
+fn first_latency(latency: &mut Option<Histogram>, nanos: u64) {
+    latency.insert(Histogram::default()).record(nanos);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_errors_and_refusals_count_apart() {
+        let mut stats = Stats::default();
+        stats.record(7, 1500);
+        stats.record(7, 500);
+        stats.failed(7, "WRONGTYPE no");
+        stats.rejected(3, "ERR wrong number of arguments");
+        stats.record_untimed(0);
+        let seen: Vec<_> = stats
+            .commands()
+            .map(|(index, command)| (index, command.calls, command.nanos, command.failed, command.rejected))
+            .collect();
+        assert_eq!(seen, [(0, 1, 0, 0, 0), (3, 0, 0, 0, 1), (7, 2, 2000, 1, 0)]);
+        assert_eq!(stats.commands_processed, 3);
+        assert_eq!(stats.errors.total(), 2);
+        stats.reset();
+        assert_eq!(stats.commands().count(), 0);
+    }
+}
