@@ -3,9 +3,10 @@
 use crate::client::{ClientSlot, Clients};
 use config::Config;
 use keyspace::Keyspace;
+use metrics::{LatencyMonitor, Slowlog, Stats};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
-use stdx::{ShardId, UnixMs};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use stdx::{ClientId, ShardId, UnixMs};
 
 /// What a command asks of the server around it; done after the command, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +37,17 @@ pub enum Action {
     },
     /// SHUTDOWN ABORT.
     ShutdownAbort,
+    /// DEBUG SLEEP: this core stands still for so many microseconds before the reply goes out.
+    Sleep {
+        /// How long.
+        micros: u64,
+    },
+    /// MEMORY PURGE: give free memory back to the system.
+    PurgeMemory,
 }
 
 /// What all cores share: facts that do not change, and counters.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Shared {
     /// 40 hexadecimal characters, new at each start (INFO run_id).
     pub run_id: String,
@@ -51,14 +59,48 @@ pub struct Shared {
     pub config_file: String,
     /// TCP port listened on, 0 for none.
     pub port: u16,
+    /// The operating system, its release and the architecture, as `uname` tells them (INFO os).
+    pub os: String,
+    /// This process's number.
+    pub process_id: u32,
+    /// Memory of the machine, in bytes.
+    pub total_system_memory: u64,
+    /// What allocates memory, by name (INFO mem_allocator).
+    pub allocator: &'static str,
+    /// How the process is supervised: `systemd` or `no` (INFO process_supervised).
+    pub supervised: &'static str,
     /// The next connection's id.
     pub next_client_id: AtomicU64,
+    /// The number of the slow log's next entry, on whichever core.
+    pub next_slowlog_id: Arc<AtomicU64>,
+    /// What the operating system says of the process.
+    pub process: ProcessGauges,
     /// Bytes used by each shard's data, kept up to date by each core.
     pub used_bytes: Vec<AtomicUsize>,
     /// The highest sum of `used_bytes` seen.
     pub peak_bytes: AtomicUsize,
     /// Connected clients, on all cores.
     pub connected: AtomicUsize,
+}
+
+/// What the operating system says of the process; whoever may ask it (the server) refreshes them every second or so.
+#[derive(Debug, Default)]
+pub struct ProcessGauges {
+    /// Resident memory, in bytes.
+    pub rss_bytes: AtomicUsize,
+    /// CPU time in the kernel, of all threads, in microseconds.
+    pub cpu_system_us: AtomicU64,
+    /// CPU time outside the kernel, of all threads, in microseconds.
+    pub cpu_user_us: AtomicU64,
+    /// Memory taken by the process when it had just started, in bytes.
+    pub startup_bytes: AtomicUsize,
+}
+
+impl Shared {
+    /// The id of a new connection.
+    pub fn new_client_id(&self) -> ClientId {
+        ClientId(self.next_client_id.fetch_add(1, Ordering::Relaxed) + 1)
+    }
 }
 
 /// One core: a shard's data, the clients connected here, and what INFO shows of both.
@@ -78,4 +120,34 @@ pub struct Core {
     pub actions: Vec<Action>,
     /// What all cores share.
     pub shared: Arc<Shared>,
+    /// What this core counts.
+    pub stats: Stats,
+    /// The slow commands that ran here.
+    pub slowlog: Slowlog,
+    /// The latency spikes seen here.
+    pub latency: LatencyMonitor,
+    /// The wall clock in microseconds since the Unix epoch, as of this turn of the loop (TIME).
+    pub clock_us: i64,
+    /// Whether expired keys are looked for without being asked (DEBUG SET-ACTIVE-EXPIRE).
+    pub active_expire: bool,
+}
+
+impl Core {
+    /// A core without clients, which has counted nothing.
+    pub fn new(id: ShardId, shards: u16, keyspace: Keyspace, config: Config, shared: Arc<Shared>) -> Self {
+        Self {
+            id,
+            shards,
+            keyspace,
+            config,
+            clients: Clients::default(),
+            actions: Vec::new(),
+            stats: Stats::default(),
+            slowlog: Slowlog::new(shared.next_slowlog_id.clone()),
+            latency: LatencyMonitor::default(),
+            clock_us: 0,
+            active_expire: true,
+            shared,
+        }
+    }
 }

@@ -14,6 +14,9 @@ mod names;
 pub mod row;
 pub mod string;
 pub mod table;
+#[cfg(test)]
+#[allow(dead_code)]
+pub(crate) mod testing;
 
 pub use crate::core::{Action, Core};
 pub use client::{Client, ClientFlags, ClientSlot, Clients};

@@ -1,0 +1,186 @@
+//! For the tests beside handlers: commands in, the bytes of the last reply out.
+//!
+//! A [`World`] is a server without its surroundings: some cores, and one client connected to the first. It runs
+//! commands as the server does, without crossing shards: what is [`Crossing::Global`] runs on every core, all else at
+//! the client's.
+
+use crate::client::{Client, ClientFlags, ClientSlot};
+use crate::core::{Core, Shared};
+use crate::ctx::{Caller, Ctx, Outcome};
+use crate::error::CommandError;
+use crate::row::{Crossing, Merge};
+use crate::table::{CommandRef, lookup};
+use config::Config;
+use keyspace::Keyspace;
+use std::sync::Arc;
+use stdx::args::OwnedArgs;
+use stdx::{Args, SLOTS, ShardId, UnixMs};
+
+/// When tests begin: 2023-11-14, 22:13:20 UTC.
+pub(crate) const START: UnixMs = UnixMs(1_700_000_000_000);
+
+/// Some cores and a client.
+pub(crate) struct World {
+    pub(crate) cores: Vec<Core>,
+    pub(crate) client: ClientSlot,
+    pub(crate) now: UnixMs,
+}
+
+/// Runs `commands` on one core and compares the last reply, its line ends shown as spaces: `$1 v`, `*2 :1 :2`.
+#[track_caller]
+pub(crate) fn check(commands: &[&str], expected: &str) {
+    World::new(1).check(commands, expected);
+}
+
+impl World {
+    /// A server of `cores` cores with a client at the first.
+    pub(crate) fn new(cores: u16) -> Self {
+        let shared = Arc::new(Shared { run_id: "f".repeat(40), started: START, ..Shared::default() });
+        let slot_at = |core: u16| (SLOTS * core as usize / cores as usize) as u16;
+        let core = |id: u16| {
+            let keyspace = Keyspace::new(slot_at(id)..slot_at(id + 1), 16, 7);
+            Core::new(ShardId(id), cores, keyspace, Config::default(), shared.clone())
+        };
+        let mut world = Self { cores: (0..cores).map(core).collect(), client: ClientSlot(0), now: START };
+        world.client = world.connect(0);
+        world
+    }
+
+    /// Connects another client to a core.
+    pub(crate) fn connect(&mut self, core: usize) -> ClientSlot {
+        let id = self.cores[0].shared.new_client_id();
+        let addr = format!("127.0.0.1:{}", 50_000 + id.0);
+        let client = Client::new(id, addr, "127.0.0.1:7000".into(), 8, self.now);
+        self.cores[core].clients.insert(client)
+    }
+
+    /// The client that calls.
+    pub(crate) fn client(&mut self) -> &mut Client {
+        self.cores[0].clients.get_mut(self.client).expect("the client is connected")
+    }
+
+    /// Lets time pass.
+    pub(crate) fn wait_ms(&mut self, ms: i64) {
+        self.now.0 += ms;
+    }
+
+    /// Runs `commands` and compares the last reply.
+    #[track_caller]
+    pub(crate) fn check(&mut self, commands: &[&str], expected: &str) {
+        let replies: Vec<String> = commands.iter().map(|command| self.run(command)).collect();
+        assert_eq!(replies.last().map(String::as_str), Some(expected), "{commands:?}");
+    }
+
+    /// Runs one command line; quotes keep words together. The reply's line ends are shown as spaces.
+    pub(crate) fn run(&mut self, line: &str) -> String {
+        let reply = self.run_args(&OwnedArgs::new(&words(line)));
+        shown(&reply)
+    }
+
+    /// Runs one command and returns its reply as bytes.
+    pub(crate) fn run_args(&mut self, args: &OwnedArgs) -> Vec<u8> {
+        let mut out = Vec::new();
+        let args = args.as_args();
+        let ran = match lookup(args) {
+            Ok(command) => self.execute(command, args, &mut out),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ran {
+            out.clear();
+            out.extend_from_slice(format!("-{}\r\n", error.text()).as_bytes());
+        }
+        out
+    }
+
+    fn execute(
+        &mut self,
+        command: CommandRef,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CommandError> {
+        let now = self.now;
+        let slot = Some(self.client);
+        let client = self.client();
+        client.last_command = command.full_name;
+        client.last_active = now;
+        let no_touch = client.flags.has(ClientFlags::NO_TOUCH);
+        let home = Caller { id: client.id, slot, db: client.db, proto: client.proto, no_touch };
+        let handler = command.row.handler;
+        let Crossing::Global(_, merge) = command.row.crossing else {
+            return handler(&mut Ctx::new(&mut self.cores[0], home, out, now), args).map(done);
+        };
+        let mut parts = vec![Vec::new(); self.cores.len()];
+        for (core, part) in self.cores.iter_mut().zip(&mut parts) {
+            let slot = home.slot.filter(|_| core.id == ShardId(0));
+            handler(&mut Ctx::new(core, Caller { slot, ..home }, part, now), args).map(done)?;
+        }
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        let mut ctx = Ctx::new(&mut self.cores[0], home, out, now);
+        match merge {
+            Merge::Custom(merge) => merge(&mut ctx, args, &parts)?,
+            _ if parts.len() == 1 => ctx.out.raw(parts[0]),
+            Merge::First => ctx.out.raw(parts[0]),
+            Merge::Sum => ctx.out.int(parts.iter().map(|part| integer(part)).sum()),
+            Merge::PerKey | Merge::Concat => unreachable!("tested where shards are crossed"),
+        }
+        Ok(())
+    }
+}
+
+fn done(outcome: Outcome) {
+    assert_eq!(outcome, Outcome::Done, "nothing blocks here");
+}
+
+fn integer(part: &[u8]) -> i64 {
+    let text = std::str::from_utf8(part).expect("an integer is text");
+    text.trim_start_matches(':').trim_end().parse().expect("an integer")
+}
+
+/// Splits a line into words; single or double quotes keep blanks, and `\r`, `\n`, `\xHH` in double quotes are bytes.
+fn words(line: &str) -> Vec<Vec<u8>> {
+    let (mut words, mut rest) = (Vec::new(), line.trim_start());
+    while let Some(first) = rest.chars().next() {
+        let quoted = first == '"' || first == '\'';
+        let body = if quoted { &rest[1..] } else { rest };
+        let end = if quoted { body.find(first) } else { body.find(' ') }.unwrap_or(body.len());
+        let word = &body[..end];
+        words.push(if first == '"' { unescaped(word) } else { word.as_bytes().to_vec() });
+        rest = body.get(end + 1..).unwrap_or_default().trim_start();
+    }
+    words
+}
+
+fn unescaped(word: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut parts = word.split('\\');
+    bytes.extend_from_slice(parts.next().unwrap_or_default().as_bytes());
+    for part in parts {
+        let (byte, rest) = match part.as_bytes().first() {
+            Some(b'r') => (b'\r', &part[1..]),
+            Some(b'n') => (b'\n', &part[1..]),
+            Some(b'x') => (u8::from_str_radix(&part[1..3], 16).expect("two hexadecimal digits"), &part[3..]),
+            _ => (b'\\', part),
+        };
+        bytes.push(byte);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    bytes
+}
+
+/// A reply with spaces for its line ends; bytes that are not text as `\xHH`.
+pub(crate) fn shown(reply: &[u8]) -> String {
+    let mut shown = String::new();
+    let mut rest = reply.strip_suffix(b"\r\n").unwrap_or(reply);
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'\r' if after.first() == Some(&b'\n') => {
+                shown.push(' ');
+                rest = &after[1..];
+            }
+            b' '..=b'~' | b'\n' => shown.push(byte as char),
+            _ => shown.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    shown
+}
