@@ -1,1 +1,7 @@
-//! coordinator
+//! Decides where a command goes, when it may go, and in which order its replies leave.
+//!
+//! - [`router`]: which shard owns a key, and how a command's keys are dealt to shards.
+#![forbid(unsafe_code)]
+
+pub mod router;
+pub mod shards;
