@@ -1,0 +1,351 @@
+//! One shard's locks: which commands may run now, which wait, and in which order they go on.
+//!
+//! Locks exist for commands that touch several shards. Where nobody holds or awaits one, [`LockTable::is_idle`]
+//! is all that a command pays. Otherwise an ordinary command asks [`LockTable::admit`], which lets it run (it then
+//! leaves no trace) or parks it; a transaction uses `try_lock`, which never waits, or `lock`, which does.
+//!
+//! **Order.** Every claim takes its place in the queue of each of its names at one instant, its arrival. It goes
+//! when it is compatible with everything ahead of it, in all its queues. So a claim waits only for claims that
+//! came to this shard before it: within a shard no two claims can wait for each other, and nobody is overtaken by
+//! a later claim that conflicts with it. (The converse is not promised: a claim may also wait for an earlier one
+//! that it does not conflict with, when that one is blocked in the queue of the whole shard.)
+//!
+//! **Names.** A key is named by its database and a fingerprint: two keys of one fingerprint are one lock, which
+//! costs a needless wait and nothing else. Every claim on keys also stands in the queue of the whole shard with an
+//! intent (Gray's granular locks), so a whole-shard claim needs no walk over keys. A parked command stands in a
+//! queue of its connection too, which keeps one connection's commands to this shard in order.
+
+mod queue;
+
+use std::collections::VecDeque;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use stdx::{ClientId, DbIndex};
+
+use self::queue::{Level, Queue};
+
+/// One command that touches several shards: unique in the life of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TxId(pub u64);
+
+/// What a lock on one key is named by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyName {
+    /// The numbered database.
+    pub db: DbIndex,
+    /// A seeded hash of the key.
+    pub fingerprint: u64,
+}
+
+/// What a claim covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope<'a> {
+    /// These keys, in any order; a name may come twice. More than [`CLAIM_KEYS_MAX`] claim the whole shard.
+    Keys(&'a [KeyName]),
+    /// Every key of every database, also those that do not exist (FLUSHALL, SWAPDB, KEYS, SCAN, DBSIZE).
+    Whole,
+}
+
+/// With whom a claim may be held together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// With others that only read.
+    Shared,
+    /// With nobody.
+    Exclusive,
+}
+
+/// What one command needs of one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim<'a> {
+    /// What it covers.
+    pub scope: Scope<'a>,
+    /// Reading or writing.
+    pub mode: Mode,
+}
+
+/// The answer to an ordinary command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Execute it now; nothing was recorded.
+    Run,
+    /// Its token was kept, and comes back as [`Ready::Command`].
+    Parked,
+}
+
+/// The answer to a transaction that is willing to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant<T> {
+    /// It holds its locks; its token is handed back.
+    Granted(T),
+    /// Its token comes back as [`Ready::Locked`].
+    Queued,
+}
+
+/// Somebody who need not wait any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready<T> {
+    /// A parked command: execute it now. It holds nothing.
+    Command(T),
+    /// A transaction that now holds its locks.
+    Locked(TxId, T),
+}
+
+/// The locks of one shard. `T` is whatever the driver wants back when somebody's wait ends.
+#[derive(Debug)]
+pub struct LockTable<T> {
+    whole: Queue,
+    names: HashMap<Name, Queue, FixedState>,
+    transactions: HashMap<TxId, usize, FixedState>,
+    /// Claims that are held or wait; a free place has no holder and is listed in `free`.
+    claims: Vec<Held<T>>,
+    free: Vec<usize>,
+    /// Claims granted and not yet handed out: a work list of `settle`, empty between calls.
+    granted: VecDeque<usize>,
+}
+
+/// A claim in its queues.
+#[derive(Debug)]
+struct Held<T> {
+    names: Vec<Name>,
+    level: Level,
+    intent: Level,
+    /// In how many of its queues it still waits.
+    missing: usize,
+    holder: Option<Holder<T>>,
+}
+
+#[derive(Debug)]
+enum Holder<T> {
+    Command(T),
+    /// Its token, until it is granted.
+    Transaction(TxId, Option<T>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Name {
+    Key(KeyName),
+    Origin(ClientId),
+}
+
+/// Above this many keys a claim is for the whole shard: bounds the table's memory and the time of one call.
+pub const CLAIM_KEYS_MAX: usize = 1024;
+
+/// An idle table gives its memory back when it had more claims at once than this.
+const KEPT_CLAIMS_MAX: usize = 1024;
+
+impl<T> Default for LockTable<T> {
+    fn default() -> Self {
+        Self {
+            whole: Queue::default(),
+            names: HashMap::default(),
+            transactions: HashMap::default(),
+            claims: Vec::new(),
+            free: Vec::new(),
+            granted: VecDeque::new(),
+        }
+    }
+}
+
+impl<T> LockTable<T> {
+    /// Whether nothing is held and nobody waits: then commands run without asking.
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        self.claims.len() == self.free.len()
+    }
+
+    /// An ordinary command of connection `origin`. It runs when nothing that conflicts with it is held or was here
+    /// before it, and `origin` has nothing parked here. Otherwise `park` makes the token to keep.
+    pub fn admit(&mut self, origin: ClientId, claim: Claim<'_>, park: impl FnOnce() -> T) -> Admission {
+        if self.is_idle() || (!self.names.contains_key(&Name::Origin(origin)) && self.is_free(claim)) {
+            return Admission::Run;
+        }
+        let parked = self.enter(claim, Some(origin), Holder::Command(park()));
+        debug_assert!(self.claims[parked].missing > 0, "refused, and then granted in the same breath");
+        Admission::Parked
+    }
+
+    /// Takes the locks for `tx` if nobody would have to wait or be overtaken; else changes nothing.
+    pub fn try_lock(&mut self, tx: TxId, claim: Claim<'_>) -> bool {
+        let is_free = self.is_free(claim);
+        if is_free {
+            self.enter(claim, None, Holder::Transaction(tx, None));
+        }
+        is_free
+    }
+
+    /// Takes the locks for `tx`, or its place in their queues. Panics when `tx` has locks here already.
+    pub fn lock(&mut self, tx: TxId, claim: Claim<'_>, token: T) -> Grant<T> {
+        let index = self.enter(claim, None, Holder::Transaction(tx, Some(token)));
+        let held = &mut self.claims[index];
+        if held.missing > 0 {
+            return Grant::Queued;
+        }
+        match &mut held.holder {
+            Some(Holder::Transaction(_, token)) => Grant::Granted(token.take().expect("just given")),
+            _ => unreachable!("just entered as a transaction"),
+        }
+    }
+
+    /// Gives back what `tx` holds, and appends those who may now go to `ready`. The caller lets them go at once, in
+    /// that order, before anything else is executed on this shard. Panics when `tx` does not hold its locks.
+    pub fn release(&mut self, tx: TxId, ready: &mut VecDeque<Ready<T>>) {
+        let index = self.transactions.remove(&tx).expect("only a holder releases");
+        assert!(self.claims[index].missing == 0, "{tx:?} releases locks that it still waits for");
+        self.leave(index);
+        self.settle(ready);
+    }
+
+    /// Takes `tx` out of its queues and returns its token; appends those who waited behind it alone to `ready`.
+    /// `None`, and nothing done, when it does not wait here: it holds its locks, or is not known.
+    pub fn abandon(&mut self, tx: TxId, ready: &mut VecDeque<Ready<T>>) -> Option<T> {
+        let index = *self.transactions.get(&tx)?;
+        if self.claims[index].missing == 0 {
+            return None;
+        }
+        self.transactions.remove(&tx);
+        let holder = self.leave(index);
+        self.settle(ready);
+        match holder {
+            Holder::Transaction(_, token) => token,
+            Holder::Command(_) => unreachable!("listed as a transaction"),
+        }
+    }
+
+    /// How many claims are held or wait.
+    pub fn len(&self) -> usize {
+        self.claims.len() - self.free.len()
+    }
+
+    /// The same as [`Self::is_idle`].
+    pub fn is_empty(&self) -> bool {
+        self.is_idle()
+    }
+
+    /// Whether `claim` conflicts with nobody here, holder or waiter.
+    fn is_free(&self, claim: Claim<'_>) -> bool {
+        let (level, intent) = levels(claim);
+        let has_room =
+            |name: &KeyName| self.names.get(&Name::Key(*name)).is_none_or(|queue| queue.has_room(level));
+        self.whole.has_room(intent) && keys(claim).iter().all(has_room)
+    }
+
+    /// Puts a claim into all its queues.
+    fn enter(&mut self, claim: Claim<'_>, origin: Option<ClientId>, holder: Holder<T>) -> usize {
+        let index = self.place();
+        let (level, intent) = levels(claim);
+        let mut names = std::mem::take(&mut self.claims[index].names);
+        names.extend(keys(claim).iter().copied().map(Name::Key));
+        names.extend(origin.map(Name::Origin));
+        names.sort_unstable();
+        names.dedup();
+        let mut missing = usize::from(!self.whole.enter(index, intent));
+        for name in &names {
+            let queue = self.names.entry(*name).or_default();
+            missing += usize::from(!queue.enter(index, name.level(level)));
+        }
+        if let Holder::Transaction(tx, _) = holder {
+            let known = self.transactions.insert(tx, index);
+            assert!(known.is_none(), "{tx:?} claims twice on one shard");
+        }
+        self.claims[index] = Held { names, level, intent, missing, holder: Some(holder) };
+        index
+    }
+
+    /// Takes a claim out of all its queues; those whom it kept waiting come to `granted`.
+    fn leave(&mut self, index: usize) -> Holder<T> {
+        let mut held = std::mem::replace(&mut self.claims[index], Held::vacant());
+        let gave_up = held.missing > 0;
+        let Self { whole, names, claims, granted, .. } = self;
+        let mut leave = |queue: &mut Queue, level| {
+            if gave_up {
+                queue.give_up(index, level);
+            } else {
+                queue.leave(level);
+            }
+            while let Some(next) = queue.advance() {
+                claims[next].missing -= 1;
+                if claims[next].missing == 0 {
+                    granted.push_back(next);
+                }
+            }
+        };
+        leave(whole, held.intent);
+        for name in &held.names {
+            let queue = names.get_mut(name).expect("a claim stands in the queue of each of its names");
+            leave(queue, name.level(held.level));
+            if queue.is_empty() {
+                names.remove(name);
+            }
+        }
+        held.names.clear();
+        self.claims[index].names = held.names;
+        self.free.push(index);
+        held.holder.expect("only a claim in use leaves")
+    }
+
+    /// Hands out all who were granted. A command is over as soon as it is handed out, so it leaves at once, and
+    /// those behind it may follow.
+    fn settle(&mut self, ready: &mut VecDeque<Ready<T>>) {
+        while let Some(index) = self.granted.pop_front() {
+            if let Some(Holder::Transaction(tx, token)) = &mut self.claims[index].holder {
+                ready.push_back(Ready::Locked(*tx, token.take().expect("kept while it waited")));
+            } else if let Holder::Command(token) = self.leave(index) {
+                ready.push_back(Ready::Command(token));
+            }
+        }
+        if self.is_idle() && self.claims.capacity() > KEPT_CLAIMS_MAX {
+            *self = Self::default();
+        }
+    }
+
+    fn place(&mut self) -> usize {
+        self.free.pop().unwrap_or_else(|| {
+            self.claims.push(Held::vacant());
+            self.claims.len() - 1
+        })
+    }
+}
+
+impl<T> Held<T> {
+    fn vacant() -> Self {
+        Self { names: Vec::new(), level: Level::Shared, intent: Level::Shared, missing: 0, holder: None }
+    }
+}
+
+impl Name {
+    /// At which level a claim of `level` on keys stands in the queue of this name.
+    fn level(self, level: Level) -> Level {
+        match self {
+            Name::Key(_) => level,
+            Name::Origin(_) => Level::Exclusive,
+        }
+    }
+}
+
+/// The keys that a claim names one by one: none when it covers the whole shard.
+fn keys(claim: Claim<'_>) -> &[KeyName] {
+    match claim.scope {
+        Scope::Keys(keys) if keys.len() <= CLAIM_KEYS_MAX => keys,
+        _ => &[],
+    }
+}
+
+/// The level in the queues of keys, and in the queue of the whole shard.
+fn levels(claim: Claim<'_>) -> (Level, Level) {
+    let level = match claim.mode {
+        Mode::Shared => Level::Shared,
+        Mode::Exclusive => Level::Exclusive,
+    };
+    match (claim.scope, claim.mode) {
+        (Scope::Keys(keys), Mode::Shared) if keys.len() <= CLAIM_KEYS_MAX => (level, Level::IntentShared),
+        (Scope::Keys(keys), Mode::Exclusive) if keys.len() <= CLAIM_KEYS_MAX => {
+            (level, Level::IntentExclusive)
+        }
+        _ => (level, level),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! A shard's side of commands that touch several shards: takes orders, says what the shard does, in which order.
+//!
+//! The driver feeds it arriving commands and [`Order`]s, and after each performs the [`Deed`]s that it polls, one
+//! by one, until there are none. Deeds come in the order in which the locks allow them; all of them are executed
+//! in that order, which is what makes the locks mean anything.
+//!
+//! ```text
+//!  admit ─┬─ free ─────────────► Run                     order ─┬─ Try, not free ──► Answer Refused
+//!         └─ not ──► parked ───► Deed::Command                  ├─ granted or held ► act ──► release ─┐
+//!                      ▲                                        └─ Wait, not free ─► queued ─┐        │
+//!                      └─────────────────── whoever stood behind ◄───────────────────────────┴────────┘
+//! ```
+
+use std::collections::VecDeque;
+
+use stdx::ClientId;
+
+use crate::locks::{Admission, Claim, Grant, LockTable, Ready, TxId};
+use crate::tx::{Acquire, Act, Notice, Order};
+
+/// One shard's participant. `C` is a parked command; `P` is what the driver needs to perform an order (where the
+/// answer goes, the arguments): both opaque.
+#[derive(Debug)]
+pub struct Participant<C, P> {
+    locks: LockTable<Token<C, P>>,
+    deeds: VecDeque<Deed<C, P>>,
+    ready: VecDeque<Ready<Token<C, P>>>,
+}
+
+/// Something for the shard to do now.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Deed<C, P> {
+    /// Execute a command that was parked, and send its reply.
+    Command(C),
+    /// Do `act` for the transaction, and send it the act's notice ([`Act::notice`]) if it has one.
+    Perform {
+        /// Whose part it is.
+        tx: TxId,
+        /// Never [`Act::Nothing`] nor [`Act::Abandon`].
+        act: Act,
+        /// As it came with the order.
+        part: P,
+    },
+    /// Send the transaction this notice.
+    Answer {
+        /// Whose order is answered.
+        tx: TxId,
+        /// Locked, Refused or Abandoned.
+        notice: Notice,
+        /// As it came with the order that is answered (for Abandoned: the one that was given up).
+        part: P,
+    },
+}
+
+#[derive(Debug)]
+enum Token<C, P> {
+    Command(C),
+    Order(Order, P),
+}
+
+impl<C, P> Default for Participant<C, P> {
+    fn default() -> Self {
+        Self { locks: LockTable::default(), deeds: VecDeque::new(), ready: VecDeque::new() }
+    }
+}
+
+impl<C, P> Participant<C, P> {
+    /// Whether an ordinary command may run without asking: no locks, no deeds.
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        self.locks.is_idle() && self.deeds.is_empty()
+    }
+
+    /// An ordinary single-shard command of connection `origin`: runs now, or comes back as [`Deed::Command`] with
+    /// what `park` made. While deeds are pending it lines up behind them.
+    pub fn admit(&mut self, origin: ClientId, claim: Claim<'_>, park: impl FnOnce() -> C) -> Admission {
+        let mut park = Some(park);
+        let mut token = || park.take().expect("made once")();
+        let admission = self.locks.admit(origin, claim, || Token::Command(token()));
+        if admission == Admission::Run && !self.deeds.is_empty() {
+            self.deeds.push_back(Deed::Command(token()));
+            return Admission::Parked;
+        }
+        admission
+    }
+
+    /// An order of a transaction. `claim` counts only where the order acquires locks.
+    pub fn order(&mut self, tx: TxId, order: Order, claim: Claim<'_>, part: P) {
+        match order.acquire {
+            Acquire::Held => self.carry_out(tx, order, part),
+            Acquire::Try => {
+                if self.locks.try_lock(tx, claim) {
+                    self.carry_out(tx, order, part);
+                } else {
+                    self.deeds.push_back(Deed::Answer { tx, notice: Notice::Refused, part });
+                }
+            }
+            Acquire::Wait => {
+                if let Grant::Granted(Token::Order(order, part)) =
+                    self.locks.lock(tx, claim, Token::Order(order, part))
+                {
+                    self.carry_out(tx, order, part);
+                }
+            }
+        }
+        self.hand_out();
+    }
+
+    /// The next thing to do; to be polled until `None` before anything else runs on this shard.
+    #[inline]
+    pub fn poll(&mut self) -> Option<Deed<C, P>> {
+        self.deeds.pop_front()
+    }
+
+    /// What an order asks once its locks are held. The release may come before the act is performed, because what
+    /// it sets free becomes deeds, and those stand behind the act.
+    fn carry_out(&mut self, tx: TxId, order: Order, part: P) {
+        match order.act {
+            Act::Nothing if order.acquire == Acquire::Held => {}
+            Act::Nothing => self.deeds.push_back(Deed::Answer { tx, notice: Notice::Locked, part }),
+            Act::Abandon => self.abandon(tx),
+            act => self.deeds.push_back(Deed::Perform { tx, act, part }),
+        }
+        if order.release {
+            self.locks.release(tx, &mut self.ready);
+        }
+    }
+
+    fn abandon(&mut self, tx: TxId) {
+        if let Some(Token::Order(_, part)) = self.locks.abandon(tx, &mut self.ready) {
+            self.deeds.push_back(Deed::Answer { tx, notice: Notice::Abandoned, part });
+        }
+    }
+
+    /// Turns those who may go into deeds. An order among them may release in turn; whom it sets free stood behind
+    /// it, and so comes to the end of the line.
+    fn hand_out(&mut self) {
+        while let Some(one) = self.ready.pop_front() {
+            match one {
+                Ready::Command(Token::Command(command)) => self.deeds.push_back(Deed::Command(command)),
+                Ready::Locked(tx, Token::Order(order, part)) => self.carry_out(tx, order, part),
+                _ => unreachable!("commands are parked, orders are queued"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+//! One connection's pipeline: which of its commands may overlap, and in which order its replies leave.
+
+mod overlap;
+mod replies;
+
+pub use overlap::{Kind, Overlap, PipelineOrder, Verdict};
+pub use replies::{HoleId, Replies};
