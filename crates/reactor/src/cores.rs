@@ -1,0 +1,182 @@
+//! The cores of the server: which CPUs, and one executor on each.
+
+mod affinity;
+mod layout;
+mod probe;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
+
+use crate::{StartError, uring};
+
+pub use layout::{Cores, Layout, PinMode};
+pub use probe::{probe, raise_nofile};
+
+/// What a core's future learns about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoreHandle {
+    /// This core's number, from 0.
+    pub index: usize,
+    /// The number of cores.
+    pub count: usize,
+}
+
+/// The longest that ready tasks run before the executor looks at input, timers and other cores again, unless one task
+/// alone runs longer; [`crate::task::need_yield`] tells it so.
+pub const TURN_MAX: Duration = Duration::from_millis(1);
+
+/// Entries of each ring. Completions beyond twice this many wait in a list in the kernel, none is lost.
+const RING_ENTRIES: usize = 512;
+/// Registered memory for direct I/O, which nothing uses: glommio's least. Its default would not fit a usual memlock limit.
+const IO_MEMORY_BYTES: usize = 64 * 1024;
+
+/// Starts an executor per core on a thread of its own, named `lacewing-N`, and runs on each the future that `start`
+/// makes for it. Returns when all have finished. Tasks still waiting then are forgotten, not dropped.
+///
+/// No future starts before all executors exist: an error means that nothing ran. A panic on any core ends the process.
+pub fn run<F, Fut>(layout: &Layout, start: F) -> Result<(), StartError>
+where
+    F: Fn(CoreHandle) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    register_membarrier();
+    let helper_cpus = affinity::available().map_err(|source| os("cannot read the CPU affinity", source))?;
+    let start = Arc::new(start);
+    let count = layout.cores.len();
+    let (report, reports) = mpsc::channel();
+    let mut cores = Vec::with_capacity(count);
+    for (index, &cpu) in layout.cores.iter().enumerate() {
+        let plan = CorePlan {
+            handle: CoreHandle { index, count },
+            cpu: layout.pin.then_some(cpu),
+            helper_cpus: helper_cpus.clone(),
+        };
+        cores.push(spawn_core(plan, Arc::clone(&start), report.clone())?);
+    }
+    drop(report);
+    let made: Result<Vec<()>, StartError> = reports.iter().take(count).collect();
+    // Dropping the go-ahead unused sends the other cores home.
+    made?;
+    let threads: Vec<JoinHandle<()>> = cores.into_iter().map(Core::release).collect();
+    for thread in threads {
+        thread.join().expect("a panic on a core aborts the process");
+    }
+    Ok(())
+}
+
+struct CorePlan {
+    handle: CoreHandle,
+    cpu: Option<usize>,
+    helper_cpus: Vec<usize>,
+}
+
+/// A started thread that waits for the go-ahead. Dropped without it, the thread ends.
+struct Core {
+    thread: JoinHandle<()>,
+    go: mpsc::Sender<()>,
+}
+
+impl Core {
+    fn release(self) -> JoinHandle<()> {
+        // A core that is gone has panicked, and that aborts the process.
+        let _ = self.go.send(());
+        self.thread
+    }
+}
+
+fn spawn_core<F, Fut>(
+    plan: CorePlan,
+    start: Arc<F>,
+    report: mpsc::Sender<Result<(), StartError>>,
+) -> Result<Core, StartError>
+where
+    F: Fn(CoreHandle) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    let (go, wait) = mpsc::channel();
+    let name = format!("lacewing-{}", plan.handle.index);
+    let body = move || {
+        let _guard = AbortOnPanic;
+        let made = make_executor(&plan);
+        let (result, executor) = match made {
+            Ok(executor) => (Ok(()), Some(executor)),
+            Err(error) => (Err(error), None),
+        };
+        // Nobody listens only when another core has failed already.
+        let _ = report.send(result);
+        drop(report);
+        if let (Some(executor), Ok(())) = (executor, wait.recv()) {
+            executor.run(async move {
+                free_helper(&plan).await;
+                start(plan.handle).await;
+            });
+        }
+    };
+    let thread = thread::Builder::new().name(name).spawn(body).map_err(|e| os("cannot start a thread", e))?;
+    Ok(Core { thread, go })
+}
+
+/// Pins the thread first, so that the rings lie in memory near the CPU.
+fn make_executor(plan: &CorePlan) -> Result<LocalExecutor, StartError> {
+    if let Some(cpu) = plan.cpu {
+        affinity::set(&[cpu]).map_err(|source| os(&format!("cannot pin a core to CPU {cpu}"), source))?;
+    }
+    uring::next_ring_is_main(std::env::var_os(NO_COOP_VARIABLE).is_none());
+    LocalExecutorBuilder::new(Placement::Unbound)
+        .ring_depth(RING_ENTRIES)
+        .io_memory(IO_MEMORY_BYTES)
+        .preempt_timer(TURN_MAX)
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
+        .make()
+        .map_err(|error| os("cannot make an executor", error.into()))
+}
+
+/// Set in the environment, it leaves the main rings as glommio makes them, to measure the difference.
+const NO_COOP_VARIABLE: &str = "LACEWING_NO_COOP_TASKRUN";
+
+/// The executor's helper thread for blocking calls was born with the core's own pin and name. Lets it run anywhere, so
+/// that a slow disk takes no time from the core.
+async fn free_helper(plan: &CorePlan) {
+    let cpus = plan.helper_cpus.clone();
+    let name = format!("lacewing-{}-io\0", plan.handle.index);
+    let freed = glommio::executor()
+        .spawn_blocking(move || {
+            // SAFETY: the name ends in a zero byte; the kernel copies at most 16 bytes of it.
+            unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+            affinity::set(&cpus)
+        })
+        .await;
+    if let Err(error) = freed {
+        tracing::warn!(%error, "the helper thread shares its core's CPU");
+    }
+}
+
+/// Announces the memory barrier that executors use before they sleep. With several threads running the announcement
+/// takes tens of milliseconds, and the first sleep would pay for it; glommio's own, later, then costs nothing.
+/// Where the kernel has no such barrier glommio does without.
+fn register_membarrier() {
+    const MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
+    // SAFETY: takes three numbers and touches no memory of ours.
+    unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) };
+}
+
+/// A core that unwinds would leave its shard unanswered while the others go on.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
+fn os(what: &str, source: io::Error) -> StartError {
+    StartError::Os { what: what.to_owned(), source }
+}

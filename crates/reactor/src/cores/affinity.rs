@@ -1,0 +1,67 @@
+//! The set of CPUs that a thread may run on.
+
+use std::io;
+
+/// The CPUs that this thread, and so any thread it starts, may run on, in ascending order.
+pub(super) fn available() -> io::Result<Vec<usize>> {
+    let mut words = vec![0_u64; MASK_WORDS_MIN];
+    loop {
+        // SAFETY: `words` has the room that is stated, and every bit pattern is a valid u64.
+        let failed =
+            unsafe { libc::sched_getaffinity(0, size_of_val(words.as_slice()), words.as_mut_ptr().cast()) };
+        if failed == 0 {
+            return Ok(numbers(&words));
+        }
+        let error = io::Error::last_os_error();
+        // The kernel has more CPUs than the mask has bits.
+        if error.raw_os_error() != Some(libc::EINVAL) || words.len() >= MASK_WORDS_MAX {
+            return Err(error);
+        }
+        words.resize(words.len() * 2, 0);
+    }
+}
+
+/// Restricts the calling thread to `cpus`.
+pub(super) fn set(cpus: &[usize]) -> io::Result<()> {
+    let last = cpus.iter().max().copied().unwrap_or(0);
+    let mut words = vec![0_u64; (last / 64 + 1).max(MASK_WORDS_MIN)];
+    for cpu in cpus {
+        words[cpu / 64] |= 1 << (cpu % 64);
+    }
+    // SAFETY: `words` holds as many bytes as stated and is only read.
+    let failed = unsafe { libc::sched_setaffinity(0, size_of_val(words.as_slice()), words.as_ptr().cast()) };
+    if failed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn numbers(words: &[u64]) -> Vec<usize> {
+    (0..words.len() * 64).filter(|cpu| words[cpu / 64] & (1 << (cpu % 64)) != 0).collect()
+}
+
+/// 1,024 CPUs, as in glibc's `cpu_set_t`.
+const MASK_WORDS_MIN: usize = 16;
+/// 65,536 CPUs, more than Linux can be built for.
+const MASK_WORDS_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_can_be_pinned_and_freed() {
+        std::thread::spawn(|| {
+            let all = available().unwrap();
+            assert!(!all.is_empty());
+            set(&all[..1]).unwrap();
+            assert_eq!(available().unwrap(), &all[..1]);
+            set(&all).unwrap();
+            assert_eq!(available().unwrap(), all);
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn bits_are_numbered_across_words() {
+        assert_eq!(numbers(&[1 | 1 << 63, 1 << 1]), [0, 63, 65]);
+    }
+}

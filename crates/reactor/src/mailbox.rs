@@ -1,0 +1,228 @@
+//! Batches of messages between cores.
+//!
+//! What a core has to tell another is gathered in an outbox during a turn of its loop and sent as one message at the
+//! end of it, so that the cost of a hop is shared by everything that hopped together. A core is woken only if it waits:
+//!
+//! ```text
+//! sender                      receiver
+//! push the batch              queue empty: sleeping = true
+//! fence                       fence
+//! sleeping? then wake it      look once more, then wait
+//! ```
+//!
+//! The two fences order the two sides: either the receiver's second look finds the batch, or the sender finds it
+//! sleeping. Batches of one sender arrive in the order they were sent.
+//!
+//! An inbox holds [`INBOX_BATCHES_MAX`] batches. When it is full a sender keeps gathering in its outbox, and is told as
+//! soon as there is room: nothing is ever lost or refused, and memory is bounded by what callers put into a batch.
+
+mod inbox;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::poll_fn;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use crate::task;
+use inbox::Inbox;
+
+/// What one core sends another in one turn: a container of messages, empty by default.
+pub trait Batch: Default + Send + 'static {
+    /// Whether there is nothing to send.
+    fn is_empty(&self) -> bool;
+}
+
+/// Batches that wait for one core, from all others together.
+pub const INBOX_BATCHES_MAX: usize = 256;
+/// Emptied batches kept for each peer, so that their memory is used again.
+const SPARES_MAX: usize = 4;
+
+/// Connects `cores` cores, each with each and with itself. The ports are in the order of the cores.
+pub fn mesh<B: Batch>(cores: usize) -> Vec<Ports<B>> {
+    let inboxes: Arc<[Inbox<B>]> = (0..cores).map(|_| Inbox::new(cores, INBOX_BATCHES_MAX)).collect();
+    (0..cores).map(|index| Ports { index, inboxes: Arc::clone(&inboxes) }).collect()
+}
+
+/// One core's ends of the mesh, before it runs.
+pub struct Ports<B: Batch> {
+    index: usize,
+    inboxes: Arc<[Inbox<B>]>,
+}
+
+impl<B: Batch> Ports<B> {
+    /// Opens the mailbox on the core that it is for, inside its executor.
+    pub fn open(self) -> Mailbox<B> {
+        let peers = self.inboxes.len();
+        let local = Rc::new(Local {
+            index: self.index,
+            inboxes: self.inboxes,
+            outboxes: RefCell::new((0..peers).map(|_| Outbox::default()).collect()),
+            waiting: RefCell::new(Vec::with_capacity(peers)),
+            postman: RefCell::new(None),
+            postman_called: Cell::new(false),
+        });
+        spawn_postman(Rc::downgrade(&local));
+        Mailbox(local)
+    }
+}
+
+impl<B: Batch> fmt::Debug for Ports<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ports").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+/// A core's mailbox. Clones are handles to the same one.
+pub struct Mailbox<B: Batch>(Rc<Local<B>>);
+
+impl<B: Batch> Clone for Mailbox<B> {
+    fn clone(&self) -> Self {
+        Mailbox(Rc::clone(&self.0))
+    }
+}
+
+impl<B: Batch> fmt::Debug for Mailbox<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox").field("index", &self.0.index).finish_non_exhaustive()
+    }
+}
+
+struct Local<B: Batch> {
+    index: usize,
+    inboxes: Arc<[Inbox<B>]>,
+    outboxes: RefCell<Box<[Outbox<B>]>>,
+    /// The peers whose outbox is not empty.
+    waiting: RefCell<Vec<usize>>,
+    /// The task that flushes the outboxes at the end of a turn.
+    postman: RefCell<Option<Waker>>,
+    postman_called: Cell<bool>,
+}
+
+#[derive(Default)]
+struct Outbox<B> {
+    batch: B,
+    spares: Vec<B>,
+}
+
+impl<B: Batch> Mailbox<B> {
+    /// Lets `f` add to the batch being gathered for `peer`, which is sent at the end of this turn. `f` must not use the
+    /// mailbox.
+    pub fn outbox<R>(&self, peer: usize, f: impl FnOnce(&mut B) -> R) -> R {
+        let local = &*self.0;
+        let mut outboxes = local.outboxes.borrow_mut();
+        let batch = &mut outboxes[peer].batch;
+        let was_empty = batch.is_empty();
+        let result = f(batch);
+        if was_empty && !batch.is_empty() {
+            local.waiting.borrow_mut().push(peer);
+            local.call_postman();
+        }
+        result
+    }
+
+    /// Sends all outboxes without waiting for the end of the turn. What does not fit stays and follows later.
+    pub fn flush_now(&self) {
+        self.0.flush();
+    }
+
+    /// Waits for a batch, and gives the core it came from. Batches are never empty. One task at a time may wait.
+    pub async fn recv(&self) -> (usize, B) {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// As [`Mailbox::recv`], for callers that wait for several things at once.
+    pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<(usize, B)> {
+        let inbox = self.inbox();
+        loop {
+            if let Some(received) = self.try_recv() {
+                return Poll::Ready(received);
+            }
+            if inbox.sleep(cx.waker()) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Takes a batch that has arrived.
+    pub fn try_recv(&self) -> Option<(usize, B)> {
+        let local = &*self.0;
+        let inbox = self.inbox();
+        if inbox.take_room_call() {
+            local.call_postman();
+        }
+        let received = inbox.pop()?;
+        inbox.tell_blocked_senders(|sender| local.inboxes[sender].call_for_room());
+        Some(received)
+    }
+
+    /// Gives an emptied batch back, to be filled for `peer` again. Panics if it is not empty.
+    pub fn recycle(&self, peer: usize, batch: B) {
+        assert!(batch.is_empty(), "a recycled batch would be sent again");
+        let spares = &mut self.0.outboxes.borrow_mut()[peer].spares;
+        if spares.len() < SPARES_MAX {
+            spares.push(batch);
+        }
+    }
+
+    /// This core's number.
+    pub fn index(&self) -> usize {
+        self.0.index
+    }
+
+    /// The number of cores.
+    pub fn cores(&self) -> usize {
+        self.0.inboxes.len()
+    }
+
+    fn inbox(&self) -> &Inbox<B> {
+        &self.0.inboxes[self.0.index]
+    }
+}
+
+impl<B: Batch> Local<B> {
+    fn call_postman(&self) {
+        if !self.postman_called.replace(true)
+            && let Some(postman) = &*self.postman.borrow()
+        {
+            postman.wake_by_ref();
+        }
+    }
+
+    fn flush(&self) {
+        let mut outboxes = self.outboxes.borrow_mut();
+        self.waiting.borrow_mut().retain(|&peer| !self.send(peer, &mut outboxes[peer]));
+    }
+
+    /// Whether the outbox could be sent.
+    fn send(&self, peer: usize, outbox: &mut Outbox<B>) -> bool {
+        let next = outbox.spares.pop().unwrap_or_default();
+        let batch = std::mem::replace(&mut outbox.batch, next);
+        match self.inboxes[peer].push(self.index, batch) {
+            Ok(()) => true,
+            Err(refused) => {
+                outbox.spares.push(std::mem::replace(&mut outbox.batch, refused));
+                false
+            }
+        }
+    }
+}
+
+impl<B: Batch> Drop for Local<B> {
+    fn drop(&mut self) {
+        // The waker belongs to a task of this core: no other core shall be the last to hold it.
+        self.inboxes[self.index].forget_waker();
+    }
+}
+
+/// Starts the task that flushes. Woken by the first message of a turn, it runs after all tasks that were ready then.
+fn spawn_postman<B: Batch>(local: Weak<Local<B>>) {
+    task::spawn(poll_fn(move |cx| {
+        let Some(local) = local.upgrade() else { return Poll::Ready(()) };
+        local.postman.borrow_mut().get_or_insert_with(|| cx.waker().clone());
+        local.postman_called.set(false);
+        local.flush();
+        Poll::Pending
+    }));
+}
