@@ -1,5 +1,7 @@
 //! Writing replies: one method per RESP type, each in the form that the client's protocol version has for it.
 
+use stdx::number;
+
 /// The protocol version that a connection chose with HELLO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Proto {
@@ -76,12 +78,16 @@ impl<'a> Reply<'a> {
     /// An integer.
     #[inline]
     pub fn int(&mut self, value: i64) {
-        self.line(b':', itoa::Buffer::new().format(value).as_bytes());
+        match value {
+            0..=9 => self.header(b':', value as usize),
+            _ => self.number_line(b':', value.unsigned_abs(), value < 0),
+        }
     }
 
     /// A bulk string.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        self.buf.reserve(bytes.len() + HEADER_MAX + 2);
         self.header(b'$', bytes.len());
         self.buf.extend_from_slice(bytes);
         self.buf.extend_from_slice(b"\r\n");
@@ -156,28 +162,224 @@ impl<'a> Reply<'a> {
         self.buf.extend_from_slice(b"\r\n");
     }
 
-    /// Opens an array whose length is not known yet; end it with [`Reply::close_array`].
+    /// A double: in RESP2 its text as a bulk string.
+    pub fn double(&mut self, value: f64) {
+        let start = self.buf.len();
+        match self.proto {
+            Proto::Resp3 => {
+                self.buf.push(b',');
+                number::format_f64(value, self.buf);
+                self.buf.extend_from_slice(b"\r\n");
+            }
+            Proto::Resp2 => {
+                number::format_f64(value, self.buf);
+                let len = self.buf.len() - start;
+                self.header(b'$', len);
+                self.buf[start..].rotate_left(len);
+                self.buf.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// An integer of any size, as its decimal `digits` with an optional `-`: in RESP2 a bulk string.
+    pub fn big_number(&mut self, digits: &str) {
+        match self.proto {
+            Proto::Resp2 => self.bulk(digits.as_bytes()),
+            Proto::Resp3 => self.line(b'(', digits.as_bytes()),
+        }
+    }
+
+    /// Opens `pairs` pairs of attributes of the reply that follows them. RESP3 alone has them: panics in RESP2.
+    pub fn attribute(&mut self, pairs: usize) {
+        assert_eq!(self.proto, Proto::Resp3, "RESP2 has no attributes");
+        self.header(b'|', pairs);
+    }
+
+    /// Opens an array, map, set or push message whose length is not known yet. End it with the method that closes its
+    /// kind; of two that are open, first the one opened last.
     pub fn deferred(&mut self) -> Deferred {
-        Deferred(self.buf.len())
+        let at = self.buf.len();
+        self.buf.extend_from_slice(&[0; SHORT_HEADER]);
+        Deferred(at)
     }
 
     /// Writes the header of the array opened at `at`, which has turned out to have `len` elements.
     pub fn close_array(&mut self, at: Deferred, len: usize) {
-        let mut header = itoa::Buffer::new();
-        let header = header.format(len).as_bytes();
-        let bytes = [b"*", header, b"\r\n"].concat();
-        self.buf.splice(at.0..at.0, bytes);
+        self.close(at, b'*', len);
+    }
+
+    /// As [`Reply::close_array`], for a map of `pairs` pairs.
+    pub fn close_map(&mut self, at: Deferred, pairs: usize) {
+        match self.proto {
+            Proto::Resp2 => self.close(at, b'*', pairs * 2),
+            Proto::Resp3 => self.close(at, b'%', pairs),
+        }
+    }
+
+    /// As [`Reply::close_array`], for a set of `len` elements.
+    pub fn close_set(&mut self, at: Deferred, len: usize) {
+        self.close(at, if self.proto == Proto::Resp3 { b'~' } else { b'*' }, len);
+    }
+
+    /// The gap fits up to nine elements; for more, what was written since then moves once.
+    #[allow(clippy::needless_pass_by_value)] // a place is closed once
+    fn close(&mut self, at: Deferred, kind: u8, len: usize) {
+        let gap = at.0..at.0 + SHORT_HEADER;
+        let mut bytes = [0; HEADER_MAX];
+        let header = write_header(&mut bytes, kind, len as u64, false);
+        if header.len() == SHORT_HEADER {
+            self.buf[gap].copy_from_slice(header);
+        } else {
+            self.buf.splice(gap, header.iter().copied());
+        }
     }
 
     #[inline]
     fn header(&mut self, kind: u8, len: usize) {
-        self.line(kind, itoa::Buffer::new().format(len).as_bytes());
+        match len {
+            0..=9 => self.buf.extend_from_slice(&[kind, b'0' + len as u8, b'\r', b'\n']),
+            10..=99 => {
+                let (tens, ones) = (len / 10, len % 10);
+                self.buf.extend_from_slice(&[kind, b'0' + tens as u8, b'0' + ones as u8, b'\r', b'\n']);
+            }
+            _ => self.number_line(kind, len as u64, false),
+        }
+    }
+
+    #[inline]
+    fn number_line(&mut self, kind: u8, magnitude: u64, negative: bool) {
+        let mut bytes = [0; HEADER_MAX];
+        self.buf.extend_from_slice(write_header(&mut bytes, kind, magnitude, negative));
     }
 
     #[inline]
     fn line(&mut self, kind: u8, text: &[u8]) {
+        self.buf.reserve(text.len() + 3);
         self.buf.push(kind);
         self.buf.extend_from_slice(text);
         self.buf.extend_from_slice(b"\r\n");
+    }
+}
+
+/// `kind`, the number and the line end, at the end of `bytes`: digits come out last first.
+#[inline]
+fn write_header(bytes: &mut [u8; HEADER_MAX], kind: u8, mut magnitude: u64, negative: bool) -> &[u8] {
+    bytes[HEADER_MAX - 2..].copy_from_slice(b"\r\n");
+    let mut at = HEADER_MAX - 3;
+    loop {
+        bytes[at] = b'0' + (magnitude % 10) as u8;
+        at -= 1;
+        magnitude /= 10;
+        if magnitude == 0 {
+            break;
+        }
+    }
+    if negative {
+        bytes[at] = b'-';
+        at -= 1;
+    }
+    bytes[at] = kind;
+    &bytes[at..]
+}
+
+/// A kind, a sign, 20 digits and a line end.
+const HEADER_MAX: usize = 24;
+
+/// The header of an aggregate of at most nine elements.
+const SHORT_HEADER: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(write: impl Fn(&mut Reply<'_>), resp2: &str, resp3: &str) {
+        for (proto, expected) in [(Proto::Resp2, resp2), (Proto::Resp3, resp3)] {
+            let mut out = b"before".to_vec();
+            write(&mut Reply::new(&mut out, proto));
+            let got = String::from_utf8_lossy(&out);
+            assert_eq!(got, format!("before{expected}"), "{proto:?}");
+        }
+    }
+
+    #[track_caller]
+    fn check_both(write: impl Fn(&mut Reply<'_>), expected: &str) {
+        check(write, expected, expected);
+    }
+
+    #[test]
+    fn strings_and_numbers_are_the_same_in_both_versions() {
+        check_both(|reply| reply.ok(), "+OK\r\n");
+        check_both(|reply| reply.simple("PONG"), "+PONG\r\n");
+        check_both(|reply| reply.error("ERR a\r\nb"), "-ERR a  b\r\n");
+        check_both(|reply| reply.bulk(b""), "$0\r\n\r\n");
+        check_both(|reply| reply.bulk(b"a\r\nb"), "$4\r\na\r\nb\r\n");
+        check_both(|reply| reply.bulk_int(-12), "$3\r\n-12\r\n");
+        for value in [0, 7, 10, 99, 100, -1, -100, 1234567, i64::MAX, i64::MIN] {
+            check_both(|reply| reply.int(value), &format!(":{value}\r\n"));
+        }
+        for len in [0, 9, 10, 99, 100, 999, 1000, 12345] {
+            let text = "x".repeat(len);
+            check_both(|reply| reply.bulk(text.as_bytes()), &format!("${len}\r\n{text}\r\n"));
+            check_both(|reply| reply.array(len), &format!("*{len}\r\n"));
+        }
+    }
+
+    #[test]
+    fn types_of_resp3_have_their_form_in_resp2() {
+        check(|reply| reply.null(), "$-1\r\n", "_\r\n");
+        check(|reply| reply.null_array(), "*-1\r\n", "_\r\n");
+        check(|reply| reply.bool(true), ":1\r\n", "#t\r\n");
+        check(|reply| reply.bool(false), ":0\r\n", "#f\r\n");
+        check(|reply| reply.map(6), "*12\r\n", "%6\r\n");
+        check(|reply| reply.set(2), "*2\r\n", "~2\r\n");
+        check(|reply| reply.push(3), "*3\r\n", ">3\r\n");
+        check(|reply| reply.double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n");
+        check(|reply| reply.double(f64::NEG_INFINITY), "$4\r\n-inf\r\n", ",-inf\r\n");
+        check(|reply| reply.double(1.0 / 3.0), "$18\r\n0.3333333333333333\r\n", ",0.3333333333333333\r\n");
+        check(|reply| reply.big_number("-123"), "$4\r\n-123\r\n", "(-123\r\n");
+        check(|reply| reply.verbatim("txt", b"hi"), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n");
+    }
+
+    #[test]
+    fn deferred_headers_are_written_as_if_known_from_the_start() {
+        for len in [0, 1, 9, 10, 99, 100, 12345] {
+            let write = |reply: &mut Reply<'_>| {
+                let at = reply.deferred();
+                (0..len).for_each(|_| reply.int(1));
+                reply.close_array(at, len);
+                reply.ok();
+            };
+            check_both(write, &format!("*{len}\r\n{}+OK\r\n", ":1\r\n".repeat(len)));
+        }
+    }
+
+    #[test]
+    fn deferred_headers_nest() {
+        let write = |reply: &mut Reply<'_>| {
+            let outer = reply.deferred();
+            let inner = reply.deferred();
+            (0..11).for_each(|_| reply.null());
+            reply.close_set(inner, 11);
+            reply.close_map(outer, 1);
+        };
+        check(
+            write,
+            &format!("*2\r\n*11\r\n{}", "$-1\r\n".repeat(11)),
+            &format!("%1\r\n~11\r\n{}", "_\r\n".repeat(11)),
+        );
+    }
+
+    #[test]
+    fn reply_is_taken_back() {
+        check_both(
+            |reply| {
+                let start = reply.written().len();
+                reply.array(2);
+                reply.truncate(start);
+                reply.raw(b"-ERR x\r\n");
+            },
+            "-ERR x\r\n",
+        );
     }
 }
