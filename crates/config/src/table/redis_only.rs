@@ -1,0 +1,322 @@
+//! Parameters of Redis for what this version does not have, or does in another way.
+//!
+//! `fixed` rows promise something, so only "off" is accepted. `inert` rows are in many configurations and promise
+//! nothing that matters here, so they are accepted, kept and printed.
+
+use super::{INT_MAX, LONG_MAX, MEMORY_MAX};
+use crate::Param;
+use crate::Shape::{Bool, Choice, Int, Memory, Text, Words};
+use crate::param::{fixed, inert};
+
+pub(super) const NO_PERSISTENCE: &str = "persistence is not part of this version";
+pub(super) const NO_REPLICATION: &str = "replication is not part of this version";
+pub(super) const NO_CLUSTER: &str = "cluster mode is not part of this version";
+pub(super) const NO_TLS: &str = "TLS is not part of this version";
+
+pub(super) const PERSISTENCE: &[Param] = &[
+    fixed(
+        "appendonly",
+        &["no"],
+        "no",
+        NO_PERSISTENCE,
+        "Only 'no': persistence is not part of this version, and the server does not pretend. All data is in memory.",
+    ),
+    fixed(
+        "save",
+        &[""],
+        "\"\"",
+        NO_PERSISTENCE,
+        "Only empty: no snapshots, since persistence is not part of this version.",
+    ),
+    inert("dbfilename", Text, "dump.rdb", NO_PERSISTENCE, "Name of the snapshot's file.").protected(),
+    inert("appendfilename", Text, "appendonly.aof", NO_PERSISTENCE, "Name of the log's file.").at_start(),
+    inert("appenddirname", Text, "appendonlydir", NO_PERSISTENCE, "Directory of the log.").at_start(),
+    inert(
+        "appendfsync",
+        Choice(&["everysec", "always", "no"]),
+        "everysec",
+        NO_PERSISTENCE,
+        "When the log is flushed to the disk.",
+    ),
+    inert(
+        "stop-writes-on-bgsave-error",
+        Bool,
+        "yes",
+        NO_PERSISTENCE,
+        "Refuses writes after a failed snapshot.",
+    ),
+    inert("rdbcompression", Bool, "yes", NO_PERSISTENCE, "Compresses texts in snapshots."),
+    inert("rdbchecksum", Bool, "yes", NO_PERSISTENCE, "Ends snapshots with a checksum.").at_start(),
+    inert("rdb-del-sync-files", Bool, "no", NO_PERSISTENCE, "Deletes snapshots made for replicas."),
+    inert("rdb-save-incremental-fsync", Bool, "yes", NO_PERSISTENCE, "Flushes snapshots piece by piece."),
+    inert(
+        "sanitize-dump-payload",
+        Choice(&["no", "yes", "clients"]),
+        "no",
+        NO_PERSISTENCE,
+        "Checks payloads of RESTORE.",
+    ),
+    inert(
+        "no-appendfsync-on-rewrite",
+        Bool,
+        "no",
+        NO_PERSISTENCE,
+        "Does not flush the log while it is rewritten.",
+    ),
+    inert(
+        "auto-aof-rewrite-percentage",
+        Int(0, INT_MAX),
+        "100",
+        NO_PERSISTENCE,
+        "Growth at which the log is rewritten.",
+    ),
+    inert(
+        "auto-aof-rewrite-min-size",
+        Memory(0, MEMORY_MAX),
+        "64mb",
+        NO_PERSISTENCE,
+        "Size below which the log is not rewritten.",
+    ),
+    inert("aof-load-truncated", Bool, "yes", NO_PERSISTENCE, "Loads a log whose end is missing."),
+    inert("aof-use-rdb-preamble", Bool, "yes", NO_PERSISTENCE, "Begins a rewritten log with a snapshot."),
+    inert("aof-timestamp-enabled", Bool, "no", NO_PERSISTENCE, "Writes times into the log."),
+    inert(
+        "aof-rewrite-incremental-fsync",
+        Bool,
+        "yes",
+        NO_PERSISTENCE,
+        "Flushes a rewritten log piece by piece.",
+    ),
+    inert("aof-disable-auto-gc", Bool, "no", NO_PERSISTENCE, "Keeps old files of the log."),
+];
+
+pub(super) const REPLICATION: &[Param] = &[
+    fixed(
+        "replicaof",
+        &["", "no one"],
+        "\"\"",
+        NO_REPLICATION,
+        "Only empty or 'no one': replication is not part of this version.",
+    )
+    .alias("slaveof")
+    .at_start(),
+    fixed(
+        "masterauth",
+        &[""],
+        "\"\"",
+        NO_REPLICATION,
+        "Only empty: replication is not part of this version.",
+    )
+    .secret(),
+    fixed(
+        "masteruser",
+        &[""],
+        "\"\"",
+        NO_REPLICATION,
+        "Only empty: replication is not part of this version.",
+    ),
+    fixed(
+        "min-replicas-to-write",
+        &["0"],
+        "0",
+        NO_REPLICATION,
+        "Only 0: a write cannot wait for replicas that this version does not have.",
+    )
+    .alias("min-slaves-to-write"),
+    inert(
+        "min-replicas-max-lag",
+        Int(0, INT_MAX),
+        "10",
+        NO_REPLICATION,
+        "Lag in seconds up to which a replica counts.",
+    )
+    .alias("min-slaves-max-lag"),
+    inert("replica-read-only", Bool, "yes", NO_REPLICATION, "Refuses writes on a replica.")
+        .alias("slave-read-only"),
+    inert(
+        "replica-serve-stale-data",
+        Bool,
+        "yes",
+        NO_REPLICATION,
+        "Serves a replica's data while its master is away.",
+    )
+    .alias("slave-serve-stale-data"),
+    inert("replica-priority", Int(0, INT_MAX), "100", NO_REPLICATION, "Rank of a replica in a failover.")
+        .alias("slave-priority"),
+    inert("replica-lazy-flush", Bool, "no", NO_REPLICATION, "Frees a replica's old data between commands.")
+        .alias("slave-lazy-flush"),
+    inert("replica-ignore-maxmemory", Bool, "yes", NO_REPLICATION, "Leaves eviction to the master.")
+        .alias("slave-ignore-maxmemory"),
+    inert(
+        "repl-backlog-size",
+        Memory(1, MEMORY_MAX),
+        "1mb",
+        NO_REPLICATION,
+        "History kept for replicas that come back.",
+    ),
+    inert(
+        "repl-backlog-ttl",
+        Int(0, LONG_MAX),
+        "3600",
+        NO_REPLICATION,
+        "Seconds to keep that history without replicas.",
+    ),
+    inert(
+        "repl-timeout",
+        Int(1, INT_MAX),
+        "60",
+        NO_REPLICATION,
+        "Seconds of silence after which a link is given up.",
+    ),
+    inert(
+        "repl-ping-replica-period",
+        Int(1, INT_MAX),
+        "10",
+        NO_REPLICATION,
+        "Seconds between pings to replicas.",
+    )
+    .alias("repl-ping-slave-period"),
+    inert(
+        "repl-disable-tcp-nodelay",
+        Bool,
+        "no",
+        NO_REPLICATION,
+        "Sends to replicas in fewer, later packets.",
+    ),
+    inert("repl-diskless-sync", Bool, "yes", NO_REPLICATION, "Sends a full copy without a file in between."),
+    inert(
+        "repl-diskless-sync-delay",
+        Int(0, INT_MAX),
+        "5",
+        NO_REPLICATION,
+        "Seconds to wait for more replicas to join.",
+    ),
+    inert(
+        "repl-diskless-sync-max-replicas",
+        Int(0, INT_MAX),
+        "0",
+        NO_REPLICATION,
+        "Replicas with which such a copy starts at once.",
+    ),
+    inert(
+        "repl-diskless-load",
+        Choice(&["disabled", "on-empty-db", "swapdb"]),
+        "disabled",
+        NO_REPLICATION,
+        "Whether a replica loads a full copy without a file.",
+    ),
+    fixed(
+        "cluster-enabled",
+        &["no"],
+        "no",
+        NO_CLUSTER,
+        "Only 'no': cluster mode is not part of this version.",
+    )
+    .at_start(),
+    fixed("tls-port", &["0"], "0", NO_TLS, "Only 0: TLS is not part of this version."),
+    fixed("tls-replication", &["no"], "no", NO_TLS, "Only 'no': TLS is not part of this version."),
+    fixed("tls-cluster", &["no"], "no", NO_TLS, "Only 'no': TLS is not part of this version."),
+];
+
+const OWN_REACTORS: &str = "every core reads, runs and answers its own connections; see cores";
+const GROWS_SMOOTHLY: &str = "tables grow and shrink in small steps by themselves";
+const OTHER_ALLOCATOR: &str = "the allocator is not jemalloc";
+const LEFT_TO_SYSTEM: &str = "systemd or the container sets this";
+const NO_TITLE: &str = "the process keeps the title that it was started with";
+const NO_LOGO: &str = "there is no logo";
+const NO_ACL: &str = "ACL users are not part of this version";
+const NO_CRASH_LOG: &str = "a panic logs its own backtrace";
+
+pub(super) const MACHINERY: &[Param] = &[
+    inert("io-threads", Int(1, 128), "1", OWN_REACTORS, "Threads that read and write for the main thread.")
+        .at_start(),
+    inert("io-threads-do-reads", Bool, "no", OWN_REACTORS, "Lets those threads read, too.").at_start(),
+    inert("activerehashing", Bool, "yes", GROWS_SMOOTHLY, "Moves keys to a larger table in idle time."),
+    inert("dynamic-hz", Bool, "yes", "hz is taken as it is", "Raises hz when there are many clients."),
+    inert("activedefrag", Bool, "no", OTHER_ALLOCATOR, "Moves values to give memory back."),
+    inert(
+        "active-defrag-ignore-bytes",
+        Memory(1, MEMORY_MAX),
+        "100mb",
+        OTHER_ALLOCATOR,
+        "Waste at which that starts.",
+    ),
+    inert(
+        "active-defrag-threshold-lower",
+        Int(0, 1000),
+        "10",
+        OTHER_ALLOCATOR,
+        "Percentage at which that starts.",
+    ),
+    inert(
+        "active-defrag-threshold-upper",
+        Int(0, 1000),
+        "100",
+        OTHER_ALLOCATOR,
+        "Percentage at which it works hardest.",
+    ),
+    inert("active-defrag-cycle-min", Int(1, 99), "1", OTHER_ALLOCATOR, "Least share of CPU for it."),
+    inert("active-defrag-cycle-max", Int(1, 99), "25", OTHER_ALLOCATOR, "Largest share of CPU for it."),
+    inert(
+        "active-defrag-max-scan-fields",
+        Int(1, LONG_MAX),
+        "1000",
+        OTHER_ALLOCATOR,
+        "Size up to which it takes a value whole.",
+    ),
+    inert("jemalloc-bg-thread", Bool, "yes", OTHER_ALLOCATOR, "Lets the allocator purge in a thread."),
+    inert(
+        "disable-thp",
+        Bool,
+        "yes",
+        "nothing forks, so huge pages do no harm",
+        "Turns transparent huge pages off.",
+    )
+    .at_start(),
+    inert(
+        "oom-score-adj",
+        Choice(&["no", "yes", "relative", "absolute"]),
+        "no",
+        LEFT_TO_SYSTEM,
+        "Tells the kernel whom to kill first.",
+    ),
+    inert(
+        "oom-score-adj-values",
+        Words,
+        "0 200 800",
+        LEFT_TO_SYSTEM,
+        "The scores for that, for a master, a replica and a child.",
+    ),
+    inert("set-proc-title", Bool, "yes", NO_TITLE, "Changes the title that ps shows.").at_start(),
+    inert(
+        "proc-title-template",
+        Text,
+        "\"{title} {listen-addr} {server-mode}\"",
+        NO_TITLE,
+        "The title that ps shows.",
+    ),
+    inert("always-show-logo", Bool, "no", NO_LOGO, "Shows a logo in the log at start.").at_start(),
+    inert("crash-log-enabled", Bool, "yes", NO_CRASH_LOG, "Writes a report when the server crashes."),
+    inert("crash-memcheck-enabled", Bool, "yes", NO_CRASH_LOG, "Tests the memory when the server crashes."),
+    inert(
+        "ignore-warnings",
+        Text,
+        "\"\"",
+        "there are no such warnings",
+        "Kernel faults to start in spite of.",
+    ),
+    inert(
+        "shutdown-timeout",
+        Int(0, INT_MAX),
+        "10",
+        NO_REPLICATION,
+        "Seconds to wait for replicas before stopping.",
+    ),
+    inert(
+        "acl-pubsub-default",
+        Choice(&["allchannels", "resetchannels"]),
+        "resetchannels",
+        NO_ACL,
+        "Channels that a new user may use.",
+    ),
+];
