@@ -1,0 +1,280 @@
+//! One scenario on one server, once.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::metrics::{self, Metrics};
+use super::procfs::{CpuMeter, resident_bytes};
+use super::scenario::{Scenario, Work};
+use super::server::{Instance, ServerSpec};
+use crate::load::connection::Client;
+use crate::load::keys::Distribution;
+use crate::load::stats::{Second, Summary, us};
+use crate::load::{Load, Observer, Until, run};
+use crate::machine::raise_descriptor_limit;
+
+/// How large and how long.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sizes {
+    /// CPUs for servers; a server on several cores takes more from `load_cpus` when these are not enough.
+    pub server_cpus: Vec<usize>,
+    /// CPUs for the load, a thread on each.
+    pub load_cpus: Vec<usize>,
+    /// Seconds of one measurement.
+    pub seconds: f64,
+    /// Connections of throughput scenarios and of the growing table.
+    pub connections: usize,
+    /// Keys of throughput scenarios.
+    pub keys: u64,
+    /// Keys of the memory scenario.
+    pub memory_keys: u64,
+    /// Connections of the idle scenario.
+    pub idle_connections: usize,
+    /// Keys at the end of the growing.
+    pub growth_keys: u64,
+    /// New keys per second.
+    pub growth_rate: f64,
+}
+
+impl Sizes {
+    /// The sizes of the published figures.
+    pub fn full(server_cpus: Vec<usize>, load_cpus: Vec<usize>) -> Self {
+        Self {
+            server_cpus,
+            load_cpus,
+            seconds: 3.0,
+            connections: 50,
+            keys: 100_000,
+            memory_keys: 3_000_000,
+            idle_connections: 1000,
+            growth_keys: 20_000_000,
+            growth_rate: 50_000.0,
+        }
+    }
+
+    /// Small and short: to see that everything works, not for figures to publish.
+    pub fn quick(self) -> Self {
+        Self { seconds: 1.0, memory_keys: 300_000, growth_keys: 200_000, ..self }
+    }
+
+    fn cpus(&self, cores: usize) -> Vec<usize> {
+        let mut cpus = Vec::new();
+        for cpu in self.server_cpus.iter().chain(&self.load_cpus) {
+            if cpus.len() < cores && !cpus.contains(cpu) {
+                cpus.push(*cpu);
+            }
+        }
+        cpus
+    }
+
+    fn load(&self, instance: &Instance) -> Load {
+        Load {
+            threads: self.load_cpus.len(),
+            connections: self.connections.max(self.load_cpus.len()),
+            keys: self.keys,
+            cpus: self.load_cpus.clone(),
+            ..Load::new(instance.target().clone())
+        }
+    }
+}
+
+/// What a round gives.
+#[derive(Clone, Debug)]
+pub struct Round {
+    /// The figures.
+    pub metrics: Metrics,
+    /// The server's own version.
+    pub version: String,
+}
+
+/// Starts `spec`, runs `scenario` on it, and ends it. Errors: anything that makes the figures worthless, error replies
+/// included.
+pub fn measure(spec: &ServerSpec, scenario: &Scenario, sizes: &Sizes) -> Result<Round> {
+    let cpus = sizes.cpus(spec.cores(scenario.cores));
+    if cpus.len() < spec.cores(scenario.cores) {
+        bail!("{} cores are wanted, and there are cpus {cpus:?}", scenario.cores);
+    }
+    let instance = Instance::start(spec, &cpus)?;
+    let metrics = match scenario.work {
+        Work::Throughput { mix, pipeline } => throughput(&instance, sizes, mix, pipeline),
+        Work::Memory => memory(&instance, sizes),
+        Work::Idle => idle(&instance, sizes),
+        Work::Growth => growth(&instance, sizes),
+    }?;
+    Ok(Round { metrics, version: instance.version() })
+}
+
+fn throughput(instance: &Instance, sizes: &Sizes, mix: &str, pipeline: u32) -> Result<Metrics> {
+    let load = Load { mix: mix.to_owned(), pipeline, ..sizes.load(instance) };
+    metered(instance, &load.fill())?;
+    metered(instance, &Load { until: Until::Seconds(sizes.seconds * WARM_UP_SHARE), ..load.clone() })?;
+    let (summary, cpu_ns) = metered(instance, &Load { until: Until::Seconds(sizes.seconds), ..load })?;
+    Ok(latencies(&summary, cpu_ns))
+}
+
+fn memory(instance: &Instance, sizes: &Sizes) -> Result<Metrics> {
+    let load = Load { keys: sizes.memory_keys, ..sizes.load(instance) };
+    // What connections and buffers take is not the keys'.
+    let warm_up = Load { mix: "ping".to_owned(), until: Until::Requests(WARM_UP_PINGS), ..load.fill() };
+    metered(instance, &warm_up)?;
+    let used = || instance.info("used_memory").and_then(|bytes| bytes.parse::<f64>().ok());
+    let (resident_before, used_before) = (settled_resident(instance)?, used());
+    metered(instance, &load.fill())?;
+    let keys = Client::connect(instance.target())?.call(&["DBSIZE"])?;
+    if keys != format!(":{}\r\n", sizes.memory_keys).into_bytes() {
+        bail!(
+            "{} keys were set and the server has {}",
+            sizes.memory_keys,
+            String::from_utf8_lossy(&keys).trim()
+        );
+    }
+    let per_key = |bytes: f64| bytes / sizes.memory_keys as f64;
+    let mut metrics = Metrics::new();
+    metrics.insert(metrics::RESIDENT_PER_KEY, per_key(settled_resident(instance)? - resident_before));
+    if let (Some(before), Some(after)) = (used_before, used()) {
+        metrics.insert(metrics::USED_PER_KEY, per_key(after - before));
+    }
+    Ok(metrics)
+}
+
+/// Resident memory once it stands still: servers tidy up after a fill.
+fn settled_resident(instance: &Instance) -> Result<f64> {
+    let mut last = resident_bytes(instance.pid())?;
+    for _ in 0..SETTLE_LOOKS_MAX {
+        thread::sleep(SETTLE_STEP);
+        let now = resident_bytes(instance.pid())?;
+        if now.abs_diff(last) <= last / 1000 {
+            return Ok(now as f64);
+        }
+        last = now;
+    }
+    bail!("the server's memory does not come to rest")
+}
+
+fn idle(instance: &Instance, sizes: &Sizes) -> Result<Metrics> {
+    raise_descriptor_limit(sizes.idle_connections as u64 + 64)?;
+    let mut clients = Vec::new();
+    for _ in 0..sizes.idle_connections {
+        let mut client = Client::connect(instance.target())?;
+        client.call(&["PING"])?;
+        clients.push(client);
+    }
+    let mut meter = CpuMeter::new(instance.pid());
+    // The measurement is of a time in which nothing happens.
+    thread::sleep(Duration::from_secs(1));
+    let (start, before) = (Instant::now(), meter.sample()?);
+    thread::sleep(Duration::from_secs_f64(sizes.seconds.max(1.0) * IDLE_LONGER));
+    let (seconds, ns) = (start.elapsed().as_secs_f64(), meter.sample()? - before);
+    clients[0].call(&["PING"]).context("a connection did not outlive the idle time")?;
+    Ok(Metrics::from([(metrics::IDLE_CPU, ns as f64 / 1e6 / seconds)]))
+}
+
+fn growth(instance: &Instance, sizes: &Sizes) -> Result<Metrics> {
+    let growing = Load {
+        mix: "set".to_owned(),
+        keys: sizes.growth_keys,
+        distribution: Distribution::Sequential,
+        rate: Some(sizes.growth_rate),
+        pipeline: GROWTH_PIPELINE,
+        until: Until::Requests(sizes.growth_keys),
+        ..sizes.load(instance)
+    };
+    let (summary, cpu_ns) = metered(instance, &growing)?;
+    let steady_seconds = (sizes.seconds * STEADY_LONGER).min(summary.seconds);
+    let steady =
+        Load { distribution: Distribution::Uniform, until: Until::Seconds(steady_seconds), ..growing };
+    let (steady, _) = metered(instance, &steady)?;
+    let mut metrics = latencies(&summary, cpu_ns);
+    let worst = summary.series.iter().max_by_key(|point| point.max).map_or(0, |point| point.second);
+    let slow = |summary: &Summary| summary.series.iter().filter(|point| point.max > PAUSE_NS).count() as f64;
+    metrics.extend([
+        (metrics::MAX_AT_KEYS, ((worst as f64 + 0.5) * sizes.growth_rate).min(sizes.growth_keys as f64)),
+        (metrics::STEADY_P999, us(steady.latencies.percentile(99.9))),
+        (metrics::STEADY_MAX, us(steady.latencies.max())),
+        (metrics::SLOW_SECONDS, slow(&summary)),
+        (metrics::STEADY_SLOW_SECONDS, slow(&steady) * summary.seconds / steady.seconds),
+        (metrics::UNSENT, (summary.unsent + steady.unsent) as f64),
+    ]);
+    Ok(metrics)
+}
+
+fn latencies(summary: &Summary, cpu_ns: u64) -> Metrics {
+    Metrics::from([
+        (metrics::CPU, cpu_ns as f64 / 1e3 / summary.ops().max(1) as f64),
+        (metrics::RATE, summary.rate()),
+        (metrics::P50, us(summary.latencies.percentile(50.0))),
+        (metrics::P99, us(summary.latencies.percentile(99.0))),
+        (metrics::P999, us(summary.latencies.percentile(99.9))),
+        (metrics::MAX, us(summary.latencies.max())),
+        (metrics::GENERATOR_BUSY, summary.generator_busy),
+    ])
+}
+
+/// Runs `load` and returns the server's CPU time in nanoseconds beside the summary: from all connections open to the
+/// last reply.
+fn metered(instance: &Instance, load: &Load) -> Result<(Summary, u64)> {
+    let mut meter = Metered { meter: CpuMeter::new(instance.pid()), before: 0, after: 0 };
+    let summary = run(load, &mut meter)?;
+    if summary.errors > 0 {
+        bail!("{} error replies to '{}': {}", summary.errors, load.mix, summary.error_texts.join("; "));
+    }
+    if summary.ops() == 0 {
+        bail!("no replies to '{}'", load.mix);
+    }
+    Ok((summary, meter.after - meter.before))
+}
+
+struct Metered {
+    meter: CpuMeter,
+    before: u64,
+    after: u64,
+}
+
+impl Observer for Metered {
+    fn started(&mut self) -> Result<()> {
+        self.before = self.meter.sample()?;
+        Ok(())
+    }
+
+    fn second(&mut self, _second: &Second) {
+        // Keeps what threads had run before they end; a server that is gone shows when the run ends.
+        let _ = self.meter.sample();
+    }
+
+    fn finished(&mut self) -> Result<()> {
+        self.after = self.meter.sample()?;
+        Ok(())
+    }
+}
+
+/// A throughput scenario runs this share of its time before it is measured.
+const WARM_UP_SHARE: f64 = 0.2;
+/// Commands before memory is measured.
+const WARM_UP_PINGS: u64 = 50_000;
+/// Between two looks at a server's memory.
+const SETTLE_STEP: Duration = Duration::from_millis(200);
+/// Looks at a server's memory until it must stand still: 10 seconds.
+const SETTLE_LOOKS_MAX: usize = 50;
+/// The idle time is this many times the time of a measurement.
+const IDLE_LONGER: f64 = 2.0;
+/// The steady part after the growing is this many times the time of a measurement.
+const STEADY_LONGER: f64 = 10.0;
+/// Commands in flight per connection while the table grows.
+const GROWTH_PIPELINE: u32 = 16;
+/// A latency above this counts as a pause.
+const PAUSE_NS: u64 = 2_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_take_their_cpus_first_and_the_loads_when_they_need_more() {
+        let sizes = Sizes::full(vec![0], vec![1, 2]);
+        assert_eq!(sizes.cpus(1), [0]);
+        assert_eq!(sizes.cpus(2), [0, 1]);
+        assert_eq!(Sizes::full(vec![0], vec![0]).cpus(2), [0]);
+    }
+}

@@ -1,0 +1,145 @@
+//! The scenarios, with the goals that Lacewing has for each.
+
+/// What is done to a server, and what of it is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// A closed loop over keys that are all there: CPU per operation, throughput, latencies.
+    Throughput {
+        /// As `lacewing-bench --mix`.
+        mix: &'static str,
+        /// Commands per batch.
+        pipeline: u32,
+    },
+    /// Many keys: memory per key.
+    Memory,
+    /// Connections that say nothing: CPU per second.
+    Idle,
+    /// New keys by an open loop, from none to many: the worst pauses.
+    Growth,
+}
+
+/// What a figure must be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    /// At most this many times the baseline's figure.
+    RatioAtMost(f64),
+    /// At least this many times the baseline's figure.
+    RatioAtLeast(f64),
+    /// At most this.
+    AtMost(f64),
+}
+
+/// A goal: a metric and its bound.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Goal {
+    /// The metric's name, one of [`super::metrics`].
+    pub metric: &'static str,
+    /// What it must be.
+    pub bound: Bound,
+}
+
+/// A scenario.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scenario {
+    /// For `--scenario`.
+    pub name: &'static str,
+    /// For tables and charts.
+    pub title: &'static str,
+    /// Cores of servers that can use more than one.
+    pub cores: usize,
+    /// What is done.
+    pub work: Work,
+    /// What Lacewing is to reach.
+    pub goals: &'static [Goal],
+}
+
+const fn throughput(
+    name: &'static str,
+    title: &'static str,
+    mix: &'static str,
+    pipeline: u32,
+    goals: &'static [Goal],
+) -> Scenario {
+    Scenario { name, title, cores: 1, work: Work::Throughput { mix, pipeline }, goals }
+}
+
+/// All of them, in the order of the tables.
+pub const SCENARIOS: &[Scenario] = &[
+    throughput("set-p1", "SET P1", "set", 1, &[cpu(0.90)]),
+    throughput("get-p1", "GET P1", "get", 1, &[cpu(0.90)]),
+    throughput("set-p16", "SET P16", "set", 16, &[cpu(0.60)]),
+    throughput("get-p16", "GET P16", "get", 16, &[cpu(0.60)]),
+    throughput("set-p32", "SET P32", "set", 32, &[cpu(0.50)]),
+    throughput("get-p32", "GET P32", "get", 32, &[cpu(0.50)]),
+    throughput("mset-p1", "MSET of 10, P1", "mset:10", 1, &[]),
+    throughput("mset-p16", "MSET of 10, P16", "mset:10", 16, &[]),
+    Scenario { cores: 2, ..throughput("two-cores-set", "SET P16, 2 cores", "set", 16, TWO_CORES) },
+    Scenario { cores: 2, ..throughput("two-cores-get", "GET P16, 2 cores", "get", 16, TWO_CORES) },
+    Scenario {
+        name: "memory",
+        title: "Memory per key",
+        cores: 1,
+        work: Work::Memory,
+        goals: &[Goal { metric: super::metrics::RESIDENT_PER_KEY, bound: Bound::AtMost(72.0) }],
+    },
+    Scenario {
+        name: "idle",
+        title: "Idle connections",
+        cores: 1,
+        work: Work::Idle,
+        goals: &[Goal { metric: super::metrics::IDLE_CPU, bound: Bound::AtMost(1.0) }],
+    },
+    Scenario {
+        name: "growth",
+        title: "A growing table",
+        cores: 1,
+        work: Work::Growth,
+        goals: &[Goal { metric: super::metrics::P999, bound: Bound::AtMost(2000.0) }],
+    },
+];
+
+/// Against the baseline on its one thread.
+const TWO_CORES: &[Goal] =
+    &[cpu(1.0), Goal { metric: super::metrics::RATE, bound: Bound::RatioAtLeast(1.0) }];
+
+const fn cpu(ratio: f64) -> Goal {
+    Goal { metric: super::metrics::CPU, bound: Bound::RatioAtMost(ratio) }
+}
+
+/// The scenarios that one of `filters` names, all without filters: whole names, or beginnings with a `*` at the end.
+pub fn select(filters: &[String]) -> Vec<Scenario> {
+    let named = |scenario: &&Scenario| {
+        filters.is_empty()
+            || filters.iter().any(|filter| match filter.strip_suffix('*') {
+                Some(start) => scenario.name.starts_with(start),
+                None => scenario.name == filter,
+            })
+    };
+    SCENARIOS.iter().filter(named).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_differ() {
+        let mut names: Vec<_> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), SCENARIOS.len());
+    }
+
+    #[test]
+    fn filters_name_scenarios_or_their_beginnings() {
+        let check = |filters: &[&str], expected: &[&str]| {
+            let filters: Vec<String> = filters.iter().map(|&filter| filter.to_owned()).collect();
+            let names: Vec<_> = select(&filters).iter().map(|scenario| scenario.name).collect();
+            assert_eq!(names, expected, "{filters:?}");
+        };
+        check(&["set-p1"], &["set-p1"]);
+        check(&["idle", "mset*"], &["mset-p1", "mset-p16", "idle"]);
+        check(&["p1"], &[]);
+        assert_eq!(select(&[]).len(), SCENARIOS.len());
+    }
+}
