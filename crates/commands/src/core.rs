@@ -6,6 +6,7 @@ use keyspace::Keyspace;
 use metrics::{LatencyMonitor, Slowlog, Stats};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use stdx::rng::Rng;
 use stdx::{ClientId, ShardId, UnixMs};
 
 /// What a command asks of the server around it; done after the command, in order.
@@ -130,6 +131,8 @@ pub struct Core {
     pub clock_us: i64,
     /// Whether expired keys are looked for without being asked (DEBUG SET-ACTIVE-EXPIRE).
     pub active_expire: bool,
+    /// Random numbers for commands that draw (RANDOMKEY); seeded by `run_id` and the core's number. Not for secrets.
+    pub rng: Rng,
 }
 
 impl Core {
@@ -147,7 +150,14 @@ impl Core {
             latency: LatencyMonitor::default(),
             clock_us: 0,
             active_expire: true,
+            rng: Rng::new(seed(&shared.run_id, id)),
             shared,
         }
     }
+}
+
+/// FNV-1a of what makes this core of this run unlike others.
+fn seed(run_id: &str, id: ShardId) -> u64 {
+    let bytes = run_id.bytes().chain(id.0.to_le_bytes());
+    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }

@@ -2,7 +2,7 @@
 
 use crate::client::{Client, ClientSlot};
 use crate::core::Core;
-use keyspace::Key;
+use keyspace::{Access, Key};
 use resp::{Proto, Reply};
 use stdx::{Args, ClientId, DbIndex, Slot, UnixMs};
 
@@ -60,6 +60,12 @@ impl<'a> Ctx<'a> {
         }
     }
 
+    /// How a client's read of a value looks its key up.
+    #[inline]
+    pub fn read_access(&self) -> Access {
+        if self.caller.no_touch { Access::NoTouch } else { Access::Read }
+    }
+
     /// The selected database.
     #[inline]
     pub fn db(&self) -> DbIndex {
@@ -80,9 +86,7 @@ impl<'a> Ctx<'a> {
 }
 
 /// A strict decimal i64, as Redis reads integers: no spaces, no plus sign, no leading zeros.
+#[inline]
 pub fn parse_int(bytes: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let value: i64 = text.parse().ok()?;
-    let plain = text == "0" || !text.trim_start_matches('-').starts_with('0');
-    (plain && !text.starts_with('+') && text != "-0").then_some(value)
+    stdx::number::parse_i64(bytes)
 }

@@ -11,6 +11,8 @@ pub mod error;
 pub mod generic;
 mod key_specs;
 mod names;
+#[cfg(test)]
+mod reference;
 pub mod row;
 pub mod string;
 pub mod table;

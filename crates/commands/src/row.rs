@@ -137,7 +137,7 @@ pub struct KeySpec {
     pub begin: BeginSearch,
     /// How the others follow.
     pub find: FindKeys,
-    /// What is done to them, in Redis's words, in its order: `RW ACCESS UPDATE`...
+    /// What is done to them, as COMMAND INFO prints it, in its order: `RW access update`...
     pub flags: &'static [&'static str],
     /// Notes, or "".
     pub notes: &'static str,
@@ -233,7 +233,12 @@ impl Arg {
 
     /// A key of key specification 0.
     pub const fn key() -> Self {
-        Self { key_spec: Some(0), ..Self::new("key", "key") }
+        Self::key_named("key", 0)
+    }
+
+    /// A key of key specification `spec`.
+    pub const fn key_named(name: &'static str, spec: u8) -> Self {
+        Self { key_spec: Some(spec), ..Self::new(name, "key") }
     }
 
     /// A word that stands for itself.

@@ -1,6 +1,76 @@
 //! Commands on keys of any kind, and on whole databases.
+//!
+//! Source: the Redis 7.2 command pages of the group `generic`, and of `server` those that change the keyspace.
 
+mod copy;
+mod count;
+mod database;
+mod expire;
+mod keys;
+mod object;
+mod random;
+mod rename;
+mod scan;
+mod ttl;
+
+use crate::ctx::{Ctx, parse_int};
+use crate::error::CommandError;
 use crate::row::Command;
+use stdx::DbIndex;
+
+pub use copy::destination_db;
+pub use scan::COUNT_DEFAULT;
 
 /// The family's rows, in COMMAND's order.
-pub const COMMANDS: &[Command] = &[];
+pub const COMMANDS: &[Command] = &[
+    copy::COPY,
+    database::DBSIZE,
+    count::DEL,
+    count::EXISTS,
+    expire::EXPIRE,
+    expire::EXPIREAT,
+    ttl::EXPIRETIME,
+    database::FLUSHALL,
+    database::FLUSHDB,
+    keys::KEYS,
+    copy::MOVE,
+    object::OBJECT,
+    expire::PERSIST,
+    expire::PEXPIRE,
+    expire::PEXPIREAT,
+    ttl::PEXPIRETIME,
+    ttl::PTTL,
+    random::RANDOMKEY,
+    rename::RENAME,
+    rename::RENAMENX,
+    scan::SCAN,
+    database::SWAPDB,
+    count::TOUCH,
+    ttl::TTL,
+    keys::TYPE,
+    count::UNLINK,
+];
+
+/// A database named by a client. Errors: `NotInteger`, also past 32 bits; `DbIndex`.
+fn parse_db(text: &[u8], databases: u16) -> Result<DbIndex, CommandError> {
+    in_range(parse_i32(text).ok_or(CommandError::NotInteger)?, databases)
+}
+
+fn parse_i32(text: &[u8]) -> Option<i32> {
+    i32::try_from(parse_int(text)?).ok()
+}
+
+fn in_range(number: i32, databases: u16) -> Result<DbIndex, CommandError> {
+    let index = u16::try_from(number).ok().filter(|&index| index < databases);
+    index.map(DbIndex).ok_or(CommandError::DbIndex)
+}
+
+/// Runs `change` as one change, however many steps it takes in the keyspace.
+fn as_one_change<R>(ctx: &mut Ctx<'_>, change: impl FnOnce(&mut Ctx<'_>) -> R) -> R {
+    let before = ctx.core.keyspace.stats.dirty;
+    let result = change(ctx);
+    ctx.core.keyspace.stats.dirty = before + 1;
+    result
+}
+
+const SAME_OBJECT: &str = "ERR source and destination objects are the same";

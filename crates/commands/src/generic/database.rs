@@ -1,0 +1,165 @@
+//! DBSIZE, FLUSHDB, FLUSHALL and SWAPDB: commands on whole databases, run by every shard.
+
+use super::{as_one_change, in_range, parse_i32};
+use crate::ctx::{Ctx, Outcome};
+use crate::error::CommandError;
+use crate::row::{Arg, Command, Crossing, Flags, Lock, Merge};
+use stdx::{Args, DbIndex};
+
+pub(super) const DBSIZE: Command = Command {
+    name: "dbsize",
+    arity: 1,
+    flags: Flags::READONLY.or(Flags::FAST),
+    categories: &["keyspace"],
+    crossing: Crossing::Global(Lock::Shared, Merge::Sum),
+    handler: dbsize,
+    summary: "Answers how many keys the selected database has.",
+    since: "1.0.0",
+    group: "server",
+    tips: &["request_policy:all_shards", "response_policy:agg_sum"],
+    ..Command::EMPTY
+};
+
+fn dbsize(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
+    let len = ctx.core.keyspace.len(ctx.caller.db);
+    ctx.out.int(len as i64);
+    Ok(Outcome::Done)
+}
+
+pub(super) const FLUSHDB: Command = Command {
+    name: "flushdb",
+    arity: -1,
+    flags: Flags::WRITE,
+    categories: &["keyspace", "dangerous"],
+    crossing: Crossing::Global(Lock::Exclusive, Merge::First),
+    handler: flushdb,
+    summary: "Deletes all keys of the selected database.",
+    since: "1.0.0",
+    group: "server",
+    complexity: "O(1); memory is freed later, in slices",
+    history: &[("4.0.0", "`ASYNC` came."), ("6.2.0", "`SYNC` came.")],
+    tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+    args: &[Arg::one_of(
+        "flush-type",
+        &[Arg::token("async", "ASYNC").since("4.0.0"), Arg::token("sync", "SYNC").since("6.2.0")],
+    )
+    .optional()],
+    ..Command::EMPTY
+};
+
+fn flushdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    check_mode(args)?;
+    ctx.core.keyspace.flush(ctx.caller.db);
+    ctx.out.ok();
+    Ok(Outcome::Done)
+}
+
+pub(super) const FLUSHALL: Command = Command {
+    name: "flushall",
+    arity: -1,
+    flags: Flags::WRITE,
+    categories: &["keyspace", "dangerous"],
+    crossing: Crossing::Global(Lock::Exclusive, Merge::First),
+    handler: flushall,
+    summary: "Deletes all keys of all databases.",
+    since: "1.0.0",
+    group: "server",
+    complexity: "O(N) with N the number of databases; memory is freed later, in slices",
+    history: &[("4.0.0", "`ASYNC` came."), ("6.2.0", "`SYNC` came.")],
+    tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+    args: &[Arg::one_of(
+        "flush-type",
+        &[Arg::token("async", "ASYNC").since("4.0.0"), Arg::token("sync", "SYNC").since("6.2.0")],
+    )
+    .optional()],
+    ..Command::EMPTY
+};
+
+fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    check_mode(args)?;
+    for db in 0..ctx.core.keyspace.databases() {
+        ctx.core.keyspace.flush(DbIndex(db));
+    }
+    ctx.out.ok();
+    Ok(Outcome::Done)
+}
+
+/// ASYNC and SYNC are taken and make no difference: keys are gone at once and memory is freed between commands.
+fn check_mode(args: Args<'_>) -> Result<(), CommandError> {
+    let known = |mode: &[u8]| mode.eq_ignore_ascii_case(b"SYNC") || mode.eq_ignore_ascii_case(b"ASYNC");
+    if args.len() == 1 || (args.len() == 2 && known(args.at(1))) { Ok(()) } else { Err(CommandError::Syntax) }
+}
+
+pub(super) const SWAPDB: Command = Command {
+    name: "swapdb",
+    arity: 3,
+    flags: Flags::WRITE.or(Flags::FAST),
+    categories: &["keyspace", "dangerous"],
+    crossing: Crossing::Global(Lock::Exclusive, Merge::First),
+    handler: swapdb,
+    summary: "Exchanges two databases: clients of one see the other from then on.",
+    since: "4.0.0",
+    group: "server",
+    complexity: "O(N) with N the number of clients that watch or wait for keys of either",
+    args: &[Arg::new("index1", "integer"), Arg::new("index2", "integer")],
+    ..Command::EMPTY
+};
+
+fn swapdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let first = parse_i32(args.at(1)).ok_or("ERR invalid first DB index")?;
+    let second = parse_i32(args.at(2)).ok_or("ERR invalid second DB index")?;
+    let databases = ctx.core.keyspace.databases();
+    let (first, second) = (in_range(first, databases)?, in_range(second, databases)?);
+    as_one_change(ctx, |ctx| ctx.core.keyspace.swap(first, second));
+    ctx.out.ok();
+    Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{World, check};
+    use stdx::DbIndex;
+
+    #[test]
+    fn dbsize_adds_up_the_shards() {
+        check(&["DBSIZE"], ":0");
+        check(&["MSET a 1 b 2", "DBSIZE"], ":2");
+        let mut world = World::new(3);
+        world.run("MSET a 1 b 2");
+        world.check(&["DBSIZE"], ":2");
+    }
+
+    #[test]
+    fn flushes() {
+        let mut world = World::new(1);
+        world.run("SET a 1");
+        world.client().db = DbIndex(1);
+        world.run("SET b 1");
+        world.check(&["FLUSHDB"], "+OK");
+        world.check(&["DBSIZE"], ":0");
+        world.client().db = DbIndex(0);
+        world.check(&["DBSIZE"], ":1");
+        world.check(&["flushall async", "DBSIZE"], ":0");
+        world.check(&["FLUSHALL SYNC"], "+OK");
+        world.check(&["FLUSHALL FOO"], "-ERR syntax error");
+        world.check(&["FLUSHDB SYNC ASYNC"], "-ERR syntax error");
+    }
+
+    #[test]
+    fn swapped_databases() {
+        let mut world = World::new(1);
+        world.check(&["SET a 1", "SWAPDB 0 1"], "+OK");
+        world.check(&["EXISTS a"], ":0");
+        world.client().db = DbIndex(1);
+        world.check(&["EXISTS a"], ":1");
+        world.check(&["SWAPDB 1 1"], "+OK");
+    }
+
+    #[test]
+    fn swaps_that_cannot_be() {
+        check(&["SWAPDB x 1"], "-ERR invalid first DB index");
+        check(&["SWAPDB 0 4294967296"], "-ERR invalid second DB index");
+        check(&["SWAPDB 0 16"], "-ERR DB index is out of range");
+        check(&["SWAPDB -1 0"], "-ERR DB index is out of range");
+    }
+}

@@ -1,0 +1,316 @@
+//! EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT and PERSIST.
+
+use crate::ctx::{Ctx, Outcome};
+use crate::error::CommandError;
+use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
+use keyspace::Access;
+use stdx::{Args, UnixMs};
+
+pub(super) const EXPIRE: Command = Command {
+    name: "expire",
+    arity: -3,
+    flags: Flags::WRITE.or(Flags::FAST),
+    categories: &["keyspace"],
+    keys: &[KeySpec::range(1, 1, 1, &["RW", "update"])],
+    crossing: Crossing::OneShard,
+    handler: expire,
+    summary: "Sets the time to live of a key, in seconds.",
+    since: "1.0.0",
+    group: "generic",
+    history: &[("7.0.0", "`NX`, `XX`, `GT` and `LT` came.")],
+    args: &[
+        Arg::key(),
+        Arg::new("seconds", "integer"),
+        Arg::one_of(
+            "condition",
+            &[Arg::token("nx", "NX"), Arg::token("xx", "XX"), Arg::token("gt", "GT"), Arg::token("lt", "LT")],
+        )
+        .optional()
+        .since("7.0.0"),
+    ],
+    ..Command::EMPTY
+};
+
+fn expire(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let start = ctx.now.0;
+    set(ctx, args, 1000, start, "expire")
+}
+
+pub(super) const PEXPIRE: Command = Command {
+    name: "pexpire",
+    arity: -3,
+    flags: Flags::WRITE.or(Flags::FAST),
+    categories: &["keyspace"],
+    keys: &[KeySpec::range(1, 1, 1, &["RW", "update"])],
+    crossing: Crossing::OneShard,
+    handler: pexpire,
+    summary: "Sets the time to live of a key, in milliseconds.",
+    since: "2.6.0",
+    group: "generic",
+    history: &[("7.0.0", "`NX`, `XX`, `GT` and `LT` came.")],
+    args: &[
+        Arg::key(),
+        Arg::new("milliseconds", "integer"),
+        Arg::one_of(
+            "condition",
+            &[Arg::token("nx", "NX"), Arg::token("xx", "XX"), Arg::token("gt", "GT"), Arg::token("lt", "LT")],
+        )
+        .optional()
+        .since("7.0.0"),
+    ],
+    ..Command::EMPTY
+};
+
+fn pexpire(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let start = ctx.now.0;
+    set(ctx, args, 1, start, "pexpire")
+}
+
+pub(super) const EXPIREAT: Command = Command {
+    name: "expireat",
+    arity: -3,
+    flags: Flags::WRITE.or(Flags::FAST),
+    categories: &["keyspace"],
+    keys: &[KeySpec::range(1, 1, 1, &["RW", "update"])],
+    crossing: Crossing::OneShard,
+    handler: expireat,
+    summary: "Sets the instant at which a key expires, in seconds of Unix time.",
+    since: "1.2.0",
+    group: "generic",
+    history: &[("7.0.0", "`NX`, `XX`, `GT` and `LT` came.")],
+    args: &[
+        Arg::key(),
+        Arg::new("unix-time-seconds", "unix-time"),
+        Arg::one_of(
+            "condition",
+            &[Arg::token("nx", "NX"), Arg::token("xx", "XX"), Arg::token("gt", "GT"), Arg::token("lt", "LT")],
+        )
+        .optional()
+        .since("7.0.0"),
+    ],
+    ..Command::EMPTY
+};
+
+fn expireat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    set(ctx, args, 1000, 0, "expireat")
+}
+
+pub(super) const PEXPIREAT: Command = Command {
+    name: "pexpireat",
+    arity: -3,
+    flags: Flags::WRITE.or(Flags::FAST),
+    categories: &["keyspace"],
+    keys: &[KeySpec::range(1, 1, 1, &["RW", "update"])],
+    crossing: Crossing::OneShard,
+    handler: pexpireat,
+    summary: "Sets the instant at which a key expires, in milliseconds of Unix time.",
+    since: "2.6.0",
+    group: "generic",
+    history: &[("7.0.0", "`NX`, `XX`, `GT` and `LT` came.")],
+    args: &[
+        Arg::key(),
+        Arg::new("unix-time-milliseconds", "unix-time"),
+        Arg::one_of(
+            "condition",
+            &[Arg::token("nx", "NX"), Arg::token("xx", "XX"), Arg::token("gt", "GT"), Arg::token("lt", "LT")],
+        )
+        .optional()
+        .since("7.0.0"),
+    ],
+    ..Command::EMPTY
+};
+
+fn pexpireat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    set(ctx, args, 1, 0, "pexpireat")
+}
+
+/// Sets the expiry to `start` plus the given number of units of `unit_ms`. An instant that has passed deletes the
+/// key and counts as done.
+fn set(
+    ctx: &mut Ctx<'_>,
+    args: Args<'_>,
+    unit_ms: i64,
+    start: i64,
+    command: &'static str,
+) -> Result<Outcome, CommandError> {
+    let condition = Condition::parse(args)?;
+    let at = ctx.int(args, 2)?.checked_mul(unit_ms).and_then(|ms| ms.checked_add(start));
+    let at = at.map(UnixMs).ok_or(CommandError::InvalidExpire(command))?;
+    let key = ctx.key(args.at(1));
+    let found = ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, Access::Write);
+    let done = found.is_some_and(|entry| condition.allows(entry.expiry(), at));
+    if done {
+        ctx.core.keyspace.set_expiry(ctx.caller.db, key, Some(at), ctx.now);
+    }
+    ctx.out.int(done.into());
+    Ok(Outcome::Done)
+}
+
+/// When an expiry may be changed. XX may stand beside GT or LT.
+#[derive(Clone, Copy, Default)]
+struct Condition {
+    absent: bool,
+    present: bool,
+    greater: bool,
+    less: bool,
+}
+
+impl Condition {
+    fn parse(args: Args<'_>) -> Result<Self, CommandError> {
+        let mut condition = Self::default();
+        for word in args.from(3).iter() {
+            let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
+            let flag = if is(b"NX") {
+                &mut condition.absent
+            } else if is(b"XX") {
+                &mut condition.present
+            } else if is(b"GT") {
+                &mut condition.greater
+            } else if is(b"LT") {
+                &mut condition.less
+            } else {
+                let word = String::from_utf8_lossy(word);
+                return Err(format!("ERR Unsupported option {word}").into());
+            };
+            *flag = true;
+        }
+        if condition.absent && (condition.present || condition.greater || condition.less) {
+            return Err(NX_AND_OTHERS.into());
+        }
+        if condition.greater && condition.less {
+            return Err(GT_AND_LT.into());
+        }
+        Ok(condition)
+    }
+
+    /// Whether `old` may become `new`; no expiry is later than any.
+    fn allows(self, old: Option<UnixMs>, new: UnixMs) -> bool {
+        match old {
+            None => !self.present && !self.greater,
+            Some(old) => !self.absent && (!self.greater || new > old) && (!self.less || new < old),
+        }
+    }
+}
+
+pub(super) const PERSIST: Command = Command {
+    name: "persist",
+    arity: 2,
+    flags: Flags::WRITE.or(Flags::FAST),
+    categories: &["keyspace"],
+    keys: &[KeySpec::range(1, 1, 1, &["RW", "update"])],
+    crossing: Crossing::OneShard,
+    handler: persist,
+    summary: "Takes the expiry of a key away.",
+    since: "2.2.0",
+    group: "generic",
+    args: &[Arg::key()],
+    ..Command::EMPTY
+};
+
+fn persist(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let key = ctx.key(args.at(1));
+    let found = ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, Access::Write);
+    let done = found.is_some_and(|entry| entry.expiry().is_some());
+    if done {
+        ctx.core.keyspace.set_expiry(ctx.caller.db, key, None, ctx.now);
+    }
+    ctx.out.int(done.into());
+    Ok(Outcome::Done)
+}
+
+const NX_AND_OTHERS: &str = "ERR NX and XX, GT or LT options at the same time are not compatible";
+const GT_AND_LT: &str = "ERR GT and LT options at the same time are not compatible";
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{World, check};
+
+    #[test]
+    fn four_ways_to_say_when() {
+        check(&["EXPIRE k 10"], ":0");
+        check(&["SET k v", "EXPIRE k 10"], ":1");
+        check(&["SET k v", "EXPIRE k 10", "PTTL k"], ":10000");
+        check(&["SET k v", "PEXPIRE k 10", "PTTL k"], ":10");
+        check(&["SET k v", "EXPIREAT k 1700000010", "PTTL k"], ":10000");
+        check(&["SET k v", "PEXPIREAT k 1700000000010", "PTTL k"], ":10");
+    }
+
+    #[test]
+    fn a_time_that_has_passed_deletes() {
+        for line in
+            ["EXPIRE k 0", "EXPIRE k -1", "PEXPIRE k -9223372036854775808", "EXPIREAT k 1", "PEXPIREAT k -5"]
+        {
+            check(&["SET k v", line], ":1");
+            check(&["SET k v", line, "DBSIZE"], ":0");
+            check(&[line], ":0");
+        }
+    }
+
+    #[test]
+    fn times_that_do_not_fit() {
+        for (line, command) in [
+            ("EXPIRE k 9223372036854775807", "expire"),
+            ("EXPIRE k -9223372036854775808", "expire"),
+            ("EXPIRE k 9223372036854775", "expire"),
+            ("PEXPIRE k 9223372036854775807", "pexpire"),
+            ("EXPIREAT k 9223372036854776", "expireat"),
+        ] {
+            check(&["SET k v", line], &format!("-ERR invalid expire time in '{command}' command"));
+        }
+        check(&["SET k v", "PEXPIREAT k 9223372036854775807"], ":1");
+        check(&["EXPIRE k ten"], "-ERR value is not an integer or out of range");
+    }
+
+    #[test]
+    fn conditions() {
+        const WITH: &str = "SET k v EX 100";
+        const WITHOUT: &str = "SET k v";
+        for (set, line, expected) in [
+            (WITH, "EXPIRE k 200 NX", ":0"),
+            (WITHOUT, "EXPIRE k 200 NX", ":1"),
+            (WITH, "EXPIRE k 200 XX", ":1"),
+            (WITHOUT, "EXPIRE k 200 XX", ":0"),
+            (WITH, "EXPIRE k 200 GT", ":1"),
+            (WITH, "EXPIRE k 100 GT", ":0"),
+            (WITHOUT, "EXPIRE k 200 gt", ":0"),
+            (WITH, "EXPIRE k 50 LT", ":1"),
+            (WITH, "EXPIRE k 100 LT", ":0"),
+            (WITHOUT, "EXPIRE k 200 LT", ":1"),
+            (WITHOUT, "EXPIRE k 200 XX LT", ":0"),
+            (WITH, "EXPIRE k 50 XX LT", ":1"),
+            (WITH, "EXPIRE k -1 GT", ":0"),
+        ] {
+            check(&[set, line], expected);
+        }
+    }
+
+    #[test]
+    fn conditions_that_do_not_go_together() {
+        const NX: &str = "-ERR NX and XX, GT or LT options at the same time are not compatible";
+        check(&["EXPIRE k 1 NX XX"], NX);
+        check(&["EXPIRE k 1 GT NX"], NX);
+        check(&["PEXPIREAT k 1 NX LT GT"], NX);
+        check(&["EXPIRE k 1 GT LT"], "-ERR GT and LT options at the same time are not compatible");
+        check(&["EXPIRE k x foo"], "-ERR Unsupported option foo");
+    }
+
+    #[test]
+    fn persist_takes_an_expiry_away_once() {
+        check(&["PERSIST k"], ":0");
+        check(&["SET k v", "PERSIST k"], ":0");
+        check(&["SET k v EX 10", "PERSIST k"], ":1");
+        check(&["SET k v EX 10", "PERSIST k", "PERSIST k"], ":0");
+        check(&["SET k v EX 10", "PERSIST k", "TTL k"], ":-1");
+    }
+
+    #[test]
+    fn only_changes_are_dirty_and_none_is_a_read() {
+        let mut world = World::new(1);
+        for line in ["SET k v", "EXPIRE k 10", "EXPIRE k 20 NX", "EXPIRE none 10", "PERSIST k", "PERSIST k"] {
+            world.run(line);
+        }
+        world.run("EXPIRE k -1");
+        let stats = world.cores[0].keyspace.stats;
+        assert_eq!((stats.dirty, stats.hits, stats.misses), (4, 0, 0));
+    }
+}

@@ -1,0 +1,145 @@
+//! SCAN: one shard's share of a walk over all keys.
+//!
+//! The reply is as a client sees it: the next cursor, then the keys. The coordinator picks the shard by the cursor's
+//! slot, and goes on at the next shard with a smaller COUNT while this one's slots gave fewer keys than asked for.
+
+use super::keys;
+use crate::ctx::{Ctx, Outcome, parse_int};
+use crate::error::CommandError;
+use crate::row::{Arg, Command, Crossing, Flags};
+use keyspace::Cursor;
+use resp::Reply;
+use stdx::Args;
+
+pub(super) const SCAN: Command = Command {
+    name: "scan",
+    arity: -2,
+    flags: Flags::READONLY,
+    categories: &["keyspace"],
+    crossing: Crossing::Walk,
+    handler: scan,
+    summary: "Walks over the keys of the database, some at each call.",
+    since: "2.8.0",
+    group: "generic",
+    complexity: "O(1) for each call with the default COUNT; O(N) for a whole walk, with N the number of keys",
+    history: &[("6.0.0", "the option `TYPE` came.")],
+    tips: &["nondeterministic_output", "request_policy:special", "response_policy:special"],
+    args: &[
+        Arg::new("cursor", "integer"),
+        Arg::new("pattern", "pattern").after("MATCH").optional(),
+        Arg::new("count", "integer").after("COUNT").optional(),
+        Arg::new("type", "string").after("TYPE").optional().since("6.0.0"),
+    ],
+    ..Command::EMPTY
+};
+
+fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let cursor = parse_cursor(args.at(1)).ok_or("ERR invalid cursor")?;
+    let options = Options::parse(args)?;
+    let (mut keys, mut found) = (Vec::new(), 0);
+    let mut reply = Reply::new(&mut keys, ctx.caller.proto);
+    let next = ctx.core.keyspace.scan(ctx.caller.db, cursor, options.count, ctx.now, &mut |entry| {
+        let kind = entry.kind().name().as_bytes();
+        if options.pattern.is_none_or(|pattern| keys::matches(pattern, entry.key()))
+            && options.kind.is_none_or(|wanted| wanted.eq_ignore_ascii_case(kind))
+        {
+            reply.bulk(entry.key());
+            found += 1;
+        }
+    });
+    ctx.out.array(2);
+    ctx.out.bulk(itoa::Buffer::new().format(next).as_bytes());
+    ctx.out.array(found);
+    ctx.out.raw(&keys);
+    Ok(Outcome::Done)
+}
+
+struct Options<'a> {
+    count: usize,
+    pattern: Option<&'a [u8]>,
+    kind: Option<&'a [u8]>,
+}
+
+impl<'a> Options<'a> {
+    fn parse(args: Args<'a>) -> Result<Self, CommandError> {
+        let mut options = Self { count: COUNT_DEFAULT, pattern: None, kind: None };
+        let mut words = args.from(2).iter();
+        while let Some(word) = words.next() {
+            let value = words.next().ok_or(CommandError::Syntax)?;
+            if word.eq_ignore_ascii_case(b"COUNT") {
+                let count = parse_int(value).ok_or(CommandError::NotInteger)?;
+                options.count =
+                    usize::try_from(count).ok().filter(|&count| count > 0).ok_or(CommandError::Syntax)?;
+            } else if word.eq_ignore_ascii_case(b"MATCH") {
+                options.pattern = Some(value);
+            } else if word.eq_ignore_ascii_case(b"TYPE") {
+                options.kind = Some(value);
+            } else {
+                return Err(CommandError::Syntax);
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// A cursor as C's `strtoul` reads it, since Redis does: digits after an optional sign, and nothing at all is 0. A
+/// space before it, anything after it and more than 64 bits are refused.
+fn parse_cursor(text: &[u8]) -> Option<Cursor> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() {
+        return text.is_empty().then_some(0);
+    }
+    let value = digits.iter().try_fold(0u64, |value, &digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        value.checked_mul(10)?.checked_add(digit)
+    })?;
+    Some(if negative { value.wrapping_neg() } else { value })
+}
+
+/// COUNT, when none is given.
+pub const COUNT_DEFAULT: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::parse_cursor;
+    use crate::testing::check;
+
+    #[test]
+    fn a_scan_answers_cursor_and_keys() {
+        check(&["SCAN 0"], "*2 $1 0 *0");
+        check(&["SET k v", "SCAN 0 COUNT 1000"], "*2 $1 0 *1 $1 k");
+        check(&["MSET ab 1 cd 2", "SCAN 0 MATCH a* COUNT 1000"], "*2 $1 0 *1 $2 ab");
+        check(&["SET k v", "SCAN 0 COUNT 1000 TYPE STRING"], "*2 $1 0 *1 $1 k");
+        check(&["SET k v", "SCAN 0 COUNT 1000 TYPE list"], "*2 $1 0 *0");
+    }
+
+    #[test]
+    fn wrong_arguments() {
+        check(&["SCAN x"], "-ERR invalid cursor");
+        check(&["SCAN x FOO"], "-ERR invalid cursor");
+        check(&["SCAN 0 COUNT"], "-ERR syntax error");
+        check(&["SCAN 0 COUNT 0"], "-ERR syntax error");
+        check(&["SCAN 0 COUNT -1"], "-ERR syntax error");
+        check(&["SCAN 0 COUNT x"], "-ERR value is not an integer or out of range");
+        check(&["SCAN 0 FOO 1"], "-ERR syntax error");
+        check(&["SCAN 0 MATCH"], "-ERR syntax error");
+    }
+
+    #[test]
+    fn cursors() {
+        let check = |text: &str, expected| assert_eq!(parse_cursor(text.as_bytes()), expected, "{text}");
+        check("0", Some(0));
+        check("", Some(0));
+        check("007", Some(7));
+        check("+7", Some(7));
+        check("-1", Some(u64::MAX));
+        check("18446744073709551615", Some(u64::MAX));
+        for refused in ["18446744073709551616", " 1", "1 ", "1x", "-", "+", "--1", "0x1"] {
+            check(refused, None);
+        }
+    }
+}
