@@ -5,6 +5,7 @@
 //! - [`router`]: which shard owns a key, and how a command's keys are dealt to shards.
 //! - [`locks`] and [`participant`]: a shard's side of commands that touch several shards.
 //! - [`tx`]: the other side, one [`tx::Transaction`] per such command, on the core of its connection.
+//! - [`merge`]: one reply out of those of several shards.
 //! - [`pipeline`]: what may overlap within one connection's pipeline, and the order of its replies.
 //!
 //! Requests, replies and entries are opaque to all of them: type parameters, or the driver's own tables. Why it
@@ -12,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod locks;
+pub mod merge;
 pub mod participant;
 pub mod pipeline;
 pub mod router;

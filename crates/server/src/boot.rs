@@ -1,0 +1,245 @@
+//! From a configuration to running cores: what can fail at start fails here, before anything serves.
+
+use crate::clock::{Ticks, unix_ms};
+use crate::hop::Hop;
+use crate::node::{Control, Links, Node, READ_BUFFER_BYTES, State};
+use anyhow::Context;
+use commands::Core;
+use commands::core::Shared;
+use config::{BindAddress, Config};
+use coordinator::participant::Participant;
+use coordinator::router::Router;
+use keyspace::Keyspace;
+use reactor::StartError;
+use reactor::cores::{self, CoreHandle, Cores, Layout, PinMode};
+use reactor::mailbox::Ports;
+use reactor::net::Listener;
+use std::cell::{Cell, RefCell};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex};
+use stdx::rng::Rng;
+use stdx::{ShardId, UnixMs};
+
+/// What one core starts with; taken by its thread.
+struct Seed {
+    ports: Ports<Hop>,
+    listeners: Vec<Listener>,
+}
+
+/// Runs the server to its end.
+pub(crate) fn run(config: Config, config_file: Option<String>) -> anyhow::Result<()> {
+    cores::probe()?;
+    enter_directory(&config)?;
+    let want = u64::from(config.maxclients) + DESCRIPTORS_RESERVED;
+    let got = cores::raise_nofile(want);
+    if got < want {
+        tracing::warn!(want, got, "fewer file descriptors than maxclients needs; raise LimitNOFILE");
+    }
+    let layout = Layout::plan(wanted_cores(&config), pin_mode(&config))?;
+    let count = layout.cores.len();
+    let mut listeners = listen(&config, count)?;
+    let places: Vec<String> =
+        listeners.iter().flatten().map(|listener| listener.local().to_string()).collect();
+    let mut places_shown = places.clone();
+    places_shown.dedup();
+    places_shown.sort();
+    places_shown.dedup();
+    if let Some(path) = &config.pidfile {
+        std::fs::write(path, format!("{}\n", std::process::id()))
+            .with_context(|| format!("cannot write pidfile {path}"))?;
+    }
+    let mut rng = Rng::new(entropy());
+    let shared = Arc::new(shared(&config, config_file, count, &mut rng));
+    let control = Arc::new(Control {
+        heartbeats: (0..count).map(|_| AtomicU64::new(0)).collect(),
+        next_tx: AtomicU64::new(1),
+    });
+    let hash_seed = rng.next_u64();
+    let ticks = Ticks::calibrate();
+    let seeds: Vec<Mutex<Option<Seed>>> = reactor::mailbox::mesh(count)
+        .into_iter()
+        .map(|ports| Mutex::new(Some(Seed { ports, listeners: listeners.remove(0) })))
+        .collect();
+    let listening = places.join(" ");
+    let ready = Arc::new(AtomicUsize::new(0));
+    cores::run(&layout, {
+        let (config, shared, control) = (config.clone(), Arc::clone(&shared), Arc::clone(&control));
+        move |handle: CoreHandle| {
+            let seed =
+                seeds[handle.index].lock().expect("no core panics").take().expect("a core starts once");
+            let node = node(handle, seed.ports, &config, &shared, &control, hash_seed, ticks);
+            serve(node, seed.listeners, listening.clone(), Arc::clone(&ready))
+        }
+    })?;
+    if let Some(path) = &config.pidfile {
+        // The process ends; a file that somebody has removed already is as good.
+        let _ = std::fs::remove_file(path);
+    }
+    tracing::info!("bye");
+    Ok(())
+}
+
+fn node(
+    handle: CoreHandle,
+    ports: Ports<Hop>,
+    config: &Config,
+    shared: &Arc<Shared>,
+    control: &Arc<Control>,
+    hash_seed: u64,
+    ticks: Ticks,
+) -> Rc<Node> {
+    let id = ShardId(handle.index as u16);
+    let router = Router::new(handle.count as u16);
+    let mut keyspace = Keyspace::new(router.slots_of(id), config.databases, hash_seed);
+    keyspace.set_policy(config.maxmemory_policy, config.lfu_log_factor, config.lfu_decay_time_min);
+    let core = Core::new(id, router.shards(), keyspace, config.clone(), Arc::clone(shared));
+    Rc::new(Node {
+        id,
+        router,
+        state: RefCell::new(State { core, participant: Participant::default(), scratch: None }),
+        mailbox: ports.open(),
+        links: RefCell::new(Links::default()),
+        read_buffer: RefCell::new(vec![0; READ_BUFFER_BYTES].into()),
+        ticks: Cell::new(ticks),
+        pause: Cell::new(None),
+        stopping: Cell::new(false),
+        stopped: Cell::new(None),
+        control: Arc::clone(control),
+    })
+}
+
+/// One core, to its end.
+async fn serve(node: Rc<Node>, listeners: Vec<Listener>, listening: String, ready: Arc<AtomicUsize>) {
+    use std::sync::atomic::Ordering::AcqRel;
+    reactor::task::spawn(crate::mail::serve(Rc::clone(&node)));
+    reactor::task::spawn(crate::cron::run(Rc::clone(&node)));
+    if node.id.index() == 0 {
+        reactor::task::spawn(crate::watch::signals(Rc::clone(&node)));
+        reactor::task::spawn(crate::watch::watchdog(Rc::clone(&node)));
+    }
+    for listener in listeners {
+        reactor::task::spawn(crate::accept::accept(Rc::clone(&node), listener));
+    }
+    let cores = node.router.shards() as usize;
+    if ready.fetch_add(1, AcqRel) + 1 == cores {
+        tracing::info!(cores, "ready to accept connections {listening}");
+        crate::notify::notify("READY=1\nSTATUS=Ready to accept connections");
+    }
+    crate::stop::stopped(&node).await;
+}
+
+/// The listeners of each core.
+fn listen(config: &Config, cores: usize) -> Result<Vec<Vec<Listener>>, StartError> {
+    let mut listeners: Vec<Vec<Listener>> = (0..cores).map(|_| Vec::new()).collect();
+    if config.port != 0 {
+        for address in &config.bind {
+            for addr in resolve(address, config.port)? {
+                match reactor::net::claim(addr) {
+                    Ok(mut claim) => {
+                        for core in &mut listeners {
+                            core.push(claim.listen(config.tcp_backlog)?);
+                        }
+                    }
+                    Err(error @ StartError::NoSuchAddress { .. }) if address.optional => {
+                        tracing::debug!(%error, "an optional address is left out");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+    if let Some(path) = &config.unixsocket {
+        let perm = (config.unixsocketperm != 0).then_some(config.unixsocketperm);
+        listeners[0].push(Listener::unix(path, perm, config.tcp_backlog)?);
+    }
+    if listeners[0].is_empty() {
+        let why = "there is nothing to listen on: give a port and an address (bind), or a unixsocket";
+        return Err(StartError::BadLayout(why.to_owned()));
+    }
+    Ok(listeners)
+}
+
+fn resolve(address: &BindAddress, port: u16) -> Result<Vec<SocketAddr>, StartError> {
+    let host = match address.host.as_str() {
+        "*" => "0.0.0.0",
+        "::*" => "::",
+        host => host,
+    };
+    match (host, port).to_socket_addrs() {
+        Ok(addresses) => Ok(addresses.collect()),
+        Err(_) if address.optional => Ok(Vec::new()),
+        Err(source) => {
+            Err(StartError::Os { what: format!("cannot resolve the bind address '{host}'"), source })
+        }
+    }
+}
+
+/// Goes to the data directory. The default one is made; one that was named must be there, for a missing one is more
+/// likely mistyped or not mounted than new.
+fn enter_directory(config: &Config) -> anyhow::Result<()> {
+    let dir = &config.dir;
+    if *dir == Config::default().dir {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make the data directory {dir}"))?;
+    }
+    std::env::set_current_dir(dir).with_context(|| {
+        format!("cannot enter the data directory {dir}: if it is new, make it first (mkdir -p {dir}); if not, mount it")
+    })
+}
+
+fn wanted_cores(config: &Config) -> Cores {
+    match config.cores {
+        config::Cores::Auto => Cores::Auto,
+        config::Cores::Exactly(count) => Cores::Count(count.into()),
+    }
+}
+
+fn pin_mode(config: &Config) -> PinMode {
+    match &config.pin {
+        config::Pin::Auto => PinMode::Auto,
+        config::Pin::Yes => PinMode::Yes,
+        config::Pin::No => PinMode::No,
+        config::Pin::Cpus(cpus) => PinMode::List(cpus.iter().map(|&cpu| cpu.into()).collect()),
+    }
+}
+
+fn shared(config: &Config, config_file: Option<String>, cores: usize, rng: &mut Rng) -> Shared {
+    let executable = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
+    let shared = Shared {
+        run_id: stdx::ids::RunId::random(rng).to_string(),
+        started: unix_ms(),
+        executable,
+        config_file: config_file.unwrap_or_default(),
+        port: config.port,
+        os: operating_system(),
+        process_id: std::process::id(),
+        total_system_memory: crate::process::machine_memory(),
+        allocator: "mimalloc",
+        supervised: if std::env::var_os("NOTIFY_SOCKET").is_some() { "systemd" } else { "no" },
+        used_bytes: (0..cores).map(|_| AtomicUsize::new(0)).collect(),
+        ..Shared::default()
+    };
+    crate::process::measure(&shared);
+    let rss = shared.process.rss_bytes.load(std::sync::atomic::Ordering::Relaxed);
+    shared.process.startup_bytes.store(rss, std::sync::atomic::Ordering::Relaxed);
+    shared
+}
+
+fn operating_system() -> String {
+    let part = |name: &str| {
+        let text = std::fs::read_to_string(format!("/proc/sys/kernel/{name}"));
+        text.map(|text| text.trim().to_owned()).unwrap_or_default()
+    };
+    format!("{} {} {}", part("ostype"), part("osrelease"), std::env::consts::ARCH)
+}
+
+/// A seed that nobody can guess: the hash of keys depends on it.
+fn entropy() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let UnixMs(now) = unix_ms();
+    std::collections::hash_map::RandomState::new().build_hasher().finish() ^ now as u64
+}
+
+/// File descriptors kept for other things than clients.
+pub(crate) const DESCRIPTORS_RESERVED: u64 = 128;

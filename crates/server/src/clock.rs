@@ -1,0 +1,108 @@
+//! The two clocks: wall time for expiries, and a cheap tick count for how long commands take.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use stdx::UnixMs;
+
+/// The wall clock, in microseconds since the Unix epoch.
+pub(crate) fn unix_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    since.as_micros() as i64
+}
+
+/// The wall clock, in milliseconds.
+pub(crate) fn unix_ms() -> UnixMs {
+    UnixMs(unix_us() / 1000)
+}
+
+/// Turns ticks into nanoseconds. Where the processor has an invariant time stamp counter a tick is one of its
+/// cycles (reading it costs a third of what the clock does); elsewhere it is a nanosecond.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticks {
+    origin: u64,
+    started: Instant,
+    /// Nanoseconds per tick, times 2^24.
+    scale: u64,
+    counter: bool,
+}
+
+impl Ticks {
+    /// Calibrates against the clock for `CALIBRATION`.
+    pub(crate) fn calibrate() -> Self {
+        let counter = invariant_counter();
+        let started = Instant::now();
+        let mut ticks = Self { origin: 0, started, scale: 1 << SCALE_BITS, counter };
+        ticks.origin = ticks.now();
+        if counter {
+            while started.elapsed() < CALIBRATION {
+                std::hint::spin_loop();
+            }
+            ticks.refine();
+        }
+        ticks
+    }
+
+    /// Calibrates anew over all the time since the start; the longer that is, the finer.
+    pub(crate) fn refine(&mut self) {
+        if self.counter {
+            let ticks = (self.now() - self.origin).max(1) as u128;
+            let nanos = self.started.elapsed().as_nanos();
+            self.scale = ((nanos << SCALE_BITS) / ticks) as u64;
+        }
+    }
+
+    /// The count now.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        if self.counter { read_counter() } else { self.started.elapsed().as_nanos() as u64 }
+    }
+
+    /// Nanoseconds between two counts; 0 when the second is not later.
+    #[inline]
+    pub(crate) fn nanos(&self, from: u64, to: u64) -> u64 {
+        (u128::from(to.saturating_sub(from)) * u128::from(self.scale) >> SCALE_BITS) as u64
+    }
+}
+
+const SCALE_BITS: u32 = 24;
+const CALIBRATION: Duration = Duration::from_millis(2);
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn read_counter() -> u64 {
+    // SAFETY: every x86_64 processor has RDTSC; it touches no memory.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn invariant_counter() -> bool {
+    // CPUID leaf 0x8000_0007, EDX bit 8: the counter runs at one rate in all power states.
+    let highest = core::arch::x86_64::__cpuid(0x8000_0000).eax;
+    highest >= 0x8000_0007 && core::arch::x86_64::__cpuid(0x8000_0007).edx & (1 << 8) != 0
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn read_counter() -> u64 {
+    0
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn invariant_counter() -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_measure_time_like_the_clock() {
+        let ticks = Ticks::calibrate();
+        let (clock, from) = (Instant::now(), ticks.now());
+        while clock.elapsed() < Duration::from_millis(20) {
+            std::hint::spin_loop();
+        }
+        let (clock, nanos) = (clock.elapsed().as_nanos() as f64, ticks.nanos(from, ticks.now()) as f64);
+        assert!((nanos / clock - 1.0).abs() < 0.1, "{nanos} ns by ticks, {clock} ns by the clock");
+    }
+}

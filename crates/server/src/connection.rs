@@ -1,0 +1,468 @@
+//! One connection: reads what is there, runs it, writes what came of it; a state machine polled by its own task.
+//!
+//! ```text
+//!            bytes          commands                 replies in order
+//!   socket ────────► held ────────────► dispatch ───► replies ────────► socket
+//!                      ▲                   │  │          ▲
+//!                      └── stays, while ───┘  └─ hops ───┘ other cores
+//!                          it has to wait
+//! ```
+//!
+//! It reads only while it may run what it reads, but it does so whether or not its client takes the replies: a client
+//! that sends a long pipeline before it reads is served, and one that never reads is cut at its output buffer limit.
+//! It leaves the table of connections only when nothing that could answer it is under way.
+
+use crate::clock::unix_us;
+use crate::dispatch::{Blocked, Turn, Verdict};
+use crate::node::{Node, State};
+use crate::transaction::{InFlight, Letter};
+use commands::{Caller, Client, ClientFlags, ClientSlot};
+use config::ClientClass;
+use coordinator::pipeline::{Overlap, PipelineOrder, Replies};
+use reactor::net::Socket;
+use resp::{Limits, Parsed, Parser};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Waker};
+use stdx::{Args, Span, UnixMs};
+
+/// What the rest of its core may touch of a connection.
+pub(crate) struct Link {
+    pub(crate) outgoing: RefCell<Outgoing>,
+    /// What came for the multi-shard command under way.
+    pub(crate) letters: RefCell<Vec<Letter>>,
+    waker: RefCell<Option<Waker>>,
+    killed: Cell<bool>,
+    /// When it will have been over its soft output limit for too long.
+    pub(crate) cut_at: Cell<Option<UnixMs>>,
+}
+
+/// The replies of a connection, and what it has unanswered.
+pub(crate) struct Outgoing {
+    pub(crate) replies: Replies,
+    pub(crate) overlap: Overlap,
+}
+
+impl Link {
+    fn new(order: PipelineOrder) -> Self {
+        Self {
+            outgoing: RefCell::new(Outgoing { replies: Replies::default(), overlap: Overlap::new(order) }),
+            letters: RefCell::default(),
+            waker: RefCell::default(),
+            killed: Cell::new(false),
+            cut_at: Cell::new(None),
+        }
+    }
+
+    /// Has the connection look at the world anew.
+    pub(crate) fn kick(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Ends the connection without sending what is left.
+    pub(crate) fn kill(&self) {
+        self.killed.set(true);
+        self.kick();
+    }
+
+    fn listen(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+}
+
+/// A connection, owned by its task.
+pub(crate) struct Connection {
+    node: Rc<Node>,
+    link: Rc<Link>,
+    socket: Socket,
+    slot: ClientSlot,
+    caller: Caller,
+    flags: ClientFlags,
+    parser: Parser,
+    spans: Vec<Span>,
+    /// Bytes read and not yet run: `held[..filled]`; the rest is room that needs no clearing.
+    held: Vec<u8>,
+    filled: usize,
+    /// Bytes that the command under way still wants, at least; 0 when what is held may hold a whole command.
+    needs: usize,
+    /// Replies on their way out, from `sent` on.
+    sending: Vec<u8>,
+    sent: usize,
+    blocked: Option<Blocked>,
+    in_flight: Option<Box<InFlight>>,
+    eof: bool,
+    broken: bool,
+}
+
+impl Connection {
+    /// Enters a connection in the tables of `node`; `client` says who it is.
+    pub(crate) fn new(node: Rc<Node>, socket: Socket, client: Client) -> Self {
+        let (slot, caller, flags, parser, order) = {
+            let mut state = node.state.borrow_mut();
+            let parser = Parser::new(limits(&state, client.authenticated));
+            let caller = Caller { id: client.id, db: client.db, proto: client.proto, ..Caller::default() };
+            let flags = client.flags;
+            let order = pipeline_order(&state);
+            (state.core.clients.insert(client), caller, flags, parser, order)
+        };
+        let link = Rc::new(Link::new(order));
+        node.links.borrow_mut().insert(slot, Rc::clone(&link));
+        Self {
+            node,
+            link,
+            socket,
+            slot,
+            caller: Caller { slot: Some(slot), ..caller },
+            flags,
+            parser,
+            spans: Vec::new(),
+            held: Vec::new(),
+            filled: 0,
+            needs: 0,
+            sending: Vec::new(),
+            sent: 0,
+            blocked: None,
+            in_flight: None,
+            eof: false,
+            broken: false,
+        }
+    }
+
+    /// Serves the connection to its end.
+    pub(crate) async fn serve(mut self) {
+        std::future::poll_fn(|cx| self.poll(cx)).await;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.link.listen(cx);
+        for _ in 0..ROUNDS_PER_TURN {
+            self.resume();
+            self.flush(cx);
+            if self.is_over() {
+                return Poll::Ready(());
+            }
+            if self.has_work() {
+                continue;
+            }
+            if !self.wants_input() {
+                return Poll::Pending;
+            }
+            match self.read(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0)) => self.eof = true,
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => self.broken = true,
+            }
+        }
+        // Others have their turn before this client's next bytes.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Takes up what had to wait: the multi-shard command under way, then the bytes behind it.
+    fn resume(&mut self) {
+        if let Some(in_flight) = &mut self.in_flight {
+            if !in_flight.advance(&self.node, &self.link) {
+                return;
+            }
+            self.in_flight = None;
+            self.follow_up();
+        }
+        if self.blocked.take().is_some() || self.has_work() {
+            self.run_held();
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        self.filled > 0
+            && self.needs == 0
+            && self.blocked.is_none()
+            && self.in_flight.is_none()
+            && !self.broken
+            && !self.is_closing()
+    }
+
+    fn run_held(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        let used = self.run(&held[..self.filled]);
+        self.held = held;
+        if used == self.filled {
+            self.filled = 0;
+            if self.held.len() > HELD_KEPT_BYTES {
+                self.held = Vec::new();
+            }
+        } else if used > 0 {
+            self.held.copy_within(used..self.filled, 0);
+            self.filled -= used;
+        }
+    }
+
+    /// Reads once and runs what came. Straight from the core's buffer when nothing is held.
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        if self.filled > 0 {
+            return self.read_more(cx);
+        }
+        let node = Rc::clone(&self.node);
+        let mut buffer = node.read_buffer.borrow_mut();
+        let Poll::Ready(read) = self.socket.poll_read(cx, &mut buffer) else { return Poll::Pending };
+        let len = read?;
+        self.count_input(len);
+        let used = self.run(&buffer[..len]);
+        if used < len {
+            self.hold(&buffer[used..len]);
+        }
+        Poll::Ready(Ok(len))
+    }
+
+    fn read_more(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        let step = self.needs.clamp(READ_STEP_MIN, READ_STEP_MAX);
+        if self.held.len() < self.filled + step {
+            self.held.resize(
+                (self.filled + step).max(self.held.len() * 2).min(self.filled + self.needs.max(step)),
+                0,
+            );
+        }
+        let Poll::Ready(read) = self.socket.poll_read(cx, &mut self.held[self.filled..]) else {
+            return Poll::Pending;
+        };
+        let len = read?;
+        self.count_input(len);
+        self.filled += len;
+        self.needs = self.needs.saturating_sub(len);
+        let limit = self.node.state.borrow().core.config.client_query_buffer_limit as usize;
+        if self.filled > limit {
+            self.over_query_limit();
+        }
+        Poll::Ready(Ok(len))
+    }
+
+    fn hold(&mut self, bytes: &[u8]) {
+        if self.held.len() < bytes.len() {
+            self.held.resize(bytes.len().next_multiple_of(READ_STEP_MIN), 0);
+        }
+        self.held[..bytes.len()].copy_from_slice(bytes);
+        self.filled = bytes.len();
+    }
+
+    fn count_input(&mut self, len: usize) {
+        let mut state = self.node.state.borrow_mut();
+        state.core.stats.net_in += len as u64;
+        state.core.stats.reads += 1;
+        if let Some(client) = state.core.clients.get_mut(self.slot) {
+            client.total_in += len as u64;
+        }
+    }
+
+    /// Runs the whole commands that `bytes` begins with, as far as they may run now. Returns the bytes used up.
+    fn run(&mut self, bytes: &[u8]) -> usize {
+        let Self { node, link, parser, spans, caller, slot, .. } = self;
+        let mut state = node.state.borrow_mut();
+        let mut outgoing = link.outgoing.borrow_mut();
+        let mut turn = Turn::new(node, &mut state, &mut outgoing, caller, *slot, unix_us(), node.ticks.get());
+        let mut used = 0;
+        self.needs = 0;
+        while used < bytes.len() {
+            let rest = &bytes[used..];
+            let (len, args) = match parser.parse(rest, spans) {
+                Ok(Parsed::Command { len }) => (len, Args::new(rest, spans)),
+                Ok(Parsed::Inline { len }) => (len, Args::new(parser.inline(), spans)),
+                Ok(Parsed::Empty { len }) => {
+                    used += len;
+                    continue;
+                }
+                Ok(Parsed::Incomplete { needs }) => {
+                    self.needs = needs.max(1);
+                    break;
+                }
+                Err(error) => {
+                    turn.protocol_error(&error);
+                    used = bytes.len();
+                    break;
+                }
+            };
+            match turn.command(args) {
+                Verdict::Done => used += len,
+                Verdict::Pause => {
+                    used += len;
+                    break;
+                }
+                Verdict::Blocked(blocked) => {
+                    self.blocked = Some(blocked);
+                    break;
+                }
+                Verdict::InFlight(in_flight) => {
+                    used += len;
+                    self.in_flight = Some(in_flight);
+                    break;
+                }
+                Verdict::Close => {
+                    used = bytes.len();
+                    break;
+                }
+            }
+        }
+        self.flags = turn.finish(bytes.len() - used, self.held.len());
+        let has_actions = !state.core.actions.is_empty();
+        drop((state, outgoing));
+        if has_actions {
+            self.follow_up();
+        }
+        used
+    }
+
+    /// Does what commands asked of the server, and follows what they changed about this client.
+    fn follow_up(&mut self) {
+        crate::action::perform_all(&self.node);
+        let state = self.node.state.borrow();
+        let Some(client) = state.core.clients.get(self.slot) else { return };
+        self.flags = client.flags;
+        self.parser.set_limits(limits(&state, client.authenticated));
+        self.link.outgoing.borrow_mut().overlap.set_order(pipeline_order(&state));
+    }
+
+    /// Sends what is ready.
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        if self.broken {
+            return;
+        }
+        let mut outgoing = self.link.outgoing.borrow_mut();
+        let mut written = 0;
+        loop {
+            if self.sent == self.sending.len() {
+                if outgoing.replies.ready() == 0 {
+                    break;
+                }
+                let mut empty = std::mem::take(&mut self.sending);
+                empty.clear();
+                empty.shrink_to(SENDING_KEPT_BYTES);
+                self.sending = outgoing.replies.take_ready(empty);
+                self.sent = 0;
+            }
+            match self.socket.poll_write(cx, &self.sending[self.sent..]) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(len)) => {
+                    self.sent += len;
+                    written += len;
+                }
+                Poll::Ready(Err(_)) => {
+                    self.broken = true;
+                    break;
+                }
+            }
+        }
+        let pending = self.sending.len() - self.sent;
+        drop(outgoing);
+        if written > 0 {
+            let mut state = self.node.state.borrow_mut();
+            state.core.stats.net_out += written as u64;
+            state.core.stats.writes += 1;
+            if let Some(client) = state.core.clients.get_mut(self.slot) {
+                client.total_out += written as u64;
+                client.output_len = pending;
+            }
+        }
+        if pending > 0 {
+            self.enforce_output_limit();
+        } else if self.link.cut_at.get().is_some() {
+            self.link.cut_at.set(None);
+        }
+    }
+
+    /// Cuts a client that lets too many replies pile up.
+    #[cold]
+    fn enforce_output_limit(&mut self) {
+        let pending =
+            (self.sending.len() - self.sent + self.link.outgoing.borrow().replies.buffered_bytes()) as u64;
+        let mut state = self.node.state.borrow_mut();
+        let core = &mut state.core;
+        let limit = core.config.client_output_buffer_limit.of(ClientClass::Normal);
+        let now = UnixMs(unix_us() / 1000);
+        let is_soft = limit.soft_bytes > 0 && pending > limit.soft_bytes;
+        if !is_soft {
+            self.link.cut_at.set(None);
+        } else if self.link.cut_at.get().is_none() {
+            self.link.cut_at.set(Some(UnixMs(now.0 + i64::from(limit.soft_s) * 1000)));
+        }
+        let is_hard = limit.hard_bytes > 0 && pending > limit.hard_bytes;
+        if is_hard || self.link.cut_at.get().is_some_and(|at| at <= now) {
+            core.stats.output_limit_disconnections += 1;
+            let addr = core.clients.get(self.slot).map_or("", |client| &client.addr);
+            tracing::warn!(
+                client = self.caller.id.0,
+                addr,
+                pending,
+                "closing a client that reached its output buffer limit"
+            );
+            self.broken = true;
+        }
+    }
+
+    fn wants_input(&self) -> bool {
+        !self.eof && !self.broken && self.blocked.is_none() && self.in_flight.is_none() && !self.is_closing()
+    }
+
+    fn is_closing(&self) -> bool {
+        self.flags.has(ClientFlags::CLOSE_AFTER_REPLY)
+    }
+
+    /// Whether the connection has come to its end: nothing to send that could be sent, and nothing under way.
+    fn is_over(&mut self) -> bool {
+        if self.link.killed.get() || self.flags.has(ClientFlags::CLOSE_NOW) {
+            self.broken = true;
+        }
+        let replies = &self.link.outgoing.borrow().replies;
+        let is_answered = replies.outstanding() == 0 && self.in_flight.is_none();
+        if self.broken || self.node.stopping.get() {
+            return is_answered;
+        }
+        let is_ending = self.is_closing() || (self.eof && self.blocked.is_none() && !self.has_work());
+        is_ending && is_answered && replies.ready() == 0 && self.sent == self.sending.len()
+    }
+
+    #[cold]
+    fn over_query_limit(&mut self) {
+        let mut state = self.node.state.borrow_mut();
+        state.core.stats.query_limit_disconnections += 1;
+        let addr = state.core.clients.get(self.slot).map_or("", |client| &client.addr);
+        let (client, bytes) = (self.caller.id.0, self.filled);
+        tracing::warn!(client, addr, bytes, "closing a client that reached client-query-buffer-limit");
+        self.broken = true;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.node.links.borrow_mut().remove(self.slot);
+        let mut state = self.node.state.borrow_mut();
+        state.core.clients.remove(self.slot);
+        state.core.shared.connected.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The parser's limits for a client.
+fn limits(state: &State, authenticated: bool) -> Limits {
+    let bulk_len_max = state.core.config.proto_max_bulk_len as usize;
+    Limits { bulk_len_max, unauthenticated: !authenticated, ..Limits::default() }
+}
+
+fn pipeline_order(state: &State) -> PipelineOrder {
+    match state.core.config.pipeline_order {
+        config::PipelineOrder::Relaxed => PipelineOrder::Relaxed,
+        config::PipelineOrder::Strict => PipelineOrder::Strict,
+    }
+}
+
+/// How often a connection reads, or takes up what it holds, before others have their turn.
+const ROUNDS_PER_TURN: usize = 8;
+/// How much is read at a time into a connection's own buffer, in bytes.
+const READ_STEP_MIN: usize = 16 * 1024;
+const READ_STEP_MAX: usize = 1024 * 1024;
+/// A connection's own buffers up to these sizes, in bytes, are kept when they are empty.
+const HELD_KEPT_BYTES: usize = 64 * 1024;
+const SENDING_KEPT_BYTES: usize = 16 * 1024;

@@ -1,0 +1,335 @@
+//! The middle of the hot path: admit a command, find its shard, run it there.
+//!
+//! A command on a key of this core is a synchronous call: [`Turn::command`], [`Turn::one_shard`], `shard::execute`.
+
+use crate::clock::Ticks;
+use crate::connection::Outgoing;
+use crate::hop::{Part, Sink};
+use crate::node::{Node, State};
+use crate::transaction::{self, InFlight, ParkedCommand};
+use commands::{Caller, ClientFlags, ClientSlot, CommandError, CommandRef, Core, Crossing, Flags};
+use coordinator::locks::Admission;
+use coordinator::pipeline::{self, Kind};
+use stdx::{Args, ShardId, Slot, UnixMs};
+
+/// What became of a command.
+pub(crate) enum Verdict {
+    /// It ran, or is on its way; the next may follow.
+    Done,
+    /// It was not begun: try again when what it waits for may have come.
+    Blocked(Blocked),
+    /// It runs on several shards; nothing follows until it is done.
+    InFlight(Box<InFlight>),
+    /// It is done; the connection does other things before the next one: what the command asked of the server, or
+    /// sending the replies that have piled up.
+    Pause,
+    /// Nothing more is to be read from this client.
+    Close,
+}
+
+/// What a command waits for before it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blocked {
+    /// Earlier commands of the same pipeline.
+    Order,
+    /// The end of CLIENT PAUSE.
+    Pause,
+}
+
+/// The commands that one connection runs in one turn, with what they share: one clock reading, one borrow each.
+pub(crate) struct Turn<'a> {
+    node: &'a Node,
+    state: &'a mut State,
+    outgoing: &'a mut Outgoing,
+    caller: &'a mut Caller,
+    client: ClientSlot,
+    now: UnixMs,
+    ticks: Ticks,
+    /// When the last command ended.
+    last: u64,
+    last_command: Option<CommandRef>,
+    authenticated: bool,
+    muted: bool,
+}
+
+impl<'a> Turn<'a> {
+    /// `now_us` is the wall clock in microseconds.
+    pub(crate) fn new(
+        node: &'a Node,
+        state: &'a mut State,
+        outgoing: &'a mut Outgoing,
+        caller: &'a mut Caller,
+        client: ClientSlot,
+        now_us: i64,
+        ticks: Ticks,
+    ) -> Self {
+        state.core.clock_us = now_us;
+        let mut turn = Self {
+            node,
+            state,
+            outgoing,
+            caller,
+            client,
+            now: UnixMs(now_us / 1000),
+            ticks,
+            last: ticks.now(),
+            last_command: None,
+            authenticated: true,
+            muted: false,
+        };
+        turn.learn();
+        turn
+    }
+
+    /// Runs one command, or starts it, or says why not.
+    #[inline]
+    pub(crate) fn command(&mut self, args: Args<'_>) -> Verdict {
+        let command = match commands::lookup(args) {
+            Ok(command) => command,
+            Err(error) => return self.refuse_unknown(&error),
+        };
+        if !self.authenticated && !command.row.flags.has(Flags::NO_AUTH) {
+            return self.refuse(command, NO_AUTH);
+        }
+        if self.node.pause.get().is_some() && self.is_paused(command) {
+            return Verdict::Blocked(Blocked::Pause);
+        }
+        self.last_command = Some(command);
+        match command.row.crossing {
+            Crossing::OneShard => {
+                let slot = Slot::of(args.at(command.first_key as usize));
+                self.one_shard(command, args, slot)
+            }
+            Crossing::Session => self.session(command, args),
+            Crossing::Fanout(_) | Crossing::TwoHops => self.many_keys(command, args),
+            Crossing::Global(..) | Crossing::Walk => self.everywhere(command, args),
+        }
+    }
+
+    /// A command whose keys are all on the shard of `slot`.
+    #[inline]
+    fn one_shard(&mut self, command: CommandRef, args: Args<'_>, slot: Slot) -> Verdict {
+        let shard = self.node.router.shard_of(slot);
+        let signals = command.row.flags.has(Flags::SIGNALS);
+        let kind = if signals { Kind::Signal(shard) } else { Kind::Plain(shard) };
+        if self.outgoing.overlap.ask(kind) == pipeline::Verdict::Wait {
+            return Verdict::Blocked(Blocked::Order);
+        }
+        if !self.node.is_home(shard) {
+            return self.send(command, args, slot, kind, shard);
+        }
+        if !self.state.participant.is_idle() && self.must_park(command, args, slot, kind) {
+            return Verdict::Done;
+        }
+        self.run_here(command, args, Some(slot));
+        if self.outgoing.replies.ready() > OUTPUT_STEP_BYTES { Verdict::Pause } else { Verdict::Done }
+    }
+
+    /// Runs a command on this core and counts it.
+    #[inline]
+    fn run_here(&mut self, command: CommandRef, args: Args<'_>, slot: Option<Slot>) {
+        let core = &mut self.state.core;
+        let out = self.outgoing.replies.buf();
+        let start = out.len();
+        shard::execute(core, command, *self.caller, args, slot, out, self.now);
+        if self.muted {
+            out.truncate(start);
+        }
+        let end = self.ticks.now();
+        let nanos = self.ticks.nanos(self.last, end);
+        self.last = end;
+        core.stats.record(command.index, nanos);
+        if is_slow(core, command, nanos) {
+            note_slow(core, args, nanos, self.client, self.now);
+        }
+    }
+
+    fn session(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
+        let kind = if command.row.flags.has(Flags::ADMIN) { Kind::Barrier } else { Kind::Local };
+        if self.outgoing.overlap.ask(kind) == pipeline::Verdict::Wait {
+            return Verdict::Blocked(Blocked::Order);
+        }
+        self.client_mut().last_command = command.full_name;
+        self.run_here(command, args, None);
+        self.learn();
+        if self.client_mut().flags.has(ClientFlags::CLOSE_AFTER_REPLY) {
+            Verdict::Close
+        } else if self.state.core.actions.is_empty() {
+            Verdict::Done
+        } else {
+            Verdict::Pause
+        }
+    }
+
+    /// A command over keys that may be anywhere: most often they are on one shard.
+    fn many_keys(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
+        let mut keys = Vec::new();
+        commands::table::keys_of(command, args, &mut keys);
+        let Some(&first) = keys.first() else {
+            self.run_here(command, args, None);
+            return Verdict::Done;
+        };
+        let slot = Slot::of(args.at(first as usize));
+        let router = self.node.router;
+        let shard = router.shard_of(slot);
+        let is_one = router.shards() == 1
+            || keys.iter().all(|&at| router.shard_of(Slot::of(args.at(at as usize))) == shard);
+        if is_one {
+            return self.one_shard(command, args, slot);
+        }
+        if self.outgoing.overlap.ask(Kind::Barrier) == pipeline::Verdict::Wait {
+            return Verdict::Blocked(Blocked::Order);
+        }
+        let mut in_flight = InFlight::over_keys(
+            self.node,
+            self.state,
+            command,
+            args,
+            &keys,
+            *self.caller,
+            self.client,
+            self.now,
+        );
+        in_flight.muted = self.muted;
+        Verdict::InFlight(Box::new(in_flight))
+    }
+
+    fn everywhere(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
+        if self.outgoing.overlap.ask(Kind::Barrier) == pipeline::Verdict::Wait {
+            return Verdict::Blocked(Blocked::Order);
+        }
+        self.client_mut().last_command = command.full_name;
+        let mut in_flight =
+            InFlight::everywhere(self.node, command, args, *self.caller, self.client, self.now);
+        in_flight.muted = self.muted;
+        Verdict::InFlight(Box::new(in_flight))
+    }
+
+    /// Sends a command to the shard that has its key. Its reply will fill a hole in ours.
+    fn send(
+        &mut self,
+        command: CommandRef,
+        args: Args<'_>,
+        slot: Slot,
+        kind: Kind,
+        shard: ShardId,
+    ) -> Verdict {
+        let sink = self.hole(kind);
+        let caller = Caller { slot: None, ..*self.caller };
+        self.node.mailbox.outbox(shard.index(), |hop| hop.command(command, caller, Some(slot), sink, args));
+        self.last = self.ticks.now();
+        Verdict::Done
+    }
+
+    /// Whether a command of this core's shard has to wait for locks; if so it is parked, and a hole is left for it.
+    #[cold]
+    fn must_park(&mut self, command: CommandRef, args: Args<'_>, slot: Slot, kind: Kind) -> bool {
+        let names = transaction::names(command, args);
+        let claim = transaction::claim(command, &names);
+        let (caller, home) = (*self.caller, self.node.id);
+        let mut sink = None;
+        let (client, muted, outgoing) = (self.client, self.muted, &mut *self.outgoing);
+        let admission = self.state.participant.admit(caller.id, claim, || {
+            let place = *sink.insert(hole(outgoing, client, muted, kind));
+            ParkedCommand { command, caller, slot: Some(slot), sink: place, home, args: args.into() }
+        });
+        admission == Admission::Parked
+    }
+
+    fn hole(&mut self, kind: Kind) -> Sink {
+        hole(self.outgoing, self.client, self.muted, kind)
+    }
+
+    #[cold]
+    fn is_paused(&self, command: CommandRef) -> bool {
+        let Some(pause) = self.node.pause.get() else { return false };
+        let writes = command.row.flags.has(Flags::WRITE) || command.row.flags.has(Flags::MAY_REPLICATE);
+        pause.until > self.now && (writes || !pause.writes_only)
+    }
+
+    #[cold]
+    fn refuse(&mut self, command: CommandRef, text: &str) -> Verdict {
+        self.state.core.stats.rejected(command.index, text);
+        self.error(text)
+    }
+
+    #[cold]
+    fn refuse_unknown(&mut self, error: &CommandError) -> Verdict {
+        let text = if self.authenticated { error.text() } else { NO_AUTH.into() };
+        self.state.core.stats.refused(&text);
+        self.error(&text)
+    }
+
+    fn error(&mut self, text: &str) -> Verdict {
+        if !self.muted {
+            resp::Reply::new(self.outgoing.replies.buf(), self.caller.proto).error(text);
+        }
+        Verdict::Done
+    }
+
+    /// Answers bytes that are not the protocol; the connection ends after that.
+    #[cold]
+    pub(crate) fn protocol_error(&mut self, error: &resp::ProtocolError) {
+        let text = format!("ERR {error}");
+        self.state.core.stats.refused(&text);
+        resp::Reply::new(self.outgoing.replies.buf(), self.caller.proto).error(&text);
+        self.client_mut().flags.set(ClientFlags::CLOSE_AFTER_REPLY, true);
+    }
+
+    /// Ends the turn: writes down what CLIENT LIST shows. `left` and `capacity` are bytes of the query buffer.
+    pub(crate) fn finish(mut self, left: usize, capacity: usize) -> ClientFlags {
+        let (output, now, last) = (self.outgoing.replies.ready(), self.now, self.last_command);
+        let client = self.client_mut();
+        client.last_active = now;
+        client.query_len = left;
+        client.query_free = capacity.saturating_sub(left);
+        client.output_len = output;
+        if let Some(command) = last {
+            client.last_command = command.full_name;
+        }
+        client.flags
+    }
+
+    /// Takes over what a session command may have changed about the client.
+    fn learn(&mut self) {
+        let client =
+            self.state.core.clients.get(self.client).expect("a client is in the table while it runs");
+        self.caller.db = client.db;
+        self.caller.proto = client.proto;
+        self.caller.no_touch = client.flags.has(ClientFlags::NO_TOUCH);
+        self.authenticated = client.authenticated;
+        self.muted = client.flags.has(ClientFlags::REPLY_OFF);
+    }
+
+    fn client_mut(&mut self) -> &mut commands::Client {
+        self.state.core.clients.get_mut(self.client).expect("a client is in the table while it runs")
+    }
+}
+
+/// Leaves room for the reply of a command that went elsewhere, and says where that reply is to go.
+fn hole(outgoing: &mut Outgoing, client: ClientSlot, muted: bool, kind: Kind) -> Sink {
+    outgoing.overlap.sent(kind);
+    let hole = outgoing.replies.hole();
+    Sink { client, part: if muted { Part::Muted(hole) } else { Part::Hole(hole) } }
+}
+
+/// Whether a command took so long that the slow log wants it.
+#[inline]
+pub(crate) fn is_slow(core: &Core, command: CommandRef, nanos: u64) -> bool {
+    let threshold_us = core.config.slowlog_log_slower_than_us;
+    // A negative threshold, off, is a very large unsigned one.
+    nanos / 1000 >= threshold_us as u64 && !command.row.flags.has(Flags::SKIP_SLOWLOG)
+}
+
+/// Enters a command in the slow log of the core that its client is connected to.
+#[cold]
+pub(crate) fn note_slow(core: &mut Core, args: Args<'_>, nanos: u64, client: ClientSlot, now: UnixMs) {
+    let Some(client) = core.clients.get(client) else { return };
+    let len_max = core.config.slowlog_max_len as usize;
+    core.slowlog.push(args, now.0 / 1000, nanos / 1000, (&client.addr, &client.name), len_max);
+}
+
+const NO_AUTH: &str = "NOAUTH Authentication required.";
+
+/// How many bytes of replies may pile up before the connection sends them, in the middle of a long pipeline.
+const OUTPUT_STEP_BYTES: usize = 256 * 1024;

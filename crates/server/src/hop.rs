@@ -1,0 +1,133 @@
+//! What cores send each other: one batch per peer and turn, its commands and replies side by side in one buffer.
+
+use commands::{Caller, ClientSlot, CommandRef};
+use std::os::fd::OwnedFd;
+use stdx::args::OwnedArgs;
+use stdx::{Args, Slot, Span};
+
+/// One batch from one core to another, in the order in which things were said.
+#[derive(Default)]
+pub(crate) struct Hop {
+    items: Vec<Item>,
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+/// One thing said.
+pub(crate) enum Item {
+    /// Run this command at your shard and send its reply to `sink`.
+    Command(Remote),
+    /// The reply to a command of yours.
+    Reply(Sink, Place),
+    /// A transaction's order for your shard, or a shard's notice to a transaction of yours.
+    Transaction(Box<crate::transaction::Message>),
+    /// A connection accepted here that is yours to serve.
+    Accepted(OwnedFd),
+    /// A command of yours was slow.
+    Slow(Box<Slow>),
+    /// Stop serving and end.
+    Stop,
+}
+
+/// What the slow log of a command's client is told.
+pub(crate) struct Slow {
+    pub(crate) client: ClientSlot,
+    pub(crate) args: OwnedArgs,
+    pub(crate) nanos: u64,
+}
+
+/// A command on its way to its shard. Its bytes and spans are in the batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Remote {
+    pub(crate) command: CommandRef,
+    pub(crate) caller: Caller,
+    /// The slot of the key it was routed by, when it has one.
+    pub(crate) slot: Option<Slot>,
+    pub(crate) sink: Sink,
+    bytes: Place,
+    spans: Place,
+}
+
+/// Where a reply goes on the core it goes to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sink {
+    /// The connection.
+    pub(crate) client: ClientSlot,
+    /// What it is to the connection.
+    pub(crate) part: Part,
+}
+
+/// What a reply is to its connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part {
+    /// It fills a hole in the output.
+    Hole(coordinator::pipeline::HoleId),
+    /// It fills a hole with nothing: the client wants no replies.
+    Muted(coordinator::pipeline::HoleId),
+    /// It is the reply of shard `n` to a command that several shards run.
+    Shard(u16),
+}
+
+/// Bytes `start..end` of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    start: usize,
+    end: usize,
+}
+
+impl reactor::mailbox::Batch for Hop {
+    fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}
+
+impl Hop {
+    /// Adds a command.
+    pub(crate) fn command(
+        &mut self,
+        command: CommandRef,
+        caller: Caller,
+        slot: Option<Slot>,
+        sink: Sink,
+        args: Args<'_>,
+    ) {
+        let (bytes, spans) = (self.bytes.len(), self.spans.len());
+        for arg in args.iter() {
+            self.spans.push(Span { start: (self.bytes.len() - bytes) as u32, len: arg.len() as u32 });
+            self.bytes.extend_from_slice(arg);
+        }
+        let bytes = Place { start: bytes, end: self.bytes.len() };
+        let spans = Place { start: spans, end: self.spans.len() };
+        self.items.push(Item::Command(Remote { command, caller, slot, sink, bytes, spans }));
+    }
+
+    /// Adds a reply, which `write` appends to the buffer it is given.
+    pub(crate) fn reply(&mut self, sink: Sink, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        self.items.push(Item::Reply(sink, Place { start, end: self.bytes.len() }));
+    }
+
+    /// Adds anything else.
+    pub(crate) fn say(&mut self, item: Item) {
+        self.items.push(item);
+    }
+
+    /// Takes out what was said, in order; the bytes stay for [`Hop::args`] and [`Hop::bytes`].
+    pub(crate) fn take_items(&mut self) -> Vec<Item> {
+        std::mem::take(&mut self.items)
+    }
+
+    /// A command's arguments.
+    pub(crate) fn args(&self, remote: &Remote) -> Args<'_> {
+        Args::new(
+            &self.bytes[remote.bytes.start..remote.bytes.end],
+            &self.spans[remote.spans.start..remote.spans.end],
+        )
+    }
+
+    /// A reply's bytes.
+    pub(crate) fn bytes(&self, place: Place) -> &[u8] {
+        &self.bytes[place.start..place.end]
+    }
+}

@@ -1,0 +1,94 @@
+//! Commands over keys of several shards that need them side by side: the values come to the client's core on loan,
+//! the handler runs once over them in a scratch keyspace, and they go back to their owners.
+//!
+//! The keys are locked exclusively on their shards from before the loan until after the return.
+
+use crate::node::{Node, State};
+use crate::transaction::Borrowing;
+use commands::Core;
+use keyspace::{Detached, Key, Keyspace};
+use stdx::{DbIndex, SLOTS, ShardId, UnixMs};
+
+/// One key's value away from its shard; `None` when there is no such key.
+pub(crate) struct Loan {
+    pub(crate) owner: ShardId,
+    db: DbIndex,
+    key: Box<[u8]>,
+    value: Option<Detached>,
+    changed: bool,
+}
+
+/// Takes the values of `borrowing.keys` out of this shard.
+pub(crate) fn lend(core: &mut Core, owner: ShardId, borrowing: &Borrowing<'_>) -> Vec<Loan> {
+    let mut loans: Vec<Loan> = Vec::new();
+    let Some(keys) = borrowing.keys else { return loans };
+    for db in databases(core, borrowing) {
+        for key in keys.iter() {
+            if loans.iter().any(|loan| loan.db == db && *loan.key == *key) {
+                continue;
+            }
+            let value = core.keyspace.lend(db, Key::new(key), borrowing.now);
+            loans.push(Loan { owner, db, key: key.into(), value, changed: false });
+        }
+    }
+    loans
+}
+
+/// Puts values back where they belong, as the command left them.
+pub(crate) fn give_back(core: &mut Core, loans: Vec<Loan>, now: UnixMs) {
+    for loan in loans {
+        core.keyspace.give_back(loan.db, Key::new(&loan.key), loan.value, loan.changed, now);
+    }
+}
+
+/// Runs the command over what others lent and what this shard itself has. Returns the others' values.
+pub(crate) fn run(
+    node: &Node,
+    state: &mut State,
+    borrowing: &Borrowing<'_>,
+    mut loans: Vec<Loan>,
+    reply: &mut Vec<u8>,
+) -> Vec<Loan> {
+    loans.extend(lend(&mut state.core, node.id, borrowing));
+    let now = borrowing.now;
+    let databases = state.core.keyspace.databases();
+    let scratch =
+        state.scratch.get_or_insert_with(|| Keyspace::new(0..SLOTS as u16, databases, SCRATCH_SEED));
+    for loan in &mut loans {
+        if let Some(value) = loan.value.take() {
+            scratch.put(loan.db, Key::new(&loan.key), value, now);
+        }
+    }
+    let versions: Vec<_> = loans.iter().map(|loan| scratch.watch(loan.db, Key::new(&loan.key))).collect();
+    std::mem::swap(&mut state.core.keyspace, scratch);
+    shard::run(&mut state.core, borrowing.command, borrowing.caller, borrowing.args, None, reply, now);
+    std::mem::swap(&mut state.core.keyspace, scratch);
+    for (loan, version) in loans.iter_mut().zip(versions) {
+        let key = Key::new(&loan.key);
+        loan.changed = scratch.version(loan.db, key) != version;
+        scratch.unwatch(loan.db, key);
+        loan.value = scratch.take(loan.db, key, now);
+    }
+    state.core.keyspace.stats.hits += std::mem::take(&mut scratch.stats.hits);
+    state.core.keyspace.stats.misses += std::mem::take(&mut scratch.stats.misses);
+    scratch.stats = Default::default();
+    let (own, others) = loans.into_iter().partition(|loan| loan.owner == node.id);
+    give_back(&mut state.core, own, now);
+    others
+}
+
+/// The databases that the command may reach into: the selected one, and COPY's DB.
+fn databases(core: &Core, borrowing: &Borrowing<'_>) -> Vec<DbIndex> {
+    let mut databases = vec![borrowing.caller.db];
+    if borrowing.command.row.name == "copy" {
+        let args = borrowing.args;
+        let option = (3..args.len()).find(|&at| args.at(at).eq_ignore_ascii_case(b"db"));
+        let other = option.and_then(|at| std::str::from_utf8(args.get(at + 1)?).ok()?.parse::<u16>().ok());
+        databases.extend(
+            other.filter(|&db| db < core.keyspace.databases() && db != borrowing.caller.db.0).map(DbIndex),
+        );
+    }
+    databases
+}
+
+const SCRATCH_SEED: u64 = 1;

@@ -1,0 +1,115 @@
+//! One core of the server: its shard, its connections, and the ways between it and the other cores.
+
+use crate::clock::Ticks;
+use crate::connection::Link;
+use crate::hop::Hop;
+use crate::transaction::{OrderPart, ParkedCommand};
+use commands::{ClientSlot, Core};
+use coordinator::participant::Participant;
+use coordinator::router::Router;
+use keyspace::Keyspace;
+use reactor::mailbox::Mailbox;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::task::Waker;
+use stdx::{ShardId, UnixMs};
+
+/// Everything on one core. Its tasks share it through an `Rc`; none of them holds a borrow while it waits.
+pub(crate) struct Node {
+    pub(crate) id: ShardId,
+    pub(crate) router: Router,
+    pub(crate) state: RefCell<State>,
+    pub(crate) mailbox: Mailbox<Hop>,
+    pub(crate) links: RefCell<Links>,
+    /// Where sockets are read into; a connection that has nothing left over needs no buffer of its own.
+    pub(crate) read_buffer: RefCell<Box<[u8]>>,
+    pub(crate) ticks: Cell<Ticks>,
+    pub(crate) pause: Cell<Option<Pause>>,
+    /// Set once: the core stops accepting and its connections end.
+    pub(crate) stopping: Cell<bool>,
+    /// Who waits for `stopping`.
+    pub(crate) stopped: Cell<Option<Waker>>,
+    pub(crate) control: Arc<Control>,
+}
+
+/// What commands work on.
+pub(crate) struct State {
+    pub(crate) core: Core,
+    pub(crate) participant: Participant<ParkedCommand, OrderPart>,
+    /// Where a command over keys of several shards runs; made when the first one comes.
+    pub(crate) scratch: Option<Keyspace>,
+}
+
+/// CLIENT PAUSE in force.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pause {
+    pub(crate) until: UnixMs,
+    pub(crate) writes_only: bool,
+}
+
+impl Pause {
+    /// A second pause while one is in force: it may tighten it and lengthen it, never the other way round.
+    pub(crate) fn merged(old: Option<Self>, new: Self, now: UnixMs) -> Self {
+        match old {
+            Some(old) if old.until > now => {
+                Self { until: old.until.max(new.until), writes_only: old.writes_only && new.writes_only }
+            }
+            _ => new,
+        }
+    }
+}
+
+/// What the cores tell each other without messages.
+#[derive(Debug)]
+pub(crate) struct Control {
+    /// Each core adds one in every round of its periodic work: what the watchdog watches.
+    pub(crate) heartbeats: Vec<AtomicU64>,
+    /// The number of the next transaction over several shards.
+    pub(crate) next_tx: AtomicU64,
+}
+
+/// The connections of one core, at the places of their clients.
+#[derive(Default)]
+pub(crate) struct Links(Vec<Option<Rc<Link>>>);
+
+impl Links {
+    pub(crate) fn insert(&mut self, slot: ClientSlot, link: Rc<Link>) {
+        let index = slot.0 as usize;
+        if self.0.len() <= index {
+            self.0.resize(index + 1, None);
+        }
+        self.0[index] = Some(link);
+    }
+
+    pub(crate) fn remove(&mut self, slot: ClientSlot) {
+        self.0[slot.0 as usize] = None;
+    }
+
+    pub(crate) fn get(&self, slot: ClientSlot) -> Option<&Rc<Link>> {
+        self.0.get(slot.0 as usize)?.as_ref()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Rc<Link>> {
+        self.0.iter().flatten()
+    }
+}
+
+impl Node {
+    /// Lets every connection look at the world anew: after an unpause, or to end them.
+    pub(crate) fn kick_all(&self) {
+        for link in self.links.borrow().iter() {
+            link.kick();
+        }
+    }
+
+    /// Whether `shard` is this core's.
+    #[inline]
+    pub(crate) fn is_home(&self, shard: ShardId) -> bool {
+        shard == self.id
+    }
+}
+
+/// Size of [`Node::read_buffer`], in bytes.
+pub(crate) const READ_BUFFER_BYTES: usize = 64 * 1024;

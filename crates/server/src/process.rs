@@ -1,0 +1,34 @@
+//! What the process as a whole uses, for INFO: read from /proc once a second, on one core.
+
+use commands::core::Shared;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Brings the gauges up to date.
+pub(crate) fn measure(shared: &Shared) {
+    if let Some(pages) = field("/proc/self/statm", 1) {
+        // SAFETY: asks for a number; touches no memory.
+        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+        shared.process.rss_bytes.store(pages as usize * page, Relaxed);
+    }
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: `usage` has room for what the call writes; zeroed, it is valid whatever the call does.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let micros = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+    shared.process.cpu_system_us.store(micros(usage.ru_stime), Relaxed);
+    shared.process.cpu_user_us.store(micros(usage.ru_utime), Relaxed);
+}
+
+/// Total memory of the machine, in bytes.
+pub(crate) fn machine_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib: Option<u64> = total.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+fn field(path: &str, index: usize) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.split_whitespace().nth(index)?.parse().ok()
+}

@@ -1,0 +1,50 @@
+//! Ending: one core decides, all follow. Each stops accepting, ends its connections and then its own work.
+
+use crate::hop::Item;
+use crate::node::Node;
+use std::rc::Rc;
+
+/// Ends the server: tells every core, this one last.
+pub(crate) fn stop_all(node: &Rc<Node>) {
+    if node.stopping.get() {
+        return;
+    }
+    tracing::info!("shutting down");
+    crate::notify::notify("STOPPING=1");
+    for core in (0..node.router.shards() as usize).filter(|&core| core != node.id.index()) {
+        node.mailbox.outbox(core, |hop| hop.say(Item::Stop));
+    }
+    stop_here(node);
+}
+
+/// Ends this core.
+pub(crate) fn stop_here(node: &Rc<Node>) {
+    if node.stopping.replace(true) {
+        return;
+    }
+    node.kick_all();
+    if let Some(waker) = node.stopped.take() {
+        waker.wake();
+    }
+}
+
+/// Waits until this core is told to stop and its connections have ended, or [`ENDING_MAX`] has passed.
+pub(crate) async fn stopped(node: &Rc<Node>) {
+    std::future::poll_fn(|cx| {
+        if node.stopping.get() {
+            return std::task::Poll::Ready(());
+        }
+        node.stopped.set(Some(cx.waker().clone()));
+        std::task::Poll::Pending
+    })
+    .await;
+    let deadline = reactor::timer::now() + ENDING_MAX;
+    while node.links.borrow().iter().next().is_some() && reactor::timer::now() < deadline {
+        reactor::timer::sleep(ENDING_STEP).await;
+    }
+    node.mailbox.flush_now();
+}
+
+/// How long a core waits for its connections to end.
+const ENDING_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+const ENDING_STEP: std::time::Duration = std::time::Duration::from_millis(2);

@@ -1,0 +1,61 @@
+//! Running one command.
+
+use crate::upkeep::make_room;
+use commands::{Caller, CommandError, CommandRef, Core, Ctx, Flags, Outcome};
+use stdx::{Args, Slot, UnixMs};
+
+/// Runs `command` and appends its reply to `out`. The caller has found that it may run here and now: it is
+/// authenticated, its keys are this shard's and are not locked. `slot` is that of its first key.
+#[inline]
+pub fn execute(
+    core: &mut Core,
+    command: CommandRef,
+    caller: Caller,
+    args: Args<'_>,
+    slot: Option<Slot>,
+    out: &mut Vec<u8>,
+    now: UnixMs,
+) {
+    if command.row.flags.has(Flags::DENYOOM) && core.config.maxmemory != 0 && !make_room(core, now) {
+        return refuse(core, command, out);
+    }
+    run(core, command, caller, args, slot, out, now);
+}
+
+/// The same without asking whether memory allows it: for the parts of a command that was asked before.
+#[inline]
+pub fn run(
+    core: &mut Core,
+    command: CommandRef,
+    caller: Caller,
+    args: Args<'_>,
+    slot: Option<Slot>,
+    out: &mut Vec<u8>,
+    now: UnixMs,
+) {
+    let start = out.len();
+    let mut ctx = Ctx::new(core, caller, out, now);
+    ctx.routed = slot.map(|slot| (args.at(command.first_key as usize).as_ptr(), slot));
+    match (command.row.handler)(&mut ctx, args) {
+        Ok(Outcome::Done) => {}
+        Ok(Outcome::Park) => unreachable!("no command of the table parks its client"),
+        Err(error) => fail(core, command, &error, start, out),
+    }
+}
+
+#[cold]
+fn fail(core: &mut Core, command: CommandRef, error: &CommandError, start: usize, out: &mut Vec<u8>) {
+    let text = error.text();
+    out.truncate(start);
+    resp::Reply::new(out, resp::Proto::Resp2).error(&text);
+    core.stats.failed(command.index, &text);
+}
+
+#[cold]
+fn refuse(core: &mut Core, command: CommandRef, out: &mut Vec<u8>) {
+    core.stats.rejected(command.index, OUT_OF_MEMORY);
+    resp::Reply::new(out, resp::Proto::Resp2).error(OUT_OF_MEMORY);
+}
+
+/// What a write is told when memory is full.
+pub const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
