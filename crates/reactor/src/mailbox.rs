@@ -127,6 +127,11 @@ impl<B: Batch> Mailbox<B> {
         self.0.flush();
     }
 
+    /// Whether an outbox is not sent yet. A core must not end before: what it gathered would be lost.
+    pub fn has_unsent(&self) -> bool {
+        !self.0.waiting.borrow().is_empty()
+    }
+
     /// Waits for a batch, and gives the core it came from. Batches are never empty. One task at a time may wait.
     pub async fn recv(&self) -> (usize, B) {
         poll_fn(|cx| self.poll_recv(cx)).await

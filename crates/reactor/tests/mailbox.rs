@@ -1,6 +1,7 @@
 //! The mailbox's promises under real threads: nothing lost, nothing doubled, order kept, nobody left asleep.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Mutex;
@@ -21,13 +22,13 @@ impl Batch for Numbers {
     }
 }
 
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_secs(10);
 
 /// Opens a mailbox on each of `count` cores and runs `work` there. Ends the process if that takes longer than the bound,
 /// since a lost wake-up leaves nobody to complain.
 fn on_mesh<Fut: Future<Output = ()> + 'static>(
     count: usize,
-    work: impl Fn(CoreHandle, Mailbox<Numbers>) -> Fut + Send + Sync + 'static,
+    work: impl Fn(CoreHandle, Reader) -> Fut + Send + Sync + 'static,
 ) {
     let ports: Vec<_> = mailbox::mesh(count).into_iter().map(Some).collect();
     let ports = Mutex::new(ports);
@@ -36,7 +37,7 @@ fn on_mesh<Fut: Future<Output = ()> + 'static>(
     let run = std::thread::spawn(move || {
         cores::run(&layout, move |core| {
             let ports = ports.lock().unwrap()[core.index].take().unwrap();
-            work(core, ports.open())
+            work(core, Reader { mailbox: ports.open(), read: VecDeque::new(), batches: 0, goodbyes: 0 })
         })
         .unwrap();
         done.send(()).unwrap();
@@ -45,9 +46,75 @@ fn on_mesh<Fut: Future<Output = ()> + 'static>(
     run.join().unwrap();
 }
 
+/// Reads a mailbox number by number.
+struct Reader {
+    mailbox: Mailbox<Numbers>,
+    read: VecDeque<(usize, u64)>,
+    batches: usize,
+    goodbyes: usize,
+}
+
+impl Reader {
+    async fn next(&mut self) -> (usize, u64) {
+        loop {
+            match self.read.pop_front() {
+                Some((_, GOODBYE)) => self.goodbyes += 1,
+                Some(number) => return number,
+                None => self.receive().await,
+            }
+        }
+    }
+
+    async fn receive(&mut self) {
+        let (from, mut batch) = self.mailbox.recv().await;
+        self.take(from, &mut batch);
+        self.mailbox.recycle(from, batch);
+    }
+
+    fn take(&mut self, from: usize, batch: &mut Numbers) {
+        assert!(!batch.is_empty());
+        self.batches += 1;
+        self.read.extend(batch.0.drain(..).map(|number| (from, number)));
+    }
+
+    fn say(&self, peer: usize, number: u64) {
+        self.mailbox.outbox(peer, |batch| batch.0.push(number));
+    }
+
+    /// Reads the numbers from 0 up to `count` from each of the cores `from`, in order.
+    async fn expect(&mut self, from: impl Iterator<Item = usize>, count: u64) {
+        let mut next = vec![count; self.mailbox.cores()];
+        from.for_each(|peer| next[peer] = 0);
+        while next.iter().any(|next| *next < count) {
+            let (from, number) = self.next().await;
+            assert_eq!(number, next[from], "core {from} to core {}", self.mailbox.index());
+            next[from] += 1;
+        }
+    }
+
+    /// A core that has all it wants may still owe its peers what did not fit, so all leave when all are done. Nothing
+    /// else may have arrived.
+    async fn leave_together(mut self) {
+        let cores = self.mailbox.cores();
+        (0..cores).for_each(|peer| self.say(peer, GOODBYE));
+        while self.goodbyes + self.read.len() < cores {
+            self.receive().await;
+        }
+        assert!(
+            self.read.drain(..).all(|(_, number)| number == GOODBYE) && self.mailbox.try_recv().is_none(),
+            "more than was sent"
+        );
+        while self.mailbox.has_unsent() {
+            task::yield_now().await;
+        }
+    }
+}
+
+const GOODBYE: u64 = u64::MAX;
+
 /// Every core sends every core, itself too, `count` numbers in order, giving way at random; all must arrive in order.
-async fn exchange(core: CoreHandle, mailbox: Mailbox<Numbers>, count: u64) {
-    let sender = mailbox.clone();
+async fn exchange(core: CoreHandle, mut reader: Reader, count: u64) {
+    let sender = reader.mailbox.clone();
     let sent = Rc::new(Cell::new(false));
     let told = Rc::clone(&sent);
     task::spawn(async move {
@@ -66,31 +133,11 @@ async fn exchange(core: CoreHandle, mailbox: Mailbox<Numbers>, count: u64) {
         }
         told.set(true);
     });
-    let mut next = vec![0; core.count];
-    while next.iter().any(|next| *next < count) {
-        let (from, mut batch) = mailbox.recv().await;
-        assert!(!batch.is_empty());
-        for number in batch.0.drain(..) {
-            assert_eq!(number, next[from], "core {} to core {}", from, core.index);
-            next[from] += 1;
-        }
-        mailbox.recycle(from, batch);
-    }
+    reader.expect(0..core.count, count).await;
     while !sent.get() {
         task::yield_now().await;
     }
-    mailbox.flush_now();
-    assert!(mailbox.try_recv().is_none(), "more than was sent");
-    leave_together(&mailbox).await;
-}
-
-/// A core that has all it wants may still owe its peers a flush: all leave when all are done.
-async fn leave_together(mailbox: &Mailbox<Numbers>) {
-    let cores = mailbox.cores();
-    (0..cores).for_each(|peer| mailbox.outbox(peer, |batch| batch.0.push(u64::MAX)));
-    for _ in 0..cores {
-        assert_eq!(mailbox.recv().await.1.0, [u64::MAX]);
-    }
+    reader.leave_together().await;
 }
 
 struct Random(u64);
@@ -107,41 +154,40 @@ impl Random {
 
 #[test]
 fn millions_of_messages_arrive_once_and_in_order() {
-    on_mesh(4, |core, mailbox| exchange(core, mailbox, 200_000));
+    on_mesh(4, |core, reader| exchange(core, reader, 200_000));
 }
 
 #[test]
 fn a_single_core_can_write_to_itself() {
-    on_mesh(1, |core, mailbox| exchange(core, mailbox, 10_000));
+    on_mesh(1, |core, reader| exchange(core, reader, 10_000));
 }
 
 /// Each message is answered before the next is sent, so every hop is a race between falling asleep and being woken.
 #[test]
 fn no_wake_up_is_lost_when_both_sides_sleep_between_messages() {
     const ROUNDS: u64 = 100_000;
-    on_mesh(2, |core, mailbox| async move {
+    on_mesh(2, |core, mut reader| async move {
         let other = 1 - core.index;
         for round in 0..ROUNDS {
             if core.index == 0 {
-                mailbox.outbox(other, |batch| batch.0.push(round));
+                reader.say(other, round);
             }
-            let (from, batch) = mailbox.recv().await;
-            assert_eq!((from, &*batch.0), (other, &[round][..]));
+            assert_eq!(reader.next().await, (other, round));
             if core.index == 1 {
-                mailbox.outbox(other, |batch| batch.0.push(round));
+                reader.say(other, round);
             }
         }
-        // The last answer leaves at the end of the turn.
-        mailbox.flush_now();
+        reader.leave_together().await;
     });
 }
 
 #[test]
 fn what_is_said_in_one_turn_arrives_as_one_batch() {
-    on_mesh(2, |core, mailbox| async move {
+    on_mesh(2, |core, reader| async move {
+        let mailbox = reader.mailbox.clone();
         if core.index == 1 {
             assert_eq!(mailbox.recv().await.1.0, [1, 2, 3]);
-            return;
+            return reader.leave_together().await;
         }
         // Three tasks are ready in the same turn; the first of them calls the postman.
         let finished = Rc::new(Cell::new(0));
@@ -168,6 +214,7 @@ fn what_is_said_in_one_turn_arrives_as_one_batch() {
         }
         // Lets the postman have its turn.
         task::yield_now().await;
+        reader.leave_together().await;
     });
 }
 
@@ -176,34 +223,25 @@ fn what_is_said_in_one_turn_arrives_as_one_batch() {
 fn a_full_inbox_delays_and_loses_nothing() {
     static FLUSHED: AtomicU64 = AtomicU64::new(0);
     const TOTAL: u64 = INBOX_BATCHES_MAX as u64 * 4;
-    on_mesh(2, |core, mailbox| async move {
+    on_mesh(2, |core, mut reader| async move {
         if core.index == 0 {
             for number in 0..TOTAL {
-                mailbox.outbox(1, |batch| batch.0.push(number));
-                mailbox.flush_now();
+                reader.say(1, number);
+                reader.mailbox.flush_now();
                 FLUSHED.store(number + 1, Ordering::SeqCst);
             }
-            // Answers come when everything has arrived; waiting here is what lets the rest follow.
-            assert_eq!(mailbox.recv().await.1.0, [TOTAL]);
-            return;
+            assert!(reader.mailbox.has_unsent());
+            // Waiting here is what lets the rest follow.
+            return reader.leave_together().await;
         }
         let begin = Instant::now();
         while FLUSHED.load(Ordering::SeqCst) < TOTAL {
             assert!(begin.elapsed() < BOUND);
             timer::sleep(Duration::from_millis(1)).await;
         }
-        let (mut next, mut batches) = (0, 0);
-        while next < TOTAL {
-            let (_, batch) = mailbox.recv().await;
-            batches += 1;
-            for number in batch.0 {
-                assert_eq!(number, next);
-                next += 1;
-            }
-        }
-        assert!(batches <= INBOX_BATCHES_MAX + 2, "the outbox gathers while the inbox is full: {batches}");
-        mailbox.outbox(0, |batch| batch.0.push(TOTAL));
-        mailbox.flush_now();
+        reader.expect(0..1, TOTAL).await;
+        assert!(reader.batches <= INBOX_BATCHES_MAX + 2, "the outbox gathers while the inbox is full");
+        reader.leave_together().await;
     });
 }
 
@@ -211,50 +249,41 @@ fn a_full_inbox_delays_and_loses_nothing() {
 #[test]
 fn full_inboxes_on_all_sides_do_not_block_each_other() {
     const TOTAL: u64 = INBOX_BATCHES_MAX as u64 * 20;
-    on_mesh(3, |core, mailbox| async move {
+    on_mesh(3, |core, mut reader| async move {
         for number in 0..TOTAL {
-            for peer in (0..core.count).filter(|peer| *peer != core.index) {
-                mailbox.outbox(peer, |batch| batch.0.push(number));
-            }
-            mailbox.flush_now();
+            (0..core.count).for_each(|peer| reader.say(peer, number));
+            reader.mailbox.flush_now();
         }
-        let mut next = vec![0; core.count];
-        next[core.index] = TOTAL;
-        while next.iter().any(|next| *next < TOTAL) {
-            let (from, batch) = mailbox.recv().await;
-            for number in batch.0 {
-                assert_eq!(number, next[from]);
-                next[from] += 1;
-            }
-        }
-        leave_together(&mailbox).await;
+        reader.expect(0..core.count, TOTAL).await;
+        reader.leave_together().await;
     });
 }
 
 #[test]
 fn an_abandoned_wait_loses_no_message() {
-    on_mesh(2, |core, mailbox| async move {
+    const TOTAL: u64 = 1000;
+    on_mesh(2, |core, mut reader| async move {
         if core.index == 0 {
-            for number in 0..1000 {
-                mailbox.outbox(1, |batch| batch.0.push(number));
+            for number in 0..TOTAL {
+                reader.say(1, number);
                 task::yield_now().await;
             }
-            return;
+            return reader.leave_together().await;
         }
         let mut next = 0;
-        while next < 1000 {
-            // Polled once and dropped, then waited for by another task's future.
-            let mut first = Box::pin(mailbox.recv());
-            let got = poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx))).await;
-            drop(first);
-            let (_, batch) = match got {
-                Poll::Ready(received) => received,
-                Poll::Pending => mailbox.recv().await,
-            };
-            for number in batch.0 {
-                assert_eq!(number, next);
-                next += 1;
+        while next < TOTAL {
+            // Polled once and dropped, so that the waker it left is nobody's.
+            let mailbox = reader.mailbox.clone();
+            let mut abandoned = Box::pin(mailbox.recv());
+            if let Poll::Ready((from, mut batch)) =
+                poll_fn(|cx| Poll::Ready(abandoned.as_mut().poll(cx))).await
+            {
+                reader.take(from, &mut batch);
             }
+            drop(abandoned);
+            assert_eq!(reader.next().await, (0, next));
+            next += 1;
         }
+        reader.leave_together().await;
     });
 }
