@@ -1,5 +1,7 @@
 //! Writing replies: one method per RESP type, each in the form that the client's protocol version has for it.
 
+use std::iter;
+
 use stdx::number;
 
 /// The protocol version that a connection chose with HELLO.
@@ -225,12 +227,12 @@ impl<'a> Reply<'a> {
     #[allow(clippy::needless_pass_by_value)] // a place is closed once
     fn close(&mut self, at: Deferred, kind: u8, len: usize) {
         let gap = at.0..at.0 + SHORT_HEADER;
-        let mut bytes = [0; HEADER_MAX];
-        let header = write_header(&mut bytes, kind, len as u64, false);
-        if header.len() == SHORT_HEADER {
-            self.buf[gap].copy_from_slice(header);
+        if len <= 9 {
+            self.buf[gap].copy_from_slice(&[kind, b'0' + len as u8, b'\r', b'\n']);
         } else {
-            self.buf.splice(gap, header.iter().copied());
+            let mut digits = itoa::Buffer::new();
+            let digits = digits.format(len).bytes();
+            self.buf.splice(gap, iter::once(kind).chain(digits).chain(*b"\r\n"));
         }
     }
 
@@ -248,8 +250,15 @@ impl<'a> Reply<'a> {
 
     #[inline]
     fn number_line(&mut self, kind: u8, magnitude: u64, negative: bool) {
-        let mut bytes = [0; HEADER_MAX];
-        self.buf.extend_from_slice(write_header(&mut bytes, kind, magnitude, negative));
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(magnitude);
+        self.buf.reserve(HEADER_MAX);
+        self.buf.push(kind);
+        if negative {
+            self.buf.push(b'-');
+        }
+        self.buf.extend_from_slice(digits.as_bytes());
+        self.buf.extend_from_slice(b"\r\n");
     }
 
     #[inline]
@@ -259,27 +268,6 @@ impl<'a> Reply<'a> {
         self.buf.extend_from_slice(text);
         self.buf.extend_from_slice(b"\r\n");
     }
-}
-
-/// `kind`, the number and the line end, at the end of `bytes`: digits come out last first.
-#[inline]
-fn write_header(bytes: &mut [u8; HEADER_MAX], kind: u8, mut magnitude: u64, negative: bool) -> &[u8] {
-    bytes[HEADER_MAX - 2..].copy_from_slice(b"\r\n");
-    let mut at = HEADER_MAX - 3;
-    loop {
-        bytes[at] = b'0' + (magnitude % 10) as u8;
-        at -= 1;
-        magnitude /= 10;
-        if magnitude == 0 {
-            break;
-        }
-    }
-    if negative {
-        bytes[at] = b'-';
-        at -= 1;
-    }
-    bytes[at] = kind;
-    &bytes[at..]
 }
 
 /// A kind, a sign, 20 digits and a line end.

@@ -265,33 +265,51 @@ impl Parser {
     }
 }
 
-/// Reads a command of 1 to 9 arguments of at most 999 bytes that is there to its last byte, in the form that every
-/// client library writes. `None` leaves all other cases, and all errors, to the other way.
+/// Reads a command of 1 to 99 short arguments that is there to its last byte, in the form that every client library
+/// writes. `None` leaves all other cases, and all errors, to the other way.
 #[inline]
 fn whole(buf: &[u8], limits: &Limits, args: &mut Vec<Span>) -> Option<usize> {
-    const {
-        assert!(WHOLE_ARGS_MAX <= Limits::UNAUTHENTICATED_ARGS);
-        assert!(WHOLE_LEN_MAX <= Limits::UNAUTHENTICATED_BULK_LEN);
-    }
-    if limits.multibulk_max < WHOLE_ARGS_MAX || limits.bulk_len_max < WHOLE_LEN_MAX {
+    let (count, mut at) = match *buf.first_chunk()? {
+        [b'*', a @ b'1'..=b'9', b'\r', b'\n', _] => (digit(a), 4),
+        [b'*', a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n'] => (digit(a) * 10 + digit(b), 5),
+        _ => return None,
+    };
+    if count as usize > limits.multibulk_max || (limits.unauthenticated && count > 9) {
         return None;
     }
-    let &[b'*', count @ b'1'..=b'9', b'\r', b'\n'] = buf.first_chunk()? else { return None };
-    let mut at = 4;
-    for _ in b'0'..count {
-        let digit = |byte: u8| u32::from(byte - b'0');
+    for _ in 0..count {
         let (len, start) = match *buf.get(at..)?.first_chunk()? {
             [b'$', a @ b'0'..=b'9', b'\r', b'\n', _, _] => (digit(a), at + 4),
             [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', _] => (digit(a) * 10 + digit(b), at + 5),
             [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', b'\n'] => {
                 (digit(a) * 100 + digit(b) * 10 + digit(c), at + 6)
             }
-            _ => return None,
+            _ => longer_length(buf, at)?,
         };
+        if len as usize > limits.bulk_len_max {
+            return None;
+        }
         at = start + len as usize + 2;
         args.push(Span { start: start as u32, len });
     }
     (at <= buf.len()).then_some(at)
+}
+
+/// A length of 4 digits, and where its bytes start.
+#[inline]
+fn longer_length(buf: &[u8], at: usize) -> Option<(u32, usize)> {
+    const { assert!(9999 <= Limits::UNAUTHENTICATED_BULK_LEN) };
+    match *buf.get(at..)?.first_chunk()? {
+        [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', d @ b'0'..=b'9', b'\r', b'\n'] => {
+            Some((digit(a) * 1000 + digit(b) * 100 + digit(c) * 10 + digit(d), at + 7))
+        }
+        _ => None,
+    }
+}
+
+#[inline]
+fn digit(byte: u8) -> u32 {
+    u32::from(byte - b'0')
 }
 
 enum Argument {
@@ -358,10 +376,6 @@ fn line(
 
 /// So many arguments are read again when a command arrives in parts; the place is kept only behind more.
 const REREAD_MAX: usize = 16;
-
-/// What [`whole`] reads.
-const WHOLE_ARGS_MAX: usize = 9;
-const WHOLE_LEN_MAX: usize = 999;
 
 #[cfg(test)]
 mod tests;

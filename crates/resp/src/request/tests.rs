@@ -82,11 +82,31 @@ fn commands_of_bulk_strings() {
     check("*1\r\n$4\r\nPING\r\n", &[&["PING"]]);
     check("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$0\r\n\r\n", &[&["SET", "k", ""]]);
     check("*2\r\n$4\r\nECHO\r\n$4\r\n\r\n\r\n\r\n*1\r\n$1\r\nx\r\n", &[&["ECHO", "\r\n\r\n"], &["x"]]);
-    check("*12\r\n".to_owned() + &"$1\r\na\r\n".repeat(12), &[&["a"; 12]]);
-    for len in [9, 10, 99, 100, 999, 1000, 12345] {
+    for count in [1, 9, 10, 99, 100, 1000] {
+        let input = format!("*{count}\r\n{}", "$1\r\na\r\n".repeat(count));
+        check(input, &[&vec!["a"; count]]);
+    }
+    for len in [9, 10, 99, 100, 999, 1000, 9999, 10000] {
         let text = "x".repeat(len);
         check(format!("*2\r\n$1\r\na\r\n${len}\r\n{text}\r\n"), &[&["a", &text]]);
     }
+}
+
+#[test]
+fn short_commands_take_the_way_without_state() {
+    let check = |count: usize, len: usize, expected: bool| {
+        let mut input = Vec::new();
+        crate::encode_command(&vec!["x".repeat(len); count], &mut input);
+        let args = &mut Vec::new();
+        let got = whole(&input, &Limits::default(), args);
+        assert_eq!(got, expected.then_some(input.len()), "{count} arguments of {len} bytes");
+        assert_eq!(whole(&input[..input.len() - 1], &Limits::default(), args), None);
+    };
+    for (count, len) in [(1, 4), (3, 16), (9, 99), (10, 100), (99, 999), (2, 1000), (2, 9999)] {
+        check(count, len, true);
+    }
+    check(100, 1, false);
+    check(1, 10_000, false);
 }
 
 #[test]
@@ -139,8 +159,9 @@ fn lengths_are_strict_numbers_within_their_bound() {
         check(&format!("*1\r\n${len}\r\n"));
         check(&format!("*3\r\n$1\r\na\r\n${len}\r\n"));
     }
-    let limits = Limits { bulk_len_max: 5, ..Limits::default() };
+    let limits = Limits { bulk_len_max: 5, multibulk_max: 2, ..Limits::default() };
     check_error(limits, "*1\r\n$6\r\nabcdef\r\n", "invalid bulk length");
+    check_error(limits, "*3\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n", "invalid multibulk length");
 }
 
 #[test]
