@@ -1,1 +1,17 @@
-//! x
+//! The harness of the end-to-end tests: starts servers, Lacewing's and Redis's, talks to them, and stops them.
+//!
+//! A server runs in a temporary directory on a port of its own, and is killed when its handle is dropped. Waits are
+//! for a condition, with a bound; what goes wrong panics, and the server's log is shown.
+#![forbid(unsafe_code)]
+
+mod client;
+mod process;
+mod server;
+mod show;
+mod wait;
+
+pub use client::Client;
+pub use process::Process;
+pub use server::{RedisServer, Server};
+pub use show::show;
+pub use wait::{WAIT_MAX, until};

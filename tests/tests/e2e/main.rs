@@ -1,0 +1,4 @@
+//! End-to-end tests: everything here talks to a real server over a socket.
+#![forbid(unsafe_code)]
+
+mod harness;
