@@ -86,7 +86,12 @@ impl Client {
     /// Sends bytes as they are.
     #[track_caller]
     pub fn send_bytes(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).unwrap_or_else(|error| panic!("cannot send: {error}"));
+        self.try_send_bytes(bytes).unwrap_or_else(|error| panic!("cannot send: {error}"));
+    }
+
+    /// As [`Client::send_bytes`], to a server that may have closed the connection.
+    pub fn try_send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
     }
 
     /// Sends all commands at once and waits for all replies.

@@ -1,0 +1,118 @@
+//! Random commands, sent to redis-server and to Lacewing alike: every reply and the whole keyspace must be the same.
+//!
+//! A round starts from empty databases, plays some commands, one by one or in pipelines, in RESP2 or RESP3, and then
+//! compares all keys with type, value, encoding and time to live. What differs is cut down to the few commands that
+//! it takes, and printed with the seed.
+//!
+//! By default 3,000 commands per family from a fixed seed. `LACEWING_LONG_COMMANDS=500000` plays so many from a seed
+//! taken from the clock; `LACEWING_SEED` sets the seed.
+
+mod compare;
+mod generate;
+mod grammar;
+mod minimise;
+mod run;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use generate::{Family, Generator};
+use lacewing_tests::RedisServer;
+use run::{Pair, Peer, Round};
+
+/// Plays commands of `family` on both servers; `Err` says what differed.
+fn play(mut pair: Pair, family: Family, commands: usize, seed: u64) -> Result<(), String> {
+    let other_types = pair.both_have_other_types();
+    let mut generator = Generator::new(seed, family, other_types);
+    let mut left = commands;
+    while left > 0 {
+        let round = Round::generate(&mut generator, left.min(ROUND));
+        left -= round.commands.len();
+        if let Some(difference) = pair.play(&round) {
+            let report = minimise::report(&mut pair, round, difference);
+            return Err(format!("the servers differ, LACEWING_SEED={seed}, {family:?}:\n{report}"));
+        }
+    }
+    eprintln!("{family:?}: {commands} commands from seed {seed}, no difference");
+    Ok(())
+}
+
+fn commands_and_seed() -> (usize, u64) {
+    let number =
+        |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("the variable is a number"));
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).expect("it is past 1970").as_nanos() as u64;
+    match (number("LACEWING_LONG_COMMANDS"), number("LACEWING_SEED")) {
+        (Some(commands), seed) => (commands as usize, seed.unwrap_or_else(clock)),
+        (None, seed) => (3_000, seed.unwrap_or(1)),
+    }
+}
+
+#[track_caller]
+fn check_redis_with_itself(family: Family) {
+    let (Some(one), Some(other)) = (RedisServer::start(), RedisServer::start()) else { return };
+    let pair = Pair::new(Peer::new("redis", one.addr()), Peer::new("redis again", other.addr()));
+    let (commands, seed) = commands_and_seed();
+    if let Err(report) = play(pair, family, commands, seed) {
+        panic!("{report}");
+    }
+}
+
+/// Plays against a server that gets another command instead of some, and checks what is left after minimising.
+#[track_caller]
+fn check_planted(family: Family, instead: fn(&mut Vec<Vec<u8>>), commands_left: usize, shown: &str) {
+    let (Some(one), Some(other)) = (RedisServer::start(), RedisServer::start()) else { return };
+    let wrong = Peer::new("wrong", other.addr()).with_other_commands(instead);
+    let found = play(Pair::new(Peer::new("redis", one.addr()), wrong), family, 20_000, 7);
+    let report = found.expect_err("the planted difference is found");
+    assert!(report.contains("LACEWING_SEED=7"), "{report}");
+    assert!(report.contains(shown), "{report}");
+    let lines = report.lines().filter(|line| line.starts_with("> ")).count();
+    assert!((1..=commands_left).contains(&lines), "{lines} commands are left:\n{report}");
+}
+
+#[test]
+fn redis_does_not_differ_from_itself_in_strings() {
+    check_redis_with_itself(Family::Strings);
+}
+
+#[test]
+fn redis_does_not_differ_from_itself_in_keys() {
+    check_redis_with_itself(Family::Generic);
+}
+
+#[test]
+fn redis_does_not_differ_from_itself_in_large_strings() {
+    check_redis_with_itself(Family::Large);
+}
+
+#[test]
+fn planted_wrong_reply_is_found() {
+    let off_by_one = |command: &mut Vec<Vec<u8>>| {
+        if command[0].eq_ignore_ascii_case(b"strlen") && command.len() == 2 {
+            *command = vec![b"EXISTS".to_vec(), command[1].clone()];
+        }
+    };
+    check_planted(Family::Strings, off_by_one, 2, "STRLEN");
+}
+
+#[test]
+fn planted_loss_that_no_reply_shows_is_found() {
+    let forgotten = |command: &mut Vec<Vec<u8>>| {
+        if command[0].eq_ignore_ascii_case(b"set") && command.len() == 5 {
+            command.truncate(3);
+        }
+    };
+    check_planted(Family::Strings, forgotten, 2, "PTTL");
+}
+
+#[test]
+fn planted_reordering_of_databases_is_found() {
+    let not_swapped = |command: &mut Vec<Vec<u8>>| {
+        if command[0].eq_ignore_ascii_case(b"swapdb") && command.len() == 3 {
+            command[2] = command[1].clone();
+        }
+    };
+    check_planted(Family::Generic, not_swapped, 3, "SWAPDB");
+}
+
+/// Commands per round.
+const ROUND: usize = 250;

@@ -1,0 +1,90 @@
+//! When two replies to the same command count as the same.
+
+use resp::Value;
+
+use super::generate::Command;
+
+/// How replies to a command are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// To the last byte.
+    Same,
+    /// Arrays, as sets: the order is nobody's business.
+    Unordered,
+    /// Positive integers that depend on the clock, up to so much apart; others to the last byte.
+    Clock(i64),
+    /// Both are of the same kind, whatever they say.
+    Kind,
+    /// As one page of a scan: both are pages, or the same error.
+    Page,
+}
+
+impl Rule {
+    pub(super) fn of(command: &Command) -> Self {
+        let word =
+            |index: usize| command.get(index).map(|word| word.to_ascii_lowercase()).unwrap_or_default();
+        match word(0).as_slice() {
+            b"keys" => Self::Unordered,
+            b"ttl" | b"expiretime" => Self::Clock(2),
+            b"pttl" | b"pexpiretime" => Self::Clock(2000),
+            b"randomkey" => Self::Kind,
+            b"scan" => Self::Page,
+            b"object" if matches!(word(1).as_slice(), b"idletime" | b"freq") => Self::Kind,
+            b"memory" => Self::Kind,
+            _ => Self::Same,
+        }
+    }
+
+    pub(super) fn holds(self, one: &Value, other: &Value) -> bool {
+        match (self, one, other) {
+            (Self::Unordered, Value::Array(one), Value::Array(other)) => sorted(one) == sorted(other),
+            (Self::Clock(tolerance), Value::Int(one @ 1..), Value::Int(other @ 1..)) => {
+                one.abs_diff(*other) <= tolerance.unsigned_abs()
+            }
+            (Self::Kind, Value::Bulk(_), Value::Bulk(_)) | (Self::Kind, Value::Int(_), Value::Int(_)) => true,
+            (Self::Page, Value::Array(one), Value::Array(other)) => one.len() == 2 && other.len() == 2,
+            _ => one == other,
+        }
+    }
+}
+
+/// The strings in a list, in order; what is no string first.
+pub(super) fn sorted(values: &[Value]) -> Vec<Option<&[u8]>> {
+    let mut strings: Vec<_> = values.iter().map(Value::as_bytes).collect();
+    strings.sort_unstable();
+    strings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::Bulk(text.into())
+    }
+
+    #[track_caller]
+    fn check(command: &str, one: &Value, other: &Value, expected: bool) {
+        let command: Command = command.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+        assert_eq!(Rule::of(&command).holds(one, other), expected, "{command:?}: {one:?} and {other:?}");
+    }
+
+    #[test]
+    fn replies_are_the_same_to_the_last_byte_unless_time_or_order_decide() {
+        check("GET k", &bulk("a"), &bulk("a"), true);
+        check("GET k", &bulk("a"), &bulk("b"), false);
+        check("GET k", &Value::Null, &Value::NullBulk, false);
+        let (ab, ba) = (Value::Array(vec![bulk("a"), bulk("b")]), Value::Array(vec![bulk("b"), bulk("a")]));
+        check("MGET a b", &ab, &ba, false);
+        check("keys *", &ab, &ba, true);
+        check("keys *", &ab, &Value::Array(vec![bulk("a")]), false);
+        check("TTL k", &Value::Int(100), &Value::Int(98), true);
+        check("TTL k", &Value::Int(100), &Value::Int(97), false);
+        check("TTL k", &Value::Int(-1), &Value::Int(-2), false);
+        check("TTL k", &Value::Int(1), &Value::Int(-1), false);
+        check("RANDOMKEY", &bulk("a"), &bulk("b"), true);
+        check("RANDOMKEY", &bulk("a"), &Value::NullBulk, false);
+        check("object idletime k", &Value::Int(0), &Value::Int(1), true);
+        check("object encoding k", &bulk("raw"), &bulk("int"), false);
+    }
+}

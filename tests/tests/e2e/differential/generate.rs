@@ -1,0 +1,278 @@
+//! Random commands from the grammar, most of them valid.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use stdx::Rng;
+
+use super::grammar::{GENERIC, LARGE, OTHER_TYPES, Production, STRINGS};
+
+/// A command's words.
+pub(super) type Command = Vec<Vec<u8>>;
+
+/// Which commands are tried.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Family {
+    Strings,
+    Generic,
+    Large,
+}
+
+pub(super) struct Generator {
+    rng: Rng,
+    productions: Vec<Production>,
+    weights: u64,
+    /// Commands that have to follow what was generated last.
+    follow: Vec<Command>,
+    now_ms: i64,
+}
+
+impl Generator {
+    /// The same seed gives the same commands, but for times, which are relative to now.
+    pub(super) fn new(seed: u64, family: Family, other_types: bool) -> Self {
+        let productions = match family {
+            Family::Strings => STRINGS,
+            Family::Generic => GENERIC,
+            Family::Large => LARGE,
+        };
+        let mut productions = productions.to_vec();
+        if other_types {
+            productions.extend(OTHER_TYPES);
+        }
+        let weights = productions.iter().map(|(weight, _)| weight).sum();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is past 1970");
+        Self { rng: Rng::new(seed), productions, weights, follow: Vec::new(), now_ms: now.as_millis() as i64 }
+    }
+
+    pub(super) fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+
+    pub(super) fn next(&mut self) -> Command {
+        if let Some(command) = self.follow.pop() {
+            return command;
+        }
+        let mut at = self.rng.below(self.weights);
+        let production = self.productions.iter().find(|(weight, _)| {
+            let found = at < *weight;
+            at = at.saturating_sub(*weight);
+            found
+        });
+        let (_, template) = *production.expect("weights add up to their sum");
+        let mut command = Vec::new();
+        self.expand(template, &mut command);
+        self.spoil(&mut command);
+        self.settle(&command);
+        command
+    }
+
+    fn expand(&mut self, template: &str, out: &mut Command) {
+        let mut rest = template.trim_start();
+        while !rest.is_empty() {
+            let end = match rest.as_bytes()[0] {
+                b'(' => rest.find(")+").expect("the group ends") + 2,
+                b'{' => rest.find('}').expect("the options end") + 1,
+                _ => rest.find(' ').unwrap_or(rest.len()),
+            };
+            let (item, after) = rest.split_at(end);
+            rest = after.trim_start();
+            match item.as_bytes()[0] {
+                b'(' => (0..=self.rng.below(4)).for_each(|_| self.expand(&item[1..item.len() - 2], out)),
+                b'{' => {
+                    let alternatives: Vec<&str> = item[1..item.len() - 1].split('|').collect();
+                    for _ in 0..self.rng.below(4) {
+                        let option = *self.rng.pick(&alternatives);
+                        // Unknown words are syntax errors: one in so many is enough.
+                        if option != "<word>" || self.rng.one_in(8) {
+                            self.expand(option, out);
+                        }
+                    }
+                }
+                b'<' => {
+                    let word = self.word(&item[1..item.len() - 1]);
+                    out.push(word);
+                }
+                _ => {
+                    let word = self.any_case(item);
+                    out.push(word);
+                }
+            }
+        }
+    }
+
+    /// Takes away, adds or replaces a word, now and then. Replacements are never a time or size that would be valid:
+    /// keys must not expire while the round is played.
+    fn spoil(&mut self, command: &mut Command) {
+        if self.rng.one_in(60) && command.len() > 1 {
+            command.pop();
+        }
+        if self.rng.one_in(60) {
+            let word = self.word("odd");
+            command.push(word);
+        }
+        if self.rng.one_in(60) && command.len() > 1 {
+            let at = 1 + self.rng.index(command.len() - 1);
+            command[at] = self.word("odd");
+        }
+    }
+
+    /// A key that is set to a time in the past is gone for whoever looks at it, but counted until somebody does. So
+    /// it is looked at.
+    fn settle(&mut self, command: &Command) {
+        let past = command.iter().any(|word| word.to_ascii_uppercase().ends_with(b"XAT"));
+        if let (true, Some(key)) = (past, command.get(1)) {
+            self.follow.push(vec![b"EXISTS".to_vec(), key.clone()]);
+        }
+    }
+
+    fn word(&mut self, kind: &str) -> Vec<u8> {
+        match kind {
+            "key" => self.key(),
+            "value" => self.value(),
+            "large" => self.bytes(1 << 20),
+            "integer" => self.integer(),
+            "float" => self.float(),
+            "offset" => self.offset(),
+            "position" => self.position(200),
+            "large-position" => self.position(1 << 20),
+            "seconds" => self.time(0, 1000),
+            "ms" => self.time(0, 1),
+            "at" => self.time(self.now_ms, 1000),
+            "at-ms" => self.time(self.now_ms, 1),
+            "db" => self.one_of(&["0", "0", "1", "1", "2", "15", "16", "-1", "x", "99999999999999999999"]),
+            "pattern" => {
+                self.one_of(&["*", "*", "k*", "k?", "k[0-3]", "[^k]*", "*t*", "\\k1", "k1", "", "k[", "**"])
+            }
+            "count" => self.one_of(&["1", "10", "1000", "0", "-1", "x", "9223372036854775807"]),
+            "type" => self.one_of(&["string", "STRING", "list", "hash", "zset", "nothing"]),
+            "word" => self.one_of(&["FOO", "NX", "EX", "", "KEEPTTL", "LEN", "1"]),
+            "odd" => self.one_of(&[
+                "",
+                "x",
+                "-1",
+                "0",
+                "9223372036854775808",
+                "-9223372036854775809",
+                "\0\r\n",
+                "nan",
+            ]),
+            other => panic!("no words of kind {other}"),
+        }
+    }
+
+    fn key(&mut self) -> Vec<u8> {
+        match self.rng.below(20) {
+            0 => self.one_of(&[
+                "",
+                "{t}0",
+                "{t}1",
+                "\0\r\n",
+                "a key, with more bytes than fit into a small place",
+            ]),
+            1 => b"\xff\x80\x00".to_vec(),
+            _ => format!("k{}", self.rng.below(8)).into_bytes(),
+        }
+    }
+
+    fn value(&mut self) -> Vec<u8> {
+        match self.rng.below(12) {
+            0..=2 => self.integer(),
+            3 | 4 => self.float(),
+            5 => self.one_of(&["", "a", "hello world", "ohmytext", "mynewtext", "0", "-0", " 1"]),
+            // Both sides of what fits into one allocation with its header.
+            6 => vec![b'x'; 43 + self.rng.index(3)],
+            7 if self.rng.one_in(10) => self.bytes(3000),
+            8 | 9 => (0..self.rng.below(30)).map(|_| *self.rng.pick(b"abc")).collect(),
+            _ => self.bytes(40),
+        }
+    }
+
+    fn bytes(&mut self, len_max: usize) -> Vec<u8> {
+        let mut bytes = vec![0; self.rng.index(len_max + 1)];
+        self.rng.fill(&mut bytes);
+        bytes
+    }
+
+    fn integer(&mut self) -> Vec<u8> {
+        match self.rng.below(10) {
+            0..=4 => (self.rng.below(2000) as i64 - 1000).to_string().into_bytes(),
+            5 => (self.rng.next_u64() as i64).to_string().into_bytes(),
+            6 => self.one_of(&[
+                "9223372036854775807",
+                "-9223372036854775808",
+                "9223372036854775806",
+                "-1",
+                "0",
+            ]),
+            7 => self.one_of(&["9223372036854775808", "-9223372036854775809", "99999999999999999999"]),
+            8 => self.one_of(&["007", "+1", " 1", "1 ", "-0", "1.0", "1e3", "0x10", "", "abc", "-", "1\0"]),
+            _ => self.rng.below(10_100).to_string().into_bytes(),
+        }
+    }
+
+    fn float(&mut self) -> Vec<u8> {
+        match self.rng.below(8) {
+            0..=2 => format!("{:.3}", self.rng.unit() * 2000.0 - 1000.0).into_bytes(),
+            3 => format!("{}", f64::from_bits(self.rng.next_u64())).into_bytes(),
+            4 => format!("{}e{}", self.rng.below(1000), self.rng.below(80) as i64 - 40).into_bytes(),
+            5 => self.one_of(&["0.1", "-0.1", "3.0", "1e17", "1e-17", "0x1p3", "5.0e3", "1e4000", "-1e4931"]),
+            6 => self.one_of(&[
+                "inf", "-inf", "nan", "infinity", "1e5000", "1e-5000", "", " 1", "1 ", "1.2.3", "-",
+            ]),
+            _ => self.integer(),
+        }
+    }
+
+    fn offset(&mut self) -> Vec<u8> {
+        match self.rng.below(8) {
+            0 => self.integer(),
+            _ => (self.rng.below(80) as i64 - 30).to_string().into_bytes(),
+        }
+    }
+
+    /// Where SETRANGE writes: never so far that the string would take half a gigabyte.
+    fn position(&mut self, max: u64) -> Vec<u8> {
+        match self.rng.below(10) {
+            0 => self.one_of(&[
+                "-1",
+                "536870912",
+                "9223372036854775807",
+                "-9223372036854775808",
+                "x",
+                "1.0",
+                "",
+            ]),
+            _ => self.rng.below(max).to_string().into_bytes(),
+        }
+    }
+
+    /// A time from `base_ms` on, in units of `unit_ms`: so far ahead that no key expires while it is looked at, and
+    /// never so near to another one that it matters which server was asked first; or in the past; or none at all.
+    fn time(&mut self, base_ms: i64, unit_ms: i64) -> Vec<u8> {
+        let ahead_ms = (1_000 + 100 * self.rng.below(1_000_000) as i64) * 1000;
+        match self.rng.below(12) {
+            0 => self.one_of(&["0", "-1", "-1000000"]),
+            1 => self.one_of(&[
+                "9223372036854775807",
+                "-9223372036854775808",
+                "9223372036854775",
+                "x",
+                "",
+                "1.5",
+            ]),
+            _ => ((base_ms + ahead_ms) / unit_ms).to_string().into_bytes(),
+        }
+    }
+
+    fn any_case(&mut self, word: &str) -> Vec<u8> {
+        if self.rng.one_in(6) {
+            let flip = |byte: u8| if self.rng.one_in(2) { byte.to_ascii_lowercase() } else { byte };
+            word.bytes().map(flip).collect()
+        } else {
+            word.as_bytes().to_vec()
+        }
+    }
+
+    fn one_of(&mut self, words: &[&str]) -> Vec<u8> {
+        self.rng.pick(words).as_bytes().to_vec()
+    }
+}

@@ -1,0 +1,220 @@
+//! Playing rounds of commands on two servers.
+
+use std::net::SocketAddr;
+
+use lacewing_tests::{Client, show};
+use resp::Value;
+
+use super::compare::{Rule, sorted};
+use super::generate::{Command, Generator};
+
+/// Some commands from empty databases.
+#[derive(Clone)]
+pub(super) struct Round {
+    pub(super) resp3: bool,
+    /// Commands sent at once.
+    pub(super) batch: usize,
+    pub(super) commands: Vec<Command>,
+}
+
+/// What two servers did not agree on.
+pub(super) struct Difference {
+    /// The place of the command in its round; `None` when the keyspace differed afterwards.
+    pub(super) at: Option<usize>,
+    pub(super) what: String,
+}
+
+/// One of the two servers.
+pub(super) struct Peer {
+    name: &'static str,
+    addr: SocketAddr,
+    client: Client,
+    instead: Option<fn(&mut Command)>,
+}
+
+pub(super) struct Pair {
+    peers: [Peer; 2],
+}
+
+impl Round {
+    pub(super) fn generate(generator: &mut Generator, len: usize) -> Self {
+        let resp3 = generator.rng().one_in(2);
+        let batch = if generator.rng().one_in(2) { 1 } else { 1 + generator.rng().index(40) };
+        Self { resp3, batch, commands: (0..len).map(|_| generator.next()).collect() }
+    }
+}
+
+impl Peer {
+    pub(super) fn new(name: &'static str, addr: SocketAddr) -> Self {
+        Self { name, addr, client: Client::connect(addr), instead: None }
+    }
+
+    /// Every command goes through `instead` before this server gets it: a fault on purpose.
+    pub(super) fn with_other_commands(mut self, instead: fn(&mut Command)) -> Self {
+        self.instead = Some(instead);
+        self
+    }
+
+    fn send(&mut self, commands: &[Command]) {
+        let mut bytes = Vec::new();
+        for command in commands {
+            let mut command = command.clone();
+            if let Some(instead) = self.instead {
+                instead(&mut command);
+            }
+            resp::encode_command(&command, &mut bytes);
+        }
+        // A server that has closed the connection is found out when its reply is read.
+        let _ = self.client.try_send_bytes(&bytes);
+    }
+
+    /// The next reply, or why there is none.
+    fn read(&mut self) -> Result<Value, String> {
+        match self.client.read_any() {
+            Ok(Some(value)) => Ok(value),
+            Ok(None) => Err(format!("{} closed the connection", self.name)),
+            Err(error) => Err(format!("{} gave no reply: {error}", self.name)),
+        }
+    }
+
+    fn reset(&mut self, resp3: bool) {
+        let hello = ["HELLO", if resp3 { "3" } else { "2" }];
+        self.client = Client::connect(self.addr);
+        let reply = self.client.call(&hello);
+        assert!(!reply.is_error(), "{} answers HELLO with {}", self.name, show(&reply));
+        let reply = self.client.call(&["FLUSHALL"]);
+        assert_eq!(reply, Value::Simple(b"OK".to_vec()), "{} answers FLUSHALL", self.name);
+    }
+}
+
+impl Pair {
+    pub(super) fn new(one: Peer, other: Peer) -> Self {
+        Self { peers: [one, other] }
+    }
+
+    /// Whether both servers know lists, and so perhaps other types than strings.
+    pub(super) fn both_have_other_types(&mut self) -> bool {
+        self.peers.iter_mut().all(|peer| {
+            peer.reset(false);
+            peer.client.call(&["LPUSH", "list", "element"]) == Value::Int(1)
+        })
+    }
+
+    /// Plays a round from empty databases and says what differed first.
+    pub(super) fn play(&mut self, round: &Round) -> Option<Difference> {
+        self.peers.iter_mut().for_each(|peer| peer.reset(round.resp3));
+        for (index, batch) in round.commands.chunks(round.batch).enumerate() {
+            if let Err((at, what)) = self.exchange(batch) {
+                return Some(Difference { at: Some(index * round.batch + at), what });
+            }
+        }
+        self.compare_keyspaces().err().map(|what| Difference { at: None, what })
+    }
+
+    /// Sends commands to both and compares the replies; `Err` with the first command whose replies differ, and how.
+    fn exchange(&mut self, batch: &[Command]) -> Result<Vec<Value>, (usize, String)> {
+        let [one, other] = &mut self.peers;
+        one.send(batch);
+        other.send(batch);
+        let mut replies = Vec::with_capacity(batch.len());
+        for (at, command) in batch.iter().enumerate() {
+            let (a, b) = (one.read().map_err(|what| (at, what))?, other.read().map_err(|what| (at, what))?);
+            let rule = Rule::of(command);
+            if !rule.holds(&a, &b) {
+                let what = format!("{}: {}\n  {}: {}", one.name, show(&a), other.name, show(&b));
+                return Err((at, what));
+            }
+            if rule == Rule::Page && batch.len() == 1 {
+                self.compare_scans(command, a.clone(), b).map_err(|what| (at, what))?;
+                return Ok(vec![a]);
+            }
+            replies.push(a);
+        }
+        Ok(replies)
+    }
+
+    /// Follows both scans to their ends: each key must have been seen by both or by none.
+    fn compare_scans(&mut self, command: &Command, one: Value, other: Value) -> Result<(), String> {
+        let mut seen = Vec::new();
+        for (peer, page) in self.peers.iter_mut().zip([one, other]) {
+            if page.is_error() {
+                return Ok(());
+            }
+            let mut keys = peer.scan(command, page)?;
+            keys.sort_unstable();
+            keys.dedup();
+            seen.push(keys);
+        }
+        if seen[0] == seen[1] {
+            return Ok(());
+        }
+        let keys = |keys: &[Vec<u8>]| keys.iter().map(|key| quote(key)).collect::<Vec<_>>().join(" ");
+        Err(format!(
+            "{}: {}\n  {}: {}",
+            self.peers[0].name,
+            keys(&seen[0]),
+            self.peers[1].name,
+            keys(&seen[1])
+        ))
+    }
+
+    fn compare_keyspaces(&mut self) -> Result<(), String> {
+        for db in ["0", "1", "2", "15"] {
+            self.ask(&["SELECT".into(), db.into()])?;
+            self.ask(&["DBSIZE".into()])?;
+            let Value::Array(keys) = self.ask(&["KEYS".into(), "*".into()])? else { continue };
+            for key in sorted(&keys).into_iter().flatten() {
+                self.ask(&["TYPE".into(), key.into()])?;
+                self.ask(&["GET".into(), key.into()])?;
+                self.ask(&["PTTL".into(), key.into()])?;
+                self.ask(&["OBJECT".into(), "ENCODING".into(), key.into()])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, command: &[Vec<u8>]) -> Result<Value, String> {
+        let reply = self.exchange(&[command.to_vec()]);
+        let reply = reply.map_err(|(_, what)| format!("afterwards, {}\n  {what}", line(command)))?;
+        Ok(reply.into_iter().next().expect("one command has one reply"))
+    }
+}
+
+impl Peer {
+    fn scan(&mut self, command: &Command, first: Value) -> Result<Vec<Vec<u8>>, String> {
+        let mut keys = Vec::new();
+        let mut page = first;
+        for _ in 0..PAGES_MAX {
+            let Value::Array(parts) = &page else {
+                return Err(format!("{}: no page: {}", self.name, show(&page)));
+            };
+            let [Value::Bulk(cursor), Value::Array(found)] = parts.as_slice() else {
+                return Err(format!("{}: no page: {}", self.name, show(&page)));
+            };
+            keys.extend(found.iter().filter_map(Value::as_bytes).map(<[u8]>::to_vec));
+            if cursor == b"0" {
+                return Ok(keys);
+            }
+            let mut command = command.clone();
+            command[1].clone_from(cursor);
+            self.send(&[command]);
+            page = self.read()?;
+        }
+        Err(format!("{}: the scan does not end within {PAGES_MAX} pages", self.name))
+    }
+}
+
+/// A command as redis-cli takes it.
+pub(super) fn line(command: &[Vec<u8>]) -> String {
+    command.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+}
+
+fn quote(word: &[u8]) -> String {
+    let plain =
+        !word.is_empty() && word.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-*_:".contains(byte));
+    let text = word.escape_ascii().to_string();
+    if plain { text } else { format!("\"{text}\"") }
+}
+
+/// No round has nearly as many keys.
+const PAGES_MAX: usize = 10_000;
