@@ -55,7 +55,11 @@ impl KeyspaceEvents {
     }
 
     pub(crate) fn parse(words: &[&str]) -> Result<Self, String> {
-        let [letters] = words else { return Err("wrong number of arguments".into()) };
+        let letters = match words {
+            [] => return Err("wrong number of arguments".into()),
+            [letters] => letters,
+            [_, ..] => return Err(BAD_CLASS.into()),
+        };
         let mut events = Self::default();
         for letter in letters.chars() {
             events.0 |= Self::of(letter).ok_or(BAD_CLASS)?.0;
