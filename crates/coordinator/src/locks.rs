@@ -101,6 +101,8 @@ pub struct LockTable<T> {
     /// Claims that are held or wait; a free place has no holder and is listed in `free`.
     claims: Vec<Held<T>>,
     free: Vec<usize>,
+    /// How many of them are parked commands.
+    parked: usize,
     /// Claims granted and not yet handed out: a work list of `settle`, empty between calls.
     granted: VecDeque<usize>,
 }
@@ -143,6 +145,7 @@ impl<T> Default for LockTable<T> {
             transactions: HashMap::default(),
             claims: Vec::new(),
             free: Vec::new(),
+            parked: 0,
             granted: VecDeque::new(),
         }
     }
@@ -158,9 +161,11 @@ impl<T> LockTable<T> {
     /// An ordinary command of connection `origin`. It runs when nothing that conflicts with it is held or was here
     /// before it, and `origin` has nothing parked here. Otherwise `park` makes the token to keep.
     pub fn admit(&mut self, origin: ClientId, claim: Claim<'_>, park: impl FnOnce() -> T) -> Admission {
-        if self.is_idle() || (!self.names.contains_key(&Name::Origin(origin)) && self.is_free(claim)) {
+        let has_parked = |origin| self.parked > 0 && self.names.contains_key(&Name::Origin(origin));
+        if self.is_idle() || (!has_parked(origin) && self.is_free(claim)) {
             return Admission::Run;
         }
+        self.parked += 1;
         let parked = self.enter(claim, Some(origin), Holder::Command(park()));
         debug_assert!(self.claims[parked].missing > 0, "refused, and then granted in the same breath");
         Admission::Parked
@@ -223,8 +228,9 @@ impl<T> LockTable<T> {
         self.is_idle()
     }
 
-    /// Whether `claim` conflicts with nobody here, holder or waiter.
-    fn is_free(&self, claim: Claim<'_>) -> bool {
+    /// Whether `claim` conflicts with nobody here, holder or waiter. Asked by what changes keys of its own accord:
+    /// expiry and eviction leave a key alone that is not free.
+    pub fn is_free(&self, claim: Claim<'_>) -> bool {
         let (level, intent) = levels(claim);
         let has_room =
             |name: &KeyName| self.names.get(&Name::Key(*name)).is_none_or(|queue| queue.has_room(level));
@@ -292,6 +298,7 @@ impl<T> LockTable<T> {
             if let Some(Holder::Transaction(tx, token)) = &mut self.claims[index].holder {
                 ready.push_back(Ready::Locked(*tx, token.take().expect("kept while it waited")));
             } else if let Holder::Command(token) = self.leave(index) {
+                self.parked -= 1;
                 ready.push_back(Ready::Command(token));
             }
         }

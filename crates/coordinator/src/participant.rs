@@ -71,6 +71,13 @@ impl<C, P> Participant<C, P> {
         self.locks.is_idle() && self.deeds.is_empty()
     }
 
+    /// Whether nobody holds or awaits what conflicts with `claim`: what expiry and eviction ask before they remove
+    /// a key, a key that a reader finds expired included. Not to be asked while deeds are pending.
+    pub fn is_free(&self, claim: Claim<'_>) -> bool {
+        debug_assert!(self.deeds.is_empty(), "the locks tell of a time after the deeds");
+        self.locks.is_free(claim)
+    }
+
     /// An ordinary single-shard command of connection `origin`: runs now, or comes back as [`Deed::Command`] with
     /// what `park` made. While deeds are pending it lines up behind them.
     pub fn admit(&mut self, origin: ClientId, claim: Claim<'_>, park: impl FnOnce() -> C) -> Admission {

@@ -45,7 +45,8 @@
 //! What the proof leans on, and the driver must see to: messages from one core to another arrive in the order in
 //! which they were sent, none is lost; whoever executes a command asks [`crate::participant`] first, and that
 //! includes whatever looks at keys it does not name (SCAN, KEYS, RANDOMKEY claim the whole shard: lent entries are
-//! away); a part that was told to run cannot fail and leave the others done (what may refuse, memory say, is asked
+//! away); what removes keys unasked (expiry, eviction) leaves locked ones alone; no core waits for room in another's
+//! mailbox; a part that was told to run cannot fail and leave the others done (what may refuse, memory say, is asked
 //! before); and all parts use one `now`, so that a key is expired for all of them or for none.
 
 use stdx::ShardId;

@@ -1,5 +1,7 @@
 use std::collections::VecDeque;
 
+use stdx::rng::Rng;
+
 use super::*;
 
 type Table = LockTable<&'static str>;
@@ -251,13 +253,8 @@ fn random_claims_obey_the_order_of_arrival() {
 }
 
 fn run_model(seed: u64) {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut random = |bound: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 33) % bound
-    };
+    let mut rng = Rng::new(seed);
+    let mut random = |bound: u64| rng.below(bound);
     let mut table: LockTable<u64> = LockTable::default();
     let mut model: Vec<Modelled> = Vec::new();
     let mut ready = VecDeque::new();

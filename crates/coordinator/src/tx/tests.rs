@@ -1,7 +1,8 @@
 //! A network of participants and transactions in memory: every message can be seen, held back and counted.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use stdx::rng::Rng;
 use stdx::{ClientId, DbIndex};
 
 use super::*;
@@ -332,10 +333,10 @@ fn whole_shards_and_keys_exclude_each_other() {
     assert_eq!(order(0), order(1), "both went the same way round on both shards");
 }
 
-/// Calls `body` with every sequence of choices that it can make. It calls its argument with the number of ways.
-fn exhaust(limit: usize, mut body: impl FnMut(&mut dyn FnMut(usize) -> usize)) -> usize {
+/// Calls `body` with every sequence of choices that it can make; it calls its argument with the number of ways.
+fn exhaust(mut body: impl FnMut(&mut dyn FnMut(usize) -> usize)) {
     let mut path: Vec<(usize, usize)> = Vec::new();
-    for runs in 1.. {
+    for _ in 0..RUNS_MAX {
         let mut depth = 0;
         body(&mut |ways| {
             if depth == path.len() {
@@ -349,43 +350,53 @@ fn exhaust(limit: usize, mut body: impl FnMut(&mut dyn FnMut(usize) -> usize)) -
             path.pop();
         }
         match path.last_mut() {
-            Some(last) if runs < limit => last.0 += 1,
-            _ => return runs,
+            Some(last) => last.0 += 1,
+            None => return,
         }
     }
-    unreachable!("the loop returns")
+    panic!("more than {RUNS_MAX} interleavings: too many to try them all");
 }
 
-/// All interleavings of `specs`, up to a bound, and where `cancels` says so a cancellation of the first at every
-/// moment: all end, no lock is left, and conflicting transactions ran in the same order on every shard.
-fn explore(shards: usize, specs: &[Spec], cancels: bool, limit: usize) -> BTreeMap<String, usize> {
-    let mut outcomes = BTreeMap::new();
-    let runs = exhaust(limit, |choose| {
-        let mut net = Net::new(shards);
-        for spec in specs {
-            net.start(spec.clone());
+const RUNS_MAX: usize = 500_000;
+
+/// Runs `specs` with the messages delivered as `choose` says, the first being cancelled at some moment if `cancels`:
+/// all end, no lock is left, and conflicting transactions took effect in the same order on every shard.
+fn interleave(
+    shards: usize,
+    specs: &[Spec],
+    cancels: bool,
+    choose: &mut dyn FnMut(usize) -> usize,
+) -> String {
+    let mut net = Net::new(shards);
+    for spec in specs {
+        net.start(spec.clone());
+    }
+    let mut may_cancel = cancels;
+    loop {
+        let links = net.busy_links();
+        may_cancel &= net.txs.contains_key(&TxId(specs[0].id));
+        match links.len() + usize::from(may_cancel) {
+            0 => break,
+            ways => match links.get(choose(ways)) {
+                Some(&(from, to)) => net.deliver(from, to),
+                None => {
+                    may_cancel = false;
+                    net.cancel(specs[0].id);
+                }
+            },
         }
-        let mut may_cancel = cancels;
-        loop {
-            let links = net.busy_links();
-            may_cancel &= net.txs.contains_key(&TxId(specs[0].id));
-            let ways = links.len() + usize::from(may_cancel);
-            match ways {
-                0 => break,
-                _ => match choose(ways) {
-                    link if link < links.len() => net.deliver(links[link].0, links[link].1),
-                    _ => {
-                        may_cancel = false;
-                        net.cancel(specs[0].id);
-                    }
-                },
-            }
-        }
-        net.assert_quiet();
-        assert_same_order_everywhere(&net, specs);
-        *outcomes.entry(format!("{:?}", net.outcomes.values().collect::<Vec<_>>())).or_default() += 1;
+    }
+    net.assert_quiet();
+    assert_same_order_everywhere(&net, specs);
+    format!("{:?}", net.outcomes.values().collect::<Vec<_>>())
+}
+
+/// The outcomes of all interleavings.
+fn explore(specs: &[Spec], cancels: bool) -> BTreeSet<String> {
+    let mut outcomes = BTreeSet::new();
+    exhaust(|choose| {
+        outcomes.insert(interleave(3, specs, cancels, choose));
     });
-    assert!(runs < limit || specs.len() > 2, "{runs} runs were not all: {specs:?}");
     outcomes
 }
 
@@ -425,18 +436,21 @@ fn two_that_collide_on_all_shards_in_every_interleaving() {
                 Spec { lends: lends[0], ..fanout(1, left, &[0, 1]) },
                 Spec { lends: lends[1], ..fanout(2, right, &[0, 1]) },
             ];
-            let outcomes = explore(3, &specs, false, 200_000);
-            assert_eq!(outcomes.into_keys().collect::<Vec<_>>(), [EXECUTED]);
+            assert_eq!(explore(&specs, false), BTreeSet::from([EXECUTED.to_string()]));
         }
     }
 }
 
 #[test]
-fn three_shards_and_a_stranger_in_many_interleavings() {
+fn three_on_three_shards_in_random_interleavings() {
     for build in [fanout as fn(u64, u16, &[u16]) -> Spec, loan, whole] {
         let specs = [build(1, 0, &[0, 1, 2]), build(2, 2, &[0, 1, 2]), fanout(3, 1, &[0, 1])];
-        let outcomes = explore(3, &specs, false, 60_000);
-        assert_eq!(outcomes.into_keys().collect::<Vec<_>>(), ["[Executed, Executed, Executed]"]);
+        for seed in 0..5000 {
+            let mut rng = Rng::new(seed);
+            let cancels = rng.one_in(2);
+            let outcomes = interleave(3, &specs, cancels, &mut |ways| rng.index(ways));
+            assert!(outcomes.ends_with(", Executed, Executed]"), "seed {seed}: {outcomes}");
+        }
     }
 }
 
@@ -456,9 +470,9 @@ fn cancelled_at_every_moment_it_runs_whole_or_not_at_all() {
                 Spec { lends, ..fanout(1, home, shards) },
                 Spec { lends, ..fanout(2, other_home, other_shards) },
             ];
-            let outcomes = explore(3, &specs, true, 100_000);
-            assert!(outcomes.contains_key("[Cancelled, Executed]"), "{specs:?}: {outcomes:?}");
-            assert!(outcomes.contains_key(EXECUTED), "{specs:?}: {outcomes:?}");
+            let outcomes = explore(&specs, true);
+            assert!(outcomes.contains("[Cancelled, Executed]"), "{specs:?}: {outcomes:?}");
+            assert!(outcomes.contains(EXECUTED), "{specs:?}: {outcomes:?}");
         }
     }
 }
@@ -466,8 +480,7 @@ fn cancelled_at_every_moment_it_runs_whole_or_not_at_all() {
 #[test]
 fn the_single_remote_shard_was_told_to_run_so_cancelling_comes_too_late() {
     let specs = [fanout(1, 1, &[0, 1]), fanout(2, 1, &[0, 1])];
-    let outcomes = explore(3, &specs, true, 100_000);
-    assert_eq!(outcomes.into_keys().collect::<Vec<_>>(), [EXECUTED]);
+    assert_eq!(explore(&specs, true), BTreeSet::from([EXECUTED.to_string()]));
 }
 
 #[test]
