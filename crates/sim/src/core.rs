@@ -1,0 +1,190 @@
+//! One core: a shard with a store of lists, and the home of some connections. It drives the machines of
+//! `coordinator` as the server does, with messages instead of mailboxes.
+
+mod connection;
+mod home;
+mod shard;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use coordinator::locks::TxId;
+use coordinator::participant::Participant;
+use coordinator::pipeline::{HoleId, Overlap, Replies};
+use coordinator::tx::{Notice, Order, Transaction};
+use stdx::ShardId;
+
+use crate::fairness::Fairness;
+use crate::fault::Fault;
+use crate::history::{Key, Lists};
+use crate::workload::Workload;
+
+/// What all cores look at, and where they note what only a simulation can know.
+pub struct Shared {
+    /// What is run.
+    pub workload: Workload,
+    /// What is broken.
+    pub fault: Option<Fault>,
+    /// Per command: what it appended, once that is known.
+    pub appends: Vec<Vec<Key>>,
+    /// Commands that the server dropped or cancelled.
+    pub never: BTreeSet<usize>,
+}
+
+/// Where a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Node {
+    /// A core.
+    Core(ShardId),
+    /// A client, by number.
+    Client(usize),
+}
+
+/// A message, or an event at a core.
+#[derive(Debug)]
+pub enum Message {
+    /// A client sends a command.
+    Request(usize),
+    /// A client is gone; whether its transaction is to be cancelled.
+    Hangup(usize, bool),
+    /// A client's transaction is to be cancelled, and the client told so.
+    Cancel(usize),
+    /// A single-shard command goes to its shard.
+    Hop(Hop),
+    /// Its reply comes back.
+    Reply(Hop, Lists),
+    /// A transaction's order, with the entries that it returns.
+    Order(TxId, Order, ShardId, Lists),
+    /// The answer, with what was lent or read.
+    Notice(TxId, ShardId, Notice, Lists),
+    /// The shard changes a key of its own accord.
+    Sweep(usize),
+    /// To a client: encoded replies.
+    Bytes(Vec<u8>),
+}
+
+/// A single-shard command away from its connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Hop {
+    home: ShardId,
+    op: usize,
+    hole: HoleId,
+}
+
+/// What a participant keeps for an order.
+#[derive(Debug)]
+struct Part {
+    home: ShardId,
+    order: Order,
+    entries: Lists,
+}
+
+/// One core.
+pub struct Core {
+    id: ShardId,
+    lists: Lists,
+    participant: Participant<Hop, Part>,
+    fairness: Fairness,
+    /// The last single-shard command of each client that ran here.
+    last_of: BTreeMap<usize, usize>,
+    out_of_order: Vec<(usize, usize)>,
+    connections: BTreeMap<usize, Connection>,
+    transactions: BTreeMap<TxId, Driven>,
+    /// Transactions that [`Fault`]s let work here without locks.
+    lockless: BTreeSet<TxId>,
+    out: Vec<(Node, Message)>,
+}
+
+/// A connection at home.
+struct Connection {
+    waiting: VecDeque<usize>,
+    overlap: Overlap,
+    replies: Replies,
+    is_gone: bool,
+}
+
+/// A transaction under way, and its connection's hole.
+struct Driven {
+    machine: Transaction,
+    hole: Option<HoleId>,
+    lent: BTreeMap<ShardId, Lists>,
+    reads: Lists,
+    wants_cancel: bool,
+}
+
+impl Core {
+    /// Without connections.
+    pub fn new(id: ShardId) -> Self {
+        Self {
+            id,
+            lists: Lists::new(),
+            participant: Participant::default(),
+            fairness: Fairness::default(),
+            last_of: BTreeMap::new(),
+            out_of_order: Vec::new(),
+            connections: BTreeMap::new(),
+            transactions: BTreeMap::new(),
+            lockless: BTreeSet::new(),
+            out: Vec::new(),
+        }
+    }
+
+    /// A client connects.
+    pub fn connect(&mut self, shared: &Shared, client: usize) {
+        let connection = Connection {
+            waiting: VecDeque::new(),
+            overlap: Overlap::new(shared.workload.order),
+            replies: Replies::default(),
+            is_gone: false,
+        };
+        self.connections.insert(client, connection);
+    }
+
+    /// Works on one message, and returns what it sends.
+    pub fn handle(&mut self, shared: &mut Shared, message: Message) -> Vec<(Node, Message)> {
+        match message {
+            Message::Request(op) => {
+                let client = shared.workload.commands[op].client;
+                self.connection(client).waiting.push_back(op);
+                self.go_on(shared, client);
+            }
+            Message::Hangup(client, cancels) => self.hang_up(shared, client, cancels),
+            Message::Cancel(client) => self.cancel(shared, client),
+            Message::Hop(hop) => self.visit(shared, hop),
+            Message::Reply(hop, reads) => self.answer(shared, hop, &reads),
+            Message::Order(tx, order, home, entries) => self.order(shared, tx, order, home, entries),
+            Message::Notice(tx, from, notice, entries) => self.notice(shared, tx, from, notice, entries),
+            Message::Sweep(op) => self.sweep(shared, op),
+            Message::Bytes(_) => unreachable!("cores do not read replies"),
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    /// The store.
+    pub fn lists(&self) -> &Lists {
+        &self.lists
+    }
+
+    /// Who was overtaken here.
+    pub fn overtaken(&self) -> &[(usize, usize)] {
+        self.fairness.overtaken()
+    }
+
+    /// Single-shard commands of one connection that ran here the wrong way round.
+    pub fn out_of_order(&self) -> &[(usize, usize)] {
+        &self.out_of_order
+    }
+
+    /// What is left when nothing should be.
+    pub fn left_over(&self) -> Option<String> {
+        if let Some(tx) = self.transactions.keys().next() {
+            return Some(format!("{:?}: {tx:?} is not over", self.id));
+        }
+        if !self.participant.is_idle() {
+            return Some(format!("{:?}: locks are held", self.id));
+        }
+        let open = |connection: &&Connection| {
+            connection.overlap.outstanding() > 0 || connection.replies.buffered_bytes() > 0
+        };
+        self.connections.values().find(open).map(|_| format!("{:?}: a connection waits", self.id))
+    }
+}

@@ -1,0 +1,132 @@
+//! Transactions at their home: each machine is driven to its end.
+
+use std::collections::BTreeMap;
+
+use coordinator::locks::TxId;
+use coordinator::pipeline::Kind;
+use coordinator::tx::{Notice, Outcome, Plan, Step, Transaction};
+use stdx::ShardId;
+
+use super::{Core, Driven, Message, Node, Shared};
+use crate::fault::Fault;
+use crate::history::Lists;
+use crate::store::{run_handler, take};
+use crate::workload::Verb;
+
+impl Core {
+    pub(super) fn begin(&mut self, shared: &mut Shared, client: usize, op: usize) {
+        let hole = self.leave_hole(shared, client, Kind::Barrier);
+        let shards = shared.workload.shards_of(op).iter().map(|shard| self.flip(shared, shard)).collect();
+        let plan = match shared.workload.commands[op].verb {
+            Verb::AppendAll | Verb::ReadAll => Plan::Whole(shared.workload.router.shards()),
+            Verb::Mingle => Plan::Lend(shards),
+            Verb::Append | Verb::Signal | Verb::Read | Verb::Sweep => Plan::Fanout(shards),
+        };
+        let tx = TxId(op as u64);
+        let driven = Driven {
+            machine: Transaction::new(tx, self.flip(shared, self.id), plan),
+            hole: Some(hole),
+            lent: BTreeMap::new(),
+            reads: Lists::new(),
+            wants_cancel: false,
+        };
+        self.transactions.insert(tx, driven);
+        self.drive(shared, tx);
+    }
+
+    pub(super) fn drive(&mut self, shared: &mut Shared, tx: TxId) {
+        while let Some(driven) = self.transactions.get_mut(&tx) {
+            match driven.machine.poll() {
+                None => return,
+                Some(Step::Home(order)) => self.order(shared, tx, order, self.id, Lists::new()),
+                Some(Step::Send { to, order }) => {
+                    let to = self.flip(shared, to);
+                    let lent = self.transactions.get_mut(&tx).expect("just polled").lent.remove(&to);
+                    let message = Message::Order(tx, order, self.id, lent.unwrap_or_default());
+                    self.out.push((Node::Core(to), message));
+                }
+                Some(Step::Done(outcome)) => self.finish(shared, tx, outcome),
+            }
+        }
+    }
+
+    pub(super) fn finish(&mut self, shared: &mut Shared, tx: TxId, outcome: Outcome) {
+        let driven = self.transactions.remove(&tx).expect("it was driven");
+        let lies = shared.fault == Some(Fault::CancelsLie) && driven.wants_cancel;
+        let never = outcome == Outcome::Cancelled || lies;
+        if never {
+            shared.never.insert(tx.0 as usize);
+        }
+        if let Some(hole) = driven.hole {
+            let client = shared.workload.commands[tx.0 as usize].client;
+            self.fill(shared, client, hole, tx.0 as usize, never, &driven.reads);
+        }
+    }
+
+    pub(super) fn tell(
+        &mut self,
+        shared: &mut Shared,
+        home: ShardId,
+        tx: TxId,
+        notice: Notice,
+        entries: Lists,
+    ) {
+        if home == self.id {
+            self.notice(shared, tx, self.id, notice, entries);
+        } else {
+            self.out.push((Node::Core(home), Message::Notice(tx, self.id, notice, entries)));
+        }
+    }
+
+    pub(super) fn notice(
+        &mut self,
+        shared: &mut Shared,
+        tx: TxId,
+        from: ShardId,
+        notice: Notice,
+        entries: Lists,
+    ) {
+        let flipped = self.flip(shared, from);
+        let driven = self.transactions.get_mut(&tx).expect("no notice comes after the end");
+        driven.machine.handle(flipped, notice);
+        match notice {
+            Notice::Lent => drop(driven.lent.insert(from, entries)),
+            _ => driven.reads.extend(entries),
+        }
+        let is_early = shared.fault == Some(Fault::RepliesEarly);
+        let early = driven.hole.take_if(|_| is_early);
+        let reads = driven.reads.clone();
+        if let Some(hole) = early {
+            let op = tx.0 as usize;
+            self.fill(shared, shared.workload.commands[op].client, hole, op, false, &reads);
+        }
+        self.drive(shared, tx);
+    }
+
+    /// The handler of a loan, over home's own entries and those that were lent.
+    pub(super) fn mingle(&mut self, shared: &mut Shared, tx: TxId) -> Lists {
+        let op = tx.0 as usize;
+        let driven = self.transactions.get_mut(&tx).expect("a loan runs at home");
+        let mut entries = take(&mut self.lists, &shared.workload.keys_on(op, self.id));
+        for lent in driven.lent.values() {
+            entries.extend(lent.clone());
+        }
+        let command = &shared.workload.commands[op];
+        let read = run_handler(command.verb, command.value, &mut entries, &mut shared.appends[op]);
+        for (key, list) in entries {
+            let owner = shared.workload.shard_of(key);
+            if owner == self.id {
+                self.lists.insert(key, list);
+            } else if shared.fault != Some(Fault::ReturnsOldEntries) {
+                driven.lent.entry(owner).or_default().insert(key, list);
+            }
+        }
+        read
+    }
+
+    /// Under [`Fault::LocksDescending`] cores with odd numbers count shards from the other end.
+    pub(super) fn flip(&self, shared: &Shared, shard: ShardId) -> ShardId {
+        let is_flipped = shared.fault == Some(Fault::LocksDescending) && self.id.0 % 2 == 1;
+        if is_flipped { ShardId(shared.workload.router.shards() - 1 - shard.0) } else { shard }
+    }
+}

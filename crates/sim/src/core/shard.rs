@@ -1,0 +1,203 @@
+//! A shard: runs commands and parts of transactions, as its participant allows.
+
+use coordinator::locks::{Admission, Claim, KeyName, Mode, Scope, TxId};
+use coordinator::participant::{Deed, Participant};
+use coordinator::tx::{Acquire, Act, Notice, Order};
+use stdx::{ClientId, DbIndex, ShardId};
+
+use super::{Core, Hop, Message, Node, Part, Shared};
+use crate::fairness::{Fairness, Want};
+use crate::fault::Fault;
+use crate::history::{Key, Lists};
+use crate::store::{run_handler, take};
+use crate::workload::Verb;
+
+impl Core {
+    /// Changes a key unasked, if nobody has locked it.
+    pub(super) fn sweep(&mut self, shared: &mut Shared, op: usize) {
+        let names = names_of(shared, self.id, op);
+        let ignores_locks = shared.fault == Some(Fault::SweepsIgnoreLocks);
+        if ignores_locks || self.participant.is_free(claim(shared, op, &names)) {
+            self.execute(shared, op);
+        }
+    }
+
+    /// A single-shard command of another core's connection.
+    pub(super) fn visit(&mut self, shared: &mut Shared, hop: Hop) {
+        if admit(shared, &mut self.participant, &mut self.fairness, self.id, hop.op, || hop) == Admission::Run
+        {
+            self.execute_and_answer(shared, hop);
+        }
+    }
+
+    pub(super) fn execute_and_answer(&mut self, shared: &mut Shared, hop: Hop) {
+        let reads = self.execute_single(shared, hop.op);
+        if hop.home == self.id {
+            self.answer(shared, hop, &reads);
+        } else {
+            self.out.push((Node::Core(hop.home), Message::Reply(hop, reads)));
+        }
+    }
+
+    pub(super) fn execute_single(&mut self, shared: &mut Shared, op: usize) -> Lists {
+        let last = self.last_of.insert(shared.workload.commands[op].client, op);
+        self.out_of_order.extend(last.filter(|&last| last > op).map(|last| (op, last)));
+        self.execute(shared, op)
+    }
+
+    /// Runs this shard's part of a command over its own entries, and returns what it read.
+    pub(super) fn execute(&mut self, shared: &mut Shared, op: usize) -> Lists {
+        let command = &shared.workload.commands[op];
+        let keys = shared.workload.keys_on(op, self.id);
+        let mut entries = take(&mut self.lists, &keys);
+        let read = run_handler(command.verb, command.value, &mut entries, &mut shared.appends[op]);
+        self.lists.append(&mut entries);
+        read
+    }
+
+    pub(super) fn order(
+        &mut self,
+        shared: &mut Shared,
+        tx: TxId,
+        order: Order,
+        home: ShardId,
+        entries: Lists,
+    ) {
+        let op = tx.0 as usize;
+        if order.acquire != Acquire::Held {
+            self.fairness.arrived(op, want(shared, self.id, op));
+        }
+        let order = self.without_locks(tx, order);
+        let names = names_of(shared, self.id, op);
+        let part = Part { home, order, entries };
+        self.participant.order(tx, order, claim(shared, op, &names), part);
+        self.perform(shared);
+    }
+
+    /// What a fault leaves of an order: who has no locks releases none.
+    pub(super) fn without_locks(&mut self, tx: TxId, order: Order) -> Order {
+        if order.acquire != Acquire::Held || !self.lockless.contains(&tx) {
+            return order;
+        }
+        if order.release {
+            self.lockless.remove(&tx);
+        }
+        Order { release: false, ..order }
+    }
+
+    pub(super) fn perform(&mut self, shared: &mut Shared) {
+        while let Some(deed) = self.participant.poll() {
+            match deed {
+                Deed::Command(hop) => {
+                    self.fairness.went(hop.op, &want(shared, self.id, hop.op));
+                    self.execute_and_answer(shared, hop);
+                }
+                Deed::Answer { tx, notice: Notice::Refused, part }
+                    if shared.fault == Some(Fault::TriesBarge) =>
+                {
+                    self.barge(shared, tx, &part);
+                }
+                Deed::Answer { tx, notice, part } => {
+                    let op = tx.0 as usize;
+                    match notice {
+                        Notice::Locked => self.fairness.went(op, &want(shared, self.id, op)),
+                        _ => self.fairness.gave_up(op),
+                    }
+                    if notice == Notice::Locked {
+                        self.release_if_faulty(shared, tx);
+                    }
+                    self.tell(shared, part.home, tx, notice, Lists::new());
+                }
+                Deed::Perform { tx, act, part } => self.act(shared, tx, act, part),
+            }
+        }
+    }
+
+    pub(super) fn act(&mut self, shared: &mut Shared, tx: TxId, act: Act, part: Part) {
+        let op = tx.0 as usize;
+        if part.order.acquire != Acquire::Held {
+            self.fairness.went(op, &want(shared, self.id, op));
+        }
+        let mut result = Lists::new();
+        match act {
+            Act::Run if shared.workload.commands[op].verb == Verb::Mingle => result = self.mingle(shared, tx),
+            Act::Run => result = self.execute(shared, op),
+            Act::Lend => {
+                result = take(&mut self.lists, &shared.workload.keys_on(op, self.id));
+                self.release_if_faulty(shared, tx);
+            }
+            Act::Return => self.lists.extend(part.entries),
+            Act::Nothing | Act::Abandon => unreachable!("no deeds"),
+        }
+        if let Some(notice) = act.notice() {
+            self.tell(shared, part.home, tx, notice, result);
+        }
+    }
+
+    pub(super) fn release_if_faulty(&mut self, shared: &mut Shared, tx: TxId) {
+        if shared.fault == Some(Fault::ReleasesBeforeRunning) && self.lockless.insert(tx) {
+            let none = Claim { scope: Scope::Keys(&[]), mode: Mode::Shared };
+            let part = Part { home: self.id, order: Order::RELEASE, entries: Lists::new() };
+            self.participant.order(tx, Order::RELEASE, none, part);
+        }
+    }
+
+    /// A refused try that goes on as though it had its locks. Only what another has borrowed cannot be lent.
+    pub(super) fn barge(&mut self, shared: &mut Shared, tx: TxId, part: &Part) {
+        let (notice, result) = match part.order.act {
+            Act::Lend => (Notice::Refused, Lists::new()),
+            Act::Run => (Notice::Ran, self.execute(shared, tx.0 as usize)),
+            _ => {
+                self.lockless.insert(tx);
+                (Notice::Locked, Lists::new())
+            }
+        };
+        self.tell(shared, part.home, tx, notice, result);
+    }
+}
+
+pub(super) fn admit(
+    shared: &Shared,
+    participant: &mut Participant<Hop, Part>,
+    fairness: &mut Fairness,
+    shard: ShardId,
+    op: usize,
+    park: impl FnOnce() -> Hop,
+) -> Admission {
+    if participant.is_idle() || shared.fault == Some(Fault::AdmitsIgnoreLocks) {
+        return Admission::Run;
+    }
+    let client = shared.workload.commands[op].client;
+    let is_forgotten = shared.fault == Some(Fault::ForgetsOrigin);
+    let origin = ClientId(if is_forgotten { 1000 + op as u64 } else { client as u64 });
+    let names = names_of(shared, shard, op);
+    let admission = participant.admit(origin, claim(shared, op, &names), park);
+    match admission {
+        Admission::Run => fairness.went(op, &want(shared, shard, op)),
+        Admission::Parked => fairness.arrived(op, want(shared, shard, op)),
+    }
+    admission
+}
+
+fn names_of(shared: &Shared, shard: ShardId, op: usize) -> Vec<KeyName> {
+    let name =
+        |key: Key| KeyName { db: DbIndex(0), fingerprint: u64::from(key % shared.workload.lock_names) };
+    shared.workload.keys_on(op, shard).into_iter().map(name).collect()
+}
+
+fn claim<'a>(shared: &Shared, op: usize, names: &'a [KeyName]) -> Claim<'a> {
+    let verb = shared.workload.commands[op].verb;
+    let mode = if shared.fault == Some(Fault::WritersShare) { Mode::Shared } else { verb.mode() };
+    let scope = match verb.is_whole() {
+        true if shared.fault == Some(Fault::WholeClaimsNothing) => Scope::Keys(&[]),
+        true => Scope::Whole,
+        false => Scope::Keys(names),
+    };
+    Claim { scope, mode }
+}
+
+fn want(shared: &Shared, shard: ShardId, op: usize) -> Want {
+    let verb = shared.workload.commands[op].verb;
+    let names = names_of(shared, shard, op).into_iter().map(|name| name.fingerprint as Key).collect();
+    Want { names: (!verb.is_whole()).then_some(names), mode: verb.mode() }
+}

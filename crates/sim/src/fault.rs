@@ -1,0 +1,51 @@
+//! Faults to plant: each breaks one thing that the protocol leans on, so that the checkers can be seen to notice.
+
+/// One planted fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Shards release a transaction's locks as soon as they are granted.
+    ReleasesBeforeRunning,
+    /// A try takes effect without locks where it should be refused.
+    TriesBarge,
+    /// Ordinary commands do not look at locks.
+    AdmitsIgnoreLocks,
+    /// Parked commands do not hold up later ones of their connection.
+    ForgetsOrigin,
+    /// The client has its reply when the first shard has answered.
+    RepliesEarly,
+    /// A connection's next command never waits.
+    OverlapsEverything,
+    /// Half of the cores lock shards in descending order.
+    LocksDescending,
+    /// Claims of the whole shard claim nothing.
+    WholeClaimsNothing,
+    /// Writers lock as readers do.
+    WritersShare,
+    /// Whoever asked for a cancellation is told that nothing was executed.
+    CancelsLie,
+    /// Entries that were lent are returned as they were, without what the handler did.
+    ReturnsOldEntries,
+    /// What shards do of their own accord (expiry, eviction) does not look at locks.
+    SweepsIgnoreLocks,
+    /// Messages between two cores overtake each other.
+    LinksReorder,
+}
+
+impl Fault {
+    /// Every fault.
+    pub const ALL: [Fault; 13] = [
+        Fault::ReleasesBeforeRunning,
+        Fault::TriesBarge,
+        Fault::AdmitsIgnoreLocks,
+        Fault::ForgetsOrigin,
+        Fault::RepliesEarly,
+        Fault::OverlapsEverything,
+        Fault::LocksDescending,
+        Fault::WholeClaimsNothing,
+        Fault::WritersShare,
+        Fault::CancelsLie,
+        Fault::ReturnsOldEntries,
+        Fault::SweepsIgnoreLocks,
+        Fault::LinksReorder,
+    ];
+}

@@ -1,0 +1,197 @@
+//! What the clients ask: drawn from the seed before the run starts.
+
+use coordinator::locks::Mode;
+use coordinator::pipeline::{Kind, PipelineOrder};
+use coordinator::router::Router;
+use coordinator::shards::ShardSet;
+use stdx::ShardId;
+use stdx::rng::Rng;
+
+use crate::between;
+use crate::history::{Key, Lists, Value};
+
+/// A command of the made-up store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Appends to each of its keys (SET, MSET): a fan-out.
+    Append,
+    /// The same, as a signal to others (LPUSH). Only with a single key.
+    Signal,
+    /// Reads each of its keys (GET, MGET): a fan-out.
+    Read,
+    /// Reads all its keys and appends to some of them, which ones depends on what it read (RENAME, EXEC): a loan.
+    Mingle,
+    /// Appends to every key there is (FLUSHALL).
+    AppendAll,
+    /// Reads every key there is (KEYS).
+    ReadAll,
+    /// A shard appends to one of its keys of its own accord, unless that is locked (expiry, eviction).
+    Sweep,
+}
+
+/// One command of one client.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// Whose; [`NOBODY`] for a sweep.
+    pub client: usize,
+    /// What.
+    pub verb: Verb,
+    /// Which keys, each once; all there are for the whole-keyspace verbs.
+    pub keys: Vec<Key>,
+    /// What it appends: unique in the run.
+    pub value: Value,
+}
+
+/// The client of what shards do of their own accord.
+pub const NOBODY: usize = usize::MAX;
+
+/// The whole workload, and the shape of the cluster that it runs on.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// Shards, and which of them owns a key.
+    pub router: Router,
+    /// How many keys there are.
+    pub keys: Key,
+    /// Commands in the order in which each client sends them; those of different clients mixed.
+    pub commands: Vec<Command>,
+    /// Each client's commands, by index.
+    pub scripts: Vec<Vec<usize>>,
+    /// For all connections.
+    pub order: PipelineOrder,
+    /// How many different lock names the keys have: fewer than keys, and some collide.
+    pub lock_names: Key,
+}
+
+impl Workload {
+    /// Draws one.
+    pub fn draw(rng: &mut Rng) -> Self {
+        let router = Router::new(between(rng, 1, 5) as u16);
+        let keys = between(rng, 2, 9) as Key;
+        let lock_names = if rng.one_in(4) { 3 } else { keys };
+        let order = if rng.one_in(4) { PipelineOrder::Strict } else { PipelineOrder::Relaxed };
+        let weights = Weights::draw(rng);
+        let (mut commands, mut scripts) = (Vec::new(), Vec::new());
+        for client in 0..between(rng, 2, 7) as usize {
+            let first = commands.len();
+            for _ in 0..between(rng, 3, 14) {
+                let verb = weights.verb(rng);
+                let value = commands.len() as Value;
+                commands.push(Command { client, verb, keys: draw_keys(rng, verb, keys), value });
+            }
+            scripts.push((first..commands.len()).collect());
+        }
+        for _ in 0..between(rng, 0, 10) {
+            let (verb, value) = (Verb::Sweep, commands.len() as Value);
+            commands.push(Command { client: NOBODY, verb, keys: draw_keys(rng, verb, keys), value });
+        }
+        Self { router, keys, commands, scripts, order, lock_names }
+    }
+
+    /// The shard of `key`.
+    pub fn shard_of(&self, key: Key) -> ShardId {
+        self.router.shard_of_key(format!("key:{key}").as_bytes())
+    }
+
+    /// Those of its keys that are on `shard`.
+    pub fn keys_on(&self, op: usize, shard: ShardId) -> Vec<Key> {
+        self.commands[op].keys.iter().copied().filter(|&key| self.shard_of(key) == shard).collect()
+    }
+
+    /// The shards that take part.
+    pub fn shards_of(&self, op: usize) -> ShardSet {
+        if self.commands[op].verb.is_whole() {
+            return ShardSet::all(self.router.shards());
+        }
+        self.commands[op].keys.iter().map(|&key| self.shard_of(key)).collect()
+    }
+
+    /// As to order in its pipeline.
+    pub fn kind(&self, op: usize) -> Kind {
+        let shards = self.shards_of(op);
+        match (shards.first(), self.commands[op].verb) {
+            (Some(shard), Verb::Signal) => Kind::Signal(shard),
+            (Some(shard), verb) if shards.len() == 1 && !verb.is_whole() => Kind::Plain(shard),
+            _ => Kind::Barrier,
+        }
+    }
+
+    /// Which earlier commands of its connection `op` must come after: the promise, said without the machine.
+    pub fn promised_before(&self, op: usize) -> Vec<usize> {
+        let mine = self.kind(op);
+        let script = self.scripts.get(self.commands[op].client);
+        let earlier = script.into_iter().flatten().copied().take_while(|&earlier| earlier < op);
+        let is_promised = |&earlier: &usize| match (self.kind(earlier), mine) {
+            (Kind::Barrier, _) | (_, Kind::Barrier | Kind::Signal(_)) => true,
+            (Kind::Plain(left) | Kind::Signal(left), Kind::Plain(right)) => {
+                left == right || self.order == PipelineOrder::Strict
+            }
+            (Kind::Local, _) | (_, Kind::Local) => false,
+        };
+        earlier.filter(is_promised).collect()
+    }
+}
+
+impl Verb {
+    /// Whether it claims shards whole.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Verb::AppendAll | Verb::ReadAll)
+    }
+
+    /// How it locks.
+    pub fn mode(self) -> Mode {
+        if matches!(self, Verb::Read | Verb::ReadAll) { Mode::Shared } else { Mode::Exclusive }
+    }
+
+    /// Whether what it appends is known before it runs.
+    pub fn appends_to_all_keys(self) -> bool {
+        matches!(self, Verb::Append | Verb::Signal | Verb::AppendAll)
+    }
+}
+
+/// What [`Verb::Mingle`] appends to, given the lists of its keys: always the shortest, and all if what it read adds
+/// up to an even number.
+pub fn mingles_into(lists: &Lists) -> Vec<Key> {
+    let length: usize = lists.values().map(Vec::len).sum();
+    let shortest = lists.iter().min_by_key(|entry| entry.1.len()).map(|entry| *entry.0);
+    if length.is_multiple_of(2) { lists.keys().copied().collect() } else { shortest.into_iter().collect() }
+}
+
+/// How often each verb comes; drawn per run, so that some runs have only few kinds.
+struct Weights([(Verb, u64); 6]);
+
+impl Weights {
+    fn draw(rng: &mut Rng) -> Self {
+        let verbs = [Verb::Append, Verb::Read, Verb::Mingle, Verb::Signal, Verb::AppendAll, Verb::ReadAll];
+        let scale = [8, 8, 6, 3, 1, 2];
+        let mut weights = [0; 6];
+        for (weight, most) in weights.iter_mut().zip(scale) {
+            *weight = between(rng, 0, most);
+        }
+        weights[0] += 1;
+        weights[1] += 1;
+        Self(std::array::from_fn(|index| (verbs[index], weights[index])))
+    }
+
+    fn verb(&self, rng: &mut Rng) -> Verb {
+        let mut left = rng.below(self.0.iter().map(|verb| verb.1).sum());
+        for &(verb, weight) in &self.0 {
+            if left < weight {
+                return verb;
+            }
+            left -= weight;
+        }
+        unreachable!("drawn below the sum of all weights")
+    }
+}
+
+fn draw_keys(rng: &mut Rng, verb: Verb, keys: Key) -> Vec<Key> {
+    if verb.is_whole() {
+        return (0..keys).collect();
+    }
+    let most =
+        if matches!(verb, Verb::Signal | Verb::Sweep) || rng.one_in(2) { 1 } else { between(rng, 1, 4) };
+    let mut drawn: Vec<Key> = (0..most).map(|_| rng.below(u64::from(keys)) as Key).collect();
+    drawn.sort_unstable();
+    drawn.dedup();
+    drawn
+}
