@@ -32,7 +32,7 @@ fn reply_bulk(bencher: Bencher<'_, '_>, len: usize) {
 
 #[divan::bench]
 fn reply_ok(bencher: Bencher<'_, '_>) {
-    replies(bencher, Reply::ok);
+    replies(bencher, |reply| reply.ok());
 }
 
 #[divan::bench(args = [7, -1_234_567_890_123])]
@@ -42,7 +42,7 @@ fn reply_int(bencher: Bencher<'_, '_>, value: i64) {
 
 #[divan::bench]
 fn reply_null(bencher: Bencher<'_, '_>) {
-    replies(bencher, Reply::null);
+    replies(bencher, |reply| reply.null());
 }
 
 /// The reply to an MGET of ten keys.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::metrics::{self, Metrics};
-use super::procfs::{CpuMeter, resident_bytes};
+use super::procfs::{CpuMeter, Spent, resident_bytes};
 use super::scenario::{Scenario, Work};
 use super::server::{Instance, ServerSpec};
 use crate::load::connection::Client;
@@ -110,8 +110,8 @@ fn throughput(instance: &Instance, sizes: &Sizes, mix: &str, pipeline: u32) -> R
     let load = Load { mix: mix.to_owned(), pipeline, ..sizes.load(instance) };
     metered(instance, &load.fill())?;
     metered(instance, &Load { until: Until::Seconds(sizes.seconds * WARM_UP_SHARE), ..load.clone() })?;
-    let (summary, cpu_ns) = metered(instance, &Load { until: Until::Seconds(sizes.seconds), ..load })?;
-    Ok(latencies(&summary, cpu_ns))
+    let (summary, spent) = metered(instance, &Load { until: Until::Seconds(sizes.seconds), ..load })?;
+    Ok(latencies(&summary, spent))
 }
 
 fn memory(instance: &Instance, sizes: &Sizes) -> Result<Metrics> {
@@ -165,10 +165,10 @@ fn idle(instance: &Instance, sizes: &Sizes) -> Result<Metrics> {
     // The measurement is of a time in which nothing happens.
     thread::sleep(Duration::from_secs(1));
     let (start, before) = (Instant::now(), meter.sample()?);
-    thread::sleep(Duration::from_secs_f64(sizes.seconds.max(1.0) * IDLE_LONGER));
-    let (seconds, ns) = (start.elapsed().as_secs_f64(), meter.sample()? - before);
+    thread::sleep(Duration::from_secs_f64(sizes.seconds * IDLE_LONGER));
+    let (seconds, spent) = (start.elapsed().as_secs_f64(), meter.sample()? - before);
     clients[0].call(&["PING"]).context("a connection did not outlive the idle time")?;
-    Ok(Metrics::from([(metrics::IDLE_CPU, ns as f64 / 1e6 / seconds)]))
+    Ok(Metrics::from([(metrics::IDLE_CPU, spent.running as f64 / 1e6 / seconds)]))
 }
 
 fn growth(instance: &Instance, sizes: &Sizes) -> Result<Metrics> {
@@ -181,12 +181,12 @@ fn growth(instance: &Instance, sizes: &Sizes) -> Result<Metrics> {
         until: Until::Requests(sizes.growth_keys),
         ..sizes.load(instance)
     };
-    let (summary, cpu_ns) = metered(instance, &growing)?;
+    let (summary, spent) = metered(instance, &growing)?;
     let steady_seconds = (sizes.seconds * STEADY_LONGER).min(summary.seconds);
     let steady =
         Load { distribution: Distribution::Uniform, until: Until::Seconds(steady_seconds), ..growing };
     let (steady, _) = metered(instance, &steady)?;
-    let mut metrics = latencies(&summary, cpu_ns);
+    let mut metrics = latencies(&summary, spent);
     let worst = summary.series.iter().max_by_key(|point| point.max).map_or(0, |point| point.second);
     let slow = |summary: &Summary| summary.series.iter().filter(|point| point.max > PAUSE_NS).count() as f64;
     metrics.extend([
@@ -200,9 +200,10 @@ fn growth(instance: &Instance, sizes: &Sizes) -> Result<Metrics> {
     Ok(metrics)
 }
 
-fn latencies(summary: &Summary, cpu_ns: u64) -> Metrics {
+fn latencies(summary: &Summary, spent: Spent) -> Metrics {
     Metrics::from([
-        (metrics::CPU, cpu_ns as f64 / 1e3 / summary.ops().max(1) as f64),
+        (metrics::CPU, spent.running as f64 / 1e3 / summary.ops().max(1) as f64),
+        (metrics::SERVER_WAIT, spent.waiting as f64 / 1e9 / summary.seconds),
         (metrics::RATE, summary.rate()),
         (metrics::P50, us(summary.latencies.percentile(50.0))),
         (metrics::P99, us(summary.latencies.percentile(99.0))),
@@ -212,10 +213,11 @@ fn latencies(summary: &Summary, cpu_ns: u64) -> Metrics {
     ])
 }
 
-/// Runs `load` and returns the server's CPU time in nanoseconds beside the summary: from all connections open to the
+/// Runs `load` and returns what the server's threads spent beside the summary: from all connections open to the
 /// last reply.
-fn metered(instance: &Instance, load: &Load) -> Result<(Summary, u64)> {
-    let mut meter = Metered { meter: CpuMeter::new(instance.pid()), before: 0, after: 0 };
+fn metered(instance: &Instance, load: &Load) -> Result<(Summary, Spent)> {
+    let mut meter =
+        Metered { meter: CpuMeter::new(instance.pid()), before: Spent::default(), after: Spent::default() };
     let summary = run(load, &mut meter)?;
     if summary.errors > 0 {
         bail!("{} error replies to '{}': {}", summary.errors, load.mix, summary.error_texts.join("; "));
@@ -228,8 +230,8 @@ fn metered(instance: &Instance, load: &Load) -> Result<(Summary, u64)> {
 
 struct Metered {
     meter: CpuMeter,
-    before: u64,
-    after: u64,
+    before: Spent,
+    after: Spent,
 }
 
 impl Observer for Metered {

@@ -19,6 +19,9 @@ pub const P999: &str = "p99.9_us";
 pub const MAX: &str = "max_us";
 /// Share of the time that the busiest thread of the load generator was running.
 pub const GENERATOR_BUSY: &str = "generator_busy";
+/// Share of the time that the server's threads, summed, were ready to run and had no CPU: what else ran on its CPUs
+/// disturbed it.
+pub const SERVER_WAIT: &str = "server_wait";
 /// Growth of resident memory per key.
 pub const RESIDENT_PER_KEY: &str = "resident_bytes_per_key";
 /// Growth of INFO's `used_memory` per key.

@@ -3,10 +3,36 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
+use std::ops::{Add, Sub};
 
 use anyhow::{Context, Result, bail};
 
 use crate::machine::parse_cpus;
+
+/// What threads have spent, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Running on a CPU.
+    pub running: u64,
+    /// Waiting for a CPU while ready to run: somebody else had it.
+    pub waiting: u64,
+}
+
+impl Add for Spent {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { running: self.running + other.running, waiting: self.waiting + other.waiting }
+    }
+}
+
+impl Sub for Spent {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self { running: self.running - before.running, waiting: self.waiting - before.waiting }
+    }
+}
 
 /// Sums the run time of a process's threads, `/proc/PID/task/*/schedstat`, over threads that come and go: what a
 /// thread had run when it was last seen stays in the sum, so sample often while threads may end. (Threads of io_uring
@@ -14,49 +40,48 @@ use crate::machine::parse_cpus;
 #[derive(Debug)]
 pub struct CpuMeter {
     pid: u32,
-    /// Nanoseconds by thread, when last seen.
-    threads: BTreeMap<u32, u64>,
-    /// Nanoseconds of threads that have gone.
-    gone: u64,
+    /// By thread, when last seen.
+    threads: BTreeMap<u32, Spent>,
+    /// Of threads that have gone.
+    gone: Spent,
 }
 
 impl CpuMeter {
     /// A meter of process `pid`.
     pub fn new(pid: u32) -> Self {
-        Self { pid, threads: BTreeMap::new(), gone: 0 }
+        Self { pid, threads: BTreeMap::new(), gone: Spent::default() }
     }
 
-    /// Nanoseconds that all threads have run so far. Errors: the process is gone.
-    pub fn sample(&mut self) -> Result<u64> {
+    /// What all threads have spent so far. Errors: the process is gone.
+    pub fn sample(&mut self) -> Result<Spent> {
         let mut seen = BTreeMap::new();
         for thread in threads(self.pid)? {
             if let Some(text) = read_of_thread(self.pid, thread, "schedstat")? {
-                let ns = parse_schedstat(&text).with_context(|| format!("unreadable schedstat '{text}'"))?;
-                seen.insert(thread, ns);
+                let spent =
+                    parse_schedstat(&text).with_context(|| format!("unreadable schedstat '{text}'"))?;
+                seen.insert(thread, spent);
             }
         }
         Ok(self.take(seen))
     }
 
-    fn take(&mut self, seen: BTreeMap<u32, u64>) -> u64 {
-        for (thread, ns) in &self.threads {
+    fn take(&mut self, seen: BTreeMap<u32, Spent>) -> Spent {
+        for (thread, spent) in &self.threads {
             // Less than before is another thread under the same number.
-            if seen.get(thread).is_none_or(|now| now < ns) {
-                self.gone += ns;
+            if seen.get(thread).is_none_or(|now| now.running < spent.running) {
+                self.gone = self.gone + *spent;
             }
         }
         self.threads = seen;
-        self.gone + self.threads.values().sum::<u64>()
+        self.threads.values().fold(self.gone, |sum, spent| sum + *spent)
     }
 }
 
-/// The first field of a schedstat file: nanoseconds run.
-pub fn parse_schedstat(text: &str) -> Option<u64> {
-    let mut fields = text.split_ascii_whitespace();
-    let ns = fields.next()?.parse().ok()?;
-    // Time waiting and time slices follow; without them it is another file.
-    fields.next()?.parse::<u64>().ok()?;
-    Some(ns)
+/// A schedstat file: nanoseconds run, nanoseconds waited, time slices.
+pub fn parse_schedstat(text: &str) -> Option<Spent> {
+    let mut fields = text.split_ascii_whitespace().map(|field| field.parse().ok());
+    let (running, waiting, _slices) = (fields.next()??, fields.next()??, fields.next()??);
+    Some(Spent { running, waiting })
 }
 
 /// Resident memory of `pid` in bytes.
@@ -108,8 +133,9 @@ mod tests {
 
     #[test]
     fn schedstat_has_three_numbers() {
-        assert_eq!(parse_schedstat("123456789 42 7\n"), Some(123_456_789));
-        for bad in ["", "x 1 2", "12", "-1 2 3"] {
+        let spent = Spent { running: 123_456_789, waiting: 42 };
+        assert_eq!(parse_schedstat("123456789 42 7\n"), Some(spent));
+        for bad in ["", "x 1 2", "12", "12 3", "-1 2 3"] {
             assert_eq!(parse_schedstat(bad), None, "{bad:?}");
         }
     }
@@ -118,7 +144,9 @@ mod tests {
     fn threads_that_go_stay_in_the_sum_and_reused_numbers_add_up() {
         let mut meter = CpuMeter::new(0);
         let mut check = |seen: &[(u32, u64)], total: u64| {
-            assert_eq!(meter.take(seen.iter().copied().collect()), total, "{seen:?}");
+            let spent = |&(thread, running)| (thread, Spent { running, waiting: 2 * running });
+            let expected = Spent { running: total, waiting: 2 * total };
+            assert_eq!(meter.take(seen.iter().map(spent).collect()), expected, "{seen:?}");
         };
         check(&[(1, 100), (2, 50)], 150);
         check(&[(1, 110)], 160);
@@ -144,8 +172,8 @@ mod tests {
             go_on.wait();
             total
         });
-        assert!(while_running > before);
-        assert!(meter.sample().unwrap() >= while_running);
+        assert!(while_running.running > before.running);
+        assert!(meter.sample().unwrap().running >= while_running.running);
     }
 
     #[test]

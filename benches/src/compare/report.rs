@@ -52,15 +52,17 @@ fn header(results: &Results) -> String {
 
 fn throughput(results: &Results) -> String {
     let mut rows = Vec::new();
-    let mut generator_was_the_limit = false;
+    let (mut generator_was_the_limit, mut disturbed) = (false, false);
     for row in results.throughput_rows() {
         for (server, cell) in row.cells.iter().enumerate() {
             let busy = cell.median(metrics::GENERATOR_BUSY).is_some_and(|busy| busy > GENERATOR_FULL);
+            let waited = cell.median(metrics::SERVER_WAIT).is_some_and(|wait| wait > WAIT_TOLERATED);
             generator_was_the_limit |= busy;
+            disturbed |= waited;
             rows.push(vec![
                 row.scenario.title.to_owned(),
                 results.plan.servers[server].name.clone(),
-                number(cell.median(metrics::CPU), 2),
+                number(cell.median(metrics::CPU), 2) + if waited { " !" } else { "" },
                 percent(cell.spread(metrics::CPU)),
                 number(results.ratio(row, server, metrics::CPU), 2),
                 thousands(cell.median(metrics::RATE)) + if busy { " *" } else { "" },
@@ -73,8 +75,14 @@ fn throughput(results: &Results) -> String {
     }
     let columns =
         ["", "server", "CPU us/op", "spread", "ratio", "ops/s", "ratio", "p50 us", "p99 us", "p99.9 us"];
-    let note = "\\* The load generator was the limit of this throughput.\n\n";
-    table(&columns, &rows) + if generator_was_the_limit { note } else { "" }
+    let mut text = table(&columns, &rows);
+    if generator_was_the_limit {
+        text += "\\* The load generator was the limit of this throughput.\n\n";
+    }
+    if disturbed {
+        text += "! The server waited for a CPU more than 5 % of the time: something else ran on it.\n\n";
+    }
+    text
 }
 
 fn memory(results: &Results, row: &Row) -> String {
@@ -277,6 +285,8 @@ fn thousands_of(value: u64) -> String {
 const GOALS_OF: &str = "lacewing";
 /// A generator busier than this had nothing left to give.
 const GENERATOR_FULL: f64 = 0.95;
+/// A server that waited longer than this share of the time did not have its CPU to itself; the note names it too.
+const WAIT_TOLERATED: f64 = 0.05;
 
 #[cfg(test)]
 mod tests {

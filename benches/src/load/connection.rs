@@ -279,13 +279,13 @@ impl Connection {
                 }
                 ended += 1;
             }
+            if ended > self.in_flight {
+                bail!("the server sent {} replies more than there were commands", ended - self.in_flight);
+            }
             // A short read has emptied the socket: what comes later raises a new event.
             if len < chunk.len() && !to_end {
                 break;
             }
-        }
-        if ended > self.in_flight {
-            bail!("the server sent {} replies more than there were commands", ended - self.in_flight);
         }
         Ok(ended)
     }

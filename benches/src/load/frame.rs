@@ -29,7 +29,7 @@ pub struct BadFrame {
 
 impl std::fmt::Display for BadFrame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "bad reply: unexpected byte {:?} at {}", char::from(self.byte), self.at)
+        write!(f, "bad reply: unexpected byte {:?}", char::from(self.byte))
     }
 }
 
