@@ -143,7 +143,10 @@ mod tests {
         check(&["COPY a b DB 16"], "-ERR DB index is out of range");
         check(&["COPY a b DB -1"], "-ERR DB index is out of range");
         check(&["COPY a b DB x"], "-ERR value is not an integer or out of range");
-        check(&["COPY a b DB 4294967296"], "-ERR value is not an integer or out of range");
+        check(
+            &["COPY a b DB 4294967296"],
+            "-ERR value is out of range, value must between -2147483648 and 2147483647",
+        );
         check(&["COPY a b DB"], "-ERR syntax error");
         check(&["COPY a b FOO"], "-ERR syntax error");
     }

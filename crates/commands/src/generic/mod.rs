@@ -51,9 +51,10 @@ pub const COMMANDS: &[Command] = &[
     count::UNLINK,
 ];
 
-/// A database named by a client. Errors: `NotInteger`, also past 32 bits; `DbIndex`.
+/// A database named by a client. Errors: `NotInteger`; another text past 32 bits; `DbIndex`.
 fn parse_db(text: &[u8], databases: u16) -> Result<DbIndex, CommandError> {
-    in_range(parse_i32(text).ok_or(CommandError::NotInteger)?, databases)
+    let number = parse_int(text).ok_or(CommandError::NotInteger)?;
+    in_range(i32::try_from(number).map_err(|_| PAST_32_BITS)?, databases)
 }
 
 fn parse_i32(text: &[u8]) -> Option<i32> {
@@ -73,4 +74,5 @@ fn as_one_change<R>(ctx: &mut Ctx<'_>, change: impl FnOnce(&mut Ctx<'_>) -> R) -
     result
 }
 
+const PAST_32_BITS: &str = "ERR value is out of range, value must between -2147483648 and 2147483647";
 const SAME_OBJECT: &str = "ERR source and destination objects are the same";

@@ -36,17 +36,23 @@ pub(super) const SCAN: Command = Command {
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let cursor = parse_cursor(args.at(1)).ok_or("ERR invalid cursor")?;
     let options = Options::parse(args)?;
-    let (mut keys, mut found) = (Vec::new(), 0);
+    let (mut keys, mut found, mut looked_up) = (Vec::new(), 0, 0);
     let mut reply = Reply::new(&mut keys, ctx.caller.proto);
     let next = ctx.core.keyspace.scan(ctx.caller.db, cursor, options.count, ctx.now, &mut |entry| {
-        let kind = entry.kind().name().as_bytes();
-        if options.pattern.is_none_or(|pattern| keys::matches(pattern, entry.key()))
-            && options.kind.is_none_or(|wanted| wanted.eq_ignore_ascii_case(kind))
-        {
-            reply.bulk(entry.key());
-            found += 1;
+        if options.pattern.is_some_and(|pattern| !keys::matches(pattern, entry.key())) {
+            return;
         }
+        if let Some(wanted) = options.kind {
+            looked_up += 1;
+            if !wanted.eq_ignore_ascii_case(entry.kind().name().as_bytes()) {
+                return;
+            }
+        }
+        reply.bulk(entry.key());
+        found += 1;
     });
+    // As in Redis, asking for the type of a key is a read of it.
+    ctx.core.keyspace.stats.hits += looked_up;
     ctx.out.array(2);
     ctx.out.bulk(itoa::Buffer::new().format(next).as_bytes());
     ctx.out.array(found);
@@ -106,7 +112,7 @@ pub const COUNT_DEFAULT: usize = 10;
 #[cfg(test)]
 mod tests {
     use super::parse_cursor;
-    use crate::testing::check;
+    use crate::testing::{World, check};
 
     #[test]
     fn a_scan_answers_cursor_and_keys() {
@@ -115,6 +121,15 @@ mod tests {
         check(&["MSET ab 1 cd 2", "SCAN 0 MATCH a* COUNT 1000"], "*2 $1 0 *1 $2 ab");
         check(&["SET k v", "SCAN 0 COUNT 1000 TYPE STRING"], "*2 $1 0 *1 $1 k");
         check(&["SET k v", "SCAN 0 COUNT 1000 TYPE list"], "*2 $1 0 *0");
+    }
+
+    #[test]
+    fn asking_for_a_type_counts_hits() {
+        let mut world = World::new(1);
+        for line in ["MSET ab 1 cd 2", "SCAN 0 COUNT 1000", "SCAN 0 COUNT 1000 TYPE list MATCH a*"] {
+            world.run(line);
+        }
+        assert_eq!(world.cores[0].keyspace.stats.hits, 1);
     }
 
     #[test]
