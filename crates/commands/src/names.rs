@@ -1,13 +1,13 @@
 //! The index of command names: packed into two words, hashed by one multiplication, probed in place.
 
-/// Maps (container, name) to a command's index. Names compare without case.
+/// Maps (container, name) to a command. Names compare without case.
 #[derive(Debug)]
-pub(crate) struct NameIndex {
+pub(crate) struct NameIndex<T> {
     /// Open addressing; the length is a power of two, and at most half of the places are taken.
-    places: Vec<Place>,
+    places: Vec<Place<T>>,
     taken: usize,
     /// Names that do not fit a packed name: few, and never on a hot path.
-    long: Vec<(u32, &'static str, u16)>,
+    long: Vec<(u32, &'static str, T)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,74 +19,71 @@ struct Packed {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Place<T> {
     name: Packed,
-    index: u16,
+    /// `None` where the place is free.
+    value: Option<T>,
 }
 
-impl Default for NameIndex {
+impl<T: Copy> Default for NameIndex<T> {
     fn default() -> Self {
-        Self { places: vec![Place::EMPTY; 64], taken: 0, long: Vec::new() }
+        Self { places: vec![Place::<T>::FREE; 64], taken: 0, long: Vec::new() }
     }
 }
 
-impl NameIndex {
+impl<T: Copy> NameIndex<T> {
     /// Adds a name; false when it was there already. `name` is in lower case.
-    pub(crate) fn insert(&mut self, container: Option<u16>, name: &'static str, index: u16) -> bool {
+    pub(crate) fn insert(&mut self, container: Option<u16>, name: &'static str, value: T) -> bool {
         if self.find(container, name.as_bytes()).is_some() {
             return false;
         }
         match Packed::new(tag(container), name.as_bytes()) {
-            None => self.long.push((tag(container), name, index)),
+            None => self.long.push((tag(container), name, value)),
             Some(packed) => {
                 if (self.taken + 1) * 2 > self.places.len() {
                     self.grow();
                 }
-                self.place(Place { name: packed, index });
+                self.place(Place { name: packed, value: Some(value) });
             }
         }
         true
     }
 
-    /// The index of the command of this name.
+    /// What was added under this name.
     #[inline]
-    pub(crate) fn find(&self, container: Option<u16>, name: &[u8]) -> Option<u16> {
+    pub(crate) fn find(&self, container: Option<u16>, name: &[u8]) -> Option<T> {
         let Some(packed) = Packed::new(tag(container), name) else { return self.find_long(container, name) };
         let mask = self.places.len() - 1;
         let mut at = packed.hash() & mask;
         loop {
             let place = &self.places[at & mask];
-            if place.name == packed {
-                return Some(place.index);
-            }
-            if place.name == Packed::EMPTY {
-                return None;
+            if place.name == packed || place.value.is_none() {
+                return place.value;
             }
             at += 1;
         }
     }
 
     #[cold]
-    fn find_long(&self, container: Option<u16>, name: &[u8]) -> Option<u16> {
-        let same = |long: &&(u32, &str, u16)| {
-            long.0 == tag(container) && long.1.as_bytes().eq_ignore_ascii_case(name)
-        };
+    fn find_long(&self, container: Option<u16>, name: &[u8]) -> Option<T> {
+        let same =
+            |long: &&(u32, &str, T)| long.0 == tag(container) && long.1.as_bytes().eq_ignore_ascii_case(name);
         self.long.iter().find(same).map(|long| long.2)
     }
 
     fn grow(&mut self) {
-        let doubled = vec![Place::EMPTY; self.places.len() * 2];
+        let doubled = vec![Place::<T>::FREE; self.places.len() * 2];
         let old = std::mem::replace(&mut self.places, doubled);
         self.taken = 0;
-        for place in old.into_iter().filter(|place| place.name != Packed::EMPTY) {
+        for place in old.into_iter().filter(|place| place.value.is_some()) {
             self.place(place);
         }
     }
 
-    fn place(&mut self, new: Place) {
+    fn place(&mut self, new: Place<T>) {
         let mask = self.places.len() - 1;
         let mut at = new.name.hash() & mask;
-        while self.places[at].name != Packed::EMPTY {
+        while self.places[at].value.is_some() {
             at = (at + 1) & mask;
         }
         self.places[at] = new;
@@ -94,14 +91,12 @@ impl NameIndex {
     }
 }
 
-impl Place {
-    const EMPTY: Self = Self { name: Packed::EMPTY, index: 0 };
+impl<T> Place<T> {
+    /// Its name has a length that none has, so that it equals no name looked for.
+    const FREE: Self = Self { name: Packed { low: 0, high: 0, tag: 0xFF }, value: None };
 }
 
 impl Packed {
-    /// No name: a length that none has.
-    const EMPTY: Self = Self { low: 0, high: 0, tag: 0xFF };
-
     /// Packs up to 16 bytes so that, with the length, no two names pack alike; `None` for a longer one.
     #[inline]
     fn new(tag: u32, name: &[u8]) -> Option<Self> {

@@ -31,6 +31,11 @@ pub struct Registered {
     pub keys_simple: bool,
     /// Whether it has subcommands.
     pub is_container: bool,
+    /// Whether nothing but the number of arguments is left to check once the name is found.
+    is_plain: bool,
+    /// The fewest arguments it takes, and how many more it may have.
+    argc_min: usize,
+    argc_more: usize,
 }
 
 /// How commands are passed around.
@@ -48,15 +53,21 @@ pub const FAMILIES: &[&[Command]] = &[
 /// come in groups (MSET's pairs) also needs its last group whole, since it is split by keys before its handler sees it.
 #[inline]
 pub fn lookup(args: Args<'_>) -> Result<CommandRef, CommandError> {
-    let table = &*TABLE;
-    let Some(mut found) = table.find(None, args.at(0)) else { return Err(unknown_command(args)) };
-    if found.is_container && args.len() > 1 {
-        found = match table.find(Some(found.index), args.at(1)) {
-            Some(subcommand) => subcommand,
-            None => return Err(unknown_subcommand(args)),
-        };
+    match TABLE.names.find(None, args.at(0)) {
+        Some(found) if found.is_plain && found.accepts(args.len()) => Ok(found),
+        found => resolve(found, args),
     }
-    if !found.accepts(args.len()) {
+}
+
+/// What is left of [`lookup`]: subcommands, groups of keys, and errors.
+#[inline(never)]
+fn resolve(found: Option<CommandRef>, args: Args<'_>) -> Result<CommandRef, CommandError> {
+    let mut found = found.ok_or_else(|| unknown_command(args))?;
+    if found.is_container && args.len() > 1 {
+        let subcommand = TABLE.names.find(Some(found.index), args.at(1));
+        found = subcommand.ok_or_else(|| unknown_subcommand(args))?;
+    }
+    if !found.accepts(args.len()) || !found.has_whole_groups(args.len()) {
         return Err(CommandError::Arity(found.full_name.into()));
     }
     Ok(found)
@@ -64,16 +75,16 @@ pub fn lookup(args: Args<'_>) -> Result<CommandRef, CommandError> {
 
 /// Every command and subcommand; a container comes before its subcommands.
 pub fn all() -> &'static [Registered] {
-    &TABLE.all
+    TABLE.all
 }
 
 /// The command of this name, in any case: `get`, `client`, `client|list`.
 pub fn by_name(name: &[u8]) -> Option<CommandRef> {
     match name.iter().position(|&byte| byte == b'|') {
-        None => TABLE.find(None, name),
+        None => TABLE.names.find(None, name),
         Some(bar) => {
-            let container = TABLE.find(None, &name[..bar])?;
-            TABLE.find(Some(container.index), &name[bar + 1..])
+            let container = TABLE.names.find(None, &name[..bar])?;
+            TABLE.names.find(Some(container.index), &name[bar + 1..])
         }
     }
 }
@@ -109,22 +120,30 @@ impl Registered {
             key_step: 0,
             keys_simple: row.get_keys.is_none(),
             is_container: !row.subcommands.is_empty(),
+            is_plain: false,
+            argc_min: row.arity.unsigned_abs() as usize,
+            argc_more: if row.arity < 0 { usize::MAX } else { 0 },
         };
         for spec in row.keys {
             registered.keys_simple &= registered.absorb(spec) && spec.is_exact();
         }
+        registered.is_plain = !registered.is_container && !registered.has_groups();
         registered
     }
 
     /// Whether `argc` arguments, the name included, are as many as the row wants.
     #[inline]
-    pub fn accepts(&self, argc: usize) -> bool {
-        let wanted = self.arity.unsigned_abs() as usize;
-        let enough = if self.arity < 0 { argc >= wanted } else { argc == wanted };
-        enough
-            && (self.key_step <= 1
-                || self.last_key != -1
-                || (argc - self.first_key as usize).is_multiple_of(self.key_step as usize))
+    fn accepts(&self, argc: usize) -> bool {
+        argc.checked_sub(self.argc_min).is_some_and(|more| more <= self.argc_more)
+    }
+
+    /// Whether its keys come with values, to the end of the line.
+    fn has_groups(&self) -> bool {
+        self.key_step > 1 && self.last_key == -1
+    }
+
+    fn has_whole_groups(&self, argc: usize) -> bool {
+        !self.has_groups() || (argc - self.first_key as usize).is_multiple_of(self.key_step as usize)
     }
 
     /// The positions of the keys among `argc` arguments; all of them where `keys_simple`.
@@ -162,36 +181,31 @@ impl Registered {
 
 #[derive(Debug)]
 struct Table {
-    all: Vec<Registered>,
-    names: NameIndex,
+    all: &'static [Registered],
+    names: NameIndex<CommandRef>,
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(FAMILIES));
 
 impl Table {
+    /// Registers the rows of `families`, for good.
     fn new(families: &[&'static [Command]]) -> Self {
-        let mut table = Self { all: Vec::new(), names: NameIndex::default() };
+        let mut all = Vec::new();
         for row in families.iter().copied().flatten() {
-            let container = table.add(row, None);
+            all.push(Registered::new(row, None, all.len()));
             for subcommand in row.subcommands {
-                table.add(subcommand, Some(container));
+                all.push(Registered::new(subcommand, Some(row), all.len()));
             }
         }
+        let mut table = Self { all: all.leak(), names: NameIndex::default() };
+        let mut container = None;
+        for command in table.all {
+            container = if command.container.is_none() { Some(command.index) } else { container };
+            let within = container.filter(|_| command.container.is_some());
+            let fresh = table.names.insert(within, command.row.name, command);
+            assert!(fresh, "two rows are named {}", command.full_name);
+        }
         table
-    }
-
-    fn add(&mut self, row: &'static Command, container: Option<u16>) -> u16 {
-        let container_row = container.map(|index| self.all[index as usize].row);
-        let index = self.all.len();
-        self.all.push(Registered::new(row, container_row, index));
-        let fresh = self.names.insert(container, row.name, index as u16);
-        assert!(fresh, "two rows are named {}", row.name);
-        index as u16
-    }
-
-    #[inline]
-    fn find(&self, container: Option<u16>, name: &[u8]) -> Option<&Registered> {
-        self.names.find(container, name).map(|index| &self.all[index as usize])
     }
 }
 
@@ -260,7 +274,7 @@ mod tests {
     #[test]
     fn names_are_found_in_any_case_and_nothing_else_is() {
         let table = table();
-        let found = |name: &str| table.find(None, name.as_bytes()).map(|found| found.full_name);
+        let found = |name: &str| table.names.find(None, name.as_bytes()).map(|found| found.full_name);
         assert_eq!(found("GeT"), Some("get"));
         assert_eq!(found("mset"), Some("mset"));
         for other in ["", "ge", "gett", "open", "g\u{5}t", "box|open", "renam\0", "MSE\u{34}"] {
@@ -271,8 +285,8 @@ mod tests {
     #[test]
     fn subcommands_are_found_in_their_container_only() {
         let table = table();
-        let container = table.find(None, b"BOX").unwrap();
-        let found = |name: &[u8]| table.find(Some(container.index), name).map(|found| found.full_name);
+        let container = table.names.find(None, b"BOX").unwrap();
+        let found = |name: &[u8]| table.names.find(Some(container.index), name).map(|found| found.full_name);
         assert_eq!(found(b"OPEN"), Some("box|open"));
         assert_eq!(found(b"A-Very-Long-Subcommand"), Some("box|a-very-long-subcommand"));
         assert_eq!(found(b"get"), None);
@@ -281,7 +295,7 @@ mod tests {
     #[track_caller]
     fn check_keys(name: &str, argc: usize, expected: &[usize]) {
         let table = table();
-        let command = table.find(None, name.as_bytes()).unwrap();
+        let command = table.names.find(None, name.as_bytes()).unwrap();
         assert!(command.keys_simple);
         assert_eq!(command.simple_keys(argc).collect::<Vec<_>>(), expected, "{name} {argc}");
     }
@@ -298,7 +312,10 @@ mod tests {
     #[test]
     fn arity_counts_and_groups_are_whole() {
         let table = table();
-        let accepts = |name: &str, argc| table.find(None, name.as_bytes()).unwrap().accepts(argc);
+        let accepts = |name: &str, argc| {
+            let command = table.names.find(None, name.as_bytes()).unwrap();
+            command.accepts(argc) && command.has_whole_groups(argc)
+        };
         assert!(accepts("get", 2) && !accepts("get", 1) && !accepts("get", 3));
         assert!(accepts("mset", 3) && !accepts("mset", 2) && accepts("mset", 5) && !accepts("mset", 4));
     }
