@@ -1,6 +1,6 @@
 //! COPY and MOVE: a value to another key or database.
 
-use super::{SAME_OBJECT, as_one_change, parse_db};
+use super::{as_one_change, parse_db};
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
@@ -33,7 +33,7 @@ fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let (from, to) = (ctx.key(args.at(1)), ctx.key(args.at(2)));
     let (db, now, access) = (ctx.caller.db, ctx.now, ctx.read_access());
     if db == to_db && from.bytes == to.bytes {
-        return Err(SAME_OBJECT.into());
+        return Err(CommandError::SAME_OBJECT);
     }
     let keyspace = &mut ctx.core.keyspace;
     let done = keyspace.find(db, from, now, access).is_some()
@@ -95,7 +95,7 @@ fn move_key(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> 
     let (db, now) = (ctx.caller.db, ctx.now);
     let to_db = parse_db(args.at(2), ctx.core.keyspace.databases())?;
     if db == to_db {
-        return Err(SAME_OBJECT.into());
+        return Err(CommandError::SAME_OBJECT);
     }
     let key = ctx.key(args.at(1));
     let keyspace = &mut ctx.core.keyspace;

@@ -1,10 +1,10 @@
 //! DBSIZE, FLUSHDB, FLUSHALL and SWAPDB: commands on whole databases, run by every shard.
 
-use super::{as_one_change, in_range, parse_i32};
+use super::{in_range, parse_i32};
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
 use crate::row::{Arg, Command, Crossing, Flags, Lock, Merge};
-use stdx::{Args, DbIndex};
+use stdx::{Args, DbIndex, ShardId};
 
 pub(super) const DBSIZE: Command = Command {
     name: "dbsize",
@@ -106,11 +106,13 @@ pub(super) const SWAPDB: Command = Command {
 };
 
 fn swapdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let first = parse_i32(args.at(1)).ok_or("ERR invalid first DB index")?;
-    let second = parse_i32(args.at(2)).ok_or("ERR invalid second DB index")?;
+    let first = parse_i32(args.at(1)).ok_or(CommandError::FIRST_DB)?;
+    let second = parse_i32(args.at(2)).ok_or(CommandError::SECOND_DB)?;
     let databases = ctx.core.keyspace.databases();
     let (first, second) = (in_range(first, databases)?, in_range(second, databases)?);
-    as_one_change(ctx, |ctx| ctx.core.keyspace.swap(first, second));
+    ctx.core.keyspace.swap(first, second);
+    // Every shard does its part of one change.
+    ctx.core.keyspace.stats.dirty += u64::from(ctx.core.id == ShardId(0));
     ctx.out.ok();
     Ok(Outcome::Done)
 }
@@ -153,6 +155,13 @@ mod tests {
         world.client().db = DbIndex(1);
         world.check(&["EXISTS a"], ":1");
         world.check(&["SWAPDB 1 1"], "+OK");
+    }
+
+    #[test]
+    fn a_swap_is_one_change_however_many_shards_do_it() {
+        let mut world = World::new(3);
+        world.check(&["SWAPDB 0 1"], "+OK");
+        assert_eq!(world.cores.iter().map(|core| core.keyspace.stats.dirty).sum::<u64>(), 1);
     }
 
     #[test]

@@ -175,10 +175,10 @@ impl Condition {
             *flag = true;
         }
         if condition.absent && (condition.present || condition.greater || condition.less) {
-            return Err(NX_AND_OTHERS.into());
+            return Err(CommandError::NX_AND_OTHERS);
         }
         if condition.greater && condition.less {
-            return Err(GT_AND_LT.into());
+            return Err(CommandError::GT_AND_LT);
         }
         Ok(condition)
     }
@@ -217,9 +217,6 @@ fn persist(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     ctx.out.int(done.into());
     Ok(Outcome::Done)
 }
-
-const NX_AND_OTHERS: &str = "ERR NX and XX, GT or LT options at the same time are not compatible";
-const GT_AND_LT: &str = "ERR GT and LT options at the same time are not compatible";
 
 #[cfg(test)]
 mod tests {

@@ -54,7 +54,7 @@ pub const COMMANDS: &[Command] = &[
 /// A database named by a client. Errors: `NotInteger`; another text past 32 bits; `DbIndex`.
 fn parse_db(text: &[u8], databases: u16) -> Result<DbIndex, CommandError> {
     let number = parse_int(text).ok_or(CommandError::NotInteger)?;
-    in_range(i32::try_from(number).map_err(|_| PAST_32_BITS)?, databases)
+    in_range(i32::try_from(number).map_err(|_| CommandError::PAST_32_BITS)?, databases)
 }
 
 fn parse_i32(text: &[u8]) -> Option<i32> {
@@ -73,6 +73,3 @@ fn as_one_change<R>(ctx: &mut Ctx<'_>, change: impl FnOnce(&mut Ctx<'_>) -> R) -
     ctx.core.keyspace.stats.dirty = before + 1;
     result
 }
-
-const PAST_32_BITS: &str = "ERR value is out of range, value must between -2147483648 and 2147483647";
-const SAME_OBJECT: &str = "ERR source and destination objects are the same";

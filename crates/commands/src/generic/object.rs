@@ -65,7 +65,7 @@ fn freq(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let now = ctx.now;
     let counted = counts_use(ctx.core.config.maxmemory_policy);
     let found = find(ctx, args).map(|entry| entry.frequency(now));
-    number(ctx, found.map(i64::from), counted, NOT_COUNTED)
+    number(ctx, found.map(i64::from), counted, CommandError::USE_NOT_COUNTED)
 }
 
 const IDLETIME: Command = Command {
@@ -88,7 +88,7 @@ fn idletime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> 
     let now = ctx.now;
     let timed = !counts_use(ctx.core.config.maxmemory_policy);
     let found = find(ctx, args).map(|entry| entry.idle_s(now));
-    number(ctx, found.map(|idle| idle as i64), timed, NOT_TIMED)
+    number(ctx, found.map(|idle| idle as i64), timed, CommandError::USE_NOT_TIMED)
 }
 
 const REFCOUNT: Command = Command {
@@ -113,7 +113,11 @@ fn refcount(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> 
         Some(StringRef::Int(0..SHARED_BELOW)) if shares => i64::from(i32::MAX),
         _ => 1,
     });
-    number(ctx, owners, true, "")
+    match owners {
+        Some(owners) => ctx.out.int(owners),
+        None => ctx.out.null(),
+    }
+    Ok(Outcome::Done)
 }
 
 const HELP: Command = Command {
@@ -147,11 +151,11 @@ fn number(
     ctx: &mut Ctx<'_>,
     found: Option<i64>,
     is_known: bool,
-    unknown: &'static str,
+    unknown: CommandError,
 ) -> Result<Outcome, CommandError> {
     match found {
         None => ctx.out.null(),
-        Some(_) if !is_known => return Err(unknown.into()),
+        Some(_) if !is_known => return Err(unknown),
         Some(value) => ctx.out.int(value),
     }
     Ok(Outcome::Done)
@@ -169,11 +173,6 @@ fn tracks_use(policy: MaxmemoryPolicy) -> bool {
 /// Redis keeps one copy of each number below this; clients see that in REFCOUNT, so it is answered here as well.
 const SHARED_BELOW: i64 = 10_000;
 
-const NOT_COUNTED: &str = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that \
-    when switching between policies at runtime LRU and LFU data will take some time to adjust.";
-const NOT_TIMED: &str = "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when \
-    switching between policies at runtime LRU and LFU data will take some time to adjust.";
-
 const HELP_LINES: &[&str] = &[
     "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "ENCODING <key>",
@@ -190,7 +189,7 @@ const HELP_LINES: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{NOT_COUNTED, NOT_TIMED};
+    use crate::error::CommandError;
     use crate::testing::{World, check};
     use config::MaxmemoryPolicy;
 
@@ -207,10 +206,10 @@ mod tests {
         check(&["OBJECT IDLETIME k"], "$-1");
         check(&["SET k v", "OBJECT IDLETIME k"], ":0");
         check(&["OBJECT FREQ k"], "$-1");
-        check(&["SET k v", "OBJECT FREQ k"], &format!("-{NOT_COUNTED}"));
+        check(&["SET k v", "OBJECT FREQ k"], &format!("-{}", CommandError::USE_NOT_COUNTED.text()));
         let mut world = World::new(1);
         world.cores[0].config.maxmemory_policy = MaxmemoryPolicy::AllKeysLfu;
-        world.check(&["SET k v", "OBJECT IDLETIME k"], &format!("-{NOT_TIMED}"));
+        world.check(&["SET k v", "OBJECT IDLETIME k"], &format!("-{}", CommandError::USE_NOT_TIMED.text()));
         assert!(world.run("OBJECT FREQ k").starts_with(':'));
     }
 

@@ -34,7 +34,7 @@ pub(super) const SCAN: Command = Command {
 };
 
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let cursor = parse_cursor(args.at(1)).ok_or("ERR invalid cursor")?;
+    let cursor = parse_cursor(args.at(1)).ok_or(CommandError::CURSOR)?;
     let options = Options::parse(args)?;
     let (mut keys, mut found, mut looked_up) = (Vec::new(), 0, 0);
     let mut reply = Reply::new(&mut keys, ctx.caller.proto);

@@ -59,7 +59,7 @@ pub(super) const SETRANGE: Command = Command {
 
 fn setrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let offset = ctx.int(args, 2)?;
-    let offset = usize::try_from(offset).map_err(|_| OFFSET_RANGE)?;
+    let offset = usize::try_from(offset).map_err(|_| CommandError::OFFSET_RANGE)?;
     let written = args.at(3);
     let old = value::find(ctx, args.at(1), Access::Write)?.map_or(0, value::len);
     if written.is_empty() {
@@ -72,8 +72,6 @@ fn setrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> 
     ctx.out.int(len as i64);
     Ok(Outcome::Done)
 }
-
-const OFFSET_RANGE: &str = "ERR offset is out of range";
 
 #[cfg(test)]
 mod tests {

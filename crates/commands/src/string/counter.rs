@@ -83,7 +83,7 @@ pub(super) const DECRBY: Command = Command {
 };
 
 fn decrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let by = ctx.int(args, 2)?.checked_neg().ok_or(DECREMENT_OVERFLOW)?;
+    let by = ctx.int(args, 2)?.checked_neg().ok_or(CommandError::DECREMENT_OVERFLOW)?;
     add(ctx, args, by)
 }
 
@@ -94,7 +94,7 @@ fn add(ctx: &mut Ctx<'_>, args: Args<'_>, by: i64) -> Result<Outcome, CommandErr
         Some(StringRef::Int(int)) => int,
         Some(StringRef::Bytes(bytes)) => parse_int(bytes).ok_or(CommandError::NotInteger)?,
     };
-    let new = old.checked_add(by).ok_or(OVERFLOW)?;
+    let new = old.checked_add(by).ok_or(CommandError::OVERFLOW)?;
     let key = ctx.key(args.at(1));
     ctx.core.keyspace.set_string(ctx.caller.db, key, NewString::Int(new), Ttl::Keep, ctx.now);
     ctx.out.int(new);
@@ -121,17 +121,13 @@ fn incrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandErro
     let sum =
         value::with_bytes(old, |old| longdouble::add(old, args.at(2))).map_err(|error| match error {
             LongDoubleError::NotAFloat => CommandError::NotFloat,
-            LongDoubleError::NanOrInfinity => NOT_FINITE.into(),
+            LongDoubleError::NanOrInfinity => CommandError::NOT_FINITE,
         })?;
     let key = ctx.key(args.at(1));
     ctx.core.keyspace.set_string(ctx.caller.db, key, NewString::Bytes(sum.as_bytes()), Ttl::Keep, ctx.now);
     ctx.out.bulk(sum.as_bytes());
     Ok(Outcome::Done)
 }
-
-const OVERFLOW: &str = "ERR increment or decrement would overflow";
-const DECREMENT_OVERFLOW: &str = "ERR decrement would overflow";
-const NOT_FINITE: &str = "ERR increment would produce NaN or Infinity";
 
 #[cfg(test)]
 mod tests {

@@ -79,7 +79,7 @@ impl Options {
                 return Err(CommandError::Syntax);
             }
         }
-        if options.idx && options.len { Err(LEN_AND_IDX.into()) } else { Ok(options) }
+        if options.idx && options.len { Err(CommandError::LCS_LEN_AND_IDX) } else { Ok(options) }
     }
 }
 
@@ -89,17 +89,17 @@ fn text(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<Vec<u8>, CommandError> {
     match value::find(ctx, key, access) {
         Ok(None) => Ok(Vec::new()),
         Ok(Some(found)) => Ok(value::with_bytes(found, <[u8]>::to_vec)),
-        Err(_) => Err(NOT_STRINGS.into()),
+        Err(_) => Err(CommandError::LCS_NOT_STRINGS),
     }
 }
 
 fn check_size(ctx: &Ctx<'_>, a: &[u8], b: &[u8]) -> Result<(), CommandError> {
     if a.len().max(b.len()) as u64 >= u64::from(u32::MAX) - 1 {
-        return Err(TOO_LONG.into());
+        return Err(CommandError::LCS_TOO_LONG);
     }
     let cells = (a.len() as u128 + 1) * (b.len() as u128 + 1);
     if cells * size_of::<u32>() as u128 > u128::from(value::bulk_len_max(ctx)) {
-        return Err(TABLE_TOO_LARGE.into());
+        return Err(CommandError::LCS_TABLE_TOO_LARGE);
     }
     Ok(())
 }
@@ -199,11 +199,6 @@ fn reply_runs(ctx: &mut Ctx<'_>, table: &Table<'_>, options: &Options) {
     ctx.out.int(table.length().into());
 }
 
-const NOT_STRINGS: &str = "ERR The specified keys must contain string values";
-const LEN_AND_IDX: &str = "ERR If you want both the length and indexes, please just use IDX.";
-const TOO_LONG: &str = "ERR String too long for LCS";
-const TABLE_TOO_LARGE: &str = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
-
 #[cfg(test)]
 mod tests {
     use super::{Table, length};
@@ -225,6 +220,13 @@ mod tests {
         );
         check(&[TEXTS, "LCS a b MINMATCHLEN -5"], "$6 mytext");
         check(&["SET a 12345", "SET b 135", "LCS a b"], "$3 135");
+    }
+
+    #[test]
+    fn resp3_has_a_map() {
+        let mut world = World::new(1);
+        world.client().proto = resp::Proto::Resp3;
+        world.check(&["LCS a b IDX"], "%2 $7 matches *0 $3 len :0");
     }
 
     #[test]
