@@ -28,6 +28,8 @@ impl ClientFlags {
     pub const REPLY_SKIP_NEXT: Self = Self(1 << 6);
     /// CLIENT REPLY SKIP is in force for the command that runs now.
     pub const REPLY_SKIP: Self = Self(1 << 7);
+    /// Connected from this machine, by loopback or a unix socket: set when it connects.
+    pub const LOCAL: Self = Self(1 << 8);
 
     /// Whether all of `other` is in this set.
     #[inline]
@@ -112,6 +114,13 @@ impl Client {
             output_len: 0,
             output_capacity: 0,
         }
+    }
+
+    /// Bytes of memory that it takes with its buffers.
+    pub fn memory(&self) -> usize {
+        let texts =
+            self.addr.len() + self.laddr.len() + self.name.len() + self.lib_name.len() + self.lib_ver.len();
+        size_of::<Self>() + texts + self.query_len + self.query_free + self.output_capacity
     }
 }
 

@@ -5,7 +5,7 @@ use config::Config;
 use keyspace::Keyspace;
 use metrics::{LatencyMonitor, Slowlog, Stats};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use stdx::rng::Rng;
 use stdx::{ClientId, ShardId, UnixMs};
 
@@ -80,6 +80,8 @@ pub struct Shared {
     pub used_bytes: Vec<AtomicUsize>,
     /// The highest sum of `used_bytes` seen.
     pub peak_bytes: AtomicUsize,
+    /// Whether a shutdown has begun and can still be aborted.
+    pub shutting_down: AtomicBool,
     /// Connected clients, on all cores.
     pub connected: AtomicUsize,
 }
@@ -93,8 +95,6 @@ pub struct ProcessGauges {
     pub cpu_system_us: AtomicU64,
     /// CPU time outside the kernel, of all threads, in microseconds.
     pub cpu_user_us: AtomicU64,
-    /// Memory taken by the process when it had just started, in bytes.
-    pub startup_bytes: AtomicUsize,
 }
 
 impl Shared {

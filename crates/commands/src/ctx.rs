@@ -1,6 +1,6 @@
 //! What a handler gets: the core's state, who called, the clock and the reply.
 
-use crate::client::{Client, ClientSlot};
+use crate::client::{Client, ClientFlags, ClientSlot};
 use crate::core::Core;
 use keyspace::{Access, Key};
 use resp::{Proto, Reply};
@@ -28,6 +28,23 @@ pub struct Caller {
     pub proto: Proto,
     /// CLIENT NO-TOUCH: reads leave LRU and LFU alone.
     pub no_touch: bool,
+    /// Connected from this machine, by loopback or a unix socket (`enable-debug-command local`).
+    pub local: bool,
+}
+
+impl Caller {
+    /// The client at `slot` of this core's table, as it is before a command.
+    #[inline]
+    pub fn of(client: &Client, slot: ClientSlot) -> Self {
+        Self {
+            id: client.id,
+            slot: Some(slot),
+            db: client.db,
+            proto: client.proto,
+            no_touch: client.flags.has(ClientFlags::NO_TOUCH),
+            local: client.flags.has(ClientFlags::LOCAL),
+        }
+    }
 }
 
 /// One command's view of the world.

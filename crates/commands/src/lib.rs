@@ -5,19 +5,22 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod connection;
 pub mod core;
 pub mod ctx;
 pub mod error;
 pub mod generic;
+pub mod help;
 mod key_specs;
 mod names;
+mod parts;
 #[cfg(test)]
 mod reference;
 pub mod row;
+pub mod server;
 pub mod string;
 pub mod table;
 #[cfg(test)]
-#[allow(dead_code)]
 pub(crate) mod testing;
 
 pub use crate::core::{Action, Core};
@@ -26,3 +29,8 @@ pub use ctx::{Caller, Ctx, Outcome};
 pub use error::CommandError;
 pub use row::{Command, Crossing, Flags, KeySpec, Lock, Merge};
 pub use table::{CommandRef, Registered, lookup};
+
+/// The Redis version whose behaviour is offered, as clients are told it (HELLO, INFO redis_version).
+pub const REDIS_VERSION: &str = "7.2.5";
+/// Lacewing's own version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

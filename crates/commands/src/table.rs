@@ -46,6 +46,8 @@ pub type CommandRef = &'static Registered;
 pub const FAMILIES: &[&[Command]] = &[
     crate::string::COMMANDS,
     crate::generic::COMMANDS,
+    crate::connection::COMMANDS,
+    crate::server::COMMANDS,
 ];
 
 /// Finds the command that `args` names, of a container the subcommand, and checks its arity.

@@ -50,7 +50,8 @@ impl World {
     pub(crate) fn connect(&mut self, core: usize) -> ClientSlot {
         let id = self.cores[0].shared.new_client_id();
         let addr = format!("127.0.0.1:{}", 50_000 + id.0);
-        let client = Client::new(id, addr, "127.0.0.1:7000".into(), 8, self.now);
+        let mut client = Client::new(id, addr, "127.0.0.1:7000".into(), 8, self.now);
+        client.flags.set(ClientFlags::LOCAL, true);
         self.cores[core].clients.insert(client)
     }
 
@@ -99,12 +100,11 @@ impl World {
         out: &mut Vec<u8>,
     ) -> Result<(), CommandError> {
         let now = self.now;
-        let slot = Some(self.client);
+        let slot = self.client;
         let client = self.client();
         client.last_command = command.full_name;
         client.last_active = now;
-        let no_touch = client.flags.has(ClientFlags::NO_TOUCH);
-        let home = Caller { id: client.id, slot, db: client.db, proto: client.proto, no_touch };
+        let home = Caller::of(client, slot);
         let handler = command.row.handler;
         let Crossing::Global(_, merge) = command.row.crossing else {
             return handler(&mut Ctx::new(&mut self.cores[0], home, out, now), args).map(done);

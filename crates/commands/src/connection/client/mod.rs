@@ -1,0 +1,44 @@
+//! CLIENT and its subcommands.
+
+mod kill;
+pub mod list;
+pub(super) mod name;
+pub(super) mod rows;
+mod switches;
+mod tracking;
+
+use crate::error::CommandError;
+
+/// What TYPE of a client means to CLIENT LIST and CLIENT KILL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Normal,
+    Master,
+    Replica,
+    Pubsub,
+}
+
+impl Kind {
+    fn parse(word: &[u8]) -> Result<Self, CommandError> {
+        let named = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+        let known = KINDS.iter().find(|(name, _)| named(name)).map(|(_, kind)| *kind);
+        known.ok_or_else(|| format!("ERR Unknown client type '{}'", String::from_utf8_lossy(word)).into())
+    }
+}
+
+const KINDS: [(&str, Kind); 5] = [
+    ("normal", Kind::Normal),
+    ("slave", Kind::Replica),
+    ("replica", Kind::Replica),
+    ("pubsub", Kind::Pubsub),
+    ("master", Kind::Master),
+];
+
+/// A choice between two words, in any case.
+fn either(word: &[u8], yes: &str, no: &str) -> Result<bool, CommandError> {
+    match word {
+        _ if word.eq_ignore_ascii_case(yes.as_bytes()) => Ok(true),
+        _ if word.eq_ignore_ascii_case(no.as_bytes()) => Ok(false),
+        _ => Err(CommandError::Syntax),
+    }
+}

@@ -1,0 +1,11 @@
+//! Connections: the protocol version, logging in, the selected database, and CLIENT.
+
+mod auth;
+pub mod client;
+mod rows;
+mod session;
+
+pub(crate) use auth::DEFAULT_USER;
+
+/// The family.
+pub const COMMANDS: &[crate::row::Command] = rows::COMMANDS;

@@ -1,0 +1,182 @@
+//! What INFO adds up over the cores.
+
+use crate::ctx::Ctx;
+use crate::parts::Part;
+use crate::server::memory::Usage;
+use metrics::{ErrorCounts, Histogram};
+use resp::Reply;
+use std::collections::BTreeMap;
+
+/// One core's numbers, or those of all cores together.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    sums: [u64; SUMS],
+    maxima: [u64; 2],
+    pub(super) usage: Usage,
+    pub(super) errors: ErrorCounts,
+    /// By index in the command table.
+    pub(super) commands: BTreeMap<u16, CommandReport>,
+}
+
+/// What was counted about one command.
+#[derive(Debug, Default)]
+pub(super) struct CommandReport {
+    pub(super) calls: u64,
+    pub(super) nanos: u64,
+    pub(super) rejected: u64,
+    pub(super) failed: u64,
+    pub(super) latency: Histogram,
+}
+
+/// A number that is added up; as an index into the report.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sum {
+    Clients,
+    CommandsProcessed,
+    Connections,
+    RejectedConnections,
+    NetIn,
+    NetOut,
+    Reads,
+    Writes,
+    OutputLimitDisconnections,
+    QueryLimitDisconnections,
+    OpsPerSecond,
+    NetInPerSecond,
+    NetOutPerSecond,
+    Hits,
+    Misses,
+    Expired,
+    Evicted,
+    Dirty,
+    Lazyfreed,
+    ExpiredTimeCapReached,
+}
+
+const SUMS: usize = Sum::ExpiredTimeCapReached as usize + 1;
+
+impl Report {
+    /// Of this core; `per_command` says whether the commands' numbers are wanted too.
+    pub(super) fn of(ctx: &Ctx<'_>, per_command: bool) -> Self {
+        let stats = &ctx.core.stats;
+        let commands = stats.commands().filter(|_| per_command).map(|(index, command)| {
+            let report = CommandReport {
+                calls: command.calls,
+                nanos: command.nanos,
+                rejected: command.rejected,
+                failed: command.failed,
+                latency: command.latency.clone().unwrap_or_default(),
+            };
+            (index, report)
+        });
+        Self {
+            sums: sums_of(ctx),
+            maxima: [stats.recent_query_bytes_max as u64, stats.recent_output_bytes_max as u64],
+            usage: Usage::of(ctx),
+            errors: stats.errors.clone(),
+            commands: commands.collect(),
+        }
+    }
+
+    /// One of the numbers that are added up.
+    pub(super) fn sum(&self, number: Sum) -> u64 {
+        self.sums[number as usize]
+    }
+
+    /// The largest query buffer and the largest output buffer seen of late.
+    pub(super) fn buffers_max(&self) -> [u64; 2] {
+        self.maxima
+    }
+
+    /// As a part that [`Report::merged`] reads.
+    pub(super) fn write(&self, out: &mut Reply<'_>) {
+        self.sums.iter().chain(&self.maxima).for_each(|number| out.int(*number as i64));
+        self.usage.write(out);
+        out.array(self.errors.iter().len());
+        for (code, count) in self.errors.iter() {
+            out.bulk(code.as_bytes());
+            out.int(count as i64);
+        }
+        out.array(self.commands.len());
+        for (index, command) in &self.commands {
+            out.int(i64::from(*index));
+            command.write(out);
+        }
+    }
+
+    /// The sum of all cores' parts.
+    pub(super) fn merged(parts: &[&[u8]]) -> Self {
+        let mut all = Self::default();
+        for part in parts {
+            let mut part = Part::new(part);
+            all.add(&mut part);
+            assert!(part.is_empty(), "a part was read to its end");
+        }
+        all
+    }
+
+    fn add(&mut self, part: &mut Part<'_>) {
+        self.sums.iter_mut().for_each(|sum| *sum += part.count());
+        self.maxima.iter_mut().for_each(|max| *max = (*max).max(part.count()));
+        self.usage.add(part);
+        for _ in 0..part.array() {
+            let code = part.text();
+            self.errors.add(code, part.count());
+        }
+        for _ in 0..part.array() {
+            self.commands.entry(part.int() as u16).or_default().add(part);
+        }
+    }
+}
+
+/// This core's numbers, in the order of [`Sum`].
+fn sums_of(ctx: &Ctx<'_>) -> [u64; SUMS] {
+    let (stats, keys) = (&ctx.core.stats, &ctx.core.keyspace.stats);
+    let [ops, net_in, net_out] = stats.rates();
+    [
+        ctx.core.clients.len() as u64,
+        stats.commands_processed,
+        stats.connections,
+        stats.rejected_connections,
+        stats.net_in,
+        stats.net_out,
+        stats.reads,
+        stats.writes,
+        stats.output_limit_disconnections,
+        stats.query_limit_disconnections,
+        ops,
+        net_in,
+        net_out,
+        keys.hits,
+        keys.misses,
+        keys.expired,
+        keys.evicted,
+        keys.dirty,
+        keys.lazyfreed,
+        keys.expired_time_cap_reached,
+    ]
+}
+
+impl CommandReport {
+    fn write(&self, out: &mut Reply<'_>) {
+        [self.calls, self.nanos, self.rejected, self.failed]
+            .into_iter()
+            .for_each(|number| out.int(number as i64));
+        let filled: Vec<(usize, u64)> = self.latency.filled().collect();
+        out.array(filled.len());
+        for (bucket, count) in filled {
+            out.int(bucket as i64);
+            out.int(count as i64);
+        }
+    }
+
+    fn add(&mut self, part: &mut Part<'_>) {
+        self.calls += part.count();
+        self.nanos += part.count();
+        self.rejected += part.count();
+        self.failed += part.count();
+        for _ in 0..part.array() {
+            self.latency.add(part.int() as usize, part.count());
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! INFO's sections: fields as Redis 7.2 names them, as far as they mean something here. What is always 0 because
+//! Lacewing has no such part yet (persistence, replicas, scripts) is printed where monitoring tools look for it.
+
+use super::report::{Report, Sum};
+use crate::core::Core;
+use crate::server::memory::{fragmentation, percent};
+use crate::table;
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+use stdx::UnixMs;
+
+/// What sections are printed from.
+pub(super) struct Scene<'a> {
+    /// The core at which the caller is connected.
+    pub(super) core: &'a Core,
+    /// The numbers of all cores.
+    pub(super) report: &'a Report,
+    pub(super) now: UnixMs,
+}
+
+/// One section.
+pub(super) struct Section {
+    /// Its heading, and in lower case its name.
+    pub(super) title: &'static str,
+    /// Whether a plain INFO has it.
+    pub(super) usual: bool,
+    /// Whether it needs the numbers of each command.
+    pub(super) per_command: bool,
+    pub(super) print: fn(&Scene<'_>, &mut String),
+}
+
+/// In the order that INFO prints them.
+pub(super) const SECTIONS: &[Section] = &[
+    usual("Server", server),
+    usual("Clients", clients),
+    usual("Memory", memory),
+    usual("Persistence", persistence),
+    usual("Stats", stats),
+    usual("Replication", replication),
+    usual("CPU", cpu),
+    usual("Modules", |_, _| {}),
+    Section { title: "Commandstats", usual: false, per_command: true, print: command_stats },
+    usual("Errorstats", error_stats),
+    Section { title: "Latencystats", usual: false, per_command: true, print: latency_stats },
+    usual("Cluster", |_, text| line(text, "cluster_enabled", 0)),
+    usual("Keyspace", keyspace),
+];
+
+const fn usual(title: &'static str, print: fn(&Scene<'_>, &mut String)) -> Section {
+    Section { title, usual: true, per_command: false, print }
+}
+
+fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
+    write!(text, "{name}:{value}\r\n").expect("a String takes what is written");
+}
+
+/// Fields that do not apply yet.
+fn zeros(text: &mut String, names: &[&str]) {
+    names.iter().for_each(|name| line(text, name, 0));
+}
+
+/// A number of bytes, and again for people.
+fn bytes(text: &mut String, name: &str, bytes: u64) {
+    line(text, name, bytes);
+    line(text, &format!("{name}_human"), human(bytes));
+}
+
+fn server(scene: &Scene<'_>, text: &mut String) {
+    let (shared, config) = (&scene.core.shared, &scene.core.config);
+    let uptime_s = (scene.now.0 - shared.started.0).max(0) / 1000;
+    line(text, "redis_version", crate::REDIS_VERSION);
+    line(text, "redis_git_sha1", "00000000");
+    line(text, "redis_git_dirty", 0);
+    line(text, "redis_build_id", 0);
+    line(text, "redis_mode", "standalone");
+    line(text, "lacewing_version", crate::VERSION);
+    line(text, "cores", scene.core.shards);
+    line(text, "os", &shared.os);
+    line(text, "arch_bits", usize::BITS);
+    line(text, "monotonic_clock", "POSIX clock_gettime");
+    line(text, "multiplexing_api", "io_uring");
+    line(text, "process_id", shared.process_id);
+    line(text, "process_supervised", if shared.supervised.is_empty() { "no" } else { shared.supervised });
+    line(text, "run_id", &shared.run_id);
+    line(text, "tcp_port", shared.port);
+    line(text, "server_time_usec", scene.core.clock_us.max(scene.now.0 * 1000));
+    line(text, "uptime_in_seconds", uptime_s);
+    line(text, "uptime_in_days", uptime_s / 86400);
+    line(text, "hz", config.hz);
+    line(text, "configured_hz", config.hz);
+    line(text, "lru_clock", (scene.now.0 / 1000) & 0xff_ffff);
+    line(text, "executable", &shared.executable);
+    line(text, "config_file", &shared.config_file);
+    line(text, "io_threads_active", 0);
+}
+
+fn clients(scene: &Scene<'_>, text: &mut String) {
+    let [query, output] = scene.report.buffers_max();
+    line(text, "connected_clients", scene.report.sum(Sum::Clients));
+    line(text, "cluster_connections", 0);
+    line(text, "maxclients", scene.core.config.maxclients);
+    line(text, "client_recent_max_input_buffer", query);
+    line(text, "client_recent_max_output_buffer", output);
+    zeros(text, &["blocked_clients", "tracking_clients", "clients_in_timeout_table"]);
+    zeros(text, &["total_blocking_keys", "total_blocking_keys_on_nokey"]);
+}
+
+fn memory(scene: &Scene<'_>, text: &mut String) {
+    let (shared, config, usage) = (&scene.core.shared, &scene.core.config, &scene.report.usage);
+    let used = usage.total();
+    let peak = (shared.peak_bytes.load(Ordering::Relaxed) as u64).max(used);
+    let rss = shared.process.rss_bytes.load(Ordering::Relaxed) as u64;
+    bytes(text, "used_memory", used);
+    bytes(text, "used_memory_rss", rss);
+    bytes(text, "used_memory_peak", peak);
+    line(text, "used_memory_peak_perc", format_args!("{:.2}%", percent(used, peak)));
+    line(text, "used_memory_overhead", usage.total_overhead());
+    line(text, "used_memory_startup", 0);
+    line(text, "used_memory_dataset", usage.dataset());
+    line(text, "used_memory_dataset_perc", format_args!("{:.2}%", percent(usage.dataset(), used)));
+    line(text, "allocator_allocated", used);
+    line(text, "allocator_resident", rss);
+    bytes(text, "total_system_memory", shared.total_system_memory);
+    bytes(text, "used_memory_lua", 0);
+    zeros(text, &["used_memory_vm_eval", "used_memory_scripts_eval", "number_of_cached_scripts"]);
+    zeros(text, &["number_of_functions", "number_of_libraries", "used_memory_vm_functions"]);
+    bytes(text, "used_memory_vm_total", 0);
+    line(text, "used_memory_functions", 0);
+    bytes(text, "used_memory_scripts", 0);
+    bytes(text, "maxmemory", config.maxmemory);
+    line(text, "maxmemory_policy", config::Choice::name(config.maxmemory_policy));
+    line(text, "mem_fragmentation_ratio", format_args!("{:.2}", fragmentation(rss, used)));
+    line(text, "mem_fragmentation_bytes", rss as i64 - used as i64);
+    zeros(text, &["mem_not_counted_for_evict", "mem_replication_backlog"]);
+    zeros(text, &["mem_total_replication_buffers", "mem_clients_slaves"]);
+    line(text, "mem_clients_normal", usage.clients);
+    zeros(text, &["mem_cluster_links", "mem_aof_buffer"]);
+    line(text, "mem_allocator", if shared.allocator.is_empty() { "system" } else { shared.allocator });
+    zeros(text, &["active_defrag_running", "lazyfree_pending_objects"]);
+    line(text, "lazyfreed_objects", scene.report.sum(Sum::Lazyfreed));
+}
+
+fn persistence(scene: &Scene<'_>, text: &mut String) {
+    zeros(text, &["loading", "async_loading"]);
+    zeros(text, &["current_cow_peak", "current_cow_size", "current_cow_size_age"]);
+    line(text, "current_fork_perc", "0.00");
+    zeros(text, &["current_save_keys_processed", "current_save_keys_total"]);
+    line(text, "rdb_changes_since_last_save", scene.report.sum(Sum::Dirty));
+    zeros(text, &["rdb_bgsave_in_progress", "rdb_last_save_time"]);
+    line(text, "rdb_last_bgsave_status", "ok");
+    line(text, "rdb_last_bgsave_time_sec", -1);
+    line(text, "rdb_current_bgsave_time_sec", -1);
+    zeros(text, &["rdb_saves", "rdb_last_cow_size"]);
+    zeros(text, &["rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    zeros(text, &["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
+    line(text, "aof_last_rewrite_time_sec", -1);
+    line(text, "aof_current_rewrite_time_sec", -1);
+    line(text, "aof_last_bgrewrite_status", "ok");
+    zeros(text, &["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    line(text, "aof_last_write_status", "ok");
+    zeros(text, &["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+}
+
+fn stats(scene: &Scene<'_>, text: &mut String) {
+    let sum = |number| scene.report.sum(number);
+    let kbps = |number| format!("{:.2}", scene.report.sum(number) as f64 / 1024.0);
+    line(text, "total_connections_received", sum(Sum::Connections));
+    line(text, "total_commands_processed", sum(Sum::CommandsProcessed));
+    line(text, "instantaneous_ops_per_sec", sum(Sum::OpsPerSecond));
+    line(text, "total_net_input_bytes", sum(Sum::NetIn));
+    line(text, "total_net_output_bytes", sum(Sum::NetOut));
+    zeros(text, &["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    line(text, "instantaneous_input_kbps", kbps(Sum::NetInPerSecond));
+    line(text, "instantaneous_output_kbps", kbps(Sum::NetOutPerSecond));
+    line(text, "instantaneous_input_repl_kbps", "0.00");
+    line(text, "instantaneous_output_repl_kbps", "0.00");
+    line(text, "rejected_connections", sum(Sum::RejectedConnections));
+    zeros(text, &["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    line(text, "expired_keys", sum(Sum::Expired));
+    line(text, "expired_time_cap_reached_count", sum(Sum::ExpiredTimeCapReached));
+    line(text, "evicted_keys", sum(Sum::Evicted));
+    line(text, "evicted_clients", 0);
+    line(text, "keyspace_hits", sum(Sum::Hits));
+    line(text, "keyspace_misses", sum(Sum::Misses));
+    zeros(text, &["pubsub_channels", "pubsub_patterns", "pubsubshard_channels"]);
+    zeros(text, &["latest_fork_usec", "total_forks", "migrate_cached_sockets"]);
+    zeros(text, &["slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses"]);
+    zeros(text, &["active_defrag_key_hits", "active_defrag_key_misses"]);
+    zeros(text, &["total_active_defrag_time", "current_active_defrag_time"]);
+    zeros(text, &["tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
+    line(text, "unexpected_error_replies", 0);
+    line(text, "total_error_replies", scene.report.errors.total());
+    line(text, "dump_payload_sanitizations", 0);
+    line(text, "total_reads_processed", sum(Sum::Reads));
+    line(text, "total_writes_processed", sum(Sum::Writes));
+    zeros(text, &["io_threaded_reads_processed", "io_threaded_writes_processed"]);
+    line(text, "client_query_buffer_limit_disconnections", sum(Sum::QueryLimitDisconnections));
+    line(text, "client_output_buffer_limit_disconnections", sum(Sum::OutputLimitDisconnections));
+    let refused = scene.report.errors.iter().find(|(code, _)| *code == "WRONGPASS");
+    line(text, "acl_access_denied_auth", refused.map_or(0, |(_, count)| count));
+    zeros(text, &["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+}
+
+fn replication(scene: &Scene<'_>, text: &mut String) {
+    line(text, "role", "master");
+    line(text, "connected_slaves", 0);
+    line(text, "master_failover_state", "no-failover");
+    line(text, "master_replid", &scene.core.shared.run_id);
+    line(text, "master_replid2", "0".repeat(40));
+    line(text, "master_repl_offset", 0);
+    line(text, "second_repl_offset", -1);
+    zeros(text, &["repl_backlog_active", "repl_backlog_size"]);
+    zeros(text, &["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
+}
+
+fn cpu(scene: &Scene<'_>, text: &mut String) {
+    let process = &scene.core.shared.process;
+    let seconds = |micros: u64| format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+    line(text, "used_cpu_sys", seconds(process.cpu_system_us.load(Ordering::Relaxed)));
+    line(text, "used_cpu_user", seconds(process.cpu_user_us.load(Ordering::Relaxed)));
+    line(text, "used_cpu_sys_children", seconds(0));
+    line(text, "used_cpu_user_children", seconds(0));
+}
+
+fn command_stats(scene: &Scene<'_>, text: &mut String) {
+    for (index, command) in &scene.report.commands {
+        let name = table::all()[*index as usize].full_name;
+        let micros = command.nanos / 1000;
+        let per_call = command.nanos as f64 / 1000.0 / command.calls.max(1) as f64;
+        let numbers = format_args!(
+            "calls={},usec={micros},usec_per_call={per_call:.2},rejected_calls={},failed_calls={}",
+            command.calls, command.rejected, command.failed
+        );
+        line(text, &format!("cmdstat_{name}"), numbers);
+    }
+}
+
+fn error_stats(scene: &Scene<'_>, text: &mut String) {
+    for (code, count) in scene.report.errors.iter() {
+        line(text, &format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+fn latency_stats(scene: &Scene<'_>, text: &mut String) {
+    let percentiles = scene.core.config.latency_tracking_info_percentiles.as_slice();
+    for (index, command) in scene.report.commands.iter().filter(|(_, command)| command.latency.total() > 0) {
+        let one = |percent: &f64| {
+            let nanos = command.latency.percentile(*percent);
+            format!("p{percent}={}.{:03}", nanos / 1000, nanos % 1000)
+        };
+        let name = table::all()[*index as usize].full_name;
+        let numbers: Vec<String> = percentiles.iter().map(one).collect();
+        line(text, &format!("latency_percentiles_usec_{name}"), numbers.join(","));
+    }
+}
+
+fn keyspace(scene: &Scene<'_>, text: &mut String) {
+    for (index, db) in scene.report.usage.dbs.iter().enumerate().filter(|(_, db)| db.keys > 0) {
+        let average_ms = db.ttl_sum_ms.checked_div(db.expiring).unwrap_or(0);
+        let numbers = format_args!("keys={},expires={},avg_ttl={average_ms}", db.keys, db.expiring);
+        line(text, &format!("db{index}"), numbers);
+    }
+}
+
+/// Bytes with two decimals and a unit: `1.50K`.
+fn human(bytes: u64) -> String {
+    let power = bytes.checked_ilog2().unwrap_or(0) as usize / 10;
+    match power {
+        0 => format!("{bytes}B"),
+        _ => format!("{:.2}{}", bytes as f64 / (1u64 << (10 * power.min(5))) as f64, UNITS[power.min(5) - 1]),
+    }
+}
+
+const UNITS: [&str; 5] = ["K", "M", "G", "T", "P"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_for_people() {
+        let check = |bytes, expected: &str| assert_eq!(human(bytes), expected);
+        check(0, "0B");
+        check(1023, "1023B");
+        check(940_968, "918.91K");
+        check(12_079_104, "11.52M");
+        check(u64::MAX, "16384.00P");
+    }
+}

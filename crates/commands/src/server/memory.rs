@@ -1,0 +1,298 @@
+//! MEMORY USAGE, STATS, DOCTOR, PURGE and MALLOC-STATS.
+
+use crate::core::Action;
+use crate::ctx::{Ctx, Outcome, parse_int};
+use crate::error::CommandError;
+use crate::parts::Part;
+use keyspace::Access;
+use std::sync::atomic::Ordering;
+use stdx::{Args, DbIndex};
+
+/// MEMORY USAGE key [SAMPLES count]: exact for strings, so the samples are only checked.
+pub(super) fn usage(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    match args.len() {
+        3 => {}
+        5 if args.at(3).eq_ignore_ascii_case(b"SAMPLES") => {
+            if parse_int(args.at(4)).ok_or(CommandError::NotInteger)? < 0 {
+                return Err(CommandError::Syntax);
+            }
+        }
+        _ => return Err(CommandError::Syntax),
+    }
+    let (db, now, key) = (ctx.db(), ctx.now, ctx.key(args.at(2)));
+    match ctx.core.keyspace.find(db, key, now, Access::Peek).map(|entry| entry.memory()) {
+        Some(bytes) => ctx.out.int(bytes as i64),
+        None => ctx.out.null(),
+    }
+    Ok(Outcome::Done)
+}
+
+/// MEMORY PURGE
+pub(super) fn purge(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
+    ctx.core.actions.push(Action::PurgeMemory);
+    ctx.out.ok();
+    Ok(Outcome::Done)
+}
+
+/// MEMORY MALLOC-STATS: the allocator's name is all it tells.
+pub(super) fn malloc_stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
+    let text =
+        format!("allocator: {}; it keeps no statistics that could be printed\n", ctx.core.shared.allocator);
+    ctx.out.verbatim("txt", text.as_bytes());
+    Ok(Outcome::Done)
+}
+
+/// What memory of one core, or of all, is used for, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    /// Keys, values and tables.
+    pub(super) data: u64,
+    /// The part of `data` that is tables and bookkeeping.
+    pub(super) overhead: u64,
+    /// Clients: their state and buffers.
+    pub(super) clients: u64,
+    /// Databases that hold keys: number, keys, keys with an expiry, sum of their times to live in ms.
+    pub(super) dbs: Vec<DbUsage>,
+}
+
+/// One database's keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct DbUsage {
+    pub(super) keys: u64,
+    pub(super) expiring: u64,
+    pub(super) ttl_sum_ms: u64,
+}
+
+impl Usage {
+    /// Of this core.
+    pub(super) fn of(ctx: &Ctx<'_>) -> Self {
+        let (keyspace, clients) = (&ctx.core.keyspace, &ctx.core.clients);
+        let db = |db| {
+            let db = DbIndex(db);
+            let expiring = keyspace.expiring(db) as u64;
+            let ttl_sum_ms = keyspace.average_ttl_ms(db, ctx.now).saturating_mul(expiring);
+            DbUsage { keys: keyspace.len(db) as u64, expiring, ttl_sum_ms }
+        };
+        Self {
+            data: keyspace.used_bytes() as u64,
+            overhead: keyspace.overhead_bytes() as u64,
+            clients: clients.iter().map(|(_, client)| client.memory() as u64).sum(),
+            dbs: (0..keyspace.databases()).map(db).collect(),
+        }
+    }
+
+    pub(super) fn write(&self, out: &mut resp::Reply<'_>) {
+        [self.data, self.overhead, self.clients].into_iter().for_each(|bytes| out.int(bytes as i64));
+        out.array(self.dbs.len());
+        for db in &self.dbs {
+            [db.keys, db.expiring, db.ttl_sum_ms].into_iter().for_each(|number| out.int(number as i64));
+        }
+    }
+
+    /// Adds what another core wrote.
+    pub(super) fn add(&mut self, part: &mut Part<'_>) {
+        self.data += part.count();
+        self.overhead += part.count();
+        self.clients += part.count();
+        let len = part.array();
+        self.dbs.resize(len.max(self.dbs.len()), DbUsage::default());
+        for db in &mut self.dbs[..len] {
+            db.keys += part.count();
+            db.expiring += part.count();
+            db.ttl_sum_ms = db.ttl_sum_ms.saturating_add(part.count());
+        }
+    }
+
+    fn merged(parts: &[&[u8]]) -> Self {
+        let mut all = Self::default();
+        parts.iter().for_each(|part| all.add(&mut Part::new(part)));
+        all
+    }
+
+    /// used_memory: all that is counted.
+    pub(super) fn total(&self) -> u64 {
+        self.data + self.clients
+    }
+
+    /// used_memory_overhead: what is neither key nor value.
+    pub(super) fn total_overhead(&self) -> u64 {
+        self.overhead + self.clients
+    }
+
+    /// used_memory_dataset.
+    pub(super) fn dataset(&self) -> u64 {
+        self.total() - self.total_overhead()
+    }
+
+    pub(super) fn keys(&self) -> u64 {
+        self.dbs.iter().map(|db| db.keys).sum()
+    }
+}
+
+/// `part` of `whole` in percent; 0 when there is nothing.
+pub(super) fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
+}
+
+/// How much more memory the process holds than is counted, as a factor; 0 when nothing is counted.
+pub(super) fn fragmentation(rss: u64, used: u64) -> f64 {
+    if used == 0 { 0.0 } else { rss as f64 / used as f64 }
+}
+
+/// MEMORY STATS and DOCTOR: one core's part.
+pub(super) fn part(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
+    let usage = Usage::of(ctx);
+    usage.write(&mut ctx.out);
+    Ok(Outcome::Done)
+}
+
+/// MEMORY STATS
+pub(super) fn stats(ctx: &mut Ctx<'_>, _: Args<'_>, parts: &[&[u8]]) -> Result<(), CommandError> {
+    let usage = Usage::merged(parts);
+    let shared = ctx.core.shared.clone();
+    let peak = (shared.peak_bytes.load(Ordering::Relaxed) as u64).max(usage.total());
+    let rss = shared.process.rss_bytes.load(Ordering::Relaxed) as u64;
+    let out = &mut ctx.out;
+    let used_dbs = usage.dbs.iter().filter(|db| db.keys > 0).count();
+    out.map(INTS + used_dbs + DOUBLES);
+    let mut int = |name: &str, value: u64| {
+        out.bulk(name.as_bytes());
+        out.int(value as i64);
+    };
+    int("peak.allocated", peak);
+    int("total.allocated", usage.total());
+    int("startup.allocated", 0);
+    int("replication.backlog", 0);
+    int("clients.slaves", 0);
+    int("clients.normal", usage.clients);
+    int("cluster.links", 0);
+    int("aof.buffer", 0);
+    int("lua.caches", 0);
+    int("functions.caches", 0);
+    int("overhead.total", usage.total_overhead());
+    int("keys.count", usage.keys());
+    int("keys.bytes-per-key", usage.data.checked_div(usage.keys()).unwrap_or(0));
+    int("dataset.bytes", usage.dataset());
+    int("fragmentation.bytes", rss.saturating_sub(usage.total()));
+    for (index, db) in usage.dbs.iter().enumerate().filter(|(_, db)| db.keys > 0) {
+        out.bulk(format!("db.{index}").as_bytes());
+        out.map(2);
+        out.bulk(b"keys.count");
+        out.int(db.keys as i64);
+        out.bulk(b"keys.expiring");
+        out.int(db.expiring as i64);
+    }
+    let mut double = |name: &str, value: f64| {
+        out.bulk(name.as_bytes());
+        out.double(value);
+    };
+    double("dataset.percentage", percent(usage.dataset(), usage.total()));
+    double("peak.percentage", percent(usage.total(), peak));
+    double("fragmentation", fragmentation(rss, usage.total()));
+    Ok(())
+}
+
+/// How many plain numbers and how many fractions MEMORY STATS answers.
+const INTS: usize = 15;
+const DOUBLES: usize = 3;
+
+/// MEMORY DOCTOR
+pub(super) fn doctor(ctx: &mut Ctx<'_>, _: Args<'_>, parts: &[&[u8]]) -> Result<(), CommandError> {
+    let usage = Usage::merged(parts);
+    let shared = &ctx.core.shared;
+    let peak = (shared.peak_bytes.load(Ordering::Relaxed) as u64).max(usage.total());
+    let rss = shared.process.rss_bytes.load(Ordering::Relaxed) as u64;
+    let report = diagnosis(&usage, peak, rss, ctx.core.config.maxmemory);
+    ctx.out.verbatim("txt", report.as_bytes());
+    Ok(())
+}
+
+fn diagnosis(usage: &Usage, peak: u64, rss: u64, limit: u64) -> String {
+    let total = usage.total();
+    if total < SMALL_BYTES {
+        return "There is too little in memory to say anything about it.\n".into();
+    }
+    let mut findings = Vec::new();
+    if peak > total / 2 * 3 {
+        findings.push(format!(
+            "At its peak the memory in use was {:.1} times what it is now; the rest may not have gone back to the \
+             system (MEMORY PURGE).",
+            peak as f64 / total as f64
+        ));
+    }
+    if fragmentation(rss, total) > 1.4 && rss - total > SMALL_BYTES * 2 {
+        findings.push(format!(
+            "The process holds {:.1} times the memory that is in use.",
+            fragmentation(rss, total)
+        ));
+    }
+    if usage.clients > total / 4 {
+        findings.push("More than a quarter of the memory is clients' buffers: look at CLIENT LIST.".into());
+    }
+    if limit > 0 && total > limit / 10 * 9 {
+        findings.push("More than nine tenths of maxmemory are in use.".into());
+    }
+    if findings.is_empty() {
+        return "Nothing is wrong with memory.\n".into();
+    }
+    findings.iter().map(|finding| format!("- {finding}\n")).collect()
+}
+
+/// Below so many bytes in use, ratios mean nothing.
+const SMALL_BYTES: u64 = 5 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{START, World, check};
+
+    fn put(world: &mut World, core: usize, db: u16, key: &str) {
+        let key = keyspace::Key::new(key.as_bytes());
+        let value = keyspace::NewString::Bytes(b"value");
+        world.cores[core].keyspace.set_string(DbIndex(db), key, value, keyspace::Ttl::Clear, START);
+    }
+
+    #[test]
+    fn usage_is_told_of_keys_that_are_there() {
+        let mut world = World::new(1);
+        put(&mut world, 0, 0, "k");
+        let reply = world.run("MEMORY USAGE k SAMPLES 0");
+        let bytes: u64 = reply.strip_prefix(':').and_then(|bytes| bytes.parse().ok()).expect("an integer");
+        assert!((6..200).contains(&bytes), "{bytes}");
+        check(&["MEMORY USAGE nokey"], "$-1");
+        check(&["MEMORY USAGE k SAMPLES x"], "-ERR value is not an integer or out of range");
+        for line in ["MEMORY USAGE k SAMPLES", "MEMORY USAGE k SAMPLES -1", "MEMORY USAGE k FOO 1"] {
+            check(&[line], "-ERR syntax error");
+        }
+    }
+
+    #[test]
+    fn stats_of_all_cores_add_up() {
+        let mut world = World::new(2);
+        put(&mut world, 0, 0, "a");
+        put(&mut world, 1, 0, "b");
+        put(&mut world, 1, 3, "c");
+        let reply = world.run("MEMORY STATS");
+        assert!(reply.starts_with("*40 $14 peak.allocated :"), "{reply}");
+        assert!(reply.contains("$10 keys.count :3"), "{reply}");
+        assert!(reply.contains("$4 db.0 *4 $10 keys.count :2 $13 keys.expiring :0"), "{reply}");
+        assert!(reply.contains("$4 db.3 *4 $10 keys.count :1"), "{reply}");
+        let fields = reply.split(' ').filter(|word| word.contains('.') && !word.starts_with("db.")).count();
+        assert!(fields >= INTS + DOUBLES, "{reply}");
+    }
+
+    #[test]
+    fn the_doctor_names_what_is_wrong() {
+        let usage =
+            |data: u64, clients: u64| Usage { data: data << 20, clients: clients << 20, ..Usage::default() };
+        let report = |usage: Usage, peak: u64, rss: u64, limit: u64| {
+            diagnosis(&usage, peak << 20, rss << 20, limit << 20)
+        };
+        assert!(report(usage(1, 0), 1, 100, 0).contains("too little"));
+        assert_eq!(report(usage(100, 0), 100, 100, 0), "Nothing is wrong with memory.\n");
+        assert!(report(usage(100, 0), 200, 100, 0).contains("2.0 times"));
+        assert!(report(usage(100, 0), 100, 300, 0).contains("holds 3.0 times"));
+        assert!(report(usage(100, 50), 150, 150, 0).contains("buffers"));
+        assert!(report(usage(100, 0), 100, 100, 105).contains("maxmemory"));
+    }
+}

@@ -1,0 +1,20 @@
+//! The server itself: INFO, CONFIG, COMMAND, SLOWLOG, LATENCY, MEMORY, DEBUG and what clients ask about at connect.
+
+pub mod acl;
+mod cluster;
+pub mod command;
+mod config;
+pub mod debug;
+mod histogram;
+mod info;
+mod latency;
+mod lolwut;
+mod memory;
+mod misc;
+pub mod redact;
+mod rows;
+mod shutdown;
+mod slowlog;
+
+/// The family.
+pub const COMMANDS: &[crate::row::Command] = rows::COMMANDS;
