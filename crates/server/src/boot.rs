@@ -221,8 +221,6 @@ fn shared(config: &Config, config_file: Option<String>, cores: usize, rng: &mut 
         ..Shared::default()
     };
     crate::process::measure(&shared);
-    let rss = shared.process.rss_bytes.load(std::sync::atomic::Ordering::Relaxed);
-    shared.process.startup_bytes.store(rss, std::sync::atomic::Ordering::Relaxed);
     shared
 }
 
