@@ -40,12 +40,7 @@ pub(crate) fn run(config: Config, config_file: Option<String>) -> anyhow::Result
     let layout = Layout::plan(wanted_cores(&config), pin_mode(&config))?;
     let count = layout.cores.len();
     let mut listeners = listen(&config, count)?;
-    let places: Vec<String> =
-        listeners.iter().flatten().map(|listener| listener.local().to_string()).collect();
-    let mut places_shown = places.clone();
-    places_shown.dedup();
-    places_shown.sort();
-    places_shown.dedup();
+    let places: Vec<String> = listeners[0].iter().map(|listener| listener.local().to_string()).collect();
     if let Some(path) = &config.pidfile {
         std::fs::write(path, format!("{}\n", std::process::id()))
             .with_context(|| format!("cannot write pidfile {path}"))?;

@@ -81,12 +81,10 @@ pub(crate) fn run(
 fn databases(core: &Core, borrowing: &Borrowing<'_>) -> Vec<DbIndex> {
     let mut databases = vec![borrowing.caller.db];
     if borrowing.command.row.name == "copy" {
-        let args = borrowing.args;
-        let option = (3..args.len()).find(|&at| args.at(at).eq_ignore_ascii_case(b"db"));
-        let other = option.and_then(|at| std::str::from_utf8(args.get(at + 1)?).ok()?.parse::<u16>().ok());
-        databases.extend(
-            other.filter(|&db| db < core.keyspace.databases() && db != borrowing.caller.db.0).map(DbIndex),
-        );
+        // Options that are wrong are the handler's to answer.
+        let other =
+            commands::generic::destination_db(borrowing.args, databases[0], core.keyspace.databases());
+        databases.extend(other.ok().filter(|db| *db != borrowing.caller.db));
     }
     databases
 }
