@@ -1,15 +1,37 @@
-//! The keyspace: every change to a shard's data goes through one of these methods.
+//! The keyspace: every change to a shard's data goes through one of these methods, and ends in
+//! [`Keyspace::changed`].
 
+use crate::access::Clock;
+use crate::db::Db;
+use crate::entry::{Entry, EntryRef, INLINE_MAX, Links, Parts, Value, buffer_of};
+use crate::evict::Pool;
+use crate::graveyard::Graveyard;
+use crate::hash::{KeyHasher, Random};
+use crate::scan::{self, Scan};
+use crate::strings::{canonical_int, new_value};
 use crate::types::*;
+use crate::watch::Watches;
 use config::MaxmemoryPolicy;
-use std::collections::HashMap;
+use std::fmt;
 use stdx::{DbIndex, Slot, UnixMs};
 
 /// All databases of one shard.
-#[derive(Debug)]
 pub struct Keyspace {
-    dbs: Vec<HashMap<Vec<u8>, Detached>>,
-    versions: HashMap<(DbIndex, Vec<u8>), u64>,
+    pub(crate) dbs: Vec<Db>,
+    pub(crate) hasher: KeyHasher,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) watches: Watches,
+    pub(crate) graveyard: Graveyard,
+    pub(crate) pool: Pool,
+    /// The database at which the expire cycle goes on.
+    pub(crate) expire_db: usize,
+    /// Bytes of all databases.
+    used: usize,
+    slots: SlotRange,
+    /// Room for strings being put together and for scans; kept to save allocations.
+    pub(crate) scratch: Vec<u8>,
+    chosen: Vec<u64>,
     /// Counters for INFO.
     pub stats: KeyspaceStats,
     /// What happened by itself.
@@ -17,12 +39,22 @@ pub struct Keyspace {
 }
 
 impl Keyspace {
-    /// An empty keyspace of `databases` databases for the keys of `slots`. `seed` keys the hash function.
+    /// An empty keyspace of `databases` databases for the keys of `slots`. `seed` keys the hash function: the same
+    /// for all shards of a process, chosen at random when it starts.
     pub fn new(slots: SlotRange, databases: u16, seed: u64) -> Self {
-        let _ = (slots, seed);
         Self {
-            dbs: (0..databases).map(|_| HashMap::new()).collect(),
-            versions: HashMap::new(),
+            dbs: (0..databases).map(|_| Db::new(slots.clone())).collect(),
+            hasher: KeyHasher::new(seed),
+            clock: Clock::new(MaxmemoryPolicy::NoEviction, 10, 1),
+            random: Random(seed),
+            watches: Watches::default(),
+            graveyard: Graveyard::default(),
+            pool: Pool::default(),
+            expire_db: 0,
+            used: 0,
+            slots,
+            scratch: Vec::new(),
+            chosen: Vec::new(),
             stats: KeyspaceStats::default(),
             effects: Effects::default(),
         }
@@ -34,135 +66,91 @@ impl Keyspace {
     }
 
     /// Chooses how accesses are remembered (LRU clock or LFU counter) and with which constants.
-    pub fn set_policy(&mut self, _policy: MaxmemoryPolicy, _lfu_log_factor: u32, _lfu_decay_minutes: u32) {}
+    pub fn set_policy(&mut self, policy: MaxmemoryPolicy, lfu_log_factor: u32, lfu_decay_minutes: u32) {
+        self.clock = Clock::new(policy, lfu_log_factor, lfu_decay_minutes);
+        self.pool.clear();
+    }
 
     /// Finds a key; an expired one is removed first and not found.
     #[inline]
     pub fn find(&mut self, db: DbIndex, key: Key<'_>, now: UnixMs, access: Access) -> Option<EntryRef<'_>> {
-        self.expire_if_due(db, key, now);
-        let found = self.dbs[db.index()].get_key_value(key.bytes);
-        if matches!(access, Access::Read | Access::NoTouch) {
-            match found {
-                Some(_) => self.stats.hits += 1,
-                None => self.stats.misses += 1,
+        let hash = self.hasher.hash(key.bytes);
+        let counts = matches!(access, Access::Read | Access::NoTouch);
+        match self.dbs[db.index()].dict.find_mut(key.slot, hash, key.bytes) {
+            Some(entry) if !entry.due(now) => {
+                if matches!(access, Access::Read | Access::Write) {
+                    entry.set_clock(self.clock.touched(entry.clock(), now, &mut self.random));
+                }
+                self.stats.hits += u64::from(counts);
+                // SAFETY: the result borrows the keyspace mutably, so the entry stays as it is for as long. (The
+                // borrow checker cannot see that the other arm does not run when this one returns.)
+                return Some(unsafe { entry.as_ref(self.clock).extend() });
             }
+            Some(_) => self.expire(db, key, hash),
+            None => {}
         }
-        found.map(|(key, detached)| EntryRef { key, detached })
+        self.stats.misses += u64::from(counts);
+        None
     }
 
     /// Stores a string under `key`, over whatever was there.
     #[inline]
     pub fn set_string(&mut self, db: DbIndex, key: Key<'_>, value: NewString<'_>, ttl: Ttl, now: UnixMs) {
-        self.expire_if_due(db, key, now);
-        let old = self.dbs[db.index()].get(key.bytes).and_then(|old| old.expiry);
-        let expiry = match ttl {
-            Ttl::Clear => None,
-            Ttl::Keep => old,
-            Ttl::At(at) => Some(at),
-        };
-        let (value, int): (Box<[u8]>, _) = match value {
-            NewString::Int(int) => (int.to_string().into_bytes().into(), Some(int)),
-            NewString::Bytes(bytes) => (
-                bytes.into(),
-                std::str::from_utf8(bytes)
-                    .ok()
-                    .and_then(|text| text.parse::<i64>().ok().filter(|int| int.to_string() == text)),
-            ),
-        };
-        self.dbs[db.index()].insert(key.bytes.to_vec(), Detached { value, int, expiry });
-        self.changed(db, key.bytes);
-    }
-
-    /// Appends to a string, making it when it is not there; the expiry stays. Returns the new length in bytes.
-    /// The caller has checked the kind and the length limit.
-    pub fn append(&mut self, db: DbIndex, key: Key<'_>, bytes: &[u8], now: UnixMs) -> usize {
-        let mut value = self.string_bytes(db, key, now);
-        value.extend_from_slice(bytes);
-        self.store_raw(db, key, value, now)
-    }
-
-    /// Overwrites from `offset` on, padding with zero bytes; the expiry stays. Returns the new length in bytes.
-    /// The caller has checked the kind and the length limit.
-    pub fn set_range(
-        &mut self,
-        db: DbIndex,
-        key: Key<'_>,
-        offset: usize,
-        bytes: &[u8],
-        now: UnixMs,
-    ) -> usize {
-        let mut value = self.string_bytes(db, key, now);
-        value.resize(value.len().max(offset + bytes.len()), 0);
-        value[offset..offset + bytes.len()].copy_from_slice(bytes);
-        self.store_raw(db, key, value, now)
+        let hash = self.hasher.hash(key.bytes);
+        let before = self.dbs[db.index()].bytes();
+        let (clock, random, graveyard) = (self.clock, &mut self.random, &mut self.graveyard);
+        let mut expired = false;
+        self.dbs[db.index()].upsert(
+            key,
+            hash,
+            &self.hasher,
+            |entry, links| {
+                expired = entry.due(now);
+                let expiry = match ttl {
+                    Ttl::Clear => None,
+                    Ttl::Keep => entry.expiry().filter(|_| !expired),
+                    Ttl::At(at) => Some(at),
+                };
+                entry.set_clock(clock.touched(entry.clock(), now, random));
+                overwrite(entry, links, value, expiry, graveyard);
+            },
+            |tag| {
+                let expiry = if let Ttl::At(at) = ttl { Some(at) } else { None };
+                let value = new_value(value);
+                Entry::new(tag, Parts { key: key.bytes, value, raw: false, expiry, clock: clock.fresh(now) })
+            },
+        );
+        if expired {
+            self.note_removal(db, key.bytes, Cause::Expired);
+        }
+        self.changed(db, key.bytes, hash, before, 1);
     }
 
     /// Removes a key; says whether it was there (an expired one was not).
     pub fn remove(&mut self, db: DbIndex, key: Key<'_>, now: UnixMs) -> bool {
-        self.take(db, key, now).is_some()
+        let hash = self.hasher.hash(key.bytes);
+        self.take_out(db, key, hash, now, 1).map(|entry| self.bury(entry)).is_some()
     }
 
     /// Sets or takes away the expiry; says whether the key was there. A time that has passed removes the key.
     pub fn set_expiry(&mut self, db: DbIndex, key: Key<'_>, expiry: Option<UnixMs>, now: UnixMs) -> bool {
-        self.expire_if_due(db, key, now);
-        let Some(entry) = self.dbs[db.index()].get_mut(key.bytes) else { return false };
-        entry.expiry = expiry;
         if expiry.is_some_and(|at| at <= now) {
-            self.dbs[db.index()].remove(key.bytes);
+            return self.remove(db, key, now);
         }
-        self.changed(db, key.bytes);
-        true
-    }
-
-    /// Takes a key's value out, expiry included (RENAME, MOVE).
-    pub fn take(&mut self, db: DbIndex, key: Key<'_>, now: UnixMs) -> Option<Detached> {
-        self.expire_if_due(db, key, now);
-        let taken = self.dbs[db.index()].remove(key.bytes);
-        if taken.is_some() {
-            self.changed(db, key.bytes);
+        let hash = self.hasher.hash(key.bytes);
+        self.expire_if_due(db, key, hash, now);
+        let before = self.dbs[db.index()].bytes();
+        let found =
+            self.dbs[db.index()].update(key, hash, |entry, links| entry.set_expiry(links, expiry)).is_some();
+        if found {
+            self.changed(db, key.bytes, hash, before, 1);
         }
-        taken
-    }
-
-    /// Puts a value under `key`, over whatever was there, with its own expiry.
-    pub fn put(&mut self, db: DbIndex, key: Key<'_>, value: Detached, _now: UnixMs) {
-        self.dbs[db.index()].insert(key.bytes.to_vec(), value);
-        self.changed(db, key.bytes);
-    }
-
-    /// A copy of a key's value and expiry (COPY).
-    pub fn duplicate(&mut self, db: DbIndex, key: Key<'_>, now: UnixMs) -> Option<Detached> {
-        self.expire_if_due(db, key, now);
-        let found = self.dbs[db.index()].get(key.bytes)?;
-        Some(Detached { value: found.value.clone(), int: found.int, expiry: found.expiry })
-    }
-
-    /// Lends a key's value to a transaction that runs on another core. Until [`Keyspace::give_back`] the key is
-    /// locked by the caller; it stays visible to scans, counts and random picks, and is neither expired nor evicted.
-    pub fn lend(&mut self, db: DbIndex, key: Key<'_>, now: UnixMs) -> Option<Detached> {
-        self.duplicate(db, key, now)
-    }
-
-    /// Ends a loan: the key now holds `value`, or is gone. `changed` says whether the transaction wrote to it.
-    pub fn give_back(
-        &mut self,
-        db: DbIndex,
-        key: Key<'_>,
-        value: Option<Detached>,
-        changed: bool,
-        now: UnixMs,
-    ) {
-        if changed {
-            match value {
-                Some(value) => self.put(db, key, value, now),
-                None => drop(self.take(db, key, now)),
-            }
-        }
+        found
     }
 
     /// How many keys database `db` holds, expired ones that were not removed yet included (DBSIZE).
     pub fn len(&self, db: DbIndex) -> usize {
-        self.dbs[db.index()].len()
+        self.dbs[db.index()].dict.len()
     }
 
     /// Whether database `db` holds no key.
@@ -170,14 +158,9 @@ impl Keyspace {
         self.len(db) == 0
     }
 
-    /// How many keys of database `db` have an expiry.
-    pub fn expiring(&self, db: DbIndex) -> usize {
-        self.dbs[db.index()].values().filter(|entry| entry.expiry.is_some()).count()
-    }
-
-    /// The average time to live of database `db`'s expiring keys, in ms, estimated by sampling (INFO's avg_ttl).
-    pub fn average_ttl_ms(&self, _db: DbIndex, _now: UnixMs) -> u64 {
-        0
+    /// How many keys `slot` holds in database `db` (CLUSTER COUNTKEYSINSLOT).
+    pub fn slot_len(&self, db: DbIndex, slot: Slot) -> usize {
+        self.dbs[db.index()].dict.segments(slot.index()).map_or(0, |segments| segments.len())
     }
 
     /// Visits about `count` keys from `cursor` on, in this shard's slots, and returns where to go on: a cursor in
@@ -191,125 +174,237 @@ impl Keyspace {
         now: UnixMs,
         visit: &mut dyn FnMut(EntryRef<'_>),
     ) -> Cursor {
-        let _ = (cursor, count);
-        for (key, detached) in &self.dbs[db.index()] {
-            if detached.expiry.is_none_or(|at| at > now) {
-                visit(EntryRef { key, detached });
+        let clock = self.clock;
+        let mut scan = Scan {
+            hasher: &self.hasher,
+            budget: count.max(1),
+            chosen: &mut self.chosen,
+            visit: &mut |entry| {
+                if !entry.due(now) {
+                    visit(entry.as_ref(clock));
+                }
+            },
+        };
+        scan.run(&self.dbs[db.index()].dict, cursor)
+    }
+
+    /// The slot that a cursor stands in: decides the shard that a SCAN goes on at. Any number is some cursor.
+    pub fn cursor_slot(cursor: Cursor) -> Slot {
+        scan::slot_of(cursor)
+    }
+
+    /// A random key that has not expired, or `None` when there is none. Expired ones that it meets are removed.
+    pub fn random_key(&mut self, db: DbIndex, now: UnixMs, random: u64) -> Option<EntryRef<'_>> {
+        let mut random = Random(random);
+        for _ in 0..RANDOM_TRIES {
+            let entry = self.dbs[db.index()].dict.random(&mut random)?;
+            if !entry.due(now) {
+                // SAFETY: as in `find`.
+                return Some(unsafe { entry.as_ref(self.clock).extend() });
+            }
+            let key = entry.key().to_vec();
+            self.expire(db, Key::new(&key), self.hasher.hash(&key));
+        }
+        None
+    }
+
+    /// Exchanges two databases (SWAPDB). Watched keys that exist in either have changed. Not counted in `dirty`:
+    /// every shard does this for one command.
+    pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
+        if !self.watches.is_empty() {
+            let (first, second) = (&self.dbs[a.index()], &self.dbs[b.index()]);
+            for db in [a, b] {
+                self.watches.bump_where(db, |key, hash| {
+                    let key = Key::new(key);
+                    first.find(key, hash).is_some() || second.find(key, hash).is_some()
+                });
             }
         }
-        0
-    }
-
-    /// The slot that a cursor stands in: decides the shard that a SCAN goes on at.
-    pub fn cursor_slot(cursor: Cursor) -> Slot {
-        Slot::new((cursor >> 50) as u16)
-    }
-
-    /// A random key that has not expired, or `None` when there is none.
-    pub fn random_key(&mut self, db: DbIndex, now: UnixMs, _random: u64) -> Option<EntryRef<'_>> {
-        let (key, detached) =
-            self.dbs[db.index()].iter().find(|(_, entry)| entry.expiry.is_none_or(|at| at > now))?;
-        Some(EntryRef { key, detached })
-    }
-
-    /// Exchanges two databases (SWAPDB).
-    pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
         self.dbs.swap(a.index(), b.index());
+        self.pool.clear();
     }
 
     /// Empties one database in constant time; the memory comes back through [`Keyspace::reclaim`].
     /// Returns how many keys went.
     pub fn flush(&mut self, db: DbIndex) -> usize {
-        let gone = std::mem::take(&mut self.dbs[db.index()]);
-        self.stats.dirty += gone.len() as u64;
-        gone.len()
+        let emptied = std::mem::replace(&mut self.dbs[db.index()], Db::new(self.slots.clone()));
+        let keys = emptied.dict.len();
+        if !self.watches.is_empty() {
+            self.watches.bump_where(db, |key, hash| emptied.find(Key::new(key), hash).is_some());
+        }
+        self.used -= emptied.bytes();
+        self.stats.dirty += keys as u64;
+        self.graveyard.bury(emptied);
+        self.pool.clear();
+        keys
     }
 
     /// Frees a slice of what was flushed or unlinked, until `go_on` says no; true while there is more to free.
-    pub fn reclaim(&mut self, _go_on: &mut dyn FnMut() -> bool) -> bool {
-        false
+    /// `go_on` is asked at least every 64 entries.
+    pub fn reclaim(&mut self, go_on: &mut dyn FnMut() -> bool) -> bool {
+        self.graveyard.reclaim(&mut self.stats.lazyfreed, go_on)
     }
 
-    /// Removes expired keys, until `go_on` says no or few are left to find. Returns how many it removed.
-    pub fn expire_cycle(&mut self, now: UnixMs, _go_on: &mut dyn FnMut() -> bool) -> usize {
-        let mut removed = 0;
-        for db in 0..self.dbs.len() {
-            let due: Vec<Vec<u8>> = self.dbs[db]
-                .iter()
-                .filter(|(_, entry)| entry.expiry.is_some_and(|at| at <= now))
-                .map(|(key, _)| key.clone())
-                .collect();
-            for key in due {
-                self.expire_if_due(DbIndex(db as u16), Key::new(&key), now);
-                removed += 1;
-            }
-        }
-        removed
-    }
-
-    /// Evicts one key by `policy`, the best of `samples` looked at; false when there is none to evict.
-    pub fn evict(&mut self, _policy: MaxmemoryPolicy, _samples: usize, _now: UnixMs, _random: u64) -> bool {
-        false
-    }
-
-    /// Bytes of memory that the data takes: entries, values, tables (used_memory_dataset plus overhead).
+    /// Bytes of memory that the data takes: entries, values, tables (used_memory_dataset plus overhead). What was
+    /// flushed and waits to be freed is not in it.
     pub fn used_bytes(&self) -> usize {
-        0
+        self.used
     }
 
     /// Bytes of `used_bytes` that are tables and bookkeeping, not keys and values (MEMORY STATS overhead).
     pub fn overhead_bytes(&self) -> usize {
-        0
+        self.dbs.iter().map(Db::overhead).sum()
     }
 
-    /// Starts to remember changes of a key and returns its version now; pair it with [`Keyspace::unwatch`].
+    /// About how many bytes wait for [`Keyspace::reclaim`]; 0 exactly when nothing does.
+    pub fn unreclaimed_bytes(&self) -> usize {
+        self.graveyard.bytes()
+    }
+
+    /// Starts to remember changes of a key and returns its version now; pair it with [`Keyspace::unwatch`]. An
+    /// expiry counts as a change when the key is found to have expired: look it up before this (WATCH) and before
+    /// [`Keyspace::version`] (EXEC).
     pub fn watch(&mut self, db: DbIndex, key: Key<'_>) -> Version {
-        Version(*self.versions.entry((db, key.bytes.to_vec())).or_insert(0))
+        self.watches.watch(db, self.hasher.hash(key.bytes), key.bytes)
     }
 
-    /// The version of a watched key now.
+    /// The version of a watched key now; 0 for one that is not watched.
     pub fn version(&self, db: DbIndex, key: Key<'_>) -> Version {
-        Version(self.versions.get(&(db, key.bytes.to_vec())).copied().unwrap_or(0))
+        self.watches.version(db, self.hasher.hash(key.bytes), key.bytes)
     }
 
     /// Ends one [`Keyspace::watch`].
-    pub fn unwatch(&mut self, _db: DbIndex, _key: Key<'_>) {}
-
-    /// How many keys `slot` holds in database `db` (CLUSTER COUNTKEYSINSLOT).
-    pub fn slot_len(&self, db: DbIndex, slot: Slot) -> usize {
-        self.dbs[db.index()].keys().filter(|key| Slot::of(key) == slot).count()
+    pub fn unwatch(&mut self, db: DbIndex, key: Key<'_>) {
+        self.watches.unwatch(db, self.hasher.hash(key.bytes), key.bytes);
     }
 
-    fn string_bytes(&mut self, db: DbIndex, key: Key<'_>, now: UnixMs) -> Vec<u8> {
-        self.expire_if_due(db, key, now);
-        self.dbs[db.index()].get(key.bytes).map(|entry| entry.value.to_vec()).unwrap_or_default()
+    /// Takes a key's entry out of its database, unless it is due: then it expires. The change counts `dirty`.
+    pub(crate) fn take_out(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        hash: u64,
+        now: UnixMs,
+        dirty: u64,
+    ) -> Option<Entry> {
+        let before = self.dbs[db.index()].bytes();
+        let entry = self.dbs[db.index()].remove(key, hash, &self.hasher)?;
+        if entry.due(now) {
+            self.note_removal(db, key.bytes, Cause::Expired);
+            self.changed(db, key.bytes, hash, before, 0);
+            self.bury(entry);
+            return None;
+        }
+        self.changed(db, key.bytes, hash, before, dirty);
+        Some(entry)
     }
 
-    fn store_raw(&mut self, db: DbIndex, key: Key<'_>, value: Vec<u8>, _now: UnixMs) -> usize {
-        let len = value.len();
-        let expiry = self.dbs[db.index()].get(key.bytes).and_then(|entry| entry.expiry);
-        self.dbs[db.index()].insert(key.bytes.to_vec(), Detached { value: value.into(), int: None, expiry });
-        self.changed(db, key.bytes);
-        len
+    /// Removes a key because its time has come.
+    #[cold]
+    pub(crate) fn expire(&mut self, db: DbIndex, key: Key<'_>, hash: u64) {
+        self.remove_because(db, key, hash, Cause::Expired);
     }
 
-    fn expire_if_due(&mut self, db: DbIndex, key: Key<'_>, now: UnixMs) {
-        let due =
-            self.dbs[db.index()].get(key.bytes).is_some_and(|entry| entry.expiry.is_some_and(|at| at <= now));
-        if due {
-            self.dbs[db.index()].remove(key.bytes);
-            self.stats.expired += 1;
-            if self.effects.on {
-                self.effects.removed.push((db, key.bytes.into(), Cause::Expired));
-            }
-            self.changed(db, key.bytes);
+    pub(crate) fn expire_if_due(&mut self, db: DbIndex, key: Key<'_>, hash: u64, now: UnixMs) {
+        if self.dbs[db.index()].find(key, hash).is_some_and(|entry| entry.due(now)) {
+            self.expire(db, key, hash);
         }
     }
 
-    fn changed(&mut self, db: DbIndex, key: &[u8]) {
-        self.stats.dirty += 1;
-        if let Some(version) = self.versions.get_mut(&(db, key.to_vec())) {
-            *version += 1;
+    /// Removes a key that is there, on the keyspace's own account.
+    pub(crate) fn remove_because(&mut self, db: DbIndex, key: Key<'_>, hash: u64, cause: Cause) {
+        let before = self.dbs[db.index()].bytes();
+        let entry = self.dbs[db.index()].remove(key, hash, &self.hasher).expect("a key that was just seen");
+        self.note_removal(db, key.bytes, cause);
+        self.changed(db, key.bytes, hash, before, 0);
+        self.bury(entry);
+    }
+
+    fn note_removal(&mut self, db: DbIndex, key: &[u8], cause: Cause) {
+        match cause {
+            Cause::Expired => self.stats.expired += 1,
+            Cause::Evicted => self.stats.evicted += 1,
+        }
+        if self.effects.on {
+            self.effects.removed.push((db, key.into(), cause));
         }
     }
+
+    /// Every change of a key ends here. `before`: the database's bytes before it. `dirty`: how much it counts as a
+    /// change for `rdb_changes_since_last_save`, 0 for what the keyspace did by itself.
+    #[inline]
+    pub(crate) fn changed(&mut self, db: DbIndex, key: &[u8], hash: u64, before: usize, dirty: u64) {
+        self.resized(db, before);
+        self.stats.dirty += dirty;
+        if !self.watches.is_empty() {
+            self.watches.bump(db, hash, key);
+        }
+    }
+
+    /// The database took `before` bytes and now takes another number.
+    #[inline]
+    pub(crate) fn resized(&mut self, db: DbIndex, before: usize) {
+        self.used = self.used - before + self.dbs[db.index()].bytes();
+    }
+
+    /// Frees an entry, a large buffer later.
+    pub(crate) fn bury(&mut self, mut entry: Entry) {
+        self.graveyard.bury_buffer(entry.take_large_buffer(Graveyard::LARGE));
+    }
+
+    /// Counts everything anew and panics when a counter or an index is wrong. Reads every entry: for tests.
+    pub fn audit(&self) {
+        let mut used = 0;
+        for db in &self.dbs {
+            used += db.audit(&self.hasher);
+        }
+        assert_eq!(used, self.used, "bytes used");
+    }
+}
+
+impl fmt::Debug for Keyspace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lens: Vec<usize> = self.dbs.iter().map(|db| db.dict.len()).collect();
+        f.debug_struct("Keyspace").field("slots", &self.slots).field("lens", &lens).finish_non_exhaustive()
+    }
+}
+
+/// Expired keys that a random pick removes before it gives up: more than a hundred to one are expired then.
+const RANDOM_TRIES: usize = 1000;
+
+/// Writes a string over an entry's value.
+#[inline]
+fn overwrite(
+    entry: &mut Entry,
+    links: &mut Links,
+    value: NewString<'_>,
+    expiry: Option<UnixMs>,
+    graveyard: &mut Graveyard,
+) {
+    let bytes = match value {
+        NewString::Bytes(bytes) => bytes,
+        NewString::Int(int) => return entry.assign(links, Value::Int(int), false, expiry),
+    };
+    if bytes.len() <= INLINE_MAX {
+        let value = canonical_int(bytes).map_or(Value::Inline(bytes), Value::Int);
+        if entry.has_buffer() {
+            graveyard.bury_buffer(entry.take_large_buffer(Graveyard::LARGE));
+        }
+        return entry.assign(links, value, false, expiry);
+    }
+    let fits = |buffer: &Vec<u8>| bytes.len() <= buffer.capacity() && bytes.len() >= buffer.capacity() / 2;
+    let reused = entry.with_buffer(|buffer| {
+        let fits = fits(buffer);
+        if fits {
+            buffer.clear();
+            buffer.extend_from_slice(bytes);
+        }
+        fits
+    });
+    if reused == Some(true) {
+        entry.set_raw(false);
+        return entry.set_expiry(links, expiry);
+    }
+    graveyard.bury_buffer(entry.take_large_buffer(Graveyard::LARGE));
+    entry.assign(links, Value::Buffer(buffer_of(bytes)), false, expiry);
 }

@@ -1,10 +1,29 @@
 //! One shard's keys: entries, expiry, eviction, scan, watch versions. No clock: `now` is always passed in.
+//!
+//! From the outside in: [`Keyspace`] is the only way to read or change data; it holds a `Db` per numbered database;
+//! a `Db` pairs a `Dict` (every key, by slot and hash) with `Links` (the keys that have an expiry). An entry is one
+//! allocation; `unsafe` lives in `entry` alone, but for the one place in `keyspace` where a found entry is returned.
 
+mod access;
+mod db;
+mod dict;
+mod entry;
+mod evict;
+mod expiry;
+mod graveyard;
+mod hash;
 mod keyspace;
+mod loan;
+mod scan;
+mod segments;
+mod size;
+mod strings;
 mod types;
+mod watch;
 
+pub use entry::{Detached, EntryRef};
 pub use keyspace::Keyspace;
+pub use size::good_size;
 pub use types::{
-    Access, Cause, Cursor, Detached, Effects, EntryRef, Key, KeyspaceStats, Kind, NewString, SlotRange,
-    StringRef, Ttl, Version,
+    Access, Cause, Cursor, Effects, Key, KeyspaceStats, Kind, NewString, SlotRange, StringRef, Ttl, Version,
 };

@@ -1,0 +1,135 @@
+//! One numbered database: its keys, and the list of those that have an expiry.
+
+use crate::dict::Dict;
+use crate::entry::{Entry, Links};
+use crate::hash::KeyHasher;
+use crate::scan::{Scan, cursor_of};
+use crate::segments::Upsert;
+use crate::types::{Key, SlotRange};
+use stdx::Slot;
+
+#[derive(Debug)]
+pub(crate) struct Db {
+    /// Before `dict`: dropped first, since entries must not be freed while they are listed.
+    pub(crate) links: Links,
+    pub(crate) dict: Dict,
+    /// Bytes of the entries and their buffers.
+    pub(crate) entry_bytes: usize,
+    /// Where in `links` the expire cycle goes on.
+    pub(crate) expire_at: usize,
+}
+
+impl Db {
+    pub(crate) fn new(range: SlotRange) -> Self {
+        Self { links: Links::default(), dict: Dict::new(range), entry_bytes: 0, expire_at: 0 }
+    }
+
+    /// Bytes of entries and tables.
+    #[inline]
+    pub(crate) fn bytes(&self) -> usize {
+        self.entry_bytes + self.overhead()
+    }
+
+    /// Bytes of tables alone.
+    #[inline]
+    pub(crate) fn overhead(&self) -> usize {
+        self.dict.bytes() + self.links.memory()
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, key: Key<'_>, hash: u64) -> Option<&Entry> {
+        self.dict.find(key.slot, hash, key.bytes)
+    }
+
+    /// Takes a key's entry out of both tables.
+    pub(crate) fn remove(&mut self, key: Key<'_>, hash: u64, hasher: &KeyHasher) -> Option<Entry> {
+        let mut entry = self.dict.remove(key.slot, hash, key.bytes, hasher)?;
+        self.links.remove(&mut entry);
+        self.entry_bytes -= entry.memory();
+        Some(entry)
+    }
+
+    /// Changes a key's entry through `change`, or puts in the one that `make` makes for the tag it is given.
+    #[inline]
+    pub(crate) fn upsert(
+        &mut self,
+        key: Key<'_>,
+        hash: u64,
+        hasher: &KeyHasher,
+        change: impl FnOnce(&mut Entry, &mut Links),
+        make: impl FnOnce(u16) -> Entry,
+    ) {
+        let both = Both { links: &mut self.links, bytes: &mut self.entry_bytes, change, make };
+        self.dict.upsert(key.slot, hash, key.bytes, hasher, both);
+    }
+
+    /// Changes the entry of a key through `change`; `None` when there is none.
+    pub(crate) fn update<R>(
+        &mut self,
+        key: Key<'_>,
+        hash: u64,
+        change: impl FnOnce(&mut Entry, &mut Links) -> R,
+    ) -> Option<R> {
+        let entry = self.dict.find_mut(key.slot, hash, key.bytes)?;
+        let before = entry.memory();
+        let result = change(entry, &mut self.links);
+        self.entry_bytes = self.entry_bytes - before + entry.memory();
+        Some(result)
+    }
+
+    /// Counts everything anew, checks that it agrees with the counters, and returns the bytes.
+    pub(crate) fn audit(&self, hasher: &KeyHasher) -> usize {
+        let (mut keys, mut listed, mut entry_bytes) = (0, 0, 0);
+        let mut check = |entry: &Entry| {
+            keys += 1;
+            entry_bytes += entry.memory();
+            let found = self.find(Key::new(entry.key()), hasher.hash(entry.key()));
+            assert!(
+                found.is_some_and(|found| std::ptr::eq(found, entry)),
+                "an entry is not where it is looked for"
+            );
+            assert_eq!(entry.expiry().is_some(), entry.link_index().is_some());
+            if let Some(index) = entry.link_index() {
+                listed += 1;
+                assert_eq!(self.links.key(index), entry.key());
+            }
+        };
+        let mut chosen = Vec::new();
+        let mut scan = Scan { hasher, budget: usize::MAX, chosen: &mut chosen, visit: &mut check };
+        scan.run(&self.dict, cursor_of(Slot::new(self.dict.range().start)));
+        assert_eq!((keys, listed), (self.dict.len(), self.links.len()), "keys, and keys with an expiry");
+        assert_eq!(entry_bytes, self.entry_bytes, "bytes of entries");
+        assert_eq!(self.dict.recount(), self.dict.bytes(), "bytes of tables");
+        self.bytes()
+    }
+
+    pub(crate) fn into_parts(self) -> (Dict, Links) {
+        (self.dict, self.links)
+    }
+}
+
+struct Both<'a, C, M> {
+    links: &'a mut Links,
+    bytes: &'a mut usize,
+    change: C,
+    make: M,
+}
+
+impl<C: FnOnce(&mut Entry, &mut Links), M: FnOnce(u16) -> Entry> Upsert for Both<'_, C, M> {
+    #[inline]
+    fn found(self, entry: &mut Entry) {
+        let before = entry.memory();
+        (self.change)(entry, self.links);
+        *self.bytes = *self.bytes - before + entry.memory();
+    }
+
+    #[inline]
+    fn missing(self, tag: u16) -> Entry {
+        let mut entry = (self.make)(tag);
+        if entry.expiry().is_some() {
+            self.links.insert(&mut entry);
+        }
+        *self.bytes += entry.memory();
+        entry
+    }
+}

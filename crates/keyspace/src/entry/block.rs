@@ -1,0 +1,257 @@
+//! An entry's allocation, by pointer: the lowest floor, where bytes become fields.
+//!
+//! A `Block` is a bare pointer with methods. Type invariant: while any of its methods is called, the allocation is
+//! alive and whole (its header describes it); `super::Entry`, which owns it, and `super::Links` and `super::EntryRef`,
+//! which point to it, keep that promise. A key's bytes never change once written.
+
+use super::layout::*;
+use crate::types::StringRef;
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::mem::ManuallyDrop;
+use std::ptr::{NonNull, copy_nonoverlapping};
+use stdx::UnixMs;
+
+/// A value on its way into an entry.
+#[derive(Debug)]
+pub(crate) enum Value<'a> {
+    Int(i64),
+    /// At most [`INLINE_MAX`] bytes.
+    Inline(&'a [u8]),
+    Buffer(Vec<u8>),
+}
+
+impl Value<'_> {
+    pub(super) fn encoding(&self) -> Encoding {
+        match self {
+            Self::Int(_) => Encoding::Int,
+            Self::Inline(_) => Encoding::Inline,
+            Self::Buffer(_) => Encoding::Buffer,
+        }
+    }
+
+    pub(super) fn inline_len(&self) -> usize {
+        if let Self::Inline(bytes) = self { bytes.len() } else { 0 }
+    }
+}
+
+/// The index of an entry that has an expiry but stands in no list.
+pub(super) const UNLINKED: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Block(pub(super) NonNull<u8>);
+
+impl Block {
+    /// Allocates an entry; one with an expiry is not linked yet.
+    pub(super) fn new(key: &[u8], value: Value<'_>, expiry: Option<UnixMs>, flags: u8, clock: u32) -> Self {
+        assert!(value.inline_len() <= INLINE_MAX);
+        let flags = if expiry.is_some() { flags | VOLATILE } else { flags & !VOLATILE };
+        let header = Header::new(value.encoding(), flags, key.len(), clock, value.inline_len());
+        let layout = block_layout(header, key.len());
+        // SAFETY: the size is never 0, a header takes 8 bytes.
+        let Some(pointer) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
+        let block = Self(pointer);
+        // SAFETY: `block_size` is the sum of the parts written here, each at its place within the allocation.
+        unsafe {
+            block.write::<u64>(0, header.0);
+            if header.short_key_len() == WIDE {
+                block.write::<u64>(HEADER_BYTES, key.len() as u64);
+            }
+            if let Some(at) = expiry {
+                block.write::<i64>(header.expiry_at(), at.0);
+                block.write::<u32>(header.expiry_at() + 8, UNLINKED);
+            }
+            copy_nonoverlapping(key.as_ptr(), block.at(header.key_at()), key.len());
+        }
+        block.write_value(header, key.len(), value);
+        block
+    }
+
+    /// Frees the allocation and the buffer in it. The block must not be used after.
+    pub(super) fn free(self) {
+        if self.header().encoding() == Encoding::Buffer {
+            drop(self.take_buffer());
+        }
+        let layout = block_layout(self.header(), self.key_len());
+        // SAFETY: allocated with this same layout: the size class is all that in-place changes preserve, and the
+        // layout is the class.
+        unsafe { dealloc(self.0.as_ptr(), layout) };
+    }
+
+    #[inline]
+    pub(super) fn header(self) -> Header {
+        // SAFETY: every block begins with its header.
+        Header(unsafe { self.read::<u64>(0) })
+    }
+
+    #[inline]
+    pub(super) fn set_header(self, header: Header) {
+        // SAFETY: as above; the caller changes no field that says where others lie, or moves them too.
+        unsafe { self.write::<u64>(0, header.0) }
+    }
+
+    #[inline]
+    pub(super) fn key_len(self) -> usize {
+        match self.header().short_key_len() {
+            // SAFETY: WIDE says that a length follows the header.
+            WIDE => unsafe { self.read::<u64>(HEADER_BYTES) as usize },
+            len => len as usize,
+        }
+    }
+
+    /// The key. The caller chooses a lifetime within the block's.
+    #[inline]
+    pub(super) fn key<'a>(self) -> &'a [u8] {
+        // SAFETY: the header says where the key lies; keys are written once, before anybody reads.
+        unsafe { std::slice::from_raw_parts(self.at(self.header().key_at()), self.key_len()) }
+    }
+
+    /// The string. The caller chooses a lifetime in which the value does not change.
+    #[inline]
+    pub(super) fn string<'a>(self) -> StringRef<'a> {
+        let header = self.header();
+        // SAFETY: the header says what lies where; a buffer's parts describe `len` initialized bytes.
+        unsafe {
+            match header.encoding() {
+                Encoding::Int => StringRef::Int(self.read::<i64>(header.payload_at())),
+                Encoding::Inline => StringRef::Bytes(std::slice::from_raw_parts(
+                    self.at(header.key_at() + self.key_len()),
+                    header.value_len(),
+                )),
+                Encoding::Buffer => {
+                    let parts = self.read::<BufferParts>(header.payload_at());
+                    StringRef::Bytes(std::slice::from_raw_parts(parts.pointer.as_ptr(), parts.len))
+                }
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn expiry(self) -> Option<UnixMs> {
+        let header = self.header();
+        // SAFETY: VOLATILE says that an expiry is there.
+        header.has(VOLATILE).then(|| UnixMs(unsafe { self.read::<i64>(header.expiry_at()) }))
+    }
+
+    /// Overwrites the expiry of an entry that has one.
+    pub(super) fn set_expiry(self, at: UnixMs) {
+        let header = self.header();
+        assert!(header.has(VOLATILE));
+        // SAFETY: just checked.
+        unsafe { self.write::<i64>(header.expiry_at(), at.0) }
+    }
+
+    /// The place in the list of volatile entries; [`UNLINKED`] when it has no expiry or stands in none.
+    #[inline]
+    pub(super) fn index(self) -> u32 {
+        let header = self.header();
+        // SAFETY: VOLATILE says that an index is there.
+        if header.has(VOLATILE) { unsafe { self.read::<u32>(header.expiry_at() + 8) } } else { UNLINKED }
+    }
+
+    pub(super) fn set_index(self, index: u32) {
+        let header = self.header();
+        assert!(header.has(VOLATILE));
+        // SAFETY: just checked.
+        unsafe { self.write::<u32>(header.expiry_at() + 8, index) }
+    }
+
+    /// Bytes allocated for the entry and its buffer.
+    #[inline]
+    pub(super) fn memory(self) -> usize {
+        let header = self.header();
+        let own = header.block_size(self.key_len());
+        if header.encoding() != Encoding::Buffer {
+            return own;
+        }
+        // SAFETY: the encoding says that a buffer's parts are the payload.
+        let capacity = unsafe { self.read::<BufferParts>(header.payload_at()) }.capacity;
+        own + if capacity == 0 { 0 } else { good_size(capacity) }
+    }
+
+    /// Takes the buffer out of an entry that has one, leaving an empty one.
+    pub(super) fn take_buffer(self) -> Vec<u8> {
+        let header = self.header();
+        assert!(header.encoding() == Encoding::Buffer);
+        // SAFETY: the parts came from a Vec in `put_buffer` and are taken once: an empty Vec takes their place.
+        unsafe {
+            let parts = self.read::<BufferParts>(header.payload_at());
+            self.write(header.payload_at(), BufferParts::of(Vec::new()));
+            Vec::from_raw_parts(parts.pointer.as_ptr(), parts.len, parts.capacity)
+        }
+    }
+
+    /// Writes a value of the encoding and inline length that `header` (already in place) says. A buffer that is
+    /// there is not freed.
+    pub(super) fn write_value(self, header: Header, key_len: usize, value: Value<'_>) {
+        assert!(value.encoding() == header.encoding() && value.inline_len() == header.value_len());
+        // SAFETY: the header, checked just above, says that the payload or the end of the block has room for this.
+        // An inline value may come from the block itself only at its own place: `copy` allows that.
+        unsafe {
+            match value {
+                Value::Int(int) => self.write(header.payload_at(), int),
+                Value::Buffer(buffer) => self.write(header.payload_at(), BufferParts::of(buffer)),
+                Value::Inline(bytes) => {
+                    std::ptr::copy(bytes.as_ptr(), self.at(header.key_at() + key_len), bytes.len());
+                }
+            }
+        }
+    }
+
+    /// Asks the processor to load the first cache line.
+    #[inline]
+    pub(super) fn prefetch(self) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch reads nothing that the program can see and never faults.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch(self.0.as_ptr().cast::<i8>(), _MM_HINT_T0);
+        }
+    }
+
+    /// SAFETY: the caller knows that `offset` lies in the allocation (or one past it).
+    #[inline]
+    unsafe fn at(self, offset: usize) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.as_ptr().add(offset) }
+    }
+
+    /// SAFETY: the caller knows that a `T` was written at `offset`.
+    #[inline]
+    unsafe fn read<T: Copy>(self, offset: usize) -> T {
+        // SAFETY: the caller's promise; no alignment is assumed.
+        unsafe { self.at(offset).cast::<T>().read_unaligned() }
+    }
+
+    /// SAFETY: the caller knows that the allocation has room for a `T` at `offset`.
+    #[inline]
+    unsafe fn write<T: Copy>(self, offset: usize, value: T) {
+        // SAFETY: the caller's promise; no alignment is assumed.
+        unsafe { self.at(offset).cast::<T>().write_unaligned(value) }
+    }
+}
+
+/// A Vec taken apart.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct BufferParts {
+    pointer: NonNull<u8>,
+    capacity: usize,
+    len: usize,
+}
+
+const _: () = assert!(size_of::<BufferParts>() == 24);
+
+impl BufferParts {
+    fn of(buffer: Vec<u8>) -> Self {
+        let mut buffer = ManuallyDrop::new(buffer);
+        let (len, capacity) = (buffer.len(), buffer.capacity());
+        // SAFETY: a Vec's pointer is never null. `as_mut_ptr` gives it with the right to write.
+        Self { pointer: unsafe { NonNull::new_unchecked(buffer.as_mut_ptr()) }, capacity, len }
+    }
+}
+
+fn block_layout(header: Header, key_len: usize) -> Layout {
+    Layout::from_size_align(header.block_size(key_len), 1).expect("an entry smaller than the address space")
+}
+
+use crate::size::good_size;

@@ -1,0 +1,315 @@
+//! One key with its value, expiry and access clock, in one allocation: 16 + 32 bytes of key and value take 56.
+//!
+//! [`Entry`] owns the allocation; it is one word, as the tables hold it: a 48-bit pointer and a 16-bit tag of the
+//! key's hash. [`Links`] lists the entries of a database that have an expiry. Linked entries may be reached from both,
+//! so an entry that is linked can neither be freed nor moved without its list: that is asserted, in release too.
+
+mod block;
+mod layout;
+mod links;
+mod reference;
+
+pub(crate) use block::Value;
+use block::{Block, UNLINKED};
+pub(crate) use layout::INLINE_MAX;
+use layout::{AWAY, Encoding, LENT, RAW, VOLATILE};
+pub(crate) use links::Links;
+pub use reference::{Detached, EntryRef};
+
+use crate::size::good_size;
+use crate::types::StringRef;
+use std::ptr::NonNull;
+use stdx::UnixMs;
+
+/// An owned entry: the word in a table.
+#[derive(Debug)]
+pub(crate) struct Entry(NonNull<u8>);
+
+/// What an entry is made of.
+#[derive(Debug)]
+pub(crate) struct Parts<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) value: Value<'a>,
+    /// Made by APPEND or SETRANGE.
+    pub(crate) raw: bool,
+    pub(crate) expiry: Option<UnixMs>,
+    /// 24 bits.
+    pub(crate) clock: u32,
+}
+
+const POINTER_BITS: u32 = 48;
+const POINTER_MASK: usize = (1 << POINTER_BITS) - 1;
+const _: () = assert!(usize::BITS == 64 && size_of::<Option<Entry>>() == 8);
+
+// SAFETY: an entry owns its allocation and its buffer, plain bytes; nothing else points to one that is not linked, and
+// a linked one moves between threads only together with its list, as a whole keyspace.
+unsafe impl Send for Entry {}
+
+impl Entry {
+    /// A new entry, in no list.
+    pub(crate) fn new(tag: u16, parts: Parts<'_>) -> Self {
+        let flags = if parts.raw { RAW } else { 0 };
+        Self(word(tag, Block::new(parts.key, parts.value, parts.expiry, flags, parts.clock)))
+    }
+
+    #[inline]
+    fn block(&self) -> Block {
+        let pointer = self.0.as_ptr().map_addr(|address| address & POINTER_MASK);
+        // SAFETY: the low 48 bits are those of a pointer that was not null.
+        Block(unsafe { NonNull::new_unchecked(pointer) })
+    }
+
+    /// 16 bits of the key's hash, beyond those that chose the segment.
+    #[inline]
+    pub(crate) fn tag(&self) -> u16 {
+        (self.0.addr().get() >> POINTER_BITS) as u16
+    }
+
+    pub(crate) fn set_tag(&mut self, tag: u16) {
+        self.0 = word(tag, self.block());
+    }
+
+    #[inline]
+    pub(crate) fn key(&self) -> &[u8] {
+        self.block().key()
+    }
+
+    /// The value, or `None` when it is not a string.
+    #[inline]
+    pub(crate) fn string(&self) -> Option<StringRef<'_>> {
+        Some(self.block().string())
+    }
+
+    pub(crate) fn expiry(&self) -> Option<UnixMs> {
+        self.block().expiry()
+    }
+
+    /// Whether its time has come; never while it is lent.
+    #[inline]
+    pub(crate) fn due(&self, now: UnixMs) -> bool {
+        let header = self.block().header();
+        header.has(VOLATILE) && self.block().expiry().is_some_and(|at| at <= now) && !header.has(LENT)
+    }
+
+    #[inline]
+    pub(crate) fn clock(&self) -> u32 {
+        self.block().header().clock()
+    }
+
+    #[inline]
+    pub(crate) fn set_clock(&mut self, clock: u32) {
+        let header = self.block().header();
+        let new = header.with_clock(clock);
+        // Most accesses fall into the same second: then the cache line stays clean.
+        if new != header {
+            self.block().set_header(new);
+        }
+    }
+
+    pub(crate) fn is_lent(&self) -> bool {
+        self.block().header().has(LENT)
+    }
+
+    /// Whether the string was made by APPEND or SETRANGE.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.block().header().has(RAW)
+    }
+
+    pub(crate) fn set_raw(&mut self, raw: bool) {
+        let block = self.block();
+        block.set_header(block.header().with(RAW, raw));
+    }
+
+    /// Whether the string is in a buffer of its own.
+    #[inline]
+    pub(crate) fn has_buffer(&self) -> bool {
+        self.block().header().encoding() == Encoding::Buffer
+    }
+
+    /// The place in the list of entries with an expiry.
+    pub(crate) fn link_index(&self) -> Option<usize> {
+        Some(self.block().index()).filter(|&index| index != UNLINKED).map(|index| index as usize)
+    }
+
+    /// Bytes that the entry and its buffer take.
+    #[inline]
+    pub(crate) fn memory(&self) -> usize {
+        self.block().memory()
+    }
+
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        self.block().prefetch();
+    }
+
+    /// Replaces value and expiry. `links` is the list of this entry's database.
+    #[inline]
+    pub(crate) fn assign(&mut self, links: &mut Links, value: Value<'_>, raw: bool, expiry: Option<UnixMs>) {
+        let block = self.block();
+        let header = block.header();
+        let key_len = block.key_len();
+        let new = header.with(RAW, raw).with_value_len(value.inline_len());
+        let in_place = value.encoding() == header.encoding()
+            && expiry.is_some() == header.has(VOLATILE)
+            && new.block_size(key_len) == header.block_size(key_len);
+        if !in_place {
+            return self.rebuild(links, value, raw, expiry);
+        }
+        if let Some(at) = expiry {
+            block.set_expiry(at);
+        }
+        if header.encoding() == Encoding::Buffer {
+            drop(block.take_buffer());
+        }
+        block.set_header(new);
+        block.write_value(new, key_len, value);
+    }
+
+    /// Sets or takes away the expiry.
+    pub(crate) fn set_expiry(&mut self, links: &mut Links, expiry: Option<UnixMs>) {
+        let block = self.block();
+        match (block.expiry(), expiry) {
+            (None, None) => {}
+            (Some(_), Some(at)) => block.set_expiry(at),
+            _ => {
+                let raw = self.is_raw();
+                // The value lives in `block`, which `rebuild` frees only after copying from it.
+                let value = match block.header().encoding() {
+                    Encoding::Buffer => Value::Buffer(block.take_buffer()),
+                    _ => match block.string() {
+                        StringRef::Int(int) => Value::Int(int),
+                        StringRef::Bytes(bytes) => Value::Inline(bytes),
+                    },
+                };
+                self.rebuild(links, value, raw, expiry);
+            }
+        }
+    }
+
+    /// Moves the entry to a new allocation.
+    fn rebuild(&mut self, links: &mut Links, value: Value<'_>, raw: bool, expiry: Option<UnixMs>) {
+        let old = self.block();
+        let header = old.header();
+        let new = Block::new(old.key(), value, expiry, header.with(RAW, raw).flags(), header.clock());
+        match (header.has(VOLATILE), expiry.is_some()) {
+            (true, true) => links.moved(old, new),
+            (true, false) => links.remove(self),
+            _ => {}
+        }
+        self.0 = word(self.tag(), new);
+        old.free();
+        if !header.has(VOLATILE) && expiry.is_some() {
+            links.insert(self);
+        }
+    }
+
+    /// Changes the buffer of an entry that has one through `change`; an entry without one is left alone and
+    /// `None` is returned.
+    pub(crate) fn with_buffer<R>(&mut self, change: impl FnOnce(&mut Vec<u8>) -> R) -> Option<R> {
+        let block = self.block();
+        let header = block.header();
+        if header.encoding() != Encoding::Buffer {
+            return None;
+        }
+        let mut buffer = block.take_buffer();
+        let result = change(&mut buffer);
+        block.write_value(header, block.key_len(), Value::Buffer(buffer));
+        Some(result)
+    }
+
+    /// Takes a buffer of more than `floor` bytes out, leaving the entry empty, so that it can be freed later.
+    pub(crate) fn take_large_buffer(&mut self, floor: usize) -> Option<Vec<u8>> {
+        self.with_buffer(|buffer| (buffer.capacity() > floor).then(|| std::mem::take(buffer))).flatten()
+    }
+
+    /// A second entry with the same tag, key, value, expiry and clock, in no list.
+    pub(crate) fn duplicate(&self) -> Self {
+        let value = match self.block().string() {
+            StringRef::Int(int) => Value::Int(int),
+            StringRef::Bytes(bytes) => string_value(bytes, self.block().header().encoding()),
+        };
+        self.with_value(value)
+    }
+
+    /// The same key, expiry and clock with another value, in no list and not lent.
+    fn with_value(&self, value: Value<'_>) -> Self {
+        Self::new(
+            self.tag(),
+            Parts { key: self.key(), value, raw: self.is_raw(), expiry: self.expiry(), clock: self.clock() },
+        )
+    }
+
+    /// The same value, expiry and clock under another key, in no list. A buffer moves.
+    pub(crate) fn renamed(self, tag: u16, key: &[u8]) -> Self {
+        let (raw, expiry, clock) = (self.is_raw(), self.expiry(), self.clock());
+        let block = self.block();
+        let value = match block.header().encoding() {
+            Encoding::Buffer => Value::Buffer(block.take_buffer()),
+            _ => match block.string() {
+                StringRef::Int(int) => Value::Int(int),
+                StringRef::Bytes(bytes) => Value::Inline(bytes),
+            },
+        };
+        Self::new(tag, Parts { key, value, raw, expiry, clock })
+    }
+
+    /// Makes the loan: a copy, or for a value in a buffer the value itself, an empty one staying.
+    pub(crate) fn lend(&mut self) -> Self {
+        assert!(!self.is_lent(), "a key is lent once at a time");
+        let block = self.block();
+        let moves = block.header().encoding() == Encoding::Buffer;
+        let loan = if moves { self.with_value(Value::Buffer(block.take_buffer())) } else { self.duplicate() };
+        block.set_header(block.header().with(LENT, true).with(AWAY, moves));
+        loan
+    }
+
+    /// Ends the loan of a value that was not changed. `loan` is needed when the value itself went.
+    pub(crate) fn end_loan(&mut self, loan: Option<Self>) {
+        let block = self.block();
+        let header = block.header();
+        assert!(header.has(LENT), "a loan is given back once");
+        if header.has(AWAY) {
+            let loan = loan.expect("an unchanged value comes back from its loan");
+            let buffer = loan.block().take_buffer();
+            assert!(self.with_buffer(|own| *own = buffer).is_some());
+        }
+        block.set_header(header.with(LENT, false).with(AWAY, false));
+    }
+
+    /// Borrows it as readers see it.
+    #[inline]
+    pub(crate) fn as_ref(&self, clock: crate::access::Clock) -> EntryRef<'_> {
+        EntryRef::new(self.block(), clock)
+    }
+}
+
+/// Pointer and tag in one.
+fn word(tag: u16, block: Block) -> NonNull<u8> {
+    // Data safety: a pointer of more bits would be cut.
+    assert!(block.0.addr().get() <= POINTER_MASK, "an allocation above 48 bits of address");
+    block.0.map_addr(|address| address | (tag as usize) << POINTER_BITS)
+}
+
+/// `bytes` as they are kept under `encoding`, which is not `Int`.
+fn string_value(bytes: &[u8], encoding: Encoding) -> Value<'_> {
+    match encoding {
+        Encoding::Buffer => Value::Buffer(buffer_of(bytes)),
+        _ => Value::Inline(bytes),
+    }
+}
+
+/// A buffer that uses its size class to the full.
+pub(crate) fn buffer_of(bytes: &[u8]) -> Vec<u8> {
+    let mut buffer = Vec::with_capacity(good_size(bytes.len()));
+    buffer.extend_from_slice(bytes);
+    buffer
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let block = self.block();
+        // Memory safety: its list would go on pointing to it.
+        assert!(block.index() == UNLINKED, "an entry is freed while it is listed");
+        block.free();
+    }
+}

@@ -1,0 +1,97 @@
+//! Active expiry: finding expired keys that nobody asks for.
+//!
+//! Rounds of samples, as Redis does: another round while more than a tenth of the last one had expired. Half of a
+//! round's samples go through the list of volatile keys in order, so that each is seen in the end; half are random, so
+//! that the share of expired keys is known even if they lie together.
+
+use crate::keyspace::Keyspace;
+use crate::types::Key;
+use stdx::{DbIndex, UnixMs};
+
+/// Keys looked at in one round.
+const ROUND: usize = 20;
+/// Go on while more than one in so many had expired.
+const STALE_SHARE: usize = 10;
+
+impl Keyspace {
+    /// Removes expired keys, until `go_on` says no (asked once a round of 20) or few are left to find. Returns how
+    /// many it removed. The next call goes on where this one stopped.
+    pub fn expire_cycle(&mut self, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> usize {
+        let mut removed = 0;
+        for _ in 0..self.dbs.len() {
+            let db = self.expire_db % self.dbs.len();
+            loop {
+                if self.dbs[db].links.len() == 0 {
+                    break;
+                }
+                if !go_on() {
+                    self.stats.expired_time_cap_reached += 1;
+                    return removed;
+                }
+                let (looked, expired) = self.expire_round(DbIndex(db as u16), now);
+                removed += expired;
+                if expired * STALE_SHARE <= looked {
+                    break;
+                }
+            }
+            self.expire_db = db + 1;
+        }
+        removed
+    }
+
+    /// How many keys of database `db` have an expiry.
+    pub fn expiring(&self, db: DbIndex) -> usize {
+        self.dbs[db.index()].links.len()
+    }
+
+    /// The average time to live of database `db`'s expiring keys, in ms, estimated by sampling (INFO's avg_ttl).
+    pub fn average_ttl_ms(&self, db: DbIndex, now: UnixMs) -> u64 {
+        let links = &self.dbs[db.index()].links;
+        let samples = links.len().min(TTL_SAMPLES);
+        if samples == 0 {
+            return 0;
+        }
+        let left = |sample| links.expiry(sample * links.len() / samples).0.saturating_sub(now.0).max(0);
+        let sum: i128 = (0..samples).map(|sample| i128::from(left(sample))).sum();
+        (sum / samples as i128) as u64
+    }
+
+    /// Looks at some keys; returns how many, and how many of them had expired.
+    fn expire_round(&mut self, db: DbIndex, now: UnixMs) -> (usize, usize) {
+        let looked = ROUND.min(self.dbs[db.index()].links.len());
+        let mut indices = [0; ROUND];
+        for (number, index) in indices[..looked].iter_mut().enumerate() {
+            let Self { dbs, random, .. } = self;
+            let links = &dbs[db.index()].links;
+            // A short list is looked at whole.
+            let in_order = looked < ROUND || number % 2 == 0;
+            *index = if in_order { self.next_in_order(db) } else { random.below(links.len()) };
+            self.dbs[db.index()].links.prefetch(*index);
+        }
+        // From the end, because a removal moves the last key of the list, and only that, to the place it frees.
+        indices[..looked].sort_unstable();
+        let mut expired = 0;
+        let mut last = usize::MAX;
+        for &index in indices[..looked].iter().rev() {
+            let links = &self.dbs[db.index()].links;
+            let seen = std::mem::replace(&mut last, index) == index;
+            if seen || links.expiry(index) > now || links.is_lent(index) {
+                continue;
+            }
+            let key = links.key(index).to_vec();
+            self.expire(db, Key::new(&key), self.hasher.hash(&key));
+            expired += 1;
+        }
+        (looked, expired)
+    }
+
+    /// The next place of the walk through a database's list.
+    fn next_in_order(&mut self, db: DbIndex) -> usize {
+        let db = &mut self.dbs[db.index()];
+        let index = if db.expire_at < db.links.len() { db.expire_at } else { 0 };
+        db.expire_at = index + 1;
+        index
+    }
+}
+
+const TTL_SAMPLES: usize = 64;

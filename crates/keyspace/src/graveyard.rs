@@ -1,0 +1,117 @@
+//! Data that is gone but not freed yet: whole databases after a flush, large buffers of removed values.
+
+use crate::db::Db;
+use crate::entry::{Entry, Links};
+use crate::segments::Segments;
+use hashbrown::hash_table;
+
+/// Frees in slices what must not be freed at once.
+#[derive(Debug, Default)]
+pub(crate) struct Graveyard {
+    buffers: Vec<Vec<u8>>,
+    databases: Vec<Remains>,
+    /// Segments of the database being freed, still to be opened.
+    segments: Vec<Segments>,
+    /// The segment being freed.
+    entries: Option<hash_table::IntoIter<Entry>>,
+    bytes: usize,
+}
+
+/// A flushed database: entries are unlisted first, then freed.
+#[derive(Debug)]
+struct Remains {
+    links: Links,
+    slots: Vec<Segments>,
+}
+
+/// Entries freed between two looks at the caller's clock.
+const SLICE: usize = 64;
+
+impl Graveyard {
+    /// Buffers above this many bytes are freed here, where the caller looks at its clock between any two.
+    pub(crate) const LARGE: usize = 64 * 1024;
+
+    /// Takes a flushed database that held `bytes`.
+    pub(crate) fn bury(&mut self, db: Db) {
+        self.bytes += db.bytes();
+        let (dict, links) = db.into_parts();
+        self.databases.push(Remains { links, slots: dict.into_slots() });
+    }
+
+    /// Takes a buffer, if there is one, to be freed later.
+    pub(crate) fn bury_buffer(&mut self, buffer: Option<Vec<u8>>) {
+        if let Some(buffer) = buffer {
+            self.bytes += buffer.capacity();
+            self.buffers.push(buffer);
+        }
+    }
+
+    /// Bytes that wait here, or 0 when nothing does; not exact while a database is being freed.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Frees until `go_on` says no; true while there is more. Counts the entries it freed in `freed`.
+    pub(crate) fn reclaim(&mut self, freed: &mut u64, go_on: &mut dyn FnMut() -> bool) -> bool {
+        while go_on() {
+            if !self.slice(freed) {
+                self.bytes = 0;
+                return false;
+            }
+        }
+        !self.is_empty()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.buffers.is_empty()
+            && self.databases.is_empty()
+            && self.segments.is_empty()
+            && self.entries.is_none()
+    }
+
+    /// Does a bounded piece of work; false when there was none.
+    fn slice(&mut self, freed: &mut u64) -> bool {
+        if let Some(buffer) = self.buffers.pop() {
+            self.bytes = self.bytes.saturating_sub(buffer.capacity());
+            return true;
+        }
+        let mut left = SLICE;
+        while left > 0 {
+            if let Some(entries) = &mut self.entries {
+                let Some(mut entry) = entries.next() else {
+                    self.entries = None;
+                    left -= 1;
+                    continue;
+                };
+                self.bytes = self.bytes.saturating_sub(entry.memory());
+                if let Some(buffer) = entry.take_large_buffer(Self::LARGE) {
+                    self.buffers.push(buffer);
+                }
+                *freed += 1;
+                left -= 1;
+            } else if let Some(segments) = self.segments.pop() {
+                self.open(segments);
+            } else if let Some(remains) = self.databases.last_mut() {
+                if remains.links.release(SLICE) {
+                    return true;
+                }
+                // An array of slots is at most half a megabyte, most of it maybe empty: its walk is one slice.
+                let remains = self.databases.pop().expect("just seen");
+                self.segments = remains.slots;
+                return true;
+            } else {
+                return left < SLICE;
+            }
+            // Opening empty slots counts a little, so that the loop is bounded in time.
+        }
+        true
+    }
+
+    fn open(&mut self, segments: Segments) {
+        match segments {
+            Segments::One(table) if table.is_empty() => {}
+            Segments::One(table) => self.entries = Some(table.into_iter()),
+            Segments::Many(branch) => self.segments.extend(branch.children),
+        }
+    }
+}

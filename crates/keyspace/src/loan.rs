@@ -1,0 +1,105 @@
+//! Values on the move: taken out, put in, copied, and lent to another core.
+
+use crate::entry::Detached;
+use crate::keyspace::Keyspace;
+use crate::types::Key;
+use std::cell::Cell;
+use stdx::{DbIndex, UnixMs};
+
+impl Keyspace {
+    /// Takes a key's value out, expiry included (RENAME, MOVE). Not counted in `dirty`: the [`Keyspace::put`] that
+    /// follows is.
+    pub fn take(&mut self, db: DbIndex, key: Key<'_>, now: UnixMs) -> Option<Detached> {
+        let hash = self.hasher.hash(key.bytes);
+        self.take_out(db, key, hash, now, 0).map(|entry| Detached { entry })
+    }
+
+    /// Puts a value under `key`, over whatever was there, with its own expiry.
+    pub fn put(&mut self, db: DbIndex, key: Key<'_>, value: Detached, now: UnixMs) {
+        let hash = self.hasher.hash(key.bytes);
+        self.expire_if_due(db, key, hash, now);
+        self.replace(db, key, hash, value);
+    }
+
+    /// A copy of a key's value and expiry (COPY).
+    pub fn duplicate(&mut self, db: DbIndex, key: Key<'_>, now: UnixMs) -> Option<Detached> {
+        let hash = self.hasher.hash(key.bytes);
+        self.expire_if_due(db, key, hash, now);
+        self.dbs[db.index()].find(key, hash).map(|entry| Detached { entry: entry.duplicate() })
+    }
+
+    /// Lends a key's value to a transaction that runs on another core. Until [`Keyspace::give_back`] the key is
+    /// locked by the caller; it stays visible to scans, counts and random picks, and is neither expired nor evicted.
+    /// A long string moves: until then its key reads as empty.
+    pub fn lend(&mut self, db: DbIndex, key: Key<'_>, now: UnixMs) -> Option<Detached> {
+        let hash = self.hasher.hash(key.bytes);
+        self.expire_if_due(db, key, hash, now);
+        let before = self.dbs[db.index()].bytes();
+        let entry = self.dbs[db.index()].update(key, hash, |entry, _| entry.lend())?;
+        self.resized(db, before);
+        Some(Detached { entry })
+    }
+
+    /// Ends a loan: the key now holds `value`, or is gone. `changed` says whether the transaction wrote to it; if it
+    /// did not, `value` is what [`Keyspace::lend`] gave. For a key that was not there when the transaction began,
+    /// this is [`Keyspace::put`] or nothing.
+    pub fn give_back(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        value: Option<Detached>,
+        changed: bool,
+        now: UnixMs,
+    ) {
+        let hash = self.hasher.hash(key.bytes);
+        match (changed, value) {
+            (true, Some(value)) => self.replace(db, key, hash, value),
+            (true, None) => {
+                // A lent key is never due, so this is no expiry.
+                if let Some(old) = self.take_out(db, key, hash, now, 1) {
+                    self.bury(old);
+                }
+            }
+            (false, value) => {
+                let before = self.dbs[db.index()].bytes();
+                let loan = value.map(|value| value.entry);
+                self.dbs[db.index()].update(key, hash, |entry, _| entry.end_loan(loan));
+                self.resized(db, before);
+            }
+        }
+    }
+
+    /// Puts a value under `key`, over whatever was there.
+    fn replace(&mut self, db: DbIndex, key: Key<'_>, hash: u64, value: Detached) {
+        let before = self.dbs[db.index()].bytes();
+        // Only one of the two closures runs.
+        let value = Cell::new(Some(value.entry));
+        let mut buried = None;
+        let named = |tag| {
+            let mut entry = value.take().expect("put once");
+            if entry.key() == key.bytes {
+                entry.set_tag(tag);
+                return entry;
+            }
+            entry.renamed(tag, key.bytes)
+        };
+        self.dbs[db.index()].upsert(
+            key,
+            hash,
+            &self.hasher,
+            |place, links| {
+                let mut entry = named(place.tag());
+                links.remove(place);
+                if entry.expiry().is_some() {
+                    links.insert(&mut entry);
+                }
+                buried = Some(std::mem::replace(place, entry));
+            },
+            named,
+        );
+        if let Some(old) = buried {
+            self.bury(old);
+        }
+        self.changed(db, key.bytes, hash, before, 1);
+    }
+}
