@@ -1,0 +1,192 @@
+//! docs/compatibility.md: every command of Redis 7.2, and what Lacewing does about it. Printed from the command table
+//! and the two lists below; `BLESS=1 cargo test -p commands` writes it anew.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Every command of Redis 7.2 with its group.
+const REDIS: &str = include_str!("redis-7.2-commands.txt");
+
+/// Where a command that is there differs from Redis, and why.
+const DIFFERENCES: &[(&str, &str)] = &[
+    ("client|getredir", "always -1, as there is no tracking yet"),
+    (
+        "client|list",
+        "`argv-mem`, `multi-mem`, `oll` and `omem` are 0; `tot-mem` counts Lacewing's own structures",
+    ),
+    ("client|tracking", "only `OFF`; `ON` answers an error until there is tracking"),
+    ("client|unblock", "always 0, as no command blocks yet"),
+    (
+        "config|rewrite",
+        "the file is written by the server after the command; the reply tells whether it could be",
+    ),
+    ("config|set", "applies on every core; parameters of parts that are not there yet can only be off"),
+    (
+        "debug",
+        "only `SLEEP`, `SET-ACTIVE-EXPIRE`, `OBJECT`, `STRINGMATCH-LEN` and `QUICKLIST-PACKED-THRESHOLD` (without \
+         effect): what clients' tests use; `OBJECT` tells no address",
+    ),
+    (
+        "info",
+        "numbers are summed over the cores; fields of parts that are not there yet are 0; adds `lacewing_version` and \
+         `cores`; `used_memory` counts keys, values, tables and clients, not the program itself",
+    ),
+    ("lastsave", "0 until something was saved; Redis tells when it started"),
+    ("latency|doctor", "in its own words"),
+    ("latency|graph", "drawn in its own way"),
+    ("latency|histogram", "bounds are 1 us, 2 us, 4 us... from buckets at most 25 % wide"),
+    ("lolwut", "another picture"),
+    ("memory|doctor", "in its own words"),
+    ("memory|malloc-stats", "the allocator's name only"),
+    ("memory|stats", "`db.N` tells counts of keys, not bytes of hash tables; no `allocator.*` fields"),
+    ("memory|usage", "exact for strings, so `SAMPLES` has no effect"),
+    ("module|list", "always empty: there are no modules"),
+    ("role", "always a master without replicas, as there is no replication yet"),
+    (
+        "scan",
+        "cursors are numbers of 64 bits without a meaning to clients, as documented; their values differ",
+    ),
+    ("shutdown", "`SAVE` answers an error until there is persistence; without an option nothing is saved"),
+    ("slowlog|get", "the entries of all cores, numbered in one order"),
+    ("wait", "answers 0 at once, as there is no replica to wait for"),
+];
+
+/// Commands that are there to answer an error: by name or, for its subcommands, container; and the reason.
+const REFUSED: &[(&str, &str)] = &[
+    ("asking", "as Redis does when cluster support is disabled"),
+    ("bgrewriteaof", "until there is persistence, rather than pretend"),
+    ("bgsave", "until there is persistence, rather than pretend"),
+    ("client|caching", "as Redis does when tracking is off"),
+    ("cluster", "as Redis does when cluster support is disabled"),
+    ("readonly", "as Redis does when cluster support is disabled"),
+    ("readwrite", "as Redis does when cluster support is disabled"),
+    ("save", "until there is persistence, rather than pretend"),
+];
+
+/// What a command that is not there waits for, or why it will not come: by name, container or group, the first match.
+const PLANS: &[(&str, Plan)] = &[
+    ("module|load", Plan::Never("modules are C libraries that reach into Redis's own structures")),
+    ("module|loadex", Plan::Never("modules are C libraries that reach into Redis's own structures")),
+    ("module|unload", Plan::Never("modules are C libraries that reach into Redis's own structures")),
+    ("pfdebug", Plan::Never("looks into the inner form of a value, for Redis's own tests")),
+    ("pfselftest", Plan::Never("tests Redis itself")),
+    (
+        "sentinel",
+        Plan::Never("a program of its own; Redis Sentinel is to work with Lacewing once it replicates"),
+    ),
+    ("script|debug", Plan::Never("stops the server while a person looks at a script")),
+    ("acl", Plan::Later("access control")),
+    ("monitor", Plan::Later("publish and subscribe")),
+    ("failover", Plan::Later("replication")),
+    ("psync", Plan::Later("replication")),
+    ("replconf", Plan::Later("replication")),
+    ("replicaof", Plan::Later("replication")),
+    ("slaveof", Plan::Later("replication")),
+    ("sync", Plan::Later("replication")),
+    ("restore-asking", Plan::Later("cluster")),
+    ("waitaof", Plan::Later("persistence")),
+    ("dump", Plan::Later("persistence")),
+    ("restore", Plan::Later("persistence")),
+    ("migrate", Plan::Later("cluster")),
+    ("sort", Plan::Later("lists")),
+    ("sort_ro", Plan::Later("lists")),
+    ("bitmap", Plan::Later("bitmaps")),
+    ("cluster", Plan::Later("cluster")),
+    ("geo", Plan::Later("geospatial indexes")),
+    ("hash", Plan::Later("hashes")),
+    ("hyperloglog", Plan::Later("HyperLogLogs")),
+    ("list", Plan::Later("lists")),
+    ("pubsub", Plan::Later("publish and subscribe")),
+    ("scripting", Plan::Later("scripts and functions")),
+    ("set", Plan::Later("sets")),
+    ("sorted_set", Plan::Later("sorted sets")),
+    ("stream", Plan::Later("streams")),
+    ("transactions", Plan::Later("transactions")),
+];
+
+enum Plan {
+    Later(&'static str),
+    Never(&'static str),
+}
+
+#[test]
+fn the_page_is_what_the_table_prints() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/compatibility.md");
+    let expected = page();
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, &expected).expect("the page can be written");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == expected, "{} is stale: run BLESS=1 cargo test -p commands", path.display());
+}
+
+#[test]
+fn every_note_is_of_a_command_that_is_there() {
+    for (name, _) in DIFFERENCES.iter().chain(REFUSED) {
+        assert!(commands::table::by_name(name.as_bytes()).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn redis_has_every_command_that_is_there() {
+    let known: Vec<&str> = commands().map(|(name, _)| name).collect();
+    for command in commands::table::all() {
+        assert!(known.contains(&command.full_name), "{}", command.full_name);
+    }
+}
+
+fn commands() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = REDIS.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.split_once(' ').expect("a name and a group"))
+}
+
+fn page() -> String {
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, group) in commands() {
+        groups.entry(group).or_default().push(name);
+    }
+    let there = commands().filter(|(name, group)| state(name, group).0 == "yes").count();
+    let mut page = format!(
+        "# Compatibility\n\n\
+         Every command of Redis 7.2: **yes** when Lacewing has it, with what differs; **error** when it is known only \
+         to\nanswer an error; **later** with the part of Lacewing that brings it; **no** with the reason. Of {} commands and subcommands {there} work.\n\n\
+         This page is printed from the command table; `BLESS=1 cargo test -p commands` writes it anew.\n",
+        commands().count()
+    );
+    for (group, names) in groups {
+        page.push_str(&format!("\n## {}\n\n| Command | | |\n|---|---|---|\n", title(group)));
+        for name in names {
+            let shown = name.replace('|', " ").to_ascii_uppercase();
+            let (state, why) = state(name, group);
+            page.push_str(&format!("| {shown} | {state} | {why} |\n"));
+        }
+    }
+    page
+}
+
+fn is_there(name: &str) -> bool {
+    commands::table::by_name(name.as_bytes()).is_some()
+}
+
+fn state(name: &str, group: &str) -> (&'static str, &'static str) {
+    let container = name.split('|').next().expect("a name");
+    if is_there(name) {
+        let is = |other: &str| other == name || other == container && !name.ends_with("|help");
+        if let Some((_, why)) = REFUSED.iter().find(|(other, _)| is(other)) {
+            return ("error", why);
+        }
+        let difference = DIFFERENCES.iter().find(|(other, _)| *other == name);
+        return ("yes", difference.map_or("", |(_, difference)| difference));
+    }
+    let plan = [name, container, group].iter().find_map(|key| PLANS.iter().find(|(other, _)| other == key));
+    match plan.unwrap_or_else(|| panic!("{name} is neither there nor planned nor refused")).1 {
+        Plan::Later(part) => ("later", part),
+        Plan::Never(why) => ("no", why),
+    }
+}
+
+fn title(group: &str) -> String {
+    let mut title = group.replace('_', " ");
+    title[..1].make_ascii_uppercase();
+    title
+}
