@@ -98,6 +98,11 @@ pub struct ProcessGauges {
 }
 
 impl Shared {
+    /// What allocates memory; `system` unless the server said otherwise.
+    pub fn allocator_name(&self) -> &'static str {
+        if self.allocator.is_empty() { "system" } else { self.allocator }
+    }
+
     /// The id of a new connection.
     pub fn new_client_id(&self) -> ClientId {
         ClientId(self.next_client_id.fetch_add(1, Ordering::Relaxed) + 1)

@@ -23,12 +23,12 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("config|set", "applies on every core; parameters of parts that are not there yet can only be off"),
     (
         "debug",
-        "only `SLEEP`, `SET-ACTIVE-EXPIRE`, `OBJECT`, `STRINGMATCH-LEN` and `QUICKLIST-PACKED-THRESHOLD` (without \
+        "only `SLEEP`, `SET-ACTIVE-EXPIRE`, `OBJECT` and `QUICKLIST-PACKED-THRESHOLD` (without \
          effect): what clients' tests use; `OBJECT` tells no address",
     ),
     (
         "info",
-        "numbers are summed over the cores; fields of parts that are not there yet are 0; adds `lacewing_version` and \
+        "numbers are summed over the cores; fields of parts that are not there yet are 0, those of Redis's allocator are missing; adds `lacewing_version` and \
          `cores`; `used_memory` counts keys, values, tables and clients, not the program itself",
     ),
     ("lastsave", "0 until something was saved; Redis tells when it started"),
@@ -149,7 +149,7 @@ fn page() -> String {
     let mut page = format!(
         "# Compatibility\n\n\
          Every command of Redis 7.2: **yes** when Lacewing has it, with what differs; **error** when it is known only \
-         to\nanswer an error; **later** with the part of Lacewing that brings it; **no** with the reason. Of {} commands and subcommands {there} work.\n\n\
+         to\nanswer an error; **later** with the part of Lacewing that brings it; **no** with the reason.\n\nOf {} commands and subcommands {there} work.\n\n\
          This page is printed from the command table; `BLESS=1 cargo test -p commands` writes it anew.\n",
         commands().count()
     );

@@ -22,7 +22,7 @@ pub(super) fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandE
 /// the reply by an error when it cannot.
 pub(super) fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     if !args.len().is_multiple_of(2) {
-        return Err(CommandError::Arity("config|set".into()));
+        return Err(CommandError::Syntax);
     }
     let pairs: Vec<(&[u8], &[u8])> =
         (2..args.len()).step_by(2).map(|at| (args.at(at), args.at(at + 1))).collect();
@@ -89,8 +89,7 @@ mod tests {
             &["CONFIG SET nope 1"],
             "-ERR Unknown option or number of arguments for CONFIG SET - 'nope'",
         );
-        world
-            .check(&["CONFIG SET hz 1 maxmemory"], "-ERR wrong number of arguments for 'config|set' command");
+        world.check(&["CONFIG SET hz 1 maxmemory"], "-ERR syntax error");
         assert!(world.cores.iter().all(|core| core.config.hz == 10 && core.actions.is_empty()));
     }
 

@@ -22,7 +22,6 @@ pub(super) fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
         }
         (b"SET-ACTIVE-EXPIRE", 3) => ctx.core.active_expire = parse_int(args.at(2)).unwrap_or(0) != 0,
         (b"QUICKLIST-PACKED-THRESHOLD", 3) | (b"HELP", 2) => {}
-        (b"STRINGMATCH-LEN", 4) => {}
         (b"OBJECT", 3..) => object(ctx, args.at(2)),
         _ => {
             let word = String::from_utf8_lossy(args.at(1));
@@ -41,7 +40,6 @@ pub(super) fn merge(ctx: &mut Ctx<'_>, args: Args<'_>, parts: &[&[u8]]) -> Resul
             let found = parts.iter().find(|part| !part.is_empty()).ok_or(CommandError::NoSuchKey)?;
             ctx.out.raw(found);
         }
-        b"STRINGMATCH-LEN" => ctx.out.int(string_match(args)),
         b"HELP" => {
             ctx.out.array(HELP.len());
             HELP.iter().for_each(|line| ctx.out.simple(line));
@@ -87,12 +85,6 @@ fn serialized_len(value: StringRef<'_>) -> usize {
     }
 }
 
-/// DEBUG STRINGMATCH-LEN length pattern: whether `a` repeated so often matches.
-fn string_match(args: Args<'_>) -> i64 {
-    let len = parse_int(args.at(2)).unwrap_or(0).clamp(0, MATCH_LEN_MAX) as usize;
-    i64::from(stdx::glob::matches(args.at(3), &vec![b'a'; len], false))
-}
-
 /// Seconds with a fraction; what is not a number is 0, as in Redis.
 fn seconds(text: &[u8]) -> f64 {
     let parsed = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
@@ -101,14 +93,12 @@ fn seconds(text: &[u8]) -> f64 {
 
 /// The longest sleep.
 const SLEEP_SECONDS_MAX: f64 = 3600.0;
-/// The longest text that is matched.
-const MATCH_LEN_MAX: i64 = 64 << 20;
 
 const NOT_ALLOWED: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you \
                            can run it from a local connection, otherwise you need to set this option in the \
                            configuration file, and then restart the server.";
 
-const HELP: [&str; 11] = [
+const HELP: [&str; 9] = [
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "OBJECT key",
     "    Describes how the value of the key is kept.",
@@ -118,8 +108,6 @@ const HELP: [&str; 11] = [
     "    Whether expired keys are removed without being looked at.",
     "SLEEP seconds",
     "    Stands still for so long, on every core.",
-    "STRINGMATCH-LEN length pattern",
-    "    Matches the pattern with a text of so many letters.",
 ];
 
 #[cfg(test)]
@@ -172,8 +160,6 @@ mod tests {
     #[test]
     fn other_subcommands() {
         let mut world = world();
-        world.check(&["DEBUG STRINGMATCH-LEN 10 a*"], ":1");
-        world.check(&["DEBUG STRINGMATCH-LEN 10 b*"], ":0");
         world.check(&["DEBUG QUICKLIST-PACKED-THRESHOLD 1b"], "+OK");
         world.check(
             &["DEBUG FOO"],

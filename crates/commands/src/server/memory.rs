@@ -36,8 +36,8 @@ pub(super) fn purge(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandEr
 
 /// MEMORY MALLOC-STATS: the allocator's name is all it tells.
 pub(super) fn malloc_stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
-    let text =
-        format!("allocator: {}; it keeps no statistics that could be printed\n", ctx.core.shared.allocator);
+    let name = ctx.core.shared.allocator_name();
+    let text = format!("allocator: {name}; it keeps no statistics that could be printed\n");
     ctx.out.verbatim("txt", text.as_bytes());
     Ok(Outcome::Done)
 }

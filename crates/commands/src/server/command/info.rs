@@ -26,7 +26,7 @@ pub(in crate::server) fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outco
     for name in args.from(2).iter() {
         match table::by_name(name) {
             Some(command) => describe(&mut ctx.out, command),
-            None => ctx.out.null_array(),
+            None => ctx.out.null(),
         }
     }
     Ok(Outcome::Done)
@@ -47,7 +47,10 @@ fn describe(out: &mut Reply<'_>, command: &Registered) {
     row.tips.iter().for_each(|tip| out.bulk(tip.as_bytes()));
     out.set(row.keys.len());
     row.keys.iter().for_each(|spec| describe_keys(out, spec));
-    out.set(row.subcommands.len());
+    match row.subcommands.len() {
+        0 => out.set(0),
+        count => out.array(count),
+    }
     for subcommand in row.subcommands {
         describe(out, registered(row, subcommand));
     }
@@ -158,7 +161,7 @@ mod tests {
             &["COMMAND INFO get nope"],
             "*2 *10 $3 get :2 *2 +readonly +fast :1 :1 :1 *3 +@read +@string +@fast *0 *1 *6 $5 flags *2 +RO +access \
              $12 begin_search *4 $4 type $5 index $4 spec *2 $5 index :1 $9 find_keys *4 $4 type $5 range $4 spec *6 \
-             $7 lastkey :0 $7 keystep :1 $5 limit :0 *0 *-1",
+             $7 lastkey :0 $7 keystep :1 $5 limit :0 *0 $-1",
         );
     }
 

@@ -17,7 +17,7 @@ pub(in crate::server) fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outco
     let filter = Filter::parse(args)?;
     let names: Vec<&str> =
         table::all().iter().filter(|command| filter.has(command)).map(|command| command.full_name).collect();
-    ctx.out.set(names.len());
+    ctx.out.array(names.len());
     names.iter().for_each(|name| ctx.out.bulk(name.as_bytes()));
     Ok(Outcome::Done)
 }
@@ -68,7 +68,7 @@ mod tests {
             &["COMMAND LIST FILTERBY PATTERN 'slowlog|*e*'"],
             "*4 $11 slowlog|get $11 slowlog|len $13 slowlog|reset $12 slowlog|help",
         );
-        check(&["HELLO 3", "COMMAND LIST FILTERBY PATTERN PIN?"], "~1 $4 ping");
+        check(&["HELLO 3", "COMMAND LIST FILTERBY PATTERN PIN?"], "*1 $4 ping");
         check(&["COMMAND LIST FILTERBY ACLCAT nope"], "*0");
         check(&["COMMAND LIST FILTERBY MODULE x"], "*0");
         let connection = World::new(1).run("COMMAND LIST FILTERBY ACLCAT CONNECTION");

@@ -135,7 +135,7 @@ fn memory(scene: &Scene<'_>, text: &mut String) {
     zeros(text, &["mem_total_replication_buffers", "mem_clients_slaves"]);
     line(text, "mem_clients_normal", usage.clients);
     zeros(text, &["mem_cluster_links", "mem_aof_buffer"]);
-    line(text, "mem_allocator", if shared.allocator.is_empty() { "system" } else { shared.allocator });
+    line(text, "mem_allocator", shared.allocator_name());
     zeros(text, &["active_defrag_running", "lazyfree_pending_objects"]);
     line(text, "lazyfreed_objects", scene.report.sum(Sum::Lazyfreed));
 }
