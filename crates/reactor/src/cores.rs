@@ -15,6 +15,7 @@ use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
 
 use crate::{StartError, uring};
 
+pub(crate) use affinity::unpin;
 pub use layout::{Cores, Layout, PinMode};
 pub use probe::{probe, raise_nofile};
 
@@ -27,10 +28,10 @@ pub struct CoreHandle {
     pub count: usize,
 }
 
-/// The longest that ready tasks run before the executor looks at input, timers and other cores again, unless one task
-/// alone runs longer; [`crate::task::need_yield`] tells it so.
-pub const TURN_MAX: Duration = Duration::from_millis(1);
-
+/// Never, in effect: a turn ends when all tasks that are ready have run. A completed preempt timer is one of the things
+/// on the latency ring that can send glommio to sleep with tasks ready (docs/decisions/0003-wake-ups.md); long tasks give
+/// way by [`crate::task::yield_if_needed`] instead.
+const PREEMPT_TIMER: Duration = Duration::from_secs(24 * 3600);
 /// Entries of each ring. Completions beyond twice this many wait in a list in the kernel, none is lost.
 const RING_ENTRIES: usize = 512;
 /// Registered memory for direct I/O, which nothing uses: glommio's least. Its default would not fit a usual memlock limit.
@@ -46,17 +47,13 @@ where
     Fut: Future<Output = ()> + 'static,
 {
     register_membarrier();
-    let helper_cpus = affinity::available().map_err(|source| os("cannot read the CPU affinity", source))?;
+    affinity::remember().map_err(|source| os("cannot read the CPU affinity", source))?;
     let start = Arc::new(start);
     let count = layout.cores.len();
     let (report, reports) = mpsc::channel();
     let mut cores = Vec::with_capacity(count);
     for (index, &cpu) in layout.cores.iter().enumerate() {
-        let plan = CorePlan {
-            handle: CoreHandle { index, count },
-            cpu: layout.pin.then_some(cpu),
-            helper_cpus: helper_cpus.clone(),
-        };
+        let plan = CorePlan { handle: CoreHandle { index, count }, cpu: layout.pin.then_some(cpu) };
         cores.push(spawn_core(plan, Arc::clone(&start), report.clone())?);
     }
     drop(report);
@@ -73,7 +70,6 @@ where
 struct CorePlan {
     handle: CoreHandle,
     cpu: Option<usize>,
-    helper_cpus: Vec<usize>,
 }
 
 /// A started thread that waits for the go-ahead. Dropped without it, the thread ends.
@@ -112,10 +108,7 @@ where
         let _ = report.send(result);
         drop(report);
         if let (Some(executor), Ok(())) = (executor, wait.recv()) {
-            executor.run(async move {
-                free_helper(&plan).await;
-                start(plan.handle).await;
-            });
+            executor.run(async move { start(plan.handle).await });
         }
     };
     let thread = thread::Builder::new().name(name).spawn(body).map_err(|e| os("cannot start a thread", e))?;
@@ -131,7 +124,7 @@ fn make_executor(plan: &CorePlan) -> Result<LocalExecutor, StartError> {
     LocalExecutorBuilder::new(Placement::Unbound)
         .ring_depth(RING_ENTRIES)
         .io_memory(IO_MEMORY_BYTES)
-        .preempt_timer(TURN_MAX)
+        .preempt_timer(PREEMPT_TIMER)
         .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
         .make()
         .map_err(|error| os("cannot make an executor", error.into()))
@@ -139,23 +132,6 @@ fn make_executor(plan: &CorePlan) -> Result<LocalExecutor, StartError> {
 
 /// Set in the environment, it leaves the main rings as glommio makes them, to measure the difference.
 const NO_COOP_VARIABLE: &str = "LACEWING_NO_COOP_TASKRUN";
-
-/// The executor's helper thread for blocking calls was born with the core's own pin and name. Lets it run anywhere, so
-/// that a slow disk takes no time from the core.
-async fn free_helper(plan: &CorePlan) {
-    let cpus = plan.helper_cpus.clone();
-    let name = format!("lacewing-{}-io\0", plan.handle.index);
-    let freed = glommio::executor()
-        .spawn_blocking(move || {
-            // SAFETY: the name ends in a zero byte; the kernel copies at most 16 bytes of it.
-            unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
-            affinity::set(&cpus)
-        })
-        .await;
-    if let Err(error) = freed {
-        tracing::warn!(%error, "the helper thread shares its core's CPU");
-    }
-}
 
 /// Announces the memory barrier that executors use before they sleep. With several threads running the announcement
 /// takes tens of milliseconds, and the first sleep would pay for it; glommio's own, later, then costs nothing.

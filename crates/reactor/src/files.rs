@@ -1,4 +1,4 @@
-//! Whole small files, read and replaced on the core's helper thread so that the disk never holds up the core.
+//! Whole small files, read and replaced on a thread of their own so that the disk never holds up the core.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -6,17 +6,19 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::task::offload;
+
 /// Reads a whole file.
 pub async fn read_all(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     let path = path.as_ref().to_owned();
-    glommio::executor().spawn_blocking(move || fs::read(path)).await
+    offload(move || fs::read(path)).await?
 }
 
 /// Replaces `path` by a file holding `bytes`, keeping its permissions. After success the new content survives a power
 /// loss; after an error, or a crash at any point, the old content stands whole.
 pub async fn write_atomic(path: impl AsRef<Path>, bytes: Vec<u8>) -> io::Result<()> {
     let path = path.as_ref().to_owned();
-    glommio::executor().spawn_blocking(move || replace(&path, &bytes)).await
+    offload(move || replace(&path, &bytes)).await?
 }
 
 /// Writes aside, makes that durable, renames over the old file, makes the name durable.

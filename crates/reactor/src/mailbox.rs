@@ -25,6 +25,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use crate::bell::Listening;
 use crate::task;
 use inbox::Inbox;
 
@@ -39,7 +40,8 @@ pub const INBOX_BATCHES_MAX: usize = 256;
 /// Emptied batches kept for each peer, so that their memory is used again.
 const SPARES_MAX: usize = 4;
 
-/// Connects `cores` cores, each with each and with itself. The ports are in the order of the cores.
+/// Connects `cores` cores, each with each and with itself. The ports are in the order of the cores. Panics when the
+/// process has no two descriptors left for each core.
 pub fn mesh<B: Batch>(cores: usize) -> Vec<Ports<B>> {
     let inboxes: Arc<[Inbox<B>]> = (0..cores).map(|_| Inbox::new(cores, INBOX_BATCHES_MAX)).collect();
     (0..cores).map(|index| Ports { index, inboxes: Arc::clone(&inboxes) }).collect()
@@ -57,6 +59,7 @@ impl<B: Batch> Ports<B> {
         let peers = self.inboxes.len();
         let local = Rc::new(Local {
             index: self.index,
+            bell: self.inboxes[self.index].take_ear().listen(),
             inboxes: self.inboxes,
             outboxes: RefCell::new((0..peers).map(|_| Outbox::default()).collect()),
             waiting: RefCell::new(Vec::with_capacity(peers)),
@@ -91,6 +94,7 @@ impl<B: Batch> fmt::Debug for Mailbox<B> {
 
 struct Local<B: Batch> {
     index: usize,
+    bell: Listening,
     inboxes: Arc<[Inbox<B>]>,
     outboxes: RefCell<Box<[Outbox<B>]>>,
     /// The peers whose outbox is not empty.
@@ -144,7 +148,7 @@ impl<B: Batch> Mailbox<B> {
             if let Some(received) = self.try_recv() {
                 return Poll::Ready(received);
             }
-            if inbox.sleep(cx.waker()) {
+            if inbox.sleep() && self.0.bell.poll_rung(cx).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -211,13 +215,6 @@ impl<B: Batch> Local<B> {
                 false
             }
         }
-    }
-}
-
-impl<B: Batch> Drop for Local<B> {
-    fn drop(&mut self) {
-        // The waker belongs to a task of this core: no other core shall be the last to hold it.
-        self.inboxes[self.index].forget_waker();
     }
 }
 

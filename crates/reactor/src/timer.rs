@@ -1,5 +1,7 @@
 //! Time and timers of the core's executor. They fire at the due time or a little after, never before.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use glommio::timer::Timer;
@@ -13,6 +15,26 @@ pub fn now() -> Instant {
 pub async fn sleep(duration: Duration) {
     Timer::new(duration).await;
 }
+
+/// Waits until the executor has looked at its input and timers once, and no longer.
+///
+/// glommio looks at them only when no task is ready, so a task that merely woke itself would come before them for ever.
+pub(crate) async fn next_turn() {
+    let mut waited = false;
+    while !waited {
+        // A timer that is due when it is first polled does not wait at all.
+        let mut timer = Timer::new(NEXT_TURN);
+        poll_fn(|cx| {
+            let state = Pin::new(&mut timer).poll(cx);
+            waited |= state.is_pending();
+            state.map(drop)
+        })
+        .await;
+    }
+}
+
+/// Longer than it takes to set a timer, shorter than it takes the executor to come round to it.
+const NEXT_TURN: Duration = Duration::from_nanos(200);
 
 /// Ticks once per period. A tick that comes late does not bring the next ones closer, and ticks that were missed
 /// altogether are skipped, not made up for.

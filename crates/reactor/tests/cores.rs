@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use reactor::cores::{self, Cores, Layout, PinMode, TURN_MAX};
+use reactor::cores::{self, Cores, Layout, PinMode};
 use reactor::timer::Interval;
 use reactor::{files, task, timer, uring};
 
@@ -136,7 +136,7 @@ fn a_long_loop_that_asks_lets_others_run() {
         let ran = Rc::new(Cell::new(false));
         let other = Rc::clone(&ran);
         task::spawn(async move {
-            timer::sleep(TURN_MAX).await;
+            timer::sleep(task::TURN_MAX).await;
             other.set(true);
         });
         let begin = Instant::now();

@@ -1,6 +1,24 @@
 //! The set of CPUs that a thread may run on.
 
 use std::io;
+use std::sync::OnceLock;
+
+/// The CPUs of the process, before any core was pinned.
+static UNPINNED: OnceLock<Vec<usize>> = OnceLock::new();
+
+/// Keeps the CPUs of this thread, which is not pinned, for [`unpin`].
+pub(super) fn remember() -> io::Result<()> {
+    let cpus = available()?;
+    UNPINNED.get_or_init(|| cpus);
+    Ok(())
+}
+
+/// Lets a thread that a pinned core started run on any CPU of the process. Where that fails it shares the core's CPU.
+pub(crate) fn unpin() {
+    if let Some(cpus) = UNPINNED.get() {
+        let _ = set(cpus);
+    }
+}
 
 /// The CPUs that this thread, and so any thread it starts, may run on, in ascending order.
 pub(super) fn available() -> io::Result<Vec<usize>> {

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
-use std::task::Waker;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::bell::{Bell, Ear, bell};
 
 /// One core's inbox. All cores push, its own core pops.
 ///
@@ -14,10 +15,11 @@ pub(super) struct Inbox<B> {
     sender: Sender<(usize, B)>,
     receiver: Receiver<(usize, B)>,
     capacity: usize,
-    /// Set by the receiver before it waits; whoever clears it wakes the receiver.
+    /// Set by the receiver before it waits; whoever clears it rings.
     sleeping: AtomicBool,
-    /// The task that receives. Written by the receiver, read by whoever clears `sleeping`.
-    waker: Mutex<Option<Waker>>,
+    bell: Bell,
+    /// The other end of the bell, until the receiver takes it.
+    ear: Mutex<Option<Ear>>,
     /// Some sender found the queue full, and `blocked` says which.
     crowded: AtomicBool,
     blocked: Box<[AtomicBool]>,
@@ -28,12 +30,15 @@ pub(super) struct Inbox<B> {
 impl<B> Inbox<B> {
     pub(super) fn new(cores: usize, capacity: usize) -> Inbox<B> {
         let (sender, receiver) = bounded(capacity);
+        let (bell, ear) =
+            bell().expect("no descriptors left for a core's mailbox: raise the limit on open files");
         Inbox {
             sender,
             receiver,
             capacity,
             sleeping: AtomicBool::new(false),
-            waker: Mutex::new(None),
+            bell,
+            ear: Mutex::new(Some(ear)),
             crowded: AtomicBool::new(false),
             blocked: (0..cores).map(|_| AtomicBool::new(false)).collect(),
             room_call: AtomicBool::new(false),
@@ -94,14 +99,14 @@ impl<B> Inbox<B> {
         self.room_call.load(Ordering::Relaxed) && self.room_call.swap(false, Ordering::AcqRel)
     }
 
-    /// Prepares the receiver to wait. False if there is something after all: look again.
-    pub(super) fn sleep(&self, waker: &Waker) -> bool {
-        {
-            let mut slot = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
-            if !slot.as_ref().is_some_and(|known| known.will_wake(waker)) {
-                *slot = Some(waker.clone());
-            }
-        }
+    /// The receiver's end of the bell, once.
+    pub(super) fn take_ear(&self) -> Ear {
+        let mut ear = self.ear.lock().unwrap_or_else(PoisonError::into_inner);
+        ear.take().expect("ports are opened once")
+    }
+
+    /// Prepares the receiver to wait for the bell. False if there is something after all: look again.
+    pub(super) fn sleep(&self) -> bool {
         self.sleeping.store(true, Ordering::Release);
         // Pairs with `wake_if_sleeping`: it sees `sleeping`, or we see what it left.
         fence(Ordering::SeqCst);
@@ -112,19 +117,11 @@ impl<B> Inbox<B> {
         false
     }
 
-    pub(super) fn forget_waker(&self) {
-        self.sleeping.store(false, Ordering::Relaxed);
-        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
     fn wake_if_sleeping(&self) {
         // Pairs with `sleep`.
         fence(Ordering::SeqCst);
         if self.sleeping.load(Ordering::Relaxed) && self.sleeping.swap(false, Ordering::AcqRel) {
-            let slot = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(waker) = &*slot {
-                waker.wake_by_ref();
-            }
+            self.bell.ring();
         }
     }
 }
