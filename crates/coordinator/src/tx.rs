@@ -301,70 +301,96 @@ impl Transaction {
     }
 
     fn start(&mut self) {
-        let remotes = self.parts - ShardSet::one(self.home);
+        let has_home = self.parts.contains(self.home);
         // With one remote shard above home, or none, the ordered path costs no message more than the try.
-        let in_order = remotes.len() <= 1
-            && remotes.first().is_none_or(|remote| remote > self.home || !self.parts.contains(self.home));
+        let in_order = match self.parts.len() - usize::from(has_home) {
+            0 => true,
+            1 => !has_home || self.parts.first() == Some(self.home),
+            _ => false,
+        };
         if in_order {
             self.lock_next();
-        } else if self.parts.contains(self.home) {
+        } else if has_home {
             self.phase = Phase::TryHome;
-            self.outgoing = ShardSet::one(self.home);
+            self.outgoing.insert(self.home);
         } else {
-            self.phase = Phase::TryRemotes;
-            self.outgoing = remotes;
+            self.try_remotes();
         }
+    }
+
+    fn try_remotes(&mut self) {
+        self.phase = Phase::TryRemotes;
+        self.outgoing = self.parts;
+        self.outgoing.remove(self.home);
     }
 
     /// Once all that was asked is answered: what now?
     fn advance(&mut self) {
-        if !self.awaited.is_empty() || !self.outgoing.is_empty() {
+        let is_over = matches!(self.phase, Phase::Ended(_) | Phase::Told);
+        if is_over || !self.awaited.is_empty() || !self.outgoing.is_empty() {
             return;
         }
-        if matches!(self.phase, Phase::Ended(_) | Phase::Told) {
-            return;
-        }
-        let is_over = if self.lends { !self.ran.is_empty() } else { self.ran == self.parts };
-        if is_over {
+        let has_run = if self.lends { !self.ran.is_empty() } else { self.ran.len() == self.parts.len() };
+        if has_run {
             self.end(Outcome::Executed);
         } else if self.is_cancelled && self.ran.is_empty() {
             self.end(Outcome::Cancelled);
-        } else if self.held | self.ran == self.parts {
-            self.phase = Phase::Running;
-            self.outgoing = if self.lends { ShardSet::one(self.home) } else { self.held };
+        } else if self.missing() == 0 {
+            self.run();
         } else if self.phase == Phase::TryHome && self.held.contains(self.home) {
-            self.phase = Phase::TryRemotes;
-            self.outgoing = self.parts - self.held;
+            self.try_remotes();
         } else {
             self.lock_next();
         }
     }
 
+    /// How many parts are neither locked nor done. (What ran is no longer held.)
+    fn missing(&self) -> usize {
+        self.parts.len() - self.held.len() - self.ran.len()
+    }
+
     /// Locks the lowest shard that is missing, holding nothing above it.
     fn lock_next(&mut self) {
-        let next = (self.parts - self.held).first().expect("called while one is missing");
+        let next = self.parts.first_outside(&self.held).expect("called while one is missing");
         self.phase = Phase::InOrder;
-        self.returning = self.held.above(next);
-        self.held = self.held - self.returning;
-        self.outgoing = ShardSet::one(next);
+        self.held.move_above(next, &mut self.returning);
+        self.outgoing.insert(next);
+    }
+
+    fn run(&mut self) {
+        self.phase = Phase::Running;
+        if self.lends {
+            self.outgoing.insert(self.home);
+        } else {
+            self.outgoing = self.held;
+        }
     }
 
     fn end(&mut self, outcome: Outcome) {
         self.phase = Phase::Ended(outcome);
-        self.returning = self.returning | std::mem::take(&mut self.held);
+        while let Some(shard) = self.held.pop_first() {
+            self.returning.insert(shard);
+        }
     }
 
     /// Remote shards first, so that they work while home does.
     fn pop_outgoing(&mut self) -> Option<ShardId> {
-        let next = self.outgoing.iter().find(|&shard| shard != self.home).or(self.outgoing.first())?;
-        self.outgoing.remove(next);
-        Some(next)
+        let home_too = self.outgoing.remove(self.home);
+        match self.outgoing.pop_first() {
+            None => home_too.then_some(self.home),
+            remote => {
+                if home_too {
+                    self.outgoing.insert(self.home);
+                }
+                remote
+            }
+        }
     }
 
     fn order_for(&self, shard: ShardId) -> Order {
         let lends = self.lends && shard != self.home;
         // Whether every other shard is held: only then may this one release what it locks.
-        let is_last = (self.held | ShardSet::one(shard)) == self.parts;
+        let is_last = self.missing() == 1;
         match self.phase {
             Phase::TryHome => Order::TRY_LOCK,
             Phase::TryRemotes if lends => Order::TRY_LOCK_LEND,
@@ -374,11 +400,7 @@ impl Transaction {
             Phase::InOrder if is_last => Order::LOCK_RUN_RELEASE,
             Phase::InOrder => Order::LOCK,
             Phase::Running => {
-                assert!(
-                    self.held | self.ran == self.parts,
-                    "{:?} runs before it holds all its locks",
-                    self.id
-                );
+                assert_eq!(self.missing(), 0, "{:?} runs before it holds all its locks", self.id);
                 if self.held.contains(shard) { Order::RUN_RELEASE } else { Order::RUN }
             }
             Phase::Ended(_) | Phase::Told => unreachable!("nothing is ordered after the end"),
