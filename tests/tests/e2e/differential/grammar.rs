@@ -89,6 +89,7 @@ pub(super) const LARGE: &[Production] = &[
     (3, "MGET (<key>)+"),
     (3, "GETSET <key> <large>"),
     (2, "GETDEL <key>"),
+    (1, "PSETEX <key> <ms> <large>"),
     (3, "STRLEN <key>"),
     (3, "COPY <key> <key> {REPLACE}"),
     (3, "RENAME <key> <key>"),

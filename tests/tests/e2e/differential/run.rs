@@ -124,7 +124,8 @@ impl Pair {
                 let what = format!("{}: {}\n  {}: {}", one.name, show(&a), other.name, show(&b));
                 return Err((at, what));
             }
-            if rule == Rule::Page && batch.len() == 1 {
+            let from_the_start = command.get(1).is_some_and(|cursor| cursor == b"0");
+            if rule == Rule::Page && from_the_start && batch.len() == 1 {
                 self.compare_scans(command, a.clone(), b).map_err(|what| (at, what))?;
                 return Ok(vec![a]);
             }
