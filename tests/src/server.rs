@@ -34,12 +34,31 @@ impl Server {
 
     /// As [`Server::on`]; `Err` with its output if it ends instead of accepting connections.
     pub fn try_on(dir: Arc<TempDir>, args: &[&str]) -> Result<Self, String> {
-        let mut command = Command::new(Self::binary());
-        command
-            .args(["--port", "0", "--bind", "127.0.0.1", "--cores", "2", "--dir"])
-            .arg(dir.path())
-            .args(args);
-        Process::start(command, dir, ready_address).map(Self)
+        // Another process may take the port found here before the server does.
+        let mut log = String::new();
+        for _ in 0..PORT_ATTEMPTS {
+            let mut command = Command::new(Self::binary());
+            command
+                .args([
+                    "--port",
+                    &free_address().port().to_string(),
+                    "--bind",
+                    "127.0.0.1",
+                    "--cores",
+                    "2",
+                    "--dir",
+                ])
+                .arg(dir.path())
+                .args(args);
+            match Process::start(command, Arc::clone(&dir), ready_address) {
+                Ok(process) => return Ok(Self(process)),
+                Err(output) => log = output,
+            }
+            if !log.contains("is taken") {
+                break;
+            }
+        }
+        Err(log)
     }
 
     /// The server's binary, made from the current sources once per test run with the profile that the tests have; or,
@@ -68,7 +87,6 @@ impl RedisServer {
             eprintln!("SKIPPED: redis-server is not installed");
             return None;
         }
-        // Redis cannot choose a free port by itself, and another process may take the one found here before it does.
         let mut log = String::new();
         for _ in 0..PORT_ATTEMPTS {
             let addr = free_address();
@@ -167,7 +185,7 @@ fn free_address() -> SocketAddr {
 
 const REDIS: &str = "redis-server";
 
-/// Ports tried for Redis before giving up.
+/// Ports tried before giving up.
 const PORT_ATTEMPTS: usize = 5;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use keyspace::Keyspace;
 use reactor::StartError;
 use reactor::cores::{self, CoreHandle, Cores, Layout, PinMode};
 use reactor::mailbox::Ports;
-use reactor::net::Listener;
+use reactor::net::{Endpoint, Listener};
 use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
@@ -40,7 +40,7 @@ pub(crate) fn run(config: Config, config_file: Option<String>) -> anyhow::Result
     let layout = Layout::plan(wanted_cores(&config), pin_mode(&config))?;
     let count = layout.cores.len();
     let mut listeners = listen(&config, count)?;
-    let places: Vec<String> = listeners[0].iter().map(|listener| listener.local().to_string()).collect();
+    let places: Vec<String> = listeners[0].iter().map(|listener| place(listener.local())).collect();
     if let Some(path) = &config.pidfile {
         std::fs::write(path, format!("{}\n", std::process::id()))
             .with_context(|| format!("cannot write pidfile {path}"))?;
@@ -123,6 +123,14 @@ async fn serve(node: Rc<Node>, listeners: Vec<Listener>, listening: String, read
         crate::notify::notify("READY=1\nSTATUS=Ready to accept connections");
     }
     crate::stop::stopped(&node).await;
+}
+
+/// A place that is listened on, as the log names it: `tcp=127.0.0.1:6379`, `unix=/run/lacewing.sock`.
+fn place(endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Tcp(addr) => format!("tcp={addr}"),
+        Endpoint::Unix(path) => format!("unix={}", path.display()),
+    }
 }
 
 /// The listeners of each core.

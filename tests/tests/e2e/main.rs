@@ -1,5 +1,6 @@
-//! End-to-end tests: everything here talks to a real server over a socket.
+//! End-to-end tests: everything here talks to a real server over a socket, but for the test of the crates' floors.
 #![forbid(unsafe_code)]
 
 mod differential;
+mod floors;
 mod harness;
