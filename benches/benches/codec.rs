@@ -1,9 +1,10 @@
-//! Questions: what does one reply cost to write, a key's slot to compute, a batch of replies to skip?
+//! Questions: what does one request cost to parse, one reply to write, a key's slot to compute, replies to read?
 //! `cargo bench -p lacewing-benches --bench codec`, on an idle core; compare within one run.
 
 use divan::{Bencher, black_box};
 use lacewing_benches::load::frame::Skipper;
-use resp::{Proto, Reply};
+use resp::decode::Bounds;
+use resp::{Decoder, Limits, Parsed, Parser, Proto, Reply, encode_command};
 use stdx::slot::{Slot, crc16};
 
 fn main() {
@@ -21,6 +22,39 @@ fn slot_of(key: &str) -> Slot {
 fn crc16_of(bencher: Bencher<'_, '_>, len: usize) {
     let bytes = vec![b'x'; len];
     bencher.counter(divan::counter::BytesCount::new(len)).bench_local(|| crc16(black_box(&bytes)));
+}
+
+/// A pipeline of SET with 16-byte keys and 32-byte values, by its length.
+#[divan::bench(args = [1, 16])]
+fn parse_set(bencher: Bencher<'_, '_>, commands: usize) {
+    let mut batch = Vec::new();
+    let value = [b'v'; 32];
+    (0..commands).for_each(|_| encode_command(&[b"SET", &b"key:000000012345"[..], &value], &mut batch));
+    parse(bencher, &batch, commands);
+}
+
+/// An MSET of ten keys.
+#[divan::bench]
+fn parse_mset_of_ten(bencher: Bencher<'_, '_>) {
+    let mut words = vec![b"MSET".to_vec()];
+    (0..10).for_each(|_| words.extend([b"key:000000012345".to_vec(), vec![b'v'; 32]]));
+    let mut batch = Vec::new();
+    encode_command(&words, &mut batch);
+    parse(bencher, &batch, 1);
+}
+
+fn parse(bencher: Bencher<'_, '_>, batch: &[u8], commands: usize) {
+    let (mut parser, mut spans) = (Parser::new(Limits::default()), Vec::new());
+    bencher.counter(divan::counter::ItemsCount::new(commands)).bench_local(|| {
+        let mut rest = black_box(batch);
+        while !rest.is_empty() {
+            let Ok(Parsed::Command { len }) = parser.parse(rest, &mut spans) else {
+                unreachable!("the batch is whole commands")
+            };
+            black_box(&spans);
+            rest = &rest[len..];
+        }
+    });
 }
 
 /// A bulk string of a value's length, into a buffer that has grown to its size.
@@ -52,6 +86,19 @@ fn reply_array_of_ten(bencher: Bencher<'_, '_>) {
     replies(bencher, |reply| {
         reply.array(10);
         (0..10).for_each(|_| reply.bulk(black_box(&value)));
+    });
+}
+
+/// A client's whole reading of 16 replies to GET.
+#[divan::bench]
+fn decode_16_bulks(bencher: Bencher<'_, '_>) {
+    let bytes = b"$32\r\n01234567890123456789012345678901\r\n".repeat(16);
+    let mut decoder = Decoder::new(Bounds::default());
+    bencher.counter(divan::counter::ItemsCount::new(16u32)).bench_local(|| {
+        decoder.feed(black_box(&bytes));
+        while let Ok(Some(value)) = decoder.next() {
+            black_box(value);
+        }
     });
 }
 

@@ -1,8 +1,8 @@
 //! Measuring Lacewing: a RESP load generator ([`load`], the binary `lacewing-bench`), a comparison of servers under
 //! the same load ([`compare`], the binary of that name), and micro-benchmarks (`cargo bench -p lacewing-benches`).
 //!
-//! Nothing of the server depends on this crate, and it depends on nothing of the server but RESP over a socket, so
-//! that every server is measured with the same yardstick.
+//! Nothing of the server depends on this crate, and but for the micro-benchmarks it knows nothing of the server but
+//! RESP over a socket, so that every server is measured with the same yardstick.
 #![forbid(unsafe_code)]
 
 pub mod compare;

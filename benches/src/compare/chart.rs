@@ -62,8 +62,8 @@ impl Chart {
     /// The chart as an SVG document.
     pub fn to_svg(&self) -> String {
         let bars_per_group = self.series.len().max(1) as f64;
-        let group_width = bars_per_group * BAR_WIDTH + GROUP_GAP;
-        let width = LEFT + self.groups.len() as f64 * group_width + RIGHT;
+        let group_width = (bars_per_group * BAR_WIDTH + GROUP_GAP).max(GROUP_WIDTH_MIN);
+        let width = (LEFT + self.groups.len() as f64 * group_width + RIGHT).max(WIDTH_MIN);
         let (top, step) = scale(self.highest());
         let y = |value: f64| TOP + PLOT_HEIGHT * (1.0 - value / top);
         let mut svg = Svg::open(width, TOP + PLOT_HEIGHT + BOTTOM, &self.title);
@@ -75,7 +75,8 @@ impl Chart {
         }
         svg.turned_text("tick middle", 14.0, TOP + PLOT_HEIGHT / 2.0, &self.axis);
         for (index, group) in self.groups.iter().enumerate() {
-            let left = LEFT + index as f64 * group_width + GROUP_GAP / 2.0;
+            let middle = LEFT + (index as f64 + 0.5) * group_width;
+            let left = middle - bars_per_group * BAR_WIDTH / 2.0;
             for (series, bar) in group.bars.iter().enumerate() {
                 let Some(bar) = bar else { continue };
                 let x = left + series as f64 * BAR_WIDTH;
@@ -83,7 +84,6 @@ impl Chart {
                 svg.bar(&class, x + 1.0, y(bar.height), BAR_WIDTH - 2.0, TOP + PLOT_HEIGHT - y(bar.height));
                 svg.text("value middle", x + BAR_WIDTH / 2.0, y(bar.height) - 4.0, &bar.label);
             }
-            let middle = left + bars_per_group * BAR_WIDTH / 2.0;
             for (line, words) in wrap(&group.label).iter().enumerate() {
                 svg.text("tick middle", middle, TOP + PLOT_HEIGHT + 18.0 + line as f64 * 14.0, words);
             }
@@ -166,6 +166,10 @@ fn escape(text: &str) -> String {
 
 const BAR_WIDTH: f64 = 34.0;
 const GROUP_GAP: f64 = 22.0;
+/// The labels below groups need so much.
+const GROUP_WIDTH_MIN: f64 = 84.0;
+/// The title needs so much.
+const WIDTH_MIN: f64 = 500.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 72.0;
