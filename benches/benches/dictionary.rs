@@ -8,6 +8,10 @@ use lacewing_benches::load::keys::KeyNames;
 use lacewing_benches::load::random::Random;
 use stdx::{DbIndex, SLOTS, UnixMs};
 
+/// The server's allocator: entries are allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }

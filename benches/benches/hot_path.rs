@@ -15,6 +15,10 @@ use lacewing_benches::load::value::{ValueSize, Values};
 use resp::{Limits, Parsed, Parser, Proto};
 use stdx::{Args, ClientId, DbIndex, SLOTS, ShardId, Span, UnixMs};
 
+/// The server's allocator: entries are allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }
