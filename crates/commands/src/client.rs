@@ -116,6 +116,21 @@ impl Client {
         }
     }
 
+    /// Whether the reply of the command that has just run is to be sent (CLIENT REPLY). Called once after each command:
+    /// it moves SKIP on to the next one.
+    #[inline]
+    pub fn takes_reply(&mut self) -> bool {
+        const MUTE: u32 = ClientFlags::REPLY_OFF.0 | ClientFlags::REPLY_SKIP.0;
+        if self.flags.0 & (MUTE | ClientFlags::REPLY_SKIP_NEXT.0) == 0 {
+            return true;
+        }
+        let mute = self.flags.0 & MUTE != 0;
+        let skip_next = self.flags.has(ClientFlags::REPLY_SKIP_NEXT);
+        self.flags.set(ClientFlags::REPLY_SKIP, skip_next);
+        self.flags.set(ClientFlags::REPLY_SKIP_NEXT, false);
+        !mute
+    }
+
     /// Bytes of memory that it takes with its buffers.
     pub fn memory(&self) -> usize {
         let texts =

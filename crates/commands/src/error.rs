@@ -66,6 +66,107 @@ impl CommandError {
     pub const LCS_TABLE_TOO_LARGE: Self = text("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
 }
 
+/// Texts of the connection and server commands.
+#[rustfmt::skip]
+impl CommandError {
+    /// AUTH, HELLO.
+    pub const WRONG_PASSWORD: Self = text("WRONGPASS invalid username-password pair or user is disabled.");
+    /// AUTH.
+    pub const NO_PASSWORD_SET: Self = text("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?");
+    /// HELLO.
+    pub const HELLO_NEEDS_AUTH: Self = text("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time");
+    /// HELLO.
+    pub const UNKNOWN_PROTOCOL: Self = text("NOPROTO unsupported protocol version");
+    /// HELLO.
+    pub const PROTOCOL_NOT_INTEGER: Self = text("ERR Protocol version is not an integer or out of range");
+    /// CLIENT SETNAME, HELLO SETNAME.
+    pub const CLIENT_NAME: Self = text("ERR Client names cannot contain spaces, newlines or special characters.");
+    /// CLIENT LIST.
+    pub const CLIENT_ID: Self = text("ERR Invalid client ID");
+    /// CLIENT KILL.
+    pub const CLIENT_ID_NOT_POSITIVE: Self = text("ERR client-id should be greater than 0");
+    /// CLIENT KILL.
+    pub const NO_SUCH_CLIENT: Self = text("ERR No such client");
+    /// CLIENT PAUSE.
+    pub const PAUSE_MODE: Self = text("ERR CLIENT PAUSE mode must be WRITE or ALL");
+    /// CLIENT UNBLOCK.
+    pub const UNBLOCK_REASON: Self = text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    /// CLIENT TRACKING; Lacewing's own.
+    pub const NO_TRACKING: Self = text("ERR client tracking is not part of this version of Lacewing");
+    /// CLIENT CACHING.
+    pub const TRACKING_OFF: Self = text("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled");
+    /// CLIENT PAUSE, WAIT.
+    pub const TIMEOUT_NOT_INTEGER: Self = text("ERR timeout is not an integer or out of range");
+    /// CLIENT PAUSE, WAIT.
+    pub const TIMEOUT_NEGATIVE: Self = text("ERR timeout is negative");
+    /// COMMAND GETKEYS.
+    pub const GETKEYS_COMMAND: Self = text("ERR Invalid command specified");
+    /// COMMAND GETKEYS.
+    pub const GETKEYS_ARITY: Self = text("ERR Invalid number of arguments specified for command");
+    /// COMMAND GETKEYS.
+    pub const GETKEYS_NONE: Self = text("ERR The command has no key arguments");
+    /// COMMAND GETKEYS.
+    pub const GETKEYS_ARGUMENTS: Self = text("ERR Invalid arguments specified for command");
+    /// CONFIG REWRITE.
+    pub const NO_CONFIG_FILE: Self = text("ERR The server is running without a config file");
+    /// CLUSTER and what belongs to it.
+    pub const CLUSTER_OFF: Self = text("ERR This instance has cluster support disabled");
+    /// DEBUG.
+    pub const DEBUG_NOT_ALLOWED: Self = text("ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.");
+    /// SHUTDOWN ABORT.
+    pub const NO_SHUTDOWN: Self = text("ERR No shutdown in progress.");
+    /// SLOWLOG GET.
+    pub const SLOWLOG_COUNT: Self = text("ERR count should be greater than or equal to -1");
+    /// SAVE and its kin; Lacewing's own.
+    pub const NO_PERSISTENCE: Self = text("ERR persistence is not part of this version of Lacewing: nothing was saved, the data are in memory only");
+
+    /// HELLO.
+    pub(crate) fn hello_option(word: &[u8]) -> Self {
+        quoting("ERR Syntax error in HELLO option", word)
+    }
+
+    /// CLIENT LIST, CLIENT KILL.
+    pub(crate) fn client_type(word: &[u8]) -> Self {
+        quoting("ERR Unknown client type", word)
+    }
+
+    /// CLIENT KILL.
+    pub(crate) fn no_such_user(word: &[u8]) -> Self {
+        quoting("ERR No such user", word)
+    }
+
+    /// CLIENT SETINFO.
+    pub(crate) fn set_info_option(word: &[u8]) -> Self {
+        quoting("ERR Unrecognized option", word)
+    }
+
+    /// CLIENT SETINFO: `attribute` has characters that CLIENT LIST cannot print.
+    pub(crate) fn set_info_value(attribute: &str) -> Self {
+        format!("ERR {attribute} cannot contain spaces, newlines or special characters.").into()
+    }
+
+    /// LATENCY GRAPH.
+    pub(crate) fn no_samples(event: &[u8]) -> Self {
+        quoting("ERR No samples available for event", event)
+    }
+
+    /// ACL CAT.
+    pub(crate) fn acl_category(word: &[u8]) -> Self {
+        quoting("ERR Unknown category", word)
+    }
+
+    /// Containers whose handlers look at their arguments themselves.
+    pub(crate) fn subcommand(container: &str, word: &[u8]) -> Self {
+        let word = String::from_utf8_lossy(word);
+        format!("ERR unknown subcommand or wrong number of arguments for '{word}'. Try {container} HELP.").into()
+    }
+}
+
+/// `text 'word'`
+fn quoting(text: &str, word: &[u8]) -> CommandError {
+    format!("{text} '{}'", String::from_utf8_lossy(word)).into()
+}
+
 const fn text(text: &'static str) -> CommandError {
     CommandError::Text(Cow::Borrowed(text))
 }

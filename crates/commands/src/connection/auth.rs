@@ -12,7 +12,7 @@ pub(crate) const DEFAULT_USER: &str = "default";
 /// AUTH [username] password
 pub(super) fn auth(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     match args.len() {
-        2 if !needs_password(ctx) => return Err(NO_PASSWORD_SET.into()),
+        2 if !needs_password(ctx) => return Err(CommandError::NO_PASSWORD_SET),
         2 => log_in(ctx, DEFAULT_USER.as_bytes(), args.at(1))?,
         3 => log_in(ctx, args.at(1), args.at(2))?,
         _ => return Err(CommandError::Syntax),
@@ -28,7 +28,7 @@ pub(super) fn hello(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
         log_in(ctx, user, password)?;
     }
     if !ctx.client().authenticated {
-        return Err(HELLO_NEEDS_AUTH.into());
+        return Err(CommandError::HELLO_NEEDS_AUTH);
     }
     if let Some(name) = wanted.name {
         set_client_name(ctx, name);
@@ -70,7 +70,7 @@ fn log_in(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> Result<(), Command
     let required = &ctx.core.config.requirepass;
     let right = required.is_empty() || same(required.reveal().as_bytes(), password);
     if user != DEFAULT_USER.as_bytes() || !right {
-        return Err(WRONG_PASSWORD.into());
+        return Err(CommandError::WRONG_PASSWORD);
     }
     ctx.client().authenticated = true;
     Ok(())
@@ -98,8 +98,8 @@ impl<'a> Greeting<'a> {
         greeting.proto = Some(match crate::ctx::parse_int(version) {
             Some(2) => Proto::Resp2,
             Some(3) => Proto::Resp3,
-            Some(_) => return Err("NOPROTO unsupported protocol version".into()),
-            None => return Err("ERR Protocol version is not an integer or out of range".into()),
+            Some(_) => return Err(CommandError::UNKNOWN_PROTOCOL),
+            None => return Err(CommandError::PROTOCOL_NOT_INTEGER),
         });
         let mut rest = args.from(2);
         while let Some(option) = rest.get(0) {
@@ -110,25 +110,21 @@ impl<'a> Greeting<'a> {
                 greeting.name = Some(checked_name(rest.at(1))?);
                 rest = rest.from(2);
             } else {
-                let option = String::from_utf8_lossy(option);
-                return Err(format!("ERR Syntax error in HELLO option '{option}'").into());
+                return Err(CommandError::hello_option(option));
             }
         }
         Ok(greeting)
     }
 }
 
-const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
-const NO_PASSWORD_SET: &str = "ERR AUTH <password> called without any password configured for the default user. \
-                               Are you sure your configuration is correct?";
-const HELLO_NEEDS_AUTH: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
-                                HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
-                                select the RESP protocol version at the same time";
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{World, check};
+
+    fn error(error: CommandError) -> String {
+        format!("-{}", error.text())
+    }
 
     /// A server with a password and a client that has not logged in.
     fn guarded() -> World {
@@ -140,9 +136,9 @@ mod tests {
 
     #[test]
     fn auth_without_a_password_set() {
-        check(&["AUTH x"], &format!("-{NO_PASSWORD_SET}"));
+        check(&["AUTH x"], &error(CommandError::NO_PASSWORD_SET));
         check(&["AUTH default anything"], "+OK");
-        check(&["AUTH other x"], &format!("-{WRONG_PASSWORD}"));
+        check(&["AUTH other x"], &error(CommandError::WRONG_PASSWORD));
         check(&["AUTH a b c"], "-ERR syntax error");
     }
 
@@ -151,7 +147,7 @@ mod tests {
         for wrong in ["AUTH no", "AUTH s3cre", "AUTH s3crett", "AUTH ''", "AUTH default no", "AUTH me s3cret"]
         {
             let mut world = guarded();
-            world.check(&[wrong], &format!("-{WRONG_PASSWORD}"));
+            world.check(&[wrong], &error(CommandError::WRONG_PASSWORD));
             assert!(!world.client().authenticated, "{wrong}");
         }
         for right in ["AUTH s3cret", "AUTH default s3cret", "HELLO 2 AUTH default s3cret"] {
@@ -187,8 +183,8 @@ mod tests {
         check(&["HELLO 3 AUTH a"], &unknown("AUTH"));
         check(&["HELLO 3 SETNAME"], &unknown("SETNAME"));
         let mut world = guarded();
-        world.check(&["HELLO 3"], &format!("-{HELLO_NEEDS_AUTH}"));
-        world.check(&["HELLO 3 AUTH default no SETNAME me"], &format!("-{WRONG_PASSWORD}"));
+        world.check(&["HELLO 3"], &error(CommandError::HELLO_NEEDS_AUTH));
+        world.check(&["HELLO 3 AUTH default no SETNAME me"], &error(CommandError::WRONG_PASSWORD));
         world.check(&["HELLO 3 SETNAME 'a b'"], crate::connection::client::name::tests::BAD_NAME);
         assert_eq!((world.client().proto, world.client().name.as_str()), (Proto::Resp2, ""));
     }

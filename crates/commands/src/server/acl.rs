@@ -57,11 +57,11 @@ pub(super) fn cat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandE
             CATEGORIES.iter().for_each(|category| ctx.out.bulk(category.as_bytes()));
         }
         Some(_) if args.len() > 3 => {
-            return Err("ERR unknown subcommand or wrong number of arguments for 'CAT'. Try ACL HELP.".into());
+            return Err(CommandError::subcommand("ACL", args.at(1)));
         }
         Some(word) => {
             let named = |category: &&str| word.eq_ignore_ascii_case(category.as_bytes());
-            let unknown = || format!("ERR Unknown category '{}'", String::from_utf8_lossy(word));
+            let unknown = || CommandError::acl_category(word);
             let category = CATEGORIES.into_iter().find(named).ok_or_else(unknown)?;
             let commands =
                 table::all().iter().filter(|command| categories(command.row).any(|own| own == category));

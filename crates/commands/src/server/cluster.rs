@@ -6,7 +6,7 @@ use stdx::Args;
 
 /// CLUSTER subcommand, ASKING, READONLY, READWRITE
 pub(super) fn disabled(_: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
-    Err("ERR This instance has cluster support disabled".into())
+    Err(CommandError::CLUSTER_OFF)
 }
 
 #[cfg(test)]

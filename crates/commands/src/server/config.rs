@@ -47,7 +47,7 @@ pub(super) fn reset_stat(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, Comm
 /// CONFIG REWRITE: done by the server, which replaces the reply by an error when the file cannot be written.
 pub(super) fn rewrite(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
     if ctx.core.shared.config_file.is_empty() {
-        return Err("ERR The server is running without a config file".into());
+        return Err(CommandError::NO_CONFIG_FILE);
     }
     ctx.core.actions.push(Action::ConfigRewrite);
     ctx.out.ok();

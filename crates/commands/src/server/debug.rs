@@ -9,7 +9,11 @@ use stdx::{Args, UnixMs};
 /// Whether `caller` may run DEBUG here. Admission asks it before any core runs the command.
 /// Errors: Redis's refusal, which names the parameter.
 pub fn allowed(core: &Core, caller: &Caller) -> Result<(), CommandError> {
-    if core.config.enable_debug_command.allows(caller.local) { Ok(()) } else { Err(NOT_ALLOWED.into()) }
+    if core.config.enable_debug_command.allows(caller.local) {
+        Ok(())
+    } else {
+        Err(CommandError::DEBUG_NOT_ALLOWED)
+    }
 }
 
 /// DEBUG subcommand...: one core's part. What one core cannot answer (a key of another) it leaves out.
@@ -23,12 +27,7 @@ pub(super) fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
         (b"SET-ACTIVE-EXPIRE", 3) => ctx.core.active_expire = parse_int(args.at(2)).unwrap_or(0) != 0,
         (b"QUICKLIST-PACKED-THRESHOLD", 3) | (b"HELP", 2) => {}
         (b"OBJECT", 3..) => object(ctx, args.at(2)),
-        _ => {
-            let word = String::from_utf8_lossy(args.at(1));
-            let text =
-                format!("ERR unknown subcommand or wrong number of arguments for '{word}'. Try DEBUG HELP.");
-            return Err(text.into());
-        }
+        _ => return Err(CommandError::subcommand("DEBUG", args.at(1))),
     }
     Ok(Outcome::Done)
 }
@@ -94,10 +93,6 @@ fn seconds(text: &[u8]) -> f64 {
 /// The longest sleep.
 const SLEEP_SECONDS_MAX: f64 = 3600.0;
 
-const NOT_ALLOWED: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you \
-                           can run it from a local connection, otherwise you need to set this option in the \
-                           configuration file, and then restart the server.";
-
 const HELP: [&str; 9] = [
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "OBJECT key",
@@ -123,10 +118,10 @@ mod tests {
 
     #[test]
     fn it_is_refused_unless_it_was_enabled() {
-        check(&["DEBUG SLEEP 0"], &format!("-{NOT_ALLOWED}"));
+        check(&["DEBUG SLEEP 0"], &format!("-{}", CommandError::DEBUG_NOT_ALLOWED.text()));
         let mut world = world();
         world.client().flags.set(crate::client::ClientFlags::LOCAL, false);
-        world.check(&["DEBUG SLEEP 0"], &format!("-{NOT_ALLOWED}"));
+        world.check(&["DEBUG SLEEP 0"], &format!("-{}", CommandError::DEBUG_NOT_ALLOWED.text()));
     }
 
     #[test]

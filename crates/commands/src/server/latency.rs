@@ -70,7 +70,7 @@ pub(super) fn history(ctx: &mut Ctx<'_>, args: Args<'_>, parts: &[&[u8]]) -> Res
 pub(super) fn graph(ctx: &mut Ctx<'_>, args: Args<'_>, parts: &[&[u8]]) -> Result<(), CommandError> {
     let all = merged(parts);
     let name = String::from_utf8_lossy(args.at(2));
-    let event = named(&all, args).ok_or_else(|| format!("ERR No samples available for event '{name}'"))?;
+    let event = named(&all, args).ok_or_else(|| CommandError::no_samples(args.at(2)))?;
     ctx.out.verbatim("txt", drawn(&name, event, ctx.now.0 / 1000).as_bytes());
     Ok(())
 }

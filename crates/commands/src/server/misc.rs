@@ -25,9 +25,9 @@ pub(super) fn role(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandErr
 /// WAIT numreplicas timeout: there are no replicas, so none has the writes, and waiting would not change it.
 pub(super) fn wait(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     ctx.int(args, 1)?;
-    let timeout_ms = parse_int(args.at(2)).ok_or("ERR timeout is not an integer or out of range")?;
+    let timeout_ms = parse_int(args.at(2)).ok_or(CommandError::TIMEOUT_NOT_INTEGER)?;
     if timeout_ms < 0 {
-        return Err("ERR timeout is negative".into());
+        return Err(CommandError::TIMEOUT_NEGATIVE);
     }
     ctx.out.int(0);
     Ok(Outcome::Done)
@@ -47,12 +47,8 @@ pub(super) fn last_save(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, Comma
 
 /// SAVE, BGSAVE, BGREWRITEAOF: refused rather than pretended.
 pub(super) fn no_persistence(_: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
-    Err(NO_PERSISTENCE.into())
+    Err(CommandError::NO_PERSISTENCE)
 }
-
-/// What is answered to whoever wants data saved.
-pub(super) const NO_PERSISTENCE: &str =
-    "ERR persistence is not part of this version of Lacewing: nothing was saved, the data are in memory only";
 
 #[cfg(test)]
 mod tests {
@@ -80,7 +76,7 @@ mod tests {
     #[test]
     fn nobody_is_told_that_data_were_saved() {
         for line in ["SAVE", "BGSAVE", "BGSAVE SCHEDULE", "BGREWRITEAOF", "SHUTDOWN SAVE"] {
-            check(&[line], &format!("-{NO_PERSISTENCE}"));
+            check(&[line], &format!("-{}", CommandError::NO_PERSISTENCE.text()));
         }
         check(&["LASTSAVE"], ":0");
     }

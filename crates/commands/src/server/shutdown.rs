@@ -1,6 +1,5 @@
 //! SHUTDOWN.
 
-use super::misc::NO_PERSISTENCE;
 use crate::core::Action;
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
@@ -15,7 +14,7 @@ pub(super) fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Com
         return abort(ctx);
     }
     if wanted.save == Some(true) {
-        return Err(NO_PERSISTENCE.into());
+        return Err(CommandError::NO_PERSISTENCE);
     }
     ctx.core.actions.push(Action::Shutdown { save: wanted.save, now: wanted.now, force: wanted.force });
     Ok(Outcome::Done)
@@ -23,7 +22,7 @@ pub(super) fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Com
 
 fn abort(ctx: &mut Ctx<'_>) -> Result<Outcome, CommandError> {
     if !ctx.core.shared.shutting_down.load(Ordering::Acquire) {
-        return Err("ERR No shutdown in progress.".into());
+        return Err(CommandError::NO_SHUTDOWN);
     }
     ctx.core.actions.push(Action::ShutdownAbort);
     ctx.out.ok();

@@ -57,13 +57,11 @@ fn len_max(ctx: &Ctx<'_>) -> usize {
 /// How many entries are asked for: 10 when nothing is said, all for -1.
 fn wanted(args: Args<'_>) -> Result<usize, CommandError> {
     match args.get(2).map(crate::ctx::parse_int) {
-        _ if args.len() > 3 => {
-            Err("ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP.".into())
-        }
+        _ if args.len() > 3 => Err(CommandError::subcommand("SLOWLOG", args.at(1))),
         None => Ok(10),
         Some(Some(-1)) => Ok(usize::MAX),
         Some(Some(count)) if count >= 0 => Ok(count as usize),
-        Some(_) => Err("ERR count should be greater than or equal to -1".into()),
+        Some(_) => Err(CommandError::SLOWLOG_COUNT),
     }
 }
 

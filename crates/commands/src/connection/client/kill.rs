@@ -34,7 +34,7 @@ pub(super) fn kill(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
 pub(super) fn merge(ctx: &mut Ctx<'_>, args: Args<'_>, parts: &[&[u8]]) -> Result<(), CommandError> {
     let closed: i64 = parts.iter().map(|part| Part::new(part).int()).sum();
     match args.len() {
-        3 if closed == 0 => return Err("ERR No such client".into()),
+        3 if closed == 0 => return Err(CommandError::NO_SUCH_CLIENT),
         3 => ctx.out.ok(),
         _ => ctx.out.int(closed),
     }
@@ -68,12 +68,12 @@ impl<'a> Filter<'a> {
 
     fn set(&mut self, option: &[u8], value: &'a [u8]) -> Result<(), CommandError> {
         match option.to_ascii_uppercase().as_slice() {
-            b"ID" => self.id = Some(positive(value).ok_or("ERR client-id should be greater than 0")?),
+            b"ID" => self.id = Some(positive(value).ok_or(CommandError::CLIENT_ID_NOT_POSITIVE)?),
             b"ADDR" => self.addr = Some(value),
             b"LADDR" => self.laddr = Some(value),
             b"TYPE" => self.kind = Some(Kind::parse(value)?),
             b"USER" if value == crate::connection::DEFAULT_USER.as_bytes() => {}
-            b"USER" => return Err(format!("ERR No such user '{}'", String::from_utf8_lossy(value)).into()),
+            b"USER" => return Err(CommandError::no_such_user(value)),
             b"SKIPME" => self.skip_caller = either(value, "yes", "no")?,
             _ => return Err(CommandError::Syntax),
         }

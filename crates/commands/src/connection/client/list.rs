@@ -116,7 +116,7 @@ impl Wanted {
         if option.eq_ignore_ascii_case(b"ID") && args.len() > 3 {
             let id = |arg: &[u8]| crate::ctx::parse_int(arg).and_then(|id| u64::try_from(id).ok());
             let ids: Option<Vec<u64>> = args.from(3).iter().map(id).collect();
-            return ids.map(Self::Ids).ok_or("ERR Invalid client ID".into());
+            return ids.map(Self::Ids).ok_or(CommandError::CLIENT_ID);
         }
         Err(CommandError::Syntax)
     }

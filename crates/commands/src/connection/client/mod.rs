@@ -22,7 +22,7 @@ impl Kind {
     fn parse(word: &[u8]) -> Result<Self, CommandError> {
         let named = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
         let known = KINDS.iter().find(|(name, _)| named(name)).map(|(_, kind)| *kind);
-        known.ok_or_else(|| format!("ERR Unknown client type '{}'", String::from_utf8_lossy(word)).into())
+        known.ok_or_else(|| CommandError::client_type(word))
     }
 }
 

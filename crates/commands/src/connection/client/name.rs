@@ -37,12 +37,11 @@ pub(super) fn set_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Com
         "lib-name" => &mut client.lib_name,
         "lib-ver" => &mut client.lib_ver,
         _ => {
-            let attribute = String::from_utf8_lossy(attribute);
-            return Err(format!("ERR Unrecognized option '{attribute}'").into());
+            return Err(CommandError::set_info_option(attribute));
         }
     };
     if !is_printable(value) {
-        return Err(format!("ERR {lower} cannot contain spaces, newlines or special characters.").into());
+        return Err(CommandError::set_info_value(&lower));
     }
     *field = text(value);
     ctx.out.ok();
@@ -51,7 +50,7 @@ pub(super) fn set_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Com
 
 /// `name` when it can be a client's name: it must not break the lines of CLIENT LIST.
 pub(in crate::connection) fn checked_name(name: &[u8]) -> Result<&[u8], CommandError> {
-    if is_printable(name) { Ok(name) } else { Err(BAD_NAME.into()) }
+    if is_printable(name) { Ok(name) } else { Err(CommandError::CLIENT_NAME) }
 }
 
 /// Names the calling client; the name was checked.
@@ -66,8 +65,6 @@ fn is_printable(bytes: &[u8]) -> bool {
 fn text(printable: &[u8]) -> String {
     String::from_utf8_lossy(printable).into_owned()
 }
-
-const BAD_NAME: &str = "ERR Client names cannot contain spaces, newlines or special characters.";
 
 #[cfg(test)]
 pub(in crate::connection) mod tests {

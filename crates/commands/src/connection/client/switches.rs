@@ -45,13 +45,11 @@ pub(super) fn pause(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
     let writes_only = match args.get(3) {
         None => false,
         Some(_) if args.len() > 4 => return Err(CommandError::Syntax),
-        Some(mode) => {
-            either(mode, "write", "all").map_err(|_| "ERR CLIENT PAUSE mode must be WRITE or ALL")?
-        }
+        Some(mode) => either(mode, "write", "all").map_err(|_| CommandError::PAUSE_MODE)?,
     };
-    let timeout_ms = parse_int(args.at(2)).ok_or("ERR timeout is not an integer or out of range")?;
+    let timeout_ms = parse_int(args.at(2)).ok_or(CommandError::TIMEOUT_NOT_INTEGER)?;
     if timeout_ms < 0 {
-        return Err("ERR timeout is negative".into());
+        return Err(CommandError::TIMEOUT_NEGATIVE);
     }
     let until = UnixMs(ctx.now.0.saturating_add(timeout_ms));
     ctx.core.actions.push(Action::Pause { until, writes_only });
@@ -69,8 +67,7 @@ pub(super) fn unpause(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, Command
 /// CLIENT UNBLOCK client-id [TIMEOUT | ERROR]: answers 0, as no command blocks yet.
 pub(super) fn unblock(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     if let Some(reason) = args.get(3) {
-        either(reason, "timeout", "error")
-            .map_err(|_| "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")?;
+        either(reason, "timeout", "error").map_err(|_| CommandError::UNBLOCK_REASON)?;
     }
     ctx.int(args, 2)?;
     ctx.out.int(0);
@@ -92,6 +89,22 @@ mod tests {
         world.check(&["CLIENT REPLY ON"], "+OK");
         assert!(!world.client().flags.has(ClientFlags::REPLY_OFF));
         world.check(&["CLIENT REPLY foo"], "-ERR syntax error");
+    }
+
+    #[test]
+    fn skip_mutes_the_next_command_only() {
+        let mut world = World::new(1);
+        let mut run = |line: &str| {
+            world.run(line);
+            world.client().takes_reply()
+        };
+        assert!(run("PING"));
+        run("CLIENT REPLY SKIP");
+        assert!(!run("PING"));
+        assert!(run("PING"));
+        run("CLIENT REPLY OFF");
+        assert!(!run("PING") && !run("CLIENT REPLY SKIP"));
+        assert!(run("CLIENT REPLY ON") && run("PING"));
     }
 
     #[test]

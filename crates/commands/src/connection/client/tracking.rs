@@ -8,7 +8,7 @@ use stdx::Args;
 /// CLIENT TRACKING ON | OFF [options]
 pub(super) fn tracking(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     if either(args.at(2), "on", "off")? {
-        return Err("ERR client tracking is not part of this version of Lacewing".into());
+        return Err(CommandError::NO_TRACKING);
     }
     ctx.out.ok();
     Ok(Outcome::Done)
@@ -16,9 +16,7 @@ pub(super) fn tracking(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Com
 
 /// CLIENT CACHING YES | NO
 pub(super) fn caching(_: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
-    let text = "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode \
-                enabled";
-    Err(text.into())
+    Err(CommandError::TRACKING_OFF)
 }
 
 /// CLIENT GETREDIR: -1, tracking is off.

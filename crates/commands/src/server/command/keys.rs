@@ -34,16 +34,16 @@ pub(in crate::server) fn get_keys_and_flags(
 /// The command and where its keys are. Errors: no such command, it has no keys, the arguments do not fit it.
 fn keys(args: Args<'_>) -> Result<(CommandRef, Vec<u32>), CommandError> {
     let command = table::lookup(args).map_err(|error| match error {
-        CommandError::Arity(_) => "ERR Invalid number of arguments specified for command",
-        _ => "ERR Invalid command specified",
+        CommandError::Arity(_) => CommandError::GETKEYS_ARITY,
+        _ => CommandError::GETKEYS_COMMAND,
     })?;
     if command.row.keys.is_empty() && command.row.get_keys.is_none() {
-        return Err("ERR The command has no key arguments".into());
+        return Err(CommandError::GETKEYS_NONE);
     }
     let mut positions = Vec::new();
     table::keys_of(command, args, &mut positions);
     if positions.is_empty() && !command.row.flags.has(Flags::NO_MANDATORY_KEYS) {
-        return Err("ERR Invalid arguments specified for command".into());
+        return Err(CommandError::GETKEYS_ARGUMENTS);
     }
     Ok((command, positions))
 }
