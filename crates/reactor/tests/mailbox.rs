@@ -22,7 +22,7 @@ impl Batch for Numbers {
     }
 }
 
-const BOUND: Duration = Duration::from_secs(10);
+const BOUND: Duration = Duration::from_secs(120);
 
 /// Opens a mailbox on each of `count` cores and runs `work` there. Ends the process if that takes longer than the bound,
 /// since a lost wake-up leaves nobody to complain.
@@ -154,7 +154,7 @@ impl Random {
 
 #[test]
 fn millions_of_messages_arrive_once_and_in_order() {
-    on_mesh(4, |core, reader| exchange(core, reader, 200_000));
+    on_mesh(4, |core, reader| exchange(core, reader, 100_000));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_single_core_can_write_to_itself() {
 /// Each message is answered before the next is sent, so every hop is a race between falling asleep and being woken.
 #[test]
 fn no_wake_up_is_lost_when_both_sides_sleep_between_messages() {
-    const ROUNDS: u64 = 100_000;
+    const ROUNDS: u64 = 20_000;
     on_mesh(2, |core, mut reader| async move {
         let other = 1 - core.index;
         for round in 0..ROUNDS {
