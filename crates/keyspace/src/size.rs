@@ -26,7 +26,7 @@ const WORD: usize = 8;
 /// Up to this many words each size is its own class.
 const EXACT_WORDS: usize = 8;
 /// Above, blocks are whole pages.
-const CLASSES_MAX: usize = 64 * 1024;
+const CLASSES_MAX: usize = 512 * 1024;
 const PAGE: usize = 4096;
 
 #[cfg(test)]
@@ -46,7 +46,9 @@ mod tests {
             (2320, 2560),
             (4624, 5120),
             (65_536, 65_536),
-            (65_537, 69_632),
+            (65_537, 81_920),
+            (524_288, 524_288),
+            (524_289, 528_384),
         ];
         for (size, good) in cases {
             assert_eq!(good_size(size), good, "{size}");
@@ -55,7 +57,7 @@ mod tests {
 
     #[test]
     fn rounding_twice_changes_nothing() {
-        for size in 0..300_000 {
+        for size in 0..700_000 {
             let good = good_size(size);
             assert!(good >= size);
             assert_eq!(good_size(good), good);

@@ -12,7 +12,7 @@ unsafe extern "C" {
 
 #[test]
 fn good_size_is_what_the_allocator_answers() {
-    for size in (0..200_000).chain((0..64).map(|number| 1_000_000 + number * 12_345)) {
+    for size in (0..600_000).chain((0..64).map(|number| 1_000_000 + number * 12_345)) {
         // SAFETY: a pure function of its argument.
         assert_eq!(good_size(size), unsafe { mi_good_size(size) }, "{size}");
     }
