@@ -1,20 +1,20 @@
 //! For the tests beside handlers: commands in, the bytes of the last reply out.
 //!
 //! A [`World`] is a server without its surroundings: some cores, and one client connected to the first. It runs
-//! commands as the server does, without crossing shards: what is [`Crossing::Global`] runs on every core, all else at
-//! the client's.
+//! commands as the server does, without crossing shards: what is [`Crossing::Global`] runs on every core, what has keys
+//! where its first key belongs (its others must too), all else at the client's.
 
 use crate::client::{Client, ClientFlags, ClientSlot};
 use crate::core::{Core, Shared};
 use crate::ctx::{Caller, Ctx, Outcome};
 use crate::error::CommandError;
 use crate::row::{Crossing, Merge};
-use crate::table::{CommandRef, lookup};
+use crate::table::{CommandRef, keys_of, lookup};
 use config::Config;
 use keyspace::Keyspace;
 use std::sync::Arc;
 use stdx::args::OwnedArgs;
-use stdx::{Args, SLOTS, ShardId, UnixMs};
+use stdx::{Args, SLOTS, ShardId, Slot, UnixMs};
 
 /// When tests begin: 2023-11-14, 22:13:20 UTC.
 pub(crate) const START: UnixMs = UnixMs(1_700_000_000_000);
@@ -53,6 +53,12 @@ impl World {
         let mut client = Client::new(id, addr, "127.0.0.1:7000".into(), 8, self.now);
         client.flags.set(ClientFlags::LOCAL, true);
         self.cores[core].clients.insert(client)
+    }
+
+    /// The core that a key belongs to.
+    pub(crate) fn owner(&self, key: impl AsRef<[u8]>) -> usize {
+        let slot = Slot::of(key.as_ref());
+        self.cores.iter().position(|core| core.keyspace.owns(slot)).expect("every slot has an owner")
     }
 
     /// The client that calls.
@@ -107,7 +113,12 @@ impl World {
         let home = Caller::of(client, slot);
         let handler = command.row.handler;
         let Crossing::Global(_, merge) = command.row.crossing else {
-            return handler(&mut Ctx::new(&mut self.cores[0], home, out, now), args).map(done);
+            let mut keys = Vec::new();
+            keys_of(command, args, &mut keys);
+            let core = keys.first().map_or(0, |key| self.owner(args.at(*key as usize)));
+            let slot = home.slot.filter(|_| core == 0);
+            let mut ctx = Ctx::new(&mut self.cores[core], Caller { slot, ..home }, out, now);
+            return handler(&mut ctx, args).map(done);
         };
         let mut parts = vec![Vec::new(); self.cores.len()];
         for (core, part) in self.cores.iter_mut().zip(&mut parts) {

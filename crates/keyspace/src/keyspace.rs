@@ -60,6 +60,12 @@ impl Keyspace {
         }
     }
 
+    /// Whether keys of `slot` belong here. Every other method takes such keys only.
+    #[inline]
+    pub fn owns(&self, slot: Slot) -> bool {
+        self.slots.contains(&(slot.index() as u16))
+    }
+
     /// How many databases there are.
     pub fn databases(&self) -> u16 {
         self.dbs.len() as u16

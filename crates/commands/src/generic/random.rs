@@ -82,16 +82,16 @@ mod tests {
     #[test]
     fn shards_are_drawn_by_their_size() {
         let mut world = World::new(2);
-        for key in 0..9 {
-            let core = &mut world.cores[usize::from(key > 0)];
-            let (key, value) = (format!("k{key}"), keyspace::NewString::Int(1));
-            let key = keyspace::Key::new(key.as_bytes());
-            core.keyspace.set_string(stdx::DbIndex(0), key, value, keyspace::Ttl::Clear, world.now);
+        let keys: Vec<String> = (0..100).map(|key| format!("k{key}")).collect();
+        let (few, many): (Vec<&String>, Vec<&String>) = keys.iter().partition(|key| world.owner(key) == 0);
+        for key in few[..1].iter().chain(&many[..8]) {
+            world.run(&format!("SET {key} 1"));
         }
         let mut drawn = HashMap::<String, u32>::new();
         for _ in 0..900 {
             *drawn.entry(world.run("RANDOMKEY")).or_default() += 1;
         }
-        assert!((50..200).contains(&drawn["$2 k0"]), "{drawn:?}");
+        let alone = drawn[&format!("${} {}", few[0].len(), few[0])];
+        assert!((50..200).contains(&alone), "{drawn:?}");
     }
 }

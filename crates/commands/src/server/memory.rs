@@ -244,18 +244,12 @@ const SMALL_BYTES: u64 = 5 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{START, World, check};
-
-    fn put(world: &mut World, core: usize, db: u16, key: &str) {
-        let key = keyspace::Key::new(key.as_bytes());
-        let value = keyspace::NewString::Bytes(b"value");
-        world.cores[core].keyspace.set_string(DbIndex(db), key, value, keyspace::Ttl::Clear, START);
-    }
+    use crate::testing::{World, check};
 
     #[test]
     fn usage_is_told_of_keys_that_are_there() {
         let mut world = World::new(1);
-        put(&mut world, 0, 0, "k");
+        world.run("SET k value");
         let reply = world.run("MEMORY USAGE k SAMPLES 0");
         let bytes: u64 = reply.strip_prefix(':').and_then(|bytes| bytes.parse().ok()).expect("an integer");
         assert!((6..200).contains(&bytes), "{bytes}");
@@ -269,9 +263,10 @@ mod tests {
     #[test]
     fn stats_of_all_cores_add_up() {
         let mut world = World::new(2);
-        put(&mut world, 0, 0, "a");
-        put(&mut world, 1, 0, "b");
-        put(&mut world, 1, 3, "c");
+        assert_ne!(world.owner("a"), world.owner("b"));
+        for line in ["SET a 1", "SET b 1", "SELECT 3", "SET b 1"] {
+            world.run(line);
+        }
         let reply = world.run("MEMORY STATS");
         assert!(reply.starts_with("*40 $14 peak.allocated :"), "{reply}");
         assert!(reply.contains("$10 keys.count :3"), "{reply}");

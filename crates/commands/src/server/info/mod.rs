@@ -50,10 +50,8 @@ fn chosen(args: Args<'_>) -> Vec<&'static Section> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{START, World};
-    use keyspace::{Key, NewString, Ttl};
+    use crate::testing::World;
     use std::sync::atomic::Ordering;
-    use stdx::{DbIndex, UnixMs};
 
     fn titles(line: &str) -> Vec<String> {
         let reply = World::new(1).run(line);
@@ -120,10 +118,9 @@ mod tests {
     #[test]
     fn databases_with_keys_are_listed() {
         let mut world = World::new(2);
-        let later = Ttl::At(UnixMs(START.0 + 5000));
-        for (core, db, ttl) in [(0, 0, Ttl::Clear), (1, 0, later), (1, 3, Ttl::Clear)] {
-            let keyspace = &mut world.cores[core].keyspace;
-            keyspace.set_string(DbIndex(db), Key::new(b"k"), NewString::Int(1), ttl, START);
+        assert_ne!(world.owner("a"), world.owner("b"));
+        for line in ["SET a 1", "SET b 1 PX 5000", "SELECT 3", "SET b 1"] {
+            world.run(line);
         }
         let reply = world.run("INFO keyspace");
         assert!(reply.contains("db0:keys=2,expires=1,avg_ttl="), "{reply}");
