@@ -67,15 +67,15 @@ const ROWS: [Row; 8] = [
     ),
     Row(
         ExitCode::Forbidden,
-        "io_uring is switched off for this process (kernel.io_uring_disabled, a seccomp filter), or the port is below \
-         1024.",
+        "io_uring is switched off for this process (kernel.io_uring_disabled, a seccomp filter), or the \
+         port is below 1024.",
         "The message says which; allow it there, or choose a port above 1023.",
         false,
     ),
     Row(
         ExitCode::Config,
-        "A setting is unknown, wrong or contradicts another; a configuration file cannot be read; more cores, locked \
-         memory or addresses are asked for than there are.",
+        "A setting is unknown, wrong or contradicts another; a configuration file cannot be read; more \
+         cores, locked memory or addresses are asked for than there are.",
         "The message names the file, the line and what was probably meant.",
         false,
     ),

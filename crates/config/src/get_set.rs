@@ -197,8 +197,8 @@ mod tests {
         check(
             &[("maxmemory", "1gb"), ("maxmemory-policy", "foo")],
             "maxmemory-policy",
-            "argument(s) must be one of the following: volatile-lru, volatile-lfu, volatile-random, volatile-ttl, \
-             allkeys-lru, allkeys-lfu, allkeys-random, noeviction",
+            "argument(s) must be one of the following: volatile-lru, volatile-lfu, volatile-random, \
+             volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction",
         );
         check(
             &[("latency-tracking-info-percentiles", "50  99.9 ")],
@@ -217,9 +217,8 @@ mod tests {
         );
         check(
             &[("databases", "1"), ("timeout", "x")],
-            Err(
-                "ERR CONFIG SET failed (possibly related to argument 'databases') - can't set immutable config",
-            ),
+            Err("ERR CONFIG SET failed (possibly related to argument 'databases') - can't set immutable \
+                 config"),
         );
     }
 

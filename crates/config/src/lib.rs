@@ -1,7 +1,7 @@
 //! The one table of configuration parameters, redis.conf syntax, the command line, and CONFIG GET, SET and REWRITE.
 //!
 //! Owns what may be configured and how it is written. [`Config`] is the typed result: every core reads plain fields.
-//! The table ([`table::PARAMS`]) is the single source of names, defaults, bounds and help: the command line's help,
+//! The table ([`table::GROUPS`]) is the single source of names, defaults, bounds and help: the command line's help,
 //! `deploy/lacewing.conf` and `docs/operations/parameters.md` are printed from it.
 //!
 //! Never opens a socket and applies nothing: whoever calls [`Config::set`] acts on the names it returns. The only I/O is

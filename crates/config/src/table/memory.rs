@@ -9,15 +9,15 @@ pub(super) const MEMORY: &[Param] = &[
         "maxmemory",
         memory!(maxmemory, 0, u64::MAX),
         "0",
-        "Memory that the data may take; above it keys are evicted, or writes refused. 0 is no limit: set one in \
-         production, below what the machine has.",
+        "Memory that the data may take; above it keys are evicted, or writes refused. 0 is no limit: set \
+         one in production, below what the machine has.",
     ),
     plain(
         "maxmemory-policy",
         choice!(maxmemory_policy, MaxmemoryPolicy),
         "noeviction",
-        "Which keys are evicted when memory is full. 'noeviction' evicts none and answers writes with an error, so no \
-         data goes unasked.",
+        "Which keys are evicted when memory is full. 'noeviction' evicts none and answers writes with an \
+         error, so no data goes unasked.",
     ),
     plain(
         "maxmemory-samples",
@@ -30,7 +30,8 @@ pub(super) const MEMORY: &[Param] = &[
         number!(maxmemory_eviction_tenacity, 0, 100),
         "10",
         "How long one command may evict before it goes on: 0 very short, 100 until memory suffices.",
-    ),
+    )
+    .not_yet(super::UNREAD),
     plain(
         "maxmemory-clients",
         (
@@ -41,9 +42,10 @@ pub(super) const MEMORY: &[Param] = &[
             },
         ),
         "0",
-        "Memory that all clients' buffers may take together, or a share of maxmemory (5%); above it the largest clients \
-         are cut. 0 is no limit.",
-    ),
+        "Memory that all clients' buffers may take together, or a share of maxmemory (5%); above it the \
+         largest clients are cut. 0 is no limit.",
+    )
+    .not_yet(super::UNREAD),
     plain(
         "lfu-log-factor",
         number!(lfu_log_factor, 0, INT_MAX),
@@ -65,30 +67,36 @@ pub(super) const FREEING: &[Param] = &[
         flag!(lazyfree_lazy_eviction),
         "no",
         "Frees evicted values between commands instead of at once.",
-    ),
+    )
+    .not_yet(super::UNREAD),
     plain(
         "lazyfree-lazy-expire",
         flag!(lazyfree_lazy_expire),
         "no",
         "Frees expired values between commands instead of at once.",
-    ),
+    )
+    .not_yet(super::UNREAD),
     plain(
         "lazyfree-lazy-server-del",
         flag!(lazyfree_lazy_server_del),
         "no",
         "Frees overwritten values (RENAME, SET over a large value) between commands instead of at once.",
-    ),
-    plain("lazyfree-lazy-user-del", flag!(lazyfree_lazy_user_del), "no", "Makes DEL free as UNLINK does."),
+    )
+    .not_yet(super::UNREAD),
+    plain("lazyfree-lazy-user-del", flag!(lazyfree_lazy_user_del), "no", "Makes DEL free as UNLINK does.")
+        .not_yet(super::UNREAD),
     plain(
         "lazyfree-lazy-user-flush",
         flag!(lazyfree_lazy_user_flush),
         "no",
         "Makes FLUSHDB and FLUSHALL without SYNC or ASYNC free as ASYNC does.",
-    ),
+    )
+    .not_yet(super::UNREAD),
     plain(
         "active-expire-effort",
         number!(active_expire_effort, 1, 10),
         "1",
         "How hard the background looks for expired keys: 1 little CPU, 10 little memory held by dead keys.",
-    ),
+    )
+    .not_yet(super::UNREAD),
 ];

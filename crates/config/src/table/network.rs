@@ -5,22 +5,31 @@ use crate::param::{flag, memory, number, plain, special, text};
 use crate::{OutputLimits, Param, Special, bind};
 
 pub(super) const NETWORK: &[Param] = &[
-    plain("port", number!(port, 0, 65535), "6379", "TCP port to listen on; 0 listens on no TCP port.").at_start(),
+    plain("port", number!(port, 0, 65535), "6379", "TCP port to listen on; 0 listens on no TCP port.")
+        .at_start(),
     special(
         "bind",
         Special {
             form: "address ...",
             set: |config, words| bind::parse(words).map(|addresses| config.bind = addresses),
             get: |config| bind::print(&config.bind),
-            lines: |config| vec![if config.bind.is_empty() { "\"\"".into() } else { bind::print(&config.bind) }],
+            lines: |config| {
+                vec![if config.bind.is_empty() { "\"\"".into() } else { bind::print(&config.bind) }]
+            },
         },
         "127.0.0.1 -::1",
-        "Addresses to listen on, at most 16; '*' is every IPv4 and '::*' every IPv6 address. An address with a leading \
-         '-' may be missing. Only loopback by default, so that nobody outside reaches an unprotected server.",
+        "Addresses to listen on, at most 16; '*' is every IPv4 and '::*' every IPv6 address. An address \
+         with a leading '-' may be missing. Only loopback by default, so that nobody outside reaches an \
+         unprotected server.",
     )
     .at_start(),
-    plain("unixsocket", text!(unixsocket), "\"\"", "Path of a unix socket to listen on as well; empty is none.")
-        .at_start(),
+    plain(
+        "unixsocket",
+        text!(unixsocket),
+        "\"\"",
+        "Path of a unix socket to listen on as well; empty is none.",
+    )
+    .at_start(),
     plain(
         "unixsocketperm",
         number!(octal unixsocketperm, 0o777),
@@ -39,21 +48,24 @@ pub(super) const NETWORK: &[Param] = &[
         "timeout",
         number!(timeout_s, 0, INT_MAX),
         "0",
-        "Closes a client that sent nothing for so long; 0 never does, since pooled connections are idle for long.",
+        "Closes a client that sent nothing for so long; 0 never does, since pooled connections are idle for \
+         long.",
     )
     .unit("seconds"),
     plain(
         "tcp-keepalive",
         number!(tcp_keepalive_s, 0, INT_MAX),
         "300",
-        "Asks a silent peer after so long whether it is alive, so that dead ones are noticed; 0 does not ask.",
+        "Asks a silent peer after so long whether it is alive, so that dead ones are noticed; 0 does not \
+         ask.",
     )
     .unit("seconds"),
     plain(
         "protected-mode",
         flag!(protected_mode),
         "yes",
-        "While no password is set, refuses the commands of every connection that does not come from this machine.",
+        "While no password is set, refuses the commands of every connection that does not come from this \
+         machine.",
     ),
 ];
 
@@ -77,9 +89,9 @@ pub(super) const CLIENTS: &[Param] = &[
             lines: |config| OutputLimits::lines(&config.client_output_buffer_limit),
         },
         "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60",
-        "Cuts a client that does not read its replies: at once above the hard bound in bytes, or above the soft one for \
-         longer than so many seconds. 0 is no bound. Classes: normal, replica, pubsub; those not named keep their \
-         bounds.",
+        "Cuts a client that does not read its replies: at once above the hard bound in bytes, or above the \
+         soft one for longer than so many seconds. 0 is no bound. Classes: normal, replica, pubsub; those \
+         not named keep their bounds.",
     ),
     plain(
         "client-query-buffer-limit",

@@ -25,7 +25,8 @@ pub(super) const OBSERVE: &[Param] = &[
         flag!(latency_tracking),
         "yes",
         "Keeps a histogram of each command's duration, for INFO latencystats and LATENCY HISTOGRAM.",
-    ),
+    )
+    .not_yet(super::UNREAD),
     special(
         "latency-tracking-info-percentiles",
         Special {
@@ -54,8 +55,8 @@ pub(super) const OBSERVE: &[Param] = &[
             lines: |config| vec![crate::words::quote(&config.notify_keyspace_events.to_string())],
         },
         "\"\"",
-        "Publishes changes of keys on channels: K by key, E by event; classes g $ l s h z x e t d m n, and A for all but \
-         m and n. Empty publishes nothing, since every event costs CPU.",
+        "Publishes changes of keys on channels: K by key, E by event; classes g $ l s h z x e t d m n, and \
+         A for all but m and n. Empty publishes nothing, since every event costs CPU.",
     )
     .not_yet("publishing is not part of this version"),
     plain(

@@ -19,7 +19,8 @@ pub(super) const PERSISTENCE: &[Param] = &[
         &["no"],
         "no",
         NO_PERSISTENCE,
-        "Only 'no': persistence is not part of this version, and the server does not pretend. All data is in memory.",
+        "Only 'no': persistence is not part of this version, and the server does not pretend. All data is \
+         in memory.",
     ),
     fixed(
         "save",

@@ -16,7 +16,8 @@ pub(super) const CORES: &[Param] = &[
             lines: |config| vec![config.cores.to_string()],
         },
         "auto",
-        "Cores to use, at most 1024; each holds one shard of the keys. 'auto' is every CPU that the process may run on.",
+        "Cores to use, at most 1024; each holds one shard of the keys. 'auto' is every CPU that the process \
+         may run on.",
     )
     .at_start(),
     special(
@@ -28,16 +29,17 @@ pub(super) const CORES: &[Param] = &[
             lines: |config| vec![config.pin.to_string()],
         },
         "auto",
-        "Binds each core's thread to one CPU, or to those listed, in order. 'auto' does unless there are more cores than \
-         CPUs; 'no' leaves it to the kernel, which costs cache misses.",
+        "Binds each core's thread to one CPU, or to those listed, in order. 'auto' does unless there are \
+         more cores than CPUs; 'no' leaves it to the kernel, which costs cache misses.",
     )
     .at_start(),
     plain(
         "pipeline-order",
         choice!(pipeline_order, PipelineOrder),
         "relaxed",
-        "'relaxed' lets plain reads and writes of one pipeline overlap when their keys are on different cores; replies \
-         keep their order. 'strict' runs every command after the one before it, as Redis does, and is slower.",
+        "'relaxed' lets plain reads and writes of one pipeline overlap when their keys are on different \
+         cores; replies keep their order. 'strict' runs every command after the one before it, as Redis \
+         does, and is slower.",
     )
     .at_start(),
 ];
@@ -63,8 +65,13 @@ pub(super) const PROCESS: &[Param] = &[
         "The directory for the server's files; relative to where it was started.",
     )
     .at_start(),
-    plain("logfile", text!(logfile), "\"\"", "File to write the log to; empty is standard output, as systemd wants it.")
-        .at_start(),
+    plain(
+        "logfile",
+        text!(logfile),
+        "\"\"",
+        "File to write the log to; empty is standard output, as systemd wants it.",
+    )
+    .at_start(),
     plain(
         "loglevel",
         choice!(loglevel, LogLevel),
@@ -75,10 +82,12 @@ pub(super) const PROCESS: &[Param] = &[
         "supervised",
         choice!(supervised, Supervised),
         "no",
-        "Tells systemd when the server is ready, and feeds its watchdog. 'auto' does when NOTIFY_SOCKET is set.",
+        "Tells systemd when the server is ready, and feeds its watchdog. 'auto' does when NOTIFY_SOCKET is \
+         set.",
     )
     .at_start(),
-    plain("pidfile", text!(pidfile), "\"\"", "File to write the process id to; empty writes none.").at_start(),
+    plain("pidfile", text!(pidfile), "\"\"", "File to write the process id to; empty writes none.")
+        .at_start(),
     plain(
         "hz",
         number!(hz, 0, INT_MAX, clamp 1 to 500),
@@ -115,8 +124,8 @@ pub(super) const SECURITY: &[Param] = &[
             },
         ),
         "\"\"",
-        "The password that AUTH wants before any other command; empty wants none. Keep the file that has it unreadable \
-         for others.",
+        "The password that AUTH wants before any other command; empty wants none. Keep the file that has it \
+         unreadable for others.",
     )
     .secret(),
     plain(
@@ -130,18 +139,14 @@ pub(super) const SECURITY: &[Param] = &[
         "enable-protected-configs",
         choice!(enable_protected_configs, Access),
         "no",
-        "Who may change protected parameters with CONFIG SET: nobody, everybody, or only this machine ('local').",
+        "Who may change protected parameters with CONFIG SET: nobody, everybody, or only this machine \
+         ('local').",
     )
     .at_start(),
-    fixed(
-        "enable-module-command",
-        &["no"],
-        "no",
-        "there are no modules",
-        "Only 'no': there are no modules.",
-    )
-    .at_start(),
-    plain("acllog-max-len", number!(acllog_max_len, 0, LONG_MAX), "128", "Entries that ACL LOG keeps.").not_yet("ACL users are not part of this version"),
+    fixed("enable-module-command", &["no"], "no", "there are no modules", "Only 'no': there are no modules.")
+        .at_start(),
+    plain("acllog-max-len", number!(acllog_max_len, 0, LONG_MAX), "128", "Entries that ACL LOG keeps.")
+        .not_yet("ACL users are not part of this version"),
     fixed(
         "aclfile",
         &[""],
