@@ -1,16 +1,19 @@
 //! One command that touches several shards: the coordinator's side, on the core of the command's connection.
 //!
 //! ```text
-//!          one remote at most, and none     ┌──────────────────────────────────────────────┐
-//!          below home: nothing to gain      │                                              ▼
-//!  start ──────────────────────────────────►│                ┌─ next lowest ─┐        ┌─────────┐  all ran  ┌──────┐
-//!    │                                      │                ▼               │   all  │         │──────────►│      │
-//!    │        ┌─────────┐ ok  ┌────────────┐│ refused ┌─────────────┐        │   held │ Running │           │ Done │
-//!    └───────►│ TryHome │────►│ TryRemotes ├┴────────►│   InOrder   ├────────┴───────►│         │           │      │
-//!             └────┬────┘     └────────────┘          └─────────────┘                 └─────────┘           └──────┘
-//!                  │ refused                             ▲      │                                              ▲
-//!                  └─────────────────────────────────────┘      └── cancelled, before anything was told to run ┘
+//!        ┌─────────┐ locked ┌────────────┐ all locked           ┌─────────┐ all ran ┌──────┐
+//!  ─────►│ TryHome ├───────►│ TryRemotes ├─────────────────────►│ Running ├────────►│ Done │
+//!    │   └────┬────┘        └─────┬──────┘                      └─────────┘         └──────┘
+//!    │        │ refused           │ any refused                      ▲                  ▲
+//!    │        ▼                   ▼                                  │                  │
+//!    │   ┌───────────────────────────────────┐ all locked            │                  │
+//!    └──►│ InOrder: lock the lowest missing  ├───────────────────────┘                  │
+//!        └────────────────┬──────────────────┘                                          │
+//!                         └ cancelled (anywhere), and no part was told to run ──────────┘
 //! ```
+//!
+//! It starts in order where a try could gain nothing: with no remote shard, or a single one that is above home or
+//! without home. A single remote shard in TryRemotes runs at once, and so does the last shard in order.
 //!
 //! **Try.** The home part is locked first, for that is free; then every remote shard is asked at once, and none of
 //! them waits. A single remote shard is asked to lock, run and release in one message: the uncontended command with
@@ -28,7 +31,8 @@
 //!
 //! **Strictly serializable.** Every part runs under locks of its own shard, and no lock is released before all have
 //! been acquired: where an order both runs and releases, the other shards' locks are held already (that is
-//! asserted), or it is the last of them. So there is an instant, between the command's arrival and its reply, at
+//! asserted), or it is the last of them. (What a refused try gives back does not count: nothing was done under it, and
+//! nothing is, before it is locked again.) So there is an instant, between the command's arrival and its reply, at
 //! which all its locks are held: its serialization point. An ordinary command's point is its execution. Take two
 //! commands that conflict, on whichever shard: the locks let one of them go there only after the other released,
 //! which is after the other's point and before its own. So conflicts on all shards point the same way, that of the
