@@ -5,15 +5,18 @@ use crate::node::{Node, Pause};
 use commands::Action;
 use std::rc::Rc;
 
-/// Does everything that commands on this core have asked for.
-pub(crate) fn perform_all(node: &Rc<Node>) {
+/// Does everything that commands on this core have asked for. Errors: the first failure, as an error reply; the command
+/// that asked has answered `+OK`, which is not sent yet.
+pub(crate) fn perform_all(node: &Rc<Node>) -> Result<(), String> {
     let actions = std::mem::take(&mut node.state.borrow_mut().core.actions);
+    let mut result = Ok(());
     for action in actions {
-        perform(node, action);
+        result = result.and(perform(node, action));
     }
+    result
 }
 
-fn perform(node: &Rc<Node>, action: Action) {
+fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
     match action {
         Action::Close(slot) => {
             if let Some(link) = node.links.borrow().get(slot) {
@@ -28,12 +31,14 @@ fn perform(node: &Rc<Node>, action: Action) {
             node.pause.set(None);
             node.kick_all();
         }
-        Action::ConfigChanged(names) => crate::settings::apply(node, &names),
-        Action::ConfigRewrite => crate::settings::rewrite(node),
+        Action::ConfigChanged(names) => return crate::settings::apply(node, &names),
+        Action::ConfigRewrite => return crate::settings::rewrite(node),
         Action::Shutdown { .. } => crate::stop::stop_all(node),
+        // A shutdown is not to be taken back once it has begun.
         Action::ShutdownAbort => {}
         Action::Sleep { micros } => std::thread::sleep(std::time::Duration::from_micros(micros)),
         // mimalloc gives pages back by itself, a little after they were freed.
         Action::PurgeMemory => {}
     }
+    Ok(())
 }

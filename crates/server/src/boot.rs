@@ -213,7 +213,7 @@ fn shared(config: &Config, config_file: Option<String>, cores: usize, rng: &mut 
         run_id: stdx::ids::RunId::random(rng).to_string(),
         started: unix_ms(),
         executable,
-        config_file: config_file.unwrap_or_default(),
+        config_file: config_file.map(|path| absolute(&path)).unwrap_or_default(),
         port: config.port,
         os: operating_system(),
         process_id: std::process::id(),
@@ -225,6 +225,11 @@ fn shared(config: &Config, config_file: Option<String>, cores: usize, rng: &mut 
     };
     crate::process::measure(&shared);
     shared
+}
+
+/// The server changes its directory; a path that was given is from where it was started.
+fn absolute(path: &str) -> String {
+    std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path.display().to_string())
 }
 
 fn operating_system() -> String {

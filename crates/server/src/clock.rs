@@ -59,7 +59,7 @@ impl Ticks {
     /// Nanoseconds between two counts; 0 when the second is not later.
     #[inline]
     pub(crate) fn nanos(&self, from: u64, to: u64) -> u64 {
-        (u128::from(to.saturating_sub(from)) * u128::from(self.scale) >> SCALE_BITS) as u64
+        ((u128::from(to.saturating_sub(from)) * u128::from(self.scale)) >> SCALE_BITS) as u64
     }
 }
 

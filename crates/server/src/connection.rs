@@ -106,10 +106,11 @@ impl Connection {
         let (slot, caller, flags, parser, order) = {
             let mut state = node.state.borrow_mut();
             let parser = Parser::new(limits(&state, client.authenticated));
-            let caller = Caller { id: client.id, db: client.db, proto: client.proto, ..Caller::default() };
-            let flags = client.flags;
-            let order = pipeline_order(&state);
-            (state.core.clients.insert(client), caller, flags, parser, order)
+            let (flags, order) = (client.flags, pipeline_order(&state));
+            let slot = state.core.clients.insert(client);
+            let caller =
+                state.core.clients.get(slot).map_or_else(Caller::default, |client| Caller::of(client, slot));
+            (slot, caller, flags, parser, order)
         };
         let link = Rc::new(Link::new(order));
         node.links.borrow_mut().insert(slot, Rc::clone(&link));
@@ -118,7 +119,7 @@ impl Connection {
             link,
             socket,
             slot,
-            caller: Caller { slot: Some(slot), ..caller },
+            caller,
             flags,
             parser,
             spans: Vec::new(),
@@ -318,12 +319,25 @@ impl Connection {
 
     /// Does what commands asked of the server, and follows what they changed about this client.
     fn follow_up(&mut self) {
-        crate::action::perform_all(&self.node);
+        if let Err(text) = crate::action::perform_all(&self.node) {
+            self.turn_ok_into(&text);
+        }
         let state = self.node.state.borrow();
         let Some(client) = state.core.clients.get(self.slot) else { return };
         self.flags = client.flags;
         self.parser.set_limits(limits(&state, client.authenticated));
         self.link.outgoing.borrow_mut().overlap.set_order(pipeline_order(&state));
+    }
+
+    /// The command that was last answered `+OK` has failed after all. Nothing follows it yet.
+    #[cold]
+    fn turn_ok_into(&mut self, error: &str) {
+        let mut outgoing = self.link.outgoing.borrow_mut();
+        let out = outgoing.replies.buf();
+        if let Some(len) = out.len().checked_sub(OK.len()).filter(|&at| out[at..] == *OK) {
+            out.truncate(len);
+            resp::Reply::new(out, self.caller.proto).error(error);
+        }
     }
 
     /// Sends what is ready.
@@ -457,6 +471,8 @@ fn pipeline_order(state: &State) -> PipelineOrder {
         config::PipelineOrder::Strict => PipelineOrder::Strict,
     }
 }
+
+const OK: &[u8] = b"+OK\r\n";
 
 /// How often a connection reads, or takes up what it holds, before others have their turn.
 const ROUNDS_PER_TURN: usize = 8;

@@ -11,13 +11,14 @@ use stdx::UnixMs;
 /// Runs for as long as the core does.
 pub(crate) async fn run(node: Rc<Node>) {
     let mut next_second = Instant::now();
+    let mut passed_over = 0;
     loop {
         reactor::timer::sleep(Duration::from_millis(1000 / u64::from(hz(&node)))).await;
         if node.stopping.get() {
             return;
         }
         let now = unix_ms();
-        upkeep(&node, now).await;
+        upkeep(&node, now, &mut passed_over).await;
         end_pause(&node, now);
         enforce_soft_limits(&node, now);
         node.state.borrow_mut().core.stats.sample(now.0);
@@ -29,16 +30,18 @@ pub(crate) async fn run(node: Rc<Node>) {
     }
 }
 
-/// Periodic work in slices; other tasks have their turn between two.
-async fn upkeep(node: &Node, now: UnixMs) {
+/// Periodic work in slices; other tasks have their turn between two. It stands aside while a transaction holds locks
+/// here, but not for ever: what is lent to one the keyspace keeps anyway.
+async fn upkeep(node: &Node, now: UnixMs, passed_over: &mut u32) {
     for _ in 0..SLICES_MAX {
         let began = Instant::now();
         let more = {
             let mut state = node.state.borrow_mut();
-            // What is lent or locked must not expire or be evicted under a transaction.
-            if !state.participant.is_idle() {
+            if !state.participant.is_idle() && *passed_over < PASSED_OVER_MAX {
+                *passed_over += 1;
                 return;
             }
+            *passed_over = 0;
             shard::upkeep(&mut state.core, now, &mut || began.elapsed() < SLICE)
         };
         if !more {
@@ -100,3 +103,5 @@ fn enforce_soft_limits(node: &Node, now: UnixMs) {
 /// How long one slice of periodic work may take, and how many there may be in a round.
 const SLICE: Duration = Duration::from_micros(500);
 const SLICES_MAX: usize = 50;
+/// After so many rounds in a row in which locks were held, the work is done beside them.
+const PASSED_OVER_MAX: u32 = 5;

@@ -10,6 +10,8 @@ use crate::transaction::{self, InFlight, ParkedCommand};
 use commands::{Caller, ClientFlags, ClientSlot, CommandError, CommandRef, Core, Crossing, Flags};
 use coordinator::locks::Admission;
 use coordinator::pipeline::{self, Kind};
+use std::sync::atomic::Ordering::Relaxed;
+use stdx::args::OwnedArgs;
 use stdx::{Args, ShardId, Slot, UnixMs};
 
 /// What became of a command.
@@ -94,6 +96,11 @@ impl<'a> Turn<'a> {
         if self.node.pause.get().is_some() && self.is_paused(command) {
             return Verdict::Blocked(Blocked::Pause);
         }
+        if command.row.flags.has(Flags::PROTECTED)
+            && let Err(error) = commands::server::debug::allowed(&self.state.core, self.caller)
+        {
+            return self.refuse(command, &error.text());
+        }
         self.last_command = Some(command);
         match command.row.crossing {
             Crossing::OneShard => {
@@ -140,7 +147,7 @@ impl<'a> Turn<'a> {
         self.last = end;
         core.stats.record(command.index, nanos);
         if is_slow(core, command, nanos) {
-            note_slow(core, args, nanos, self.client, self.now);
+            note_slow(core, command, args, nanos, self.client, self.now);
         }
     }
 
@@ -180,16 +187,7 @@ impl<'a> Turn<'a> {
         if self.outgoing.overlap.ask(Kind::Barrier) == pipeline::Verdict::Wait {
             return Verdict::Blocked(Blocked::Order);
         }
-        let mut in_flight = InFlight::over_keys(
-            self.node,
-            self.state,
-            command,
-            args,
-            &keys,
-            *self.caller,
-            self.client,
-            self.now,
-        );
+        let mut in_flight = InFlight::over_keys(self.node, self.state, command, args, &keys, self.from());
         in_flight.muted = self.muted;
         Verdict::InFlight(Box::new(in_flight))
     }
@@ -199,8 +197,7 @@ impl<'a> Turn<'a> {
             return Verdict::Blocked(Blocked::Order);
         }
         self.client_mut().last_command = command.full_name;
-        let mut in_flight =
-            InFlight::everywhere(self.node, command, args, *self.caller, self.client, self.now);
+        let mut in_flight = InFlight::everywhere(self.node, command, args, self.from());
         in_flight.muted = self.muted;
         Verdict::InFlight(Box::new(in_flight))
     }
@@ -234,6 +231,10 @@ impl<'a> Turn<'a> {
             ParkedCommand { command, caller, slot: Some(slot), sink: place, home, args: args.into() }
         });
         admission == Admission::Parked
+    }
+
+    fn from(&self) -> transaction::From {
+        transaction::From { caller: *self.caller, client: self.client, now: self.now }
     }
 
     fn hole(&mut self, kind: Kind) -> Sink {
@@ -278,6 +279,10 @@ impl<'a> Turn<'a> {
 
     /// Ends the turn: writes down what CLIENT LIST shows. `left` and `capacity` are bytes of the query buffer.
     pub(crate) fn finish(mut self, left: usize, capacity: usize) -> ClientFlags {
+        let core = &mut self.state.core;
+        if core.config.maxmemory != 0 {
+            core.shared.used_bytes[core.id.index()].store(core.keyspace.used_bytes(), Relaxed);
+        }
         let (output, now, last) = (self.outgoing.replies.ready(), self.now, self.last_command);
         let client = self.client_mut();
         client.last_active = now;
@@ -294,9 +299,7 @@ impl<'a> Turn<'a> {
     fn learn(&mut self) {
         let client =
             self.state.core.clients.get(self.client).expect("a client is in the table while it runs");
-        self.caller.db = client.db;
-        self.caller.proto = client.proto;
-        self.caller.no_touch = client.flags.has(ClientFlags::NO_TOUCH);
+        *self.caller = Caller::of(client, self.client);
         self.authenticated = client.authenticated;
         self.muted = client.flags.has(ClientFlags::REPLY_OFF);
     }
@@ -323,7 +326,16 @@ pub(crate) fn is_slow(core: &Core, command: CommandRef, nanos: u64) -> bool {
 
 /// Enters a command in the slow log of the core that its client is connected to.
 #[cold]
-pub(crate) fn note_slow(core: &mut Core, args: Args<'_>, nanos: u64, client: ClientSlot, now: UnixMs) {
+pub(crate) fn note_slow(
+    core: &mut Core,
+    command: CommandRef,
+    args: Args<'_>,
+    nanos: u64,
+    client: ClientSlot,
+    now: UnixMs,
+) {
+    let redacted = commands::server::redact::redacted(command, args);
+    let args = redacted.as_ref().map_or(args, OwnedArgs::as_args);
     let Some(client) = core.clients.get(client) else { return };
     let len_max = core.config.slowlog_max_len as usize;
     core.slowlog.push(args, now.0 / 1000, nanos / 1000, (&client.addr, &client.name), len_max);

@@ -32,6 +32,7 @@ pub(crate) enum Item {
 /// What the slow log of a command's client is told.
 pub(crate) struct Slow {
     pub(crate) client: ClientSlot,
+    pub(crate) command: CommandRef,
     pub(crate) args: OwnedArgs,
     pub(crate) nanos: u64,
 }

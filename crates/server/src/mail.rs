@@ -32,7 +32,14 @@ fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
             Item::Slow(slow) => {
                 let mut state = node.state.borrow_mut();
                 let (client, args) = (slow.client, slow.args.as_args());
-                crate::dispatch::note_slow(&mut state.core, args, slow.nanos, client, unix_ms());
+                crate::dispatch::note_slow(
+                    &mut state.core,
+                    slow.command,
+                    args,
+                    slow.nanos,
+                    client,
+                    unix_ms(),
+                );
             }
             Item::Accepted(socket) => crate::accept::adopt(node, socket),
             Item::Stop => crate::stop::stop_here(node),
@@ -75,13 +82,21 @@ fn command(node: &Rc<Node>, from: ShardId, hop: &Hop, remote: &Remote) {
             slow = crate::dispatch::is_slow(core, remote.command, nanos).then_some(nanos);
         }
         if let Some(nanos) = slow {
-            back.say(Item::Slow(Box::new(Slow { client: remote.sink.client, args: args.into(), nanos })));
+            back.say(Item::Slow(Box::new(Slow {
+                client: remote.sink.client,
+                command: remote.command,
+                args: args.into(),
+                nanos,
+            })));
         }
     });
     let has_actions = !core.actions.is_empty();
     drop(state);
     if has_actions {
-        crate::action::perform_all(node);
+        // The command's own core reports what fails; it is asked the same.
+        if let Err(error) = crate::action::perform_all(node) {
+            tracing::warn!(error, "a command of another core failed here");
+        }
     }
 }
 

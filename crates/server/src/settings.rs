@@ -2,10 +2,13 @@
 
 use crate::clock::unix_ms;
 use crate::node::Node;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
 use std::rc::Rc;
 
-/// Applies what CONFIG SET changed on this core.
-pub(crate) fn apply(node: &Rc<Node>, names: &[&str]) {
+/// Applies what CONFIG SET changed on this core. Errors: what could not be, as an error reply.
+pub(crate) fn apply(node: &Rc<Node>, names: &[&str]) -> Result<(), String> {
     let mut state = node.state.borrow_mut();
     let core = &mut state.core;
     for &name in names {
@@ -23,31 +26,46 @@ pub(crate) fn apply(node: &Rc<Node>, names: &[&str]) {
                 let want = u64::from(core.config.maxclients) + crate::boot::DESCRIPTORS_RESERVED;
                 let got = reactor::cores::raise_nofile(want);
                 if got < want {
-                    tracing::warn!(
-                        want,
-                        got,
-                        "fewer file descriptors than maxclients needs; raise LimitNOFILE"
-                    );
+                    let fits = got.saturating_sub(crate::boot::DESCRIPTORS_RESERVED);
+                    core.config.maxclients = fits as u32;
+                    return Err(format!(
+                        "ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is \
+                         not able to handle the specified number of clients, try with {fits}"
+                    ));
                 }
             }
             _ => {}
         }
     }
+    Ok(())
 }
 
-/// Writes the configuration file anew, with what is in force.
-pub(crate) fn rewrite(node: &Rc<Node>) {
-    let (path, config) = {
-        let state = node.state.borrow();
-        (state.core.shared.config_file.clone(), state.core.config.clone())
-    };
-    reactor::task::spawn(async move {
-        let old = reactor::files::read_all(&path).await.ok();
-        let old = old.as_deref().map(String::from_utf8_lossy);
-        let text = config.rewrite(old.as_deref());
-        match reactor::files::write_atomic(&path, text.into_bytes()).await {
-            Ok(()) => tracing::info!(path, "configuration file rewritten"),
-            Err(error) => tracing::error!(path, %error, "the configuration file could not be rewritten"),
+/// Writes the configuration file anew, with what is in force. The core waits for the disk meanwhile, as it is asked to
+/// rarely. Errors: as an error reply; the old file is untouched.
+pub(crate) fn rewrite(node: &Rc<Node>) -> Result<(), String> {
+    let state = node.state.borrow();
+    let path = Path::new(&state.core.shared.config_file);
+    let old = std::fs::read_to_string(path).ok();
+    let text = state.core.config.rewrite(old.as_deref());
+    match replace(path, text.as_bytes()) {
+        Ok(()) => {
+            tracing::info!(?path, "configuration file rewritten");
+            Ok(())
         }
-    });
+        Err(error) => {
+            tracing::error!(?path, %error, "the configuration file could not be rewritten");
+            Err(format!("ERR Rewriting config file: {error}"))
+        }
+    }
+}
+
+/// Puts a whole file in the place of another: written aside, synced, renamed, its directory synced.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let aside = path.with_extension(format!("rewrite-{}", std::process::id()));
+    let mut file = File::create(&aside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&aside, path)?;
+    File::open(directory)?.sync_all()
 }

@@ -10,6 +10,7 @@ pub(crate) fn stop_all(node: &Rc<Node>) {
         return;
     }
     tracing::info!("shutting down");
+    node.state.borrow().core.shared.shutting_down.store(true, std::sync::atomic::Ordering::Release);
     crate::notify::notify("STOPPING=1");
     for core in (0..node.router.shards() as usize).filter(|&core| core != node.id.index()) {
         node.mailbox.outbox(core, |hop| hop.say(Item::Stop));

@@ -84,6 +84,14 @@ pub(crate) enum Letter {
     Reply(u16, Vec<u8>),
 }
 
+/// Who asked for a command, and when.
+#[derive(Clone, Copy)]
+pub(crate) struct From {
+    pub(crate) caller: Caller,
+    pub(crate) client: ClientSlot,
+    pub(crate) now: UnixMs,
+}
+
 /// A command under way on several shards.
 pub(crate) struct InFlight {
     work: Arc<Work>,
@@ -156,10 +164,9 @@ impl InFlight {
         command: CommandRef,
         args: Args<'_>,
         positions: &[u32],
-        caller: Caller,
-        client: ClientSlot,
-        now: UnixMs,
+        from: From,
     ) -> Self {
+        let From { caller, client, now } = from;
         let lends = matches!(command.row.crossing, Crossing::TwoHops);
         let mut partition = Partition::default();
         let route = node.router.partition(args, positions.iter().map(|&at| at as usize), &mut partition);
@@ -196,14 +203,8 @@ impl InFlight {
     }
 
     /// A command that every shard runs, or that goes from shard to shard.
-    pub(crate) fn everywhere(
-        node: &Node,
-        command: CommandRef,
-        args: Args<'_>,
-        caller: Caller,
-        client: ClientSlot,
-        now: UnixMs,
-    ) -> Self {
+    pub(crate) fn everywhere(node: &Node, command: CommandRef, args: Args<'_>, from: From) -> Self {
+        let From { caller, client, now } = from;
         let (mode, progress) = match command.row.crossing {
             Crossing::Global(Lock::None, _) => (Mode::Shared, Progress::Gathering(None)),
             Crossing::Global(lock, _) => {
@@ -407,7 +408,8 @@ impl InFlight {
         let nanos = ticks.nanos(self.began, ticks.now());
         state.core.stats.record(work.command.index, nanos);
         if crate::dispatch::is_slow(&state.core, work.command, nanos) {
-            crate::dispatch::note_slow(&mut state.core, work.args.as_args(), nanos, self.client, work.now);
+            let args = work.args.as_args();
+            crate::dispatch::note_slow(&mut state.core, work.command, args, nanos, self.client, work.now);
         }
     }
 }
