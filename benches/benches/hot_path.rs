@@ -12,8 +12,8 @@ use keyspace::Keyspace;
 use lacewing_benches::load::command::{Mix, NameSizes, Writer};
 use lacewing_benches::load::keys::{Distribution, KeyNames, Picker};
 use lacewing_benches::load::value::{ValueSize, Values};
-use resp::{Limits, Parsed, Parser, Proto};
-use stdx::{Args, ClientId, DbIndex, SLOTS, ShardId, Span, UnixMs};
+use resp::{Limits, Parsed, Parser};
+use stdx::{Args, ClientId, SLOTS, ShardId, Span, UnixMs};
 
 /// The server's allocator: entries are allocations.
 #[global_allocator]
@@ -72,8 +72,7 @@ impl Shard {
                 unreachable!("batches are whole commands")
             };
             let args = Args::new(rest, &self.spans);
-            let caller =
-                Caller { id: ClientId(1), slot: None, db: DbIndex(0), proto: Proto::Resp2, no_touch: false };
+            let caller = Caller { id: ClientId(1), ..Caller::default() };
             let mut ctx = Ctx::new(&mut self.core, caller, &mut self.out, NOW);
             let done = lookup(args).and_then(|command| (command.row.handler)(&mut ctx, args));
             assert!(done.is_ok(), "{done:?}");
