@@ -63,6 +63,18 @@ impl Db {
         self.dict.upsert(key.slot, hash, key.bytes, hasher, both);
     }
 
+    /// Asks for the memory that says what a slot holds.
+    #[inline]
+    pub(crate) fn prefetch_slot(&self, slot: Slot) {
+        self.dict.prefetch_slot(slot);
+    }
+
+    /// What is most likely the entry of a key with this hash; its memory beyond the tables is not read.
+    #[inline]
+    pub(crate) fn peek(&self, slot: Slot, hash: u64) -> Option<&Entry> {
+        self.dict.peek(slot, hash)
+    }
+
     /// Changes the entry of a key through `change`; `None` when there is none.
     pub(crate) fn update<R>(
         &mut self,

@@ -63,6 +63,19 @@ impl Dict {
         self.slots.get_mut(index)?.find_mut(hash, key)
     }
 
+    #[inline]
+    pub(crate) fn prefetch_slot(&self, slot: Slot) {
+        if let Some(segments) = self.slots.get(self.index(slot)) {
+            crate::entry::prefetch(segments);
+        }
+    }
+
+    /// An entry with the tag of `hash` where that would be; its key is not compared.
+    #[inline]
+    pub(crate) fn peek(&self, slot: Slot, hash: u64) -> Option<&Entry> {
+        self.slots.get(self.index(slot))?.peek(hash)
+    }
+
     /// Changes the key's entry or makes one; says whether it was made.
     #[inline]
     pub(crate) fn upsert<U: Upsert>(

@@ -14,6 +14,7 @@ mod graveyard;
 mod hash;
 mod keyspace;
 mod loan;
+mod prefetch;
 mod scan;
 mod segments;
 mod size;

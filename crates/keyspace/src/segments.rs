@@ -124,6 +124,24 @@ impl Segments {
         }
     }
 
+    /// An entry with the tag of the key that has this hash: nearly always that key's.
+    #[inline]
+    pub(crate) fn peek(&self, mut rest: u64) -> Option<&Entry> {
+        let mut at = self;
+        loop {
+            match at {
+                Self::One(table) => {
+                    let tag = tag_of(rest);
+                    return table.find(table_hash(tag), |entry| entry.tag() == tag);
+                }
+                Self::Many(branch) => {
+                    at = &branch.children[branch_of(rest)];
+                    rest <<= BRANCH_BITS;
+                }
+            }
+        }
+    }
+
     /// As [`Segments::find`], to change the entry.
     #[inline]
     pub(crate) fn find_mut(&mut self, mut rest: u64, key: &[u8]) -> Option<&mut Entry> {

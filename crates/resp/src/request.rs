@@ -173,6 +173,14 @@ impl Parser {
         self.parse_in_parts(buf, args)
     }
 
+    /// The length of the command that `buf` starts with, if all of it is there in the plain form that clients send; its
+    /// arguments are then in `args`. `None` says nothing: [`Parser::parse`] does. For looking ahead in a pipeline.
+    #[inline]
+    pub fn parse_whole(&self, buf: &[u8], args: &mut Vec<Span>) -> Option<usize> {
+        args.clear();
+        if self.progress.is_some() { None } else { whole(buf, &self.limits, args) }
+    }
+
     /// The bytes that the arguments of the last [`Parsed::Inline`] lie in.
     pub fn inline(&self) -> &[u8] {
         &self.inline

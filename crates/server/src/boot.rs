@@ -97,6 +97,7 @@ fn node(
         mailbox: ports.open(),
         links: RefCell::new(Links::default()),
         read_buffer: RefCell::new(vec![0; READ_BUFFER_BYTES].into()),
+        lookahead: RefCell::default(),
         ticks: Cell::new(ticks),
         pause: Cell::new(None),
         stopping: Cell::new(false),

@@ -265,10 +265,26 @@ impl Connection {
         let Self { node, link, parser, spans, caller, slot, .. } = self;
         let mut state = node.state.borrow_mut();
         let mut outgoing = link.outgoing.borrow_mut();
+        let mut lookahead = node.lookahead.borrow_mut();
         let mut turn = Turn::new(node, &mut state, &mut outgoing, caller, *slot, unix_us(), node.ticks.get());
         let mut used = 0;
         self.needs = 0;
-        while used < bytes.len() {
+        'turn: while used < bytes.len() {
+            lookahead.fill(parser, bytes, used);
+            turn.prefetch(lookahead.commands(), bytes);
+            for planned in lookahead.commands() {
+                let verdict = turn.planned(planned, bytes);
+                if !matches!(verdict, Verdict::Blocked(_)) {
+                    used += planned.len;
+                }
+                if !matches!(verdict, Verdict::Done) {
+                    Self::stop(verdict, &mut used, bytes.len(), &mut self.blocked, &mut self.in_flight);
+                    break 'turn;
+                }
+            }
+            if !lookahead.commands().is_empty() {
+                continue;
+            }
             let rest = &bytes[used..];
             let (len, args) = match parser.parse(rest, spans) {
                 Ok(Parsed::Command { len }) => (len, Args::new(rest, spans)),
@@ -287,27 +303,16 @@ impl Connection {
                     break;
                 }
             };
-            match turn.command(args) {
-                Verdict::Done => used += len,
-                Verdict::Pause => {
-                    used += len;
-                    break;
-                }
-                Verdict::Blocked(blocked) => {
-                    self.blocked = Some(blocked);
-                    break;
-                }
-                Verdict::InFlight(in_flight) => {
-                    used += len;
-                    self.in_flight = Some(in_flight);
-                    break;
-                }
-                Verdict::Close => {
-                    used = bytes.len();
-                    break;
-                }
+            let verdict = turn.command(args);
+            if !matches!(verdict, Verdict::Blocked(_)) {
+                used += len;
+            }
+            if !matches!(verdict, Verdict::Done) {
+                Self::stop(verdict, &mut used, bytes.len(), &mut self.blocked, &mut self.in_flight);
+                break;
             }
         }
+        drop(lookahead);
         self.flags = turn.finish(bytes.len() - used, self.held.len());
         let has_actions = !state.core.actions.is_empty();
         drop((state, outgoing));
@@ -315,6 +320,23 @@ impl Connection {
             self.follow_up();
         }
         used
+    }
+
+    /// Takes down why a turn ends before its bytes do.
+    fn stop(
+        verdict: Verdict,
+        used: &mut usize,
+        len: usize,
+        blocked: &mut Option<Blocked>,
+        in_flight: &mut Option<Box<InFlight>>,
+    ) {
+        match verdict {
+            Verdict::Done | Verdict::Pause => {}
+            Verdict::Blocked(why) => *blocked = Some(why),
+            Verdict::InFlight(started) => *in_flight = Some(started),
+            // What follows is not read.
+            Verdict::Close => *used = len,
+        }
     }
 
     /// Does what commands asked of the server, and follows what they changed about this client.

@@ -5,11 +5,13 @@
 use crate::clock::Ticks;
 use crate::connection::Outgoing;
 use crate::hop::{Part, Sink};
+use crate::lookahead::Planned;
 use crate::node::{Node, State};
 use crate::transaction::{self, InFlight, ParkedCommand};
 use commands::{Caller, ClientFlags, ClientSlot, CommandError, CommandRef, Core, Crossing, Flags};
 use coordinator::locks::Admission;
 use coordinator::pipeline::{self, Kind};
+use keyspace::Key;
 use std::sync::atomic::Ordering::Relaxed;
 use stdx::args::OwnedArgs;
 use stdx::{Args, ShardId, Slot, UnixMs};
@@ -81,6 +83,40 @@ impl<'a> Turn<'a> {
         };
         turn.learn();
         turn
+    }
+
+    /// Fetches the memory that these commands will need here.
+    #[inline]
+    pub(crate) fn prefetch(&self, planned: &[Planned], bytes: &[u8]) {
+        if planned.len() < 2 {
+            return;
+        }
+        let router = self.node.router;
+        let keys = planned.iter().filter_map(|one| {
+            let (command, slot) = one.route?;
+            let bytes = one.args(bytes).at(command.first_key as usize);
+            (router.shard_of(slot) == self.node.id).then_some(Key { bytes, slot })
+        });
+        self.state.core.keyspace.prefetch(self.caller.db, keys);
+    }
+
+    /// Runs a command that was looked at ahead.
+    #[inline]
+    pub(crate) fn planned(&mut self, planned: &Planned, bytes: &[u8]) -> Verdict {
+        let args = planned.args(bytes);
+        match planned.route {
+            Some((command, slot)) if self.is_admitted(command) => {
+                self.last_command = Some(command);
+                self.one_shard(command, args, slot)
+            }
+            _ => self.command(args),
+        }
+    }
+
+    /// Whether nothing stands in the way of a plain command: no password, no pause.
+    #[inline]
+    fn is_admitted(&self, command: CommandRef) -> bool {
+        self.authenticated && self.node.pause.get().is_none() && !command.row.flags.has(Flags::PROTECTED)
     }
 
     /// Runs one command, or starts it, or says why not.

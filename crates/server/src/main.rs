@@ -10,6 +10,7 @@ mod dispatch;
 mod hop;
 mod loan;
 mod log;
+mod lookahead;
 mod mail;
 mod node;
 mod notify;

@@ -3,6 +3,7 @@
 use crate::clock::Ticks;
 use crate::connection::Link;
 use crate::hop::Hop;
+use crate::lookahead::Lookahead;
 use crate::transaction::{OrderPart, ParkedCommand};
 use commands::{ClientSlot, Core};
 use coordinator::participant::Participant;
@@ -25,6 +26,7 @@ pub(crate) struct Node {
     pub(crate) links: RefCell<Links>,
     /// Where sockets are read into; a connection that has nothing left over needs no buffer of its own.
     pub(crate) read_buffer: RefCell<Box<[u8]>>,
+    pub(crate) lookahead: RefCell<Lookahead>,
     pub(crate) ticks: Cell<Ticks>,
     pub(crate) pause: Cell<Option<Pause>>,
     /// Set once: the core stops accepting and its connections end.

@@ -200,12 +200,7 @@ impl Block {
     /// Asks the processor to load the first cache line.
     #[inline]
     pub(super) fn prefetch(self) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch reads nothing that the program can see and never faults.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch(self.0.as_ptr().cast::<i8>(), _MM_HINT_T0);
-        }
+        fetch(self.0.as_ptr().cast::<u8>());
     }
 
     /// SAFETY: the caller knows that `offset` lies in the allocation (or one past it).
@@ -255,3 +250,21 @@ fn block_layout(header: Header, key_len: usize) -> Layout {
 }
 
 use crate::size::good_size;
+
+/// Asks the processor to load what `place` is in.
+#[inline]
+pub(crate) fn prefetch<T>(place: &T) {
+    fetch(std::ptr::from_ref(place).cast::<u8>());
+}
+
+#[inline]
+fn fetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing that the program can see and never faults, whatever the address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch(address.cast::<i8>(), _MM_HINT_T0);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}

@@ -9,8 +9,8 @@ mod layout;
 mod links;
 mod reference;
 
-pub(crate) use block::Value;
 use block::{Block, UNLINKED};
+pub(crate) use block::{Value, prefetch};
 pub(crate) use layout::INLINE_MAX;
 use layout::{AWAY, Encoding, LENT, RAW, VOLATILE};
 pub(crate) use links::Links;

@@ -1,0 +1,69 @@
+//! Looking ahead in a pipeline: the whole commands that have arrived are parsed and looked up before the first of them
+//! runs, and the memory of their keys is fetched together, so that the processor waits for it once and not for every key.
+
+use commands::{CommandRef, Crossing};
+use resp::Parser;
+use stdx::{Args, Slot, Span};
+
+/// Some commands in a row. One per core, used again for every turn.
+#[derive(Default)]
+pub(crate) struct Lookahead {
+    planned: Vec<Planned>,
+    len: usize,
+}
+
+/// One command that has been parsed.
+#[derive(Default)]
+pub(crate) struct Planned {
+    /// Where it lies in the bytes of the turn.
+    pub(crate) start: usize,
+    pub(crate) len: usize,
+    pub(crate) spans: Vec<Span>,
+    /// Its row and its first key's slot, when it is a plain command of one shard.
+    pub(crate) route: Option<(CommandRef, Slot)>,
+}
+
+impl Planned {
+    pub(crate) fn args<'a>(&'a self, bytes: &'a [u8]) -> Args<'a> {
+        Args::new(&bytes[self.start..], &self.spans)
+    }
+}
+
+impl Lookahead {
+    /// Parses the commands at the start of `bytes[from..]`, at most [`COMMANDS_MAX`] and as far as the plain form goes.
+    #[inline]
+    pub(crate) fn fill(&mut self, parser: &Parser, bytes: &[u8], from: usize) {
+        self.len = 0;
+        let mut start = from;
+        while self.len < COMMANDS_MAX && start < bytes.len() {
+            if self.planned.len() == self.len {
+                self.planned.push(Planned::default());
+            }
+            let planned = &mut self.planned[self.len];
+            let Some(len) = parser.parse_whole(&bytes[start..], &mut planned.spans) else { return };
+            planned.start = start;
+            planned.len = len;
+            planned.route = route(Args::new(&bytes[start..], &planned.spans));
+            start += len;
+            self.len += 1;
+        }
+    }
+
+    /// The commands, in order.
+    #[inline]
+    pub(crate) fn commands(&self) -> &[Planned] {
+        &self.planned[..self.len]
+    }
+}
+
+#[inline]
+fn route(args: Args<'_>) -> Option<(CommandRef, Slot)> {
+    let command = commands::lookup(args).ok()?;
+    match command.row.crossing {
+        Crossing::OneShard => Some((command, Slot::of(args.get(command.first_key as usize)?))),
+        _ => None,
+    }
+}
+
+/// How many commands are looked at together: enough to overlap their waits, few enough to stay in the nearest cache.
+const COMMANDS_MAX: usize = 32;
