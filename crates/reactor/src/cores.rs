@@ -137,10 +137,11 @@ const NO_COOP_VARIABLE: &str = "LACEWING_NO_COOP_TASKRUN";
 /// takes tens of milliseconds, and the first sleep would pay for it; glommio's own, later, then costs nothing.
 /// Where the kernel has no such barrier glommio does without.
 fn register_membarrier() {
-    const MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
     // SAFETY: takes three numbers and touches no memory of ours.
     unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) };
 }
+
+const MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
 
 /// A core that unwinds would leave its shard unanswered while the others go on.
 struct AbortOnPanic;
@@ -155,4 +156,24 @@ impl Drop for AbortOnPanic {
 
 fn os(what: &str, source: io::Error) -> StartError {
     StartError::Os { what: what.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A timing would not tell much on a busy machine; that the announcement is made before any core starts does.
+    #[test]
+    fn the_first_sleep_finds_the_memory_barrier_announced() {
+        const MEMBARRIER_CMD_GET_REGISTRATIONS: libc::c_int = 1 << 9;
+        let registered = || {
+            // SAFETY: takes three numbers and touches no memory of ours.
+            unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GET_REGISTRATIONS, 0, 0) }
+        };
+        register_membarrier();
+        let got = registered();
+        // Kernels before 6.3 cannot be asked.
+        let expected = i64::from(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+        assert!(got == -1 || got & expected != 0, "registrations are {got:#x}");
+    }
 }

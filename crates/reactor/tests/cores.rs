@@ -80,24 +80,6 @@ fn the_main_ring_has_the_cooperative_flag() {
     assert!(!uring::coop_taskrun_active(), "this thread has no executor");
 }
 
-/// glommio announced its memory barrier in the first sleep, which took 30-50 ms when other threads were running.
-#[test]
-fn the_first_sleep_is_not_late() {
-    // Best of several, since the machine may be busy.
-    let late = (0..10)
-        .map(|_| {
-            on_one_core(|| async {
-                let begin = Instant::now();
-                timer::sleep(Duration::from_millis(5)).await;
-                begin.elapsed()
-            })
-        })
-        .min()
-        .unwrap();
-    assert!(late >= Duration::from_millis(5));
-    assert!(late < Duration::from_millis(25), "the first sleep of 5 ms took {late:?}");
-}
-
 #[test]
 fn timers_fire_in_order_and_never_early() {
     on_one_core(|| async {
@@ -141,7 +123,7 @@ fn a_long_loop_that_asks_lets_others_run() {
         });
         let begin = Instant::now();
         while !ran.get() {
-            assert!(begin.elapsed() < Duration::from_secs(20), "never told to give way");
+            assert!(begin.elapsed() < Duration::from_secs(60), "never told to give way");
             task::yield_if_needed().await;
         }
     });
@@ -181,11 +163,11 @@ fn a_panic_on_a_core_ends_the_process() {
     });
 }
 
-/// Polls a condition each millisecond for at most 20 s.
+/// Polls a condition each millisecond for at most a minute.
 async fn bounded(condition: impl AsyncFn() -> bool) {
     let begin = Instant::now();
     while !condition().await {
-        assert!(begin.elapsed() < Duration::from_secs(20), "not reached in time");
+        assert!(begin.elapsed() < Duration::from_secs(60), "not reached in time");
         timer::sleep(Duration::from_millis(1)).await;
     }
 }

@@ -1,5 +1,6 @@
 //! A connected stream socket.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -8,11 +9,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_lite::future::or;
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, TcpKeepalive, Type};
 
 use super::{Endpoint, sys};
+use crate::timer;
 
 /// A connection, TCP or unix. Closes when dropped; the kernel still sends what was written.
 ///
@@ -44,10 +47,24 @@ impl Socket {
         Socket { state: State::Idle(fd), peer }
     }
 
-    /// Connects over TCP within `timeout`, which must not be zero.
+    /// Connects over TCP within `timeout`. Errors: `TimedOut`, and what the kernel says.
+    ///
+    /// By hand, because glommio's connecting has completions on the latency ring (docs/decisions/0003-wake-ups.md).
     pub async fn connect(addr: SocketAddr, timeout: Duration) -> io::Result<Socket> {
-        let stream = TcpStream::connect_timeout(addr, timeout).await.map_err(io::Error::from)?;
-        Ok(Socket { state: State::Live(stream), peer: Endpoint::Tcp(addr) })
+        let raw = RawSocket::new(Domain::for_address(addr), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        match raw.connect(&addr.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        let mut socket = Socket::with_peer(raw.into(), Endpoint::Tcp(addr));
+        // Writing nothing would block as long as the connection is being made, and then gives its error, if any.
+        let connected = poll_fn(|cx| socket.poll_write(cx, &[]));
+        let late = async {
+            timer::sleep(timeout).await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        or(connected, late).await?;
+        Ok(socket)
     }
 
     /// Reads into `buf`, which must not be empty. Ready with 0 when the peer has closed its side; it may still read what
