@@ -4,7 +4,7 @@
 //! its latency ring, and an executor that sees a completion there just before it runs its tasks takes its time for used
 //! up, runs none, and sleeps, with tasks ready. So no `Waker` of a task may leave its core. A bell is a pair of sockets
 //! instead, whose near end a task of the core reads like any connection, on the main ring.
-//! See docs/decisions/0003-wake-ups.md.
+//! See docs/decisions/0006-wake-ups.md.
 
 use std::cell::RefCell;
 use std::io;

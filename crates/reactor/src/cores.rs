@@ -29,7 +29,7 @@ pub struct CoreHandle {
 }
 
 /// Never, in effect: a turn ends when all tasks that are ready have run. A completed preempt timer is one of the things
-/// on the latency ring that can send glommio to sleep with tasks ready (docs/decisions/0003-wake-ups.md); long tasks give
+/// on the latency ring that can send glommio to sleep with tasks ready (docs/decisions/0006-wake-ups.md); long tasks give
 /// way by [`crate::task::yield_if_needed`] instead.
 const PREEMPT_TIMER: Duration = Duration::from_secs(24 * 3600);
 /// Entries of each ring. Completions beyond twice this many wait in a list in the kernel, none is lost.

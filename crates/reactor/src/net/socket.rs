@@ -49,7 +49,7 @@ impl Socket {
 
     /// Connects over TCP within `timeout`. Errors: `TimedOut`, and what the kernel says.
     ///
-    /// By hand, because glommio's connecting has completions on the latency ring (docs/decisions/0003-wake-ups.md).
+    /// By hand, because glommio's connecting has completions on the latency ring (docs/decisions/0006-wake-ups.md).
     pub async fn connect(addr: SocketAddr, timeout: Duration) -> io::Result<Socket> {
         let raw = RawSocket::new(Domain::for_address(addr), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         match raw.connect(&addr.into()) {
