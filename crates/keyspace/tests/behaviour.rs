@@ -1,0 +1,376 @@
+//! What the model test cannot see: layouts at their bounds, eviction's choices, memory, tables.
+
+use config::MaxmemoryPolicy;
+use keyspace::{Access, Cause, Key, Keyspace, NewString, StringRef, Ttl};
+use std::collections::HashSet;
+use stdx::{DbIndex, Slot, UnixMs};
+
+const DB: DbIndex = DbIndex(0);
+const NOW: UnixMs = UnixMs(1_700_000_000_000);
+
+fn keyspace() -> Keyspace {
+    Keyspace::new(0..16384, 2, 99)
+}
+
+fn set(keyspace: &mut Keyspace, key: &[u8], value: &[u8]) {
+    keyspace.set_string(DB, Key::new(key), NewString::Bytes(value), Ttl::Clear, NOW);
+}
+
+fn get(keyspace: &mut Keyspace, key: &[u8]) -> Option<Vec<u8>> {
+    keyspace.find(DB, Key::new(key), NOW, Access::Peek).map(|entry| match entry.string().unwrap() {
+        StringRef::Int(int) => int.to_string().into_bytes(),
+        StringRef::Bytes(bytes) => bytes.to_vec(),
+    })
+}
+
+fn encoding(keyspace: &mut Keyspace, key: &[u8]) -> &'static str {
+    keyspace.find(DB, Key::new(key), NOW, Access::Peek).unwrap().encoding()
+}
+
+/// Lengths at which something about an entry changes.
+const LENGTHS: [usize; 18] =
+    [0, 1, 7, 8, 44, 45, 253, 254, 255, 256, 257, 4095, 4096, 4097, 65_535, 65_536, 65_537, 300_000];
+
+#[test]
+fn every_layout_takes_and_loses_an_expiry() {
+    let mut keyspace = keyspace();
+    for key_len in LENGTHS {
+        for value_len in LENGTHS {
+            let (key, value) = (vec![b'k'; key_len], vec![b'v'; value_len]);
+            set(&mut keyspace, &key, &value);
+            for expiry in [Some(UnixMs(NOW.0 + 5)), None, Some(UnixMs(NOW.0 + 7)), Some(UnixMs(NOW.0 + 9))] {
+                assert!(keyspace.set_expiry(DB, Key::new(&key), expiry, NOW));
+                let found = keyspace.find(DB, Key::new(&key), NOW, Access::Read).unwrap();
+                assert!(found.key() == key && found.string() == Some(StringRef::Bytes(&value)));
+                assert_eq!(found.expiry(), expiry);
+            }
+            assert_eq!(keyspace.expiring(DB), 1);
+            keyspace.audit();
+            assert!(keyspace.find(DB, Key::new(&key), UnixMs(NOW.0 + 9), Access::Read).is_none());
+            assert_eq!((keyspace.len(DB), keyspace.expiring(DB)), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn every_layout_becomes_every_other() {
+    let mut keyspace = keyspace();
+    let values: Vec<Vec<u8>> =
+        LENGTHS.iter().map(|&len| vec![b'a'; len]).chain([b"12345".to_vec(), b"-9".to_vec()]).collect();
+    for before in &values {
+        for after in &values {
+            for ttl in [Ttl::Clear, Ttl::Keep, Ttl::At(UnixMs(NOW.0 + 5))] {
+                set(&mut keyspace, b"key", before);
+                keyspace.set_string(DB, Key::new(b"key"), NewString::Bytes(after), ttl, NOW);
+                assert!(get(&mut keyspace, b"key").as_ref() == Some(after));
+            }
+        }
+        keyspace.audit();
+    }
+}
+
+#[test]
+fn integers_are_kept_as_numbers_until_edited() {
+    let mut keyspace = keyspace();
+    set(&mut keyspace, b"k", b"12");
+    assert_eq!(encoding(&mut keyspace, b"k"), "int");
+    assert_eq!(keyspace.append(DB, Key::new(b"k"), b"3", NOW), 3);
+    assert_eq!((get(&mut keyspace, b"k"), encoding(&mut keyspace, b"k")), (Some(b"123".to_vec()), "raw"));
+    set(&mut keyspace, b"k", b"012");
+    assert_eq!(encoding(&mut keyspace, b"k"), "embstr");
+    keyspace.set_string(DB, Key::new(b"k"), NewString::Int(-5), Ttl::Clear, NOW);
+    assert_eq!(encoding(&mut keyspace, b"k"), "int");
+    set(&mut keyspace, b"k", &[b'x'; 44]);
+    assert_eq!(encoding(&mut keyspace, b"k"), "embstr");
+    set(&mut keyspace, b"k", &[b'x'; 45]);
+    assert_eq!(encoding(&mut keyspace, b"k"), "raw");
+    assert_eq!(keyspace.append(DB, Key::new(b"new"), b"7", NOW), 1);
+    assert_eq!(encoding(&mut keyspace, b"new"), "int");
+}
+
+#[test]
+fn a_long_string_grows_by_small_appends() {
+    let mut keyspace = keyspace();
+    let mut whole = Vec::new();
+    for number in 0..20_000 {
+        let piece = number.to_string();
+        whole.extend_from_slice(piece.as_bytes());
+        assert_eq!(keyspace.append(DB, Key::new(b"log"), piece.as_bytes(), NOW), whole.len());
+    }
+    assert!(get(&mut keyspace, b"log") == Some(whole));
+    keyspace.audit();
+}
+
+#[test]
+fn memory_comes_back_when_every_key_is_deleted() {
+    let mut keyspace = keyspace();
+    // The array of slots stays: what is there after the first key is the floor.
+    set(&mut keyspace, b"first", b"1");
+    assert!(keyspace.remove(DB, Key::new(b"first"), NOW));
+    let floor = keyspace.used_bytes();
+    for number in 0..30_000 {
+        let key = format!("{}:{number}", if number % 2 == 0 { "{tag}" } else { "key" });
+        let ttl = if number % 3 == 0 { Ttl::At(UnixMs(NOW.0 + 100)) } else { Ttl::Clear };
+        let value = vec![b'v'; number % 600 * (number % 7)];
+        keyspace.set_string(DB, Key::new(key.as_bytes()), NewString::Bytes(&value), ttl, NOW);
+    }
+    keyspace.audit();
+    assert!(keyspace.slot_len(DB, Slot::of(b"{tag}")) >= 15_000);
+    for number in 0..30_000 {
+        let key = format!("{}:{number}", if number % 2 == 0 { "{tag}" } else { "key" });
+        assert!(keyspace.remove(DB, Key::new(key.as_bytes()), NOW));
+    }
+    assert_eq!((keyspace.used_bytes(), keyspace.expiring(DB)), (floor, 0));
+    keyspace.audit();
+}
+
+#[test]
+fn the_target_entry_takes_56_bytes() {
+    let mut keyspace = keyspace();
+    set(&mut keyspace, b"0123456789abcde0", &[b'v'; 32]);
+    let before = keyspace.used_bytes() - keyspace.overhead_bytes();
+    assert_eq!(before, 56);
+    set(&mut keyspace, b"0123456789abcde0", &[b'w'; 30]);
+    assert_eq!(keyspace.used_bytes() - keyspace.overhead_bytes(), 56);
+}
+
+/// Tables cost a bounded share, whatever the number of keys and however they lie.
+#[test]
+fn tables_stay_small_while_they_grow() {
+    for one_slot in [false, true] {
+        let mut keyspace = keyspace();
+        let start = if one_slot { 600_000.0 } else { 700_000.0 };
+        for number in 1..=200_000 {
+            let key = if one_slot { format!("{{tag}}{number}") } else { number.to_string() };
+            set(&mut keyspace, key.as_bytes(), b"v");
+            if number % 10_000 == 0 {
+                let most = start + f64::from(number) * 64.0;
+                assert!((keyspace.overhead_bytes() as f64) < most, "{number}: {}", keyspace.overhead_bytes());
+            }
+        }
+        keyspace.audit();
+    }
+}
+
+/// Fills with keys that are used once a second, one by one.
+fn aged(keys: usize, policy: MaxmemoryPolicy, ttl: bool) -> Keyspace {
+    let mut keyspace = keyspace();
+    keyspace.set_policy(policy, 10, 1);
+    keyspace.effects.on = true;
+    for number in 0..keys {
+        let now = UnixMs(NOW.0 + number as i64 * 1000);
+        let ttl = if ttl { Ttl::At(UnixMs(NOW.0 + 1_000_000_000 + number as i64)) } else { Ttl::Clear };
+        keyspace.set_string(DB, Key::new(number.to_string().as_bytes()), NewString::Int(1), ttl, now);
+    }
+    keyspace
+}
+
+/// Evicts half of the keys and returns how many of them were of the older half, in percent.
+fn old_ones_evicted(keyspace: &mut Keyspace, policy: MaxmemoryPolicy, keys: usize) -> usize {
+    let now = UnixMs(NOW.0 + keys as i64 * 1000);
+    for random in 0..keys / 2 {
+        assert!(keyspace.evict(policy, 5, now, random as u64 * 0x9E37_79B9));
+    }
+    let old = keyspace
+        .effects
+        .removed
+        .iter()
+        .filter(|(_, key, cause)| {
+            assert_eq!(*cause, Cause::Evicted);
+            std::str::from_utf8(key).unwrap().parse::<usize>().unwrap() < keys / 2
+        })
+        .count();
+    keyspace.audit();
+    old * 100 / (keys / 2)
+}
+
+#[test]
+fn lru_and_ttl_evict_mostly_the_old() {
+    for (policy, ttl) in [
+        (MaxmemoryPolicy::AllKeysLru, false),
+        (MaxmemoryPolicy::VolatileLru, true),
+        (MaxmemoryPolicy::VolatileTtl, true),
+    ] {
+        let mut keyspace = aged(4000, policy, ttl);
+        let old = old_ones_evicted(&mut keyspace, policy, 4000);
+        assert!(old >= 85, "{policy:?}: {old} %");
+    }
+}
+
+#[test]
+fn random_policies_evict_anything() {
+    for (policy, ttl) in [(MaxmemoryPolicy::AllKeysRandom, false), (MaxmemoryPolicy::VolatileRandom, true)] {
+        let mut keyspace = aged(2000, policy, ttl);
+        let old = old_ones_evicted(&mut keyspace, policy, 2000);
+        assert!((40..60).contains(&old), "{policy:?}: {old} %");
+    }
+}
+
+#[test]
+fn lfu_keeps_what_is_used_often() {
+    let policy = MaxmemoryPolicy::AllKeysLfu;
+    let mut keyspace = aged(1000, policy, false);
+    // Newer than all others by the clock, or the counters would have decayed.
+    let now = UnixMs(NOW.0 + 1_000_000);
+    for _ in 0..100 {
+        for number in 0..100 {
+            keyspace.find(DB, Key::new(number.to_string().as_bytes()), now, Access::Read).unwrap();
+        }
+    }
+    assert!(keyspace.find(DB, Key::new(b"5"), now, Access::Peek).unwrap().frequency(now) > 7);
+    for random in 0..700 {
+        assert!(keyspace.evict(policy, 5, now, random));
+    }
+    let kept = (0..100).filter(|number| get(&mut keyspace, number.to_string().as_bytes()).is_some()).count();
+    assert!(kept >= 95, "{kept}");
+}
+
+#[test]
+fn eviction_takes_neither_lent_nor_unfit_keys() {
+    let mut keyspace = keyspace();
+    set(&mut keyspace, b"stays", b"1");
+    assert!(!keyspace.evict(MaxmemoryPolicy::VolatileLru, 5, NOW, 1));
+    assert!(!keyspace.evict(MaxmemoryPolicy::VolatileRandom, 5, NOW, 1));
+    assert!(!keyspace.evict(MaxmemoryPolicy::NoEviction, 5, NOW, 1));
+    let loan = keyspace.lend(DB, Key::new(b"stays"), NOW);
+    assert!(loan.is_some());
+    for policy in [MaxmemoryPolicy::AllKeysLru, MaxmemoryPolicy::AllKeysRandom] {
+        assert!(!keyspace.evict(policy, 5, NOW, 1));
+    }
+    keyspace.give_back(DB, Key::new(b"stays"), loan, false, NOW);
+    assert!(keyspace.evict(MaxmemoryPolicy::AllKeysLru, 5, NOW, 1));
+    assert_eq!((keyspace.len(DB), keyspace.stats.evicted), (0, 1));
+}
+
+#[test]
+fn a_lent_value_moves_when_it_is_long_and_neither_expires_nor_goes() {
+    for len in [10, 100_000] {
+        let mut keyspace = keyspace();
+        let value = vec![b'v'; len];
+        let expiry = Ttl::At(UnixMs(NOW.0 + 5));
+        keyspace.set_string(DB, Key::new(b"k"), NewString::Bytes(&value), expiry, NOW);
+        let used = keyspace.used_bytes();
+        let loan = keyspace.lend(DB, Key::new(b"k"), NOW).unwrap();
+        assert_eq!(keyspace.used_bytes() < used, len > 4096);
+        assert_eq!(loan.string(), Some(StringRef::Bytes(&value)));
+        let late = UnixMs(NOW.0 + 10);
+        assert_eq!(keyspace.expire_cycle(late, &mut || true), 0);
+        assert!(keyspace.random_key(DB, late, 3).is_some());
+        keyspace.give_back(DB, Key::new(b"k"), Some(loan), false, late);
+        assert!(get(&mut keyspace, b"k") == Some(value));
+        assert_eq!(keyspace.used_bytes(), used);
+        assert_eq!(keyspace.expire_cycle(late, &mut || true), 1);
+    }
+}
+
+#[test]
+fn the_expire_cycle_finds_nearly_all_that_has_expired_and_stops_when_told() {
+    let mut keyspace = keyspace();
+    for number in 0..10_000 {
+        let ttl = Ttl::At(UnixMs(NOW.0 + if number < 5000 { 10 } else { 1_000_000 }));
+        keyspace.set_string(DB, Key::new(number.to_string().as_bytes()), NewString::Int(1), ttl, NOW);
+    }
+    let later = UnixMs(NOW.0 + 20);
+    let average = keyspace.average_ttl_ms(DB, later);
+    assert!((300_000..700_000).contains(&average), "{average}");
+    let mut rounds = 3;
+    let removed = keyspace.expire_cycle(later, &mut || {
+        rounds -= 1;
+        rounds >= 0
+    });
+    assert!((1..=60).contains(&removed));
+    assert_eq!(keyspace.stats.expired_time_cap_reached, 1);
+    keyspace.expire_cycle(later, &mut || true);
+    assert!(keyspace.expiring(DB) < 6500, "{}", keyspace.expiring(DB));
+    for _ in 0..1000 {
+        keyspace.expire_cycle(later, &mut || true);
+    }
+    assert_eq!((keyspace.len(DB), keyspace.expiring(DB)), (5000, 5000));
+}
+
+#[test]
+fn random_keys_are_fair_though_one_slot_holds_most() {
+    let mut keyspace = keyspace();
+    for number in 0..3000 {
+        set(&mut keyspace, format!("{{tag}}{number}").as_bytes(), b"v");
+    }
+    for number in 0..1000 {
+        set(&mut keyspace, format!("lone{number}").as_bytes(), b"v");
+    }
+    let (mut tagged, mut seen) = (0, HashSet::new());
+    for random in 0..20_000u64 {
+        let key = keyspace.random_key(DB, NOW, random.wrapping_mul(0x5851_F42D_4C95_7F2D)).unwrap().key();
+        tagged += usize::from(key.starts_with(b"{tag}"));
+        seen.insert(key.to_vec());
+    }
+    assert!((14_000..16_000).contains(&tagged), "{tagged}");
+    assert!(seen.len() > 3900, "{}", seen.len());
+}
+
+#[test]
+fn watched_keys_change_with_their_database() {
+    let mut keyspace = keyspace();
+    set(&mut keyspace, b"here", b"v");
+    let versions = |keyspace: &Keyspace| {
+        [b"here" as &[u8], b"gone"].map(|key| [0, 1].map(|db| keyspace.version(DbIndex(db), Key::new(key))))
+    };
+    for key in [b"here" as &[u8], b"gone"] {
+        for db in [0, 1] {
+            keyspace.watch(DbIndex(db), Key::new(key));
+        }
+    }
+    let start = versions(&keyspace);
+    keyspace.swap(DbIndex(0), DbIndex(1));
+    let swapped = versions(&keyspace);
+    assert!(swapped[0][0] != start[0][0] && swapped[0][1] != start[0][1], "it exists in one of the two");
+    assert_eq!(swapped[1], start[1], "it exists in neither");
+    assert_eq!(keyspace.flush(DbIndex(0)), 0);
+    assert_eq!(versions(&keyspace), swapped);
+    assert_eq!(keyspace.flush(DbIndex(1)), 1);
+    let flushed = versions(&keyspace);
+    assert!(flushed[0][1] != swapped[0][1] && flushed[0][0] == swapped[0][0]);
+}
+
+#[test]
+fn expiries_and_evictions_are_told_while_somebody_listens() {
+    let mut keyspace = keyspace();
+    keyspace.effects.on = true;
+    keyspace.set_string(DB, Key::new(b"a"), NewString::Int(1), Ttl::At(UnixMs(NOW.0 + 1)), NOW);
+    set(&mut keyspace, b"b", b"1");
+    let dirty = keyspace.stats.dirty;
+    assert!(keyspace.find(DB, Key::new(b"a"), UnixMs(NOW.0 + 1), Access::Read).is_none());
+    assert!(keyspace.evict(MaxmemoryPolicy::AllKeysRandom, 5, NOW, 1));
+    let told: Vec<_> = keyspace.effects.removed.iter().map(|(_, key, cause)| (&key[..], *cause)).collect();
+    assert_eq!(told, [(b"a" as &[u8], Cause::Expired), (b"b", Cause::Evicted)]);
+    assert_eq!(keyspace.stats.dirty, dirty, "what happens by itself is no change that a client made");
+}
+
+#[test]
+fn a_flush_is_freed_in_slices() {
+    let mut keyspace = keyspace();
+    for number in 0..10_000 {
+        let ttl = if number % 2 == 0 { Ttl::At(UnixMs(NOW.0 + 1000)) } else { Ttl::Clear };
+        keyspace.set_string(DB, Key::new(number.to_string().as_bytes()), NewString::Int(number), ttl, NOW);
+    }
+    assert_eq!(keyspace.flush(DB), 10_000);
+    assert_eq!((keyspace.len(DB), keyspace.used_bytes()), (0, 0));
+    let mut asked = 0;
+    assert!(!keyspace.reclaim(&mut || {
+        asked += 1;
+        true
+    }));
+    assert!(asked >= 10_000 / 64, "{asked}");
+    assert_eq!((keyspace.stats.lazyfreed, keyspace.unreclaimed_bytes()), (10_000, 0));
+}
+
+#[test]
+fn a_large_value_is_freed_later() {
+    let mut keyspace = keyspace();
+    set(&mut keyspace, b"large", &vec![b'x'; 1 << 20]);
+    let used = keyspace.used_bytes();
+    assert!(keyspace.remove(DB, Key::new(b"large"), NOW));
+    assert!(used - keyspace.used_bytes() > 1 << 20);
+    assert!(keyspace.unreclaimed_bytes() >= 1 << 20);
+    assert!(!keyspace.reclaim(&mut || true));
+    assert_eq!(keyspace.unreclaimed_bytes(), 0);
+}
