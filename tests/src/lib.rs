@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod port;
 mod process;
 mod server;
 mod show;

@@ -11,6 +11,7 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use crate::client::Client;
+use crate::port::Port;
 use crate::wait::{WAIT_MAX, until};
 
 /// A server that accepts connections. Killed when dropped; while a test panics, its log is shown.
@@ -20,6 +21,7 @@ pub struct Process {
     output: Arc<Output>,
     readers: Vec<JoinHandle<()>>,
     dir: Arc<TempDir>,
+    _port: Port,
 }
 
 /// What a process has printed, and whether it still may.
@@ -41,6 +43,7 @@ impl Process {
     pub(crate) fn start(
         mut command: Command,
         dir: Arc<TempDir>,
+        port: Port,
         ready: impl Fn(&str) -> Option<SocketAddr>,
     ) -> Result<Self, String> {
         command.current_dir(dir.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -51,7 +54,7 @@ impl Process {
             Output::collect(&output, child.stderr.take().expect("stderr is a pipe")),
         ];
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut process = Self { child, addr: unknown, output, readers, dir };
+        let mut process = Self { child, addr: unknown, output, readers, dir, _port: port };
         process.addr = process.output.wait_for(ready)?;
         Ok(process)
     }

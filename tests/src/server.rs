@@ -1,6 +1,6 @@
 //! Starting Lacewing, and Redis as the reference.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use tempfile::TempDir;
 
+use crate::port::Port;
 use crate::process::Process;
 
 /// A running Lacewing.
@@ -34,31 +35,13 @@ impl Server {
 
     /// As [`Server::on`]; `Err` with its output if it ends instead of accepting connections.
     pub fn try_on(dir: Arc<TempDir>, args: &[&str]) -> Result<Self, String> {
-        // Another process may take the port found here before the server does.
-        let mut log = String::new();
-        for _ in 0..PORT_ATTEMPTS {
+        let command = |port: &str, dir: &Path| {
             let mut command = Command::new(Self::binary());
+            command.args(["--port", port, "--bind", "127.0.0.1", "--cores", "2", "--dir"]);
+            command.arg(dir).args(args);
             command
-                .args([
-                    "--port",
-                    &free_address().port().to_string(),
-                    "--bind",
-                    "127.0.0.1",
-                    "--cores",
-                    "2",
-                    "--dir",
-                ])
-                .arg(dir.path())
-                .args(args);
-            match Process::start(command, Arc::clone(&dir), ready_address) {
-                Ok(process) => return Ok(Self(process)),
-                Err(output) => log = output,
-            }
-            if !log.contains("is taken") {
-                break;
-            }
-        }
-        Err(log)
+        };
+        start_on_free_port(command, &dir).map(Self)
     }
 
     /// The server's binary, made from the current sources once per test run with the profile that the tests have; or,
@@ -87,31 +70,34 @@ impl RedisServer {
             eprintln!("SKIPPED: redis-server is not installed");
             return None;
         }
-        let mut log = String::new();
-        for _ in 0..PORT_ATTEMPTS {
-            let addr = free_address();
-            let dir = new_dir();
+        let command = |port: &str, dir: &Path| {
             let mut command = Command::new(REDIS);
+            command.args(["--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+            command.args(["--enable-debug-command", "yes", "--dir"]).arg(dir).args(args);
             command
-                .args([
-                    "--port",
-                    &addr.port().to_string(),
-                    "--bind",
-                    "127.0.0.1",
-                    "--save",
-                    "",
-                    "--appendonly",
-                ])
-                .args(["no", "--enable-debug-command", "yes", "--dir"])
-                .arg(dir.path())
-                .args(args);
-            let ready = |line: &str| line.contains("Ready to accept connections").then_some(addr);
-            match Process::start(command, dir, ready) {
-                Ok(process) => return Some(Self(process)),
-                Err(output) => log = output,
-            }
+        };
+        let started = start_on_free_port(command, &new_dir());
+        Some(Self(started.unwrap_or_else(|log| panic!("redis-server did not start:\n{log}"))))
+    }
+}
+
+/// Starts the command that `command` makes of a port and a directory, and again on another port when that one has
+/// been taken by a program that makes no claims.
+fn start_on_free_port(
+    command: impl Fn(&str, &Path) -> Command,
+    dir: &Arc<TempDir>,
+) -> Result<Process, String> {
+    let mut attempts = 0;
+    loop {
+        let port = Port::free();
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number()));
+        let command = command(&port.number().to_string(), dir.path());
+        let started = Process::start(command, Arc::clone(dir), port, |line| ready_address(line, addr));
+        attempts += 1;
+        match started {
+            Err(log) if attempts < PORT_ATTEMPTS && (log.contains("is taken") || log.contains("in use")) => {}
+            other => return other,
         }
-        panic!("redis-server did not start:\n{log}");
     }
 }
 
@@ -143,12 +129,11 @@ impl DerefMut for RedisServer {
     }
 }
 
-/// The address in a line like `ready to accept connections tcp=127.0.0.1:40123`; the first if there are several.
-fn ready_address(line: &str) -> Option<SocketAddr> {
-    let (_, fields) = line.split_once("ready to accept connections")?;
-    let (_, addresses) = fields.split_once("tcp=")?;
-    let end = addresses.find([' ', ',', '"']).unwrap_or(addresses.len());
-    addresses[..end].parse().ok()
+/// The address in a line like `ready to accept connections 127.0.0.1:40123 cores=2`, the first if there are several;
+/// `asked` where the line, as Redis's, names none.
+fn ready_address(line: &str, asked: SocketAddr) -> Option<SocketAddr> {
+    let (_, addresses) = line.split_once("eady to accept connections")?;
+    Some(addresses.split([' ', ',', '=', '"']).find_map(|word| word.parse().ok()).unwrap_or(asked))
 }
 
 /// Asks cargo for the binary, beside this test's own: `<target>/<profile>/deps/<test>`.
@@ -178,11 +163,6 @@ fn new_dir() -> Arc<TempDir> {
     )
 }
 
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
-    listener.local_addr().expect("a listener has an address")
-}
-
 const REDIS: &str = "redis-server";
 
 /// Ports tried before giving up.
@@ -195,11 +175,15 @@ mod tests {
     #[test]
     fn address_is_found_in_the_line_that_says_ready() {
         let check = |line: &str, expected: Option<&str>| {
-            assert_eq!(ready_address(line).map(|addr| addr.to_string()).as_deref(), expected, "{line}");
+            let asked = SocketAddr::from(([127, 0, 0, 1], 1));
+            let got = ready_address(line, asked).map(|addr| addr.to_string());
+            assert_eq!(got.as_deref(), expected, "{line}");
         };
-        check("INFO ready to accept connections tcp=127.0.0.1:40123", Some("127.0.0.1:40123"));
+        check("INFO ready to accept connections 127.0.0.1:40123 cores=2", Some("127.0.0.1:40123"));
+        check("ready to accept connections [::1]:1 127.0.0.1:2 /tmp/x", Some("[::1]:1"));
         check("ready to accept connections cores=2 tcp=[::1]:1,127.0.0.1:2 unix=/tmp/x", Some("[::1]:1"));
-        check("starting tcp=127.0.0.1:40123", None);
-        check("ready to accept connections", None);
+        check("starting 127.0.0.1:40123", None);
+        check("1:M 1 Jan 2026 * Ready to accept connections", Some("127.0.0.1:1"));
+        check("starting", None);
     }
 }

@@ -47,14 +47,18 @@ fn commands_and_seed() -> (usize, u64) {
 }
 
 #[track_caller]
-fn check_redis_with_itself(family: Family) {
-    let (Some(one), Some(other)) = (RedisServer::start(), RedisServer::start()) else { return };
-    let pair = Pair::new(Peer::new("redis", one.addr()), Peer::new("redis again", other.addr()));
+fn check(pair: Pair, family: Family) {
     let (commands, seed) = commands_and_seed();
     let commands = if matches!(family, Family::Large) { commands / LARGE_SHARE } else { commands };
     if let Err(report) = play(pair, family, commands, seed) {
         panic!("{report}");
     }
+}
+
+#[track_caller]
+fn check_redis_with_itself(family: Family) {
+    let (Some(one), Some(other)) = (RedisServer::start(), RedisServer::start()) else { return };
+    check(Pair::new(Peer::new("redis", one.addr()), Peer::new("redis again", other.addr())), family);
 }
 
 /// Plays against a server that gets another command instead of some, and checks what is left after minimising.

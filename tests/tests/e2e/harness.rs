@@ -1,6 +1,6 @@
 //! The harness itself, tried on the reference server.
 
-use lacewing_tests::{Client, RedisServer};
+use lacewing_tests::{Client, RedisServer, Server};
 use resp::Value;
 
 #[test]
@@ -15,6 +15,18 @@ fn redis_starts_answers_and_stops() {
     assert!(redis.stop().success());
     client.expect_closed();
     assert!(Client::try_connect(redis.addr()).is_err());
+}
+
+#[test]
+fn lacewing_starts_answers_and_stops() {
+    let mut server = Server::start();
+    let mut client = server.client();
+    assert_eq!(client.line("PING"), "+PONG");
+    assert_eq!(client.line(r#"SET k "a\x00 b""#), "+OK");
+    assert_eq!(client.line("GET k"), r#""a\x00 b""#);
+    server.wait_for_log("ready to accept connections");
+    assert!(server.stop().success());
+    client.expect_closed();
 }
 
 #[test]

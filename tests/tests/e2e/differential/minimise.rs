@@ -1,5 +1,7 @@
 //! Cutting a round down to the commands that a difference takes.
 
+use std::time::{Duration, Instant};
+
 use super::generate::Command;
 use super::run::{Difference, Pair, Round, line};
 
@@ -8,7 +10,7 @@ pub(super) fn report(pair: &mut Pair, mut round: Round, first: Difference) -> St
     let mut difference = first;
     // What follows the difference has no part in it.
     round.commands.truncate(difference.at.map_or(usize::MAX, |at| at + 1));
-    let mut search = Search { pair, trials: 0 };
+    let mut search = Search { pair, started: Instant::now() };
     let one_by_one = Round { batch: 1, ..round.clone() };
     if let Some(found) = search.differs(&one_by_one) {
         (round, difference) = (one_by_one, found);
@@ -24,13 +26,12 @@ pub(super) fn report(pair: &mut Pair, mut round: Round, first: Difference) -> St
 
 struct Search<'a> {
     pair: &'a mut Pair,
-    trials: usize,
+    started: Instant,
 }
 
 impl Search<'_> {
     fn differs(&mut self, round: &Round) -> Option<Difference> {
-        self.trials += 1;
-        if self.trials > TRIALS_MAX { None } else { self.pair.play(round) }
+        if self.started.elapsed() > SEARCH_MAX { None } else { self.pair.play(round) }
     }
 
     /// Takes out pieces, large ones first, as long as the rest still shows a difference.
@@ -95,5 +96,6 @@ fn transcript(round: &Round, difference: &Difference) -> String {
     format!("{protocol}{batch}\n{commands}differs in {at}\n  {}", difference.what)
 }
 
-/// Rounds played at most to find a smaller one.
-const TRIALS_MAX: usize = 2000;
+/// How long a smaller round is looked for: long enough for thousands that are answered, and for some in which a reply
+/// never comes.
+const SEARCH_MAX: Duration = Duration::from_secs(60);

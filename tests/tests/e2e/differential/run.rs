@@ -1,6 +1,7 @@
 //! Playing rounds of commands on two servers.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use lacewing_tests::{Client, show};
 use resp::Value;
@@ -80,6 +81,7 @@ impl Peer {
     fn reset(&mut self, resp3: bool) {
         let hello = ["HELLO", if resp3 { "3" } else { "2" }];
         self.client = Client::connect(self.addr);
+        self.client.timeout(Some(REPLY_MAX)).expect("a connection takes a timeout");
         let reply = self.client.call(&hello);
         assert!(!reply.is_error(), "{} answers HELLO with {}", self.name, show(&reply));
         let reply = self.client.call(&["FLUSHALL"]);
@@ -121,7 +123,7 @@ impl Pair {
             let (a, b) = (one.read().map_err(|what| (at, what))?, other.read().map_err(|what| (at, what))?);
             let rule = Rule::of(command);
             if !rule.holds(&a, &b) {
-                let what = format!("{}: {}\n  {}: {}", one.name, show(&a), other.name, show(&b));
+                let what = format!("{}: {}\n  {}: {}", one.name, cut(&show(&a)), other.name, cut(&show(&b)));
                 return Err((at, what));
             }
             let from_the_start = command.get(1).is_some_and(|cursor| cursor == b"0");
@@ -213,9 +215,28 @@ pub(super) fn line(command: &[Vec<u8>]) -> String {
 fn quote(word: &[u8]) -> String {
     let plain =
         !word.is_empty() && word.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-*_:".contains(byte));
-    let text = word.escape_ascii().to_string();
-    if plain { text } else { format!("\"{text}\"") }
+    let shown = &word[..word.len().min(SHOWN_MAX)];
+    let cut = if shown.len() < word.len() { format!("... of {} bytes", word.len()) } else { String::new() };
+    let text = shown.escape_ascii().to_string();
+    if plain && cut.is_empty() { text } else { format!("\"{text}\"{cut}") }
 }
+
+/// A reply as shown, which may be long; all of it is ASCII.
+fn cut(text: &str) -> String {
+    match text.get(..REPLY_SHOWN_MAX) {
+        Some(start) if start.len() < text.len() => format!("{start}... ({} bytes)", text.len()),
+        _ => text.to_owned(),
+    }
+}
+
+/// How long a reply may take: to the largest command here, on a busy machine.
+const REPLY_MAX: Duration = Duration::from_secs(10);
+
+/// Bytes of a reply that are shown.
+const REPLY_SHOWN_MAX: usize = 2000;
+
+/// Bytes of a word that are shown.
+const SHOWN_MAX: usize = 200;
 
 /// No round has nearly as many keys.
 const PAGES_MAX: usize = 10_000;
