@@ -371,7 +371,9 @@ impl Connection {
         let mut written = 0;
         loop {
             if self.sent == self.sending.len() {
-                if outgoing.replies.ready() == 0 {
+                let ready = outgoing.replies.ready();
+                let more_soon = outgoing.replies.outstanding() > 0 && ready < HELD_BACK_BYTES;
+                if ready == 0 || more_soon {
                     break;
                 }
                 let mut empty = std::mem::take(&mut self.sending);
@@ -503,4 +505,6 @@ const READ_STEP_MIN: usize = 16 * 1024;
 const READ_STEP_MAX: usize = 1024 * 1024;
 /// A connection's own buffers up to these sizes, in bytes, are kept when they are empty.
 const HELD_KEPT_BYTES: usize = 64 * 1024;
+/// Replies up to this many bytes wait for those that other cores still owe, so that a pipeline costs one send.
+const HELD_BACK_BYTES: usize = 64 * 1024;
 const SENDING_KEPT_BYTES: usize = 16 * 1024;

@@ -76,6 +76,12 @@ pub(crate) struct Place {
     end: usize,
 }
 
+impl Slow {
+    pub(crate) fn new(remote: &Remote, args: Args<'_>, nanos: u64) -> Self {
+        Self { client: remote.sink.client, command: remote.command, args: args.into(), nanos }
+    }
+}
+
 impl reactor::mailbox::Batch for Hop {
     fn is_empty(&self) -> bool {
         self.items.is_empty()
@@ -119,6 +125,15 @@ impl Hop {
         std::mem::take(&mut self.items)
     }
 
+    /// Empties the batch for its next use; `items` is what [`Hop::take_items`] gave, emptied. False when its memory is
+    /// too much to keep.
+    pub(crate) fn recycle(&mut self, items: Vec<Item>) -> bool {
+        self.bytes.clear();
+        self.spans.clear();
+        self.items = items;
+        self.bytes.capacity() <= KEPT_BYTES && self.items.capacity() <= KEPT_ITEMS
+    }
+
     /// A command's arguments.
     pub(crate) fn args(&self, remote: &Remote) -> Args<'_> {
         Args::new(
@@ -132,3 +147,7 @@ impl Hop {
         &self.bytes[place.start..place.end]
     }
 }
+
+/// A batch's buffers up to these sizes are used again: 256 KiB of bytes, and items.
+const KEPT_BYTES: usize = 256 * 1024;
+const KEPT_ITEMS: usize = 4096;

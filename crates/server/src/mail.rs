@@ -2,11 +2,12 @@
 
 use crate::clock::unix_ms;
 use crate::hop::{Hop, Item, Part, Remote, Sink, Slow};
-use crate::node::Node;
+use crate::node::{Node, State};
 use crate::transaction::{self, Letter, ParkedCommand};
 use coordinator::locks::Admission;
+use keyspace::Key;
 use std::rc::Rc;
-use stdx::ShardId;
+use stdx::{Args, ShardId};
 
 /// Handles what arrives, for as long as the core runs.
 pub(crate) async fn serve(node: Rc<Node>) {
@@ -18,9 +19,18 @@ pub(crate) async fn serve(node: Rc<Node>) {
 }
 
 fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
-    for item in hop.take_items() {
+    let mut items = hop.take_items();
+    let mut rest = items.drain(..).peekable();
+    let mut commands: Vec<Remote> = Vec::new();
+    while let Some(item) = rest.next() {
         match item {
-            Item::Command(remote) => command(node, from, &hop, &remote),
+            Item::Command(remote) => {
+                commands.push(remote);
+                if !matches!(rest.peek(), Some(Item::Command(_))) {
+                    run(node, from, &hop, &commands);
+                    commands.clear();
+                }
+            }
             Item::Reply(sink, place) => match sink.part {
                 Part::Hole(_) | Part::Muted(_) => fill(node, sink, hop.bytes(place)),
                 Part::Shard(shard) => {
@@ -30,74 +40,91 @@ fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
             },
             Item::Transaction(message) => transaction::receive(node, *message),
             Item::Slow(slow) => {
-                let mut state = node.state.borrow_mut();
+                let core = &mut node.state.borrow_mut().core;
                 let (client, args) = (slow.client, slow.args.as_args());
-                crate::dispatch::note_slow(
-                    &mut state.core,
-                    slow.command,
-                    args,
-                    slow.nanos,
-                    client,
-                    unix_ms(),
-                );
+                crate::dispatch::note_slow(core, slow.command, args, slow.nanos, client, unix_ms());
             }
             Item::Accepted(socket) => crate::accept::adopt(node, socket),
             Item::Stop => crate::stop::stop_here(node),
         }
     }
+    drop(rest);
+    if hop.recycle(items) {
+        node.mailbox.recycle(from.index(), hop);
+    }
 }
 
-/// Another core's command for this shard.
-fn command(node: &Rc<Node>, from: ShardId, hop: &Hop, remote: &Remote) {
-    let mut state = node.state.borrow_mut();
-    let args = hop.args(remote);
-    // A command without a key slot is one that every shard runs: it locks nothing.
-    if remote.slot.is_some() && !state.participant.is_idle() {
-        let names = transaction::names(remote.command, args);
-        let claim = transaction::claim(remote.command, &names);
-        let admission = state.participant.admit(remote.caller.id, claim, || ParkedCommand {
-            command: remote.command,
-            caller: remote.caller,
-            slot: remote.slot,
-            sink: remote.sink,
-            home: from,
-            args: args.into(),
+/// Another core's commands for this shard, in their order.
+fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, commands: &[Remote]) {
+    let now = unix_ms();
+    let has_actions = {
+        let mut state = node.state.borrow_mut();
+        prefetch(&state, hop, commands);
+        let ticks = node.ticks.get();
+        let mut last = ticks.now();
+        node.mailbox.outbox(from.index(), |back| {
+            for remote in commands {
+                let args = hop.args(remote);
+                if must_park(&mut state, remote, args, from) {
+                    continue;
+                }
+                let core = &mut state.core;
+                back.reply(remote.sink, |out| {
+                    shard::execute(core, remote.command, remote.caller, args, remote.slot, out, now);
+                });
+                let end = ticks.now();
+                let nanos = ticks.nanos(last, end);
+                last = end;
+                // What every shard runs is counted once, where its client is.
+                if remote.slot.is_some() {
+                    core.stats.record(remote.command.index, nanos);
+                    if crate::dispatch::is_slow(core, remote.command, nanos) {
+                        back.say(Item::Slow(Box::new(Slow::new(remote, args, nanos))));
+                    }
+                }
+            }
         });
-        if admission == Admission::Parked {
-            return;
-        }
-    }
-    let ticks = node.ticks.get();
-    let (began, now) = (ticks.now(), unix_ms());
-    let core = &mut state.core;
-    let counts = remote.slot.is_some();
-    let mut slow = None;
-    node.mailbox.outbox(from.index(), |back| {
-        back.reply(remote.sink, |out| {
-            shard::execute(core, remote.command, remote.caller, args, remote.slot, out, now);
-        });
-        if counts {
-            let nanos = ticks.nanos(began, ticks.now());
-            core.stats.record(remote.command.index, nanos);
-            slow = crate::dispatch::is_slow(core, remote.command, nanos).then_some(nanos);
-        }
-        if let Some(nanos) = slow {
-            back.say(Item::Slow(Box::new(Slow {
-                client: remote.sink.client,
-                command: remote.command,
-                args: args.into(),
-                nanos,
-            })));
-        }
-    });
-    let has_actions = !core.actions.is_empty();
-    drop(state);
+        !state.core.actions.is_empty()
+    };
     if has_actions {
         // The command's own core reports what fails; it is asked the same.
         if let Err(error) = crate::action::perform_all(node) {
             tracing::warn!(error, "a command of another core failed here");
         }
     }
+}
+
+/// Fetches the memory of the commands' keys together.
+fn prefetch(state: &State, hop: &Hop, commands: &[Remote]) {
+    if let [first, _, ..] = commands {
+        let db = first.caller.db;
+        let here = commands.iter().filter(|remote| remote.caller.db == db);
+        let keys = here.filter_map(|remote| {
+            let bytes = hop.args(remote).get(remote.command.first_key as usize)?;
+            Some(Key { bytes, slot: remote.slot? })
+        });
+        state.core.keyspace.prefetch(db, keys);
+    }
+}
+
+/// Whether a command has to wait for locks; if so it is parked. One without a key's slot is run by every shard, and
+/// locks nothing.
+#[inline]
+fn must_park(state: &mut State, remote: &Remote, args: Args<'_>, home: ShardId) -> bool {
+    if remote.slot.is_none() || state.participant.is_idle() {
+        return false;
+    }
+    let names = transaction::names(remote.command, args);
+    let claim = transaction::claim(remote.command, &names);
+    let admission = state.participant.admit(remote.caller.id, claim, || ParkedCommand {
+        command: remote.command,
+        caller: remote.caller,
+        slot: remote.slot,
+        sink: remote.sink,
+        home,
+        args: args.into(),
+    });
+    admission == Admission::Parked
 }
 
 /// A reply for a connection of this core.
