@@ -153,36 +153,40 @@ fn speed(keys: usize) {
     });
 }
 
-/// Times every single insertion while the database grows.
+/// Times every single insertion while the database grows, and then as many overwrites: what they show is the machine.
 fn growth(keys: usize, one_slot: bool) {
     let mut keyspace = Keyspace::new(0..16384, 16, 42);
+    let what = if one_slot { " in one slot" } else { "" };
+    pauses(&format!("{keys} insertions{what}"), &mut keyspace, keys, one_slot);
+    pauses(&format!("{keys} overwrites{what}"), &mut keyspace, keys, one_slot);
+    flush(&mut keyspace);
+}
+
+fn pauses(what: &str, keyspace: &mut Keyspace, keys: usize, one_slot: bool) {
     let mut name = [0; 16];
     let tag = Slot::of(b"tag");
     let mut times = vec![0u32; keys];
     for (number, time) in times.iter_mut().enumerate() {
         key_of(number, &mut name);
         let slot = if one_slot { tag } else { Slot::of(&name) };
+        let key = Key { bytes: &name, slot };
         let start = CpuTime::now();
-        keyspace.set_string(DB, Key { bytes: &name, slot }, NewString::Bytes(&[b'v'; 32]), Ttl::Clear, NOW);
+        keyspace.set_string(DB, key, NewString::Bytes(&[b'v'; 32]), Ttl::Clear, NOW);
         *time = start.elapsed().as_nanos() as u32;
     }
     let total: u64 = times.iter().map(|&time| u64::from(time)).sum();
     let late = times.iter().filter(|&&time| time > 1_000_000).count();
-    let worst = times.iter().enumerate().max_by_key(|(_, time)| **time).map(|(at, _)| at);
     times.sort_unstable();
     let at = |share: f64| f64::from(times[(share * (keys - 1) as f64) as usize]) / 1000.0;
     println!(
-        "{keys} insertions{}: mean {} ns, p50 {:.2} us, p99 {:.2}, p99.9 {:.2}, p99.99 {:.1}, max {:.1} us (at key {}); {late} above 1 ms",
-        if one_slot { " in one slot" } else { "" },
+        "{what}: mean {} ns, p50 {:.2} us, p99 {:.2}, p99.9 {:.2}, p99.99 {:.1}, max {:.1} us; {late} above 1 ms",
         total / keys as u64,
         at(0.5),
         at(0.99),
         at(0.999),
         at(0.9999),
         at(1.0),
-        worst.unwrap_or(0),
     );
-    flush(&mut keyspace);
 }
 
 fn flush(keyspace: &mut Keyspace) {

@@ -49,14 +49,15 @@ impl Db {
         Some(entry)
     }
 
-    /// Changes a key's entry through `change`, or puts in the one that `make` makes for the tag it is given.
+    /// Changes a key's entry through `change`, or puts in the one that `make` makes for the tag it is given. `change`
+    /// is given the count of the entries' bytes, to keep.
     #[inline]
     pub(crate) fn upsert(
         &mut self,
         key: Key<'_>,
         hash: u64,
         hasher: &KeyHasher,
-        change: impl FnOnce(&mut Entry, &mut Links),
+        change: impl FnOnce(&mut Entry, &mut Links, &mut usize),
         make: impl FnOnce(u16) -> Entry,
     ) {
         let both = Both { links: &mut self.links, bytes: &mut self.entry_bytes, change, make };
@@ -127,12 +128,10 @@ struct Both<'a, C, M> {
     make: M,
 }
 
-impl<C: FnOnce(&mut Entry, &mut Links), M: FnOnce(u16) -> Entry> Upsert for Both<'_, C, M> {
+impl<C: FnOnce(&mut Entry, &mut Links, &mut usize), M: FnOnce(u16) -> Entry> Upsert for Both<'_, C, M> {
     #[inline]
     fn found(self, entry: &mut Entry) {
-        let before = entry.memory();
-        (self.change)(entry, self.links);
-        *self.bytes = *self.bytes - before + entry.memory();
+        (self.change)(entry, self.links, self.bytes);
     }
 
     #[inline]

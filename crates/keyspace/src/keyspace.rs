@@ -110,7 +110,7 @@ impl Keyspace {
             key,
             hash,
             &self.hasher,
-            |entry, links| {
+            |entry, links, bytes| {
                 expired = entry.due(now);
                 let expiry = match ttl {
                     Ttl::Clear => None,
@@ -118,7 +118,11 @@ impl Keyspace {
                     Ttl::At(at) => Some(at),
                 };
                 entry.set_clock(clock.touched(entry.clock(), now, random));
-                overwrite(entry, links, value, expiry, graveyard);
+                if !overwrite_in_place(entry, value, expiry) {
+                    let before = entry.memory();
+                    overwrite(entry, links, value, expiry, graveyard);
+                    *bytes = *bytes - before + entry.memory();
+                }
             },
             |tag| {
                 let expiry = if let Ttl::At(at) = ttl { Some(at) } else { None };
@@ -378,8 +382,19 @@ impl fmt::Debug for Keyspace {
 /// Expired keys that a random pick removes before it gives up: more than a hundred to one are expired then.
 const RANDOM_TRIES: usize = 1000;
 
-/// Writes a string over an entry's value.
+/// Writes a short string over an entry's value if it fits where the old one is: the common case.
 #[inline]
+fn overwrite_in_place(entry: &mut Entry, value: NewString<'_>, expiry: Option<UnixMs>) -> bool {
+    let value = match value {
+        NewString::Int(int) => Value::Int(int),
+        NewString::Bytes(bytes) if bytes.len() > INLINE_MAX => return false,
+        NewString::Bytes(bytes) => canonical_int(bytes).map_or(Value::Inline(bytes), Value::Int),
+    };
+    entry.assign_in_place(&value, false, expiry)
+}
+
+/// Writes a string over an entry's value, whatever both are.
+#[inline(never)]
 fn overwrite(
     entry: &mut Entry,
     links: &mut Links,

@@ -87,13 +87,15 @@ impl Keyspace {
             key,
             hash,
             &self.hasher,
-            |place, links| {
+            |place, links, bytes| {
                 let mut entry = named(place.tag());
                 links.remove(place);
                 if entry.expiry().is_some() {
                     links.insert(&mut entry);
                 }
-                buried = Some(std::mem::replace(place, entry));
+                let old = std::mem::replace(place, entry);
+                *bytes = *bytes - old.memory() + place.memory();
+                buried = Some(old);
             },
             named,
         );

@@ -77,7 +77,7 @@ impl Keyspace {
                     key,
                     hash,
                     &self.hasher,
-                    |_, _| unreachable!("the key was just looked for"),
+                    |_, _, _| unreachable!("the key was just looked for"),
                     |tag| {
                         let value = value.take().expect("called once");
                         let (raw, clock) = (raw_when_new, clock.fresh(now));

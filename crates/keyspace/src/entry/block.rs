@@ -62,7 +62,10 @@ impl Block {
             }
             copy_nonoverlapping(key.as_ptr(), block.at(header.key_at()), key.len());
         }
-        block.write_value(header, key.len(), value);
+        match value {
+            Value::Buffer(buffer) => block.write_buffer(header, buffer),
+            value => block.write_value(header, key.len(), &value),
+        }
         block
     }
 
@@ -180,21 +183,28 @@ impl Block {
         }
     }
 
-    /// Writes a value of the encoding and inline length that `header` (already in place) says. A buffer that is
-    /// there is not freed.
-    pub(super) fn write_value(self, header: Header, key_len: usize, value: Value<'_>) {
+    /// Writes an integer or an inline value, of the encoding and length that `header` (already in place) says.
+    #[inline]
+    pub(super) fn write_value(self, header: Header, key_len: usize, value: &Value<'_>) {
         assert!(value.encoding() == header.encoding() && value.inline_len() == header.value_len());
         // SAFETY: the header, checked just above, says that the payload or the end of the block has room for this.
-        // An inline value may come from the block itself only at its own place: `copy` allows that.
+        // `copy` allows an inline value that comes from the block itself.
         unsafe {
             match value {
-                Value::Int(int) => self.write(header.payload_at(), int),
-                Value::Buffer(buffer) => self.write(header.payload_at(), BufferParts::of(buffer)),
+                Value::Int(int) => self.write(header.payload_at(), *int),
                 Value::Inline(bytes) => {
                     std::ptr::copy(bytes.as_ptr(), self.at(header.key_at() + key_len), bytes.len());
                 }
+                Value::Buffer(_) => unreachable!("buffers move in by `write_buffer`"),
             }
         }
+    }
+
+    /// Moves a buffer into an entry of that encoding. One that is there is not freed.
+    pub(super) fn write_buffer(self, header: Header, buffer: Vec<u8>) {
+        assert!(header.encoding() == Encoding::Buffer);
+        // SAFETY: the encoding says that the payload has room for a buffer's parts.
+        unsafe { self.write(header.payload_at(), BufferParts::of(buffer)) }
     }
 
     /// Asks the processor to load the first cache line.

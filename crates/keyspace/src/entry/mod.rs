@@ -142,27 +142,39 @@ impl Entry {
         self.block().prefetch();
     }
 
-    /// Replaces value and expiry. `links` is the list of this entry's database.
+    /// Replaces value and expiry without moving the entry, if the value is an integer or an inline one before and
+    /// after, and fits: then its memory does not change either. Otherwise does nothing and says so.
     #[inline]
-    pub(crate) fn assign(&mut self, links: &mut Links, value: Value<'_>, raw: bool, expiry: Option<UnixMs>) {
+    pub(crate) fn assign_in_place(&mut self, value: &Value<'_>, raw: bool, expiry: Option<UnixMs>) -> bool {
         let block = self.block();
         let header = block.header();
+        let len = value.inline_len();
+        let new = header.with(RAW, raw).with_value_len(len);
+        if value.encoding() != header.encoding()
+            || header.encoding() == Encoding::Buffer
+            || expiry.is_some() != header.has(VOLATILE)
+        {
+            return false;
+        }
         let key_len = block.key_len();
-        let new = header.with(RAW, raw).with_value_len(value.inline_len());
-        let in_place = value.encoding() == header.encoding()
-            && expiry.is_some() == header.has(VOLATILE)
-            && new.block_size(key_len) == header.block_size(key_len);
-        if !in_place {
-            return self.rebuild(links, value, raw, expiry);
+        if len != header.value_len() && new.block_size(key_len) != header.block_size(key_len) {
+            return false;
         }
         if let Some(at) = expiry {
             block.set_expiry(at);
         }
-        if header.encoding() == Encoding::Buffer {
-            drop(block.take_buffer());
+        if new != header {
+            block.set_header(new);
         }
-        block.set_header(new);
         block.write_value(new, key_len, value);
+        true
+    }
+
+    /// Replaces value and expiry. `links` is the list of this entry's database.
+    pub(crate) fn assign(&mut self, links: &mut Links, value: Value<'_>, raw: bool, expiry: Option<UnixMs>) {
+        if !self.assign_in_place(&value, raw, expiry) {
+            self.rebuild(links, value, raw, expiry);
+        }
     }
 
     /// Sets or takes away the expiry.
@@ -213,7 +225,7 @@ impl Entry {
         }
         let mut buffer = block.take_buffer();
         let result = change(&mut buffer);
-        block.write_value(header, block.key_len(), Value::Buffer(buffer));
+        block.write_buffer(header, buffer);
         Some(result)
     }
 
