@@ -43,8 +43,19 @@ impl Rule {
             }
             (Self::Kind, Value::Bulk(_), Value::Bulk(_)) | (Self::Kind, Value::Int(_), Value::Int(_)) => true,
             (Self::Page, Value::Array(one), Value::Array(other)) => one.len() == 2 && other.len() == 2,
+            (_, Value::Error(one), Value::Error(other)) => same_error(one, other),
             _ => one == other,
         }
+    }
+}
+
+/// Errors repeat words of the command, and Redis ends them at a NUL: from the first byte on that is not printable in
+/// either text, they may differ.
+fn same_error(one: &[u8], other: &[u8]) -> bool {
+    let printable = |text: &[u8]| text.iter().position(|byte| !(b' '..=b'~').contains(byte));
+    match [printable(one), printable(other)].into_iter().flatten().min() {
+        Some(len) => one.len() >= len && other.len() >= len && one[..len] == other[..len],
+        None => one == other,
     }
 }
 
@@ -82,6 +93,10 @@ mod tests {
         check("TTL k", &Value::Int(100), &Value::Int(97), false);
         check("TTL k", &Value::Int(-1), &Value::Int(-2), false);
         check("TTL k", &Value::Int(1), &Value::Int(-1), false);
+        let error = |text: &str| Value::Error(text.into());
+        check("GET", &error("ERR a 'k' 'x'"), &error("ERR a 'k\0y' 'x'"), true);
+        check("GET", &error("ERR a 'k' 'x'"), &error("ERR b 'k\0y' 'x'"), false);
+        check("GET", &error("ERR a 'k' 'x'"), &error("ERR a 'k' 'y'"), false);
         check("RANDOMKEY", &bulk("a"), &bulk("b"), true);
         check("RANDOMKEY", &bulk("a"), &Value::NullBulk, false);
         check("object idletime k", &Value::Int(0), &Value::Int(1), true);
