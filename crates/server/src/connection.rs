@@ -137,16 +137,19 @@ impl Connection {
 
     /// Serves the connection to its end.
     pub(crate) async fn serve(mut self) {
-        std::future::poll_fn(|cx| self.poll(cx)).await;
+        while std::future::poll_fn(|cx| self.poll(cx)).await == Turned::MayGoOn {
+            // Others have their turn before this client's next bytes, and so has the socket they come from.
+            reactor::task::yield_now().await;
+        }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turned> {
         self.link.listen(cx);
         for _ in 0..ROUNDS_PER_TURN {
             self.resume();
             self.flush(cx);
             if self.is_over() {
-                return Poll::Ready(());
+                return Poll::Ready(Turned::IsOver);
             }
             if self.has_work() {
                 continue;
@@ -161,9 +164,7 @@ impl Connection {
                 Poll::Ready(Err(_)) => self.broken = true,
             }
         }
-        // Others have their turn before this client's next bytes.
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        Poll::Ready(Turned::MayGoOn)
     }
 
     /// Takes up what had to wait: the multi-shard command under way, then the bytes behind it.
@@ -175,18 +176,18 @@ impl Connection {
             self.in_flight = None;
             self.follow_up();
         }
-        if self.blocked.take().is_some() || self.has_work() {
+        if self.blocked.take().is_some() || self.can_run_held() {
             self.run_held();
         }
     }
 
+    /// Whether it can go on without waiting for anything.
     fn has_work(&self) -> bool {
-        self.filled > 0
-            && self.needs == 0
-            && self.blocked.is_none()
-            && self.in_flight.is_none()
-            && !self.broken
-            && !self.is_closing()
+        self.in_flight.as_ref().map_or(self.can_run_held(), |in_flight| !in_flight.has_started)
+    }
+
+    fn can_run_held(&self) -> bool {
+        self.filled > 0 && self.needs == 0 && self.blocked.is_none() && !self.broken && !self.is_closing()
     }
 
     fn run_held(&mut self) {
@@ -201,6 +202,10 @@ impl Connection {
         } else if used > 0 {
             self.held.copy_within(used..self.filled, 0);
             self.filled -= used;
+            if self.held.len() > HELD_KEPT_BYTES.max(self.filled * 4) {
+                self.held.truncate(self.filled);
+                self.held.shrink_to_fit();
+            }
         }
     }
 
@@ -313,6 +318,9 @@ impl Connection {
             }
         }
         drop(lookahead);
+        if spans.capacity() > SPANS_KEPT {
+            *spans = Vec::new();
+        }
         self.flags = turn.finish(bytes.len() - used, self.held.len());
         let has_actions = !state.core.actions.is_empty();
         drop((state, outgoing));
@@ -378,7 +386,9 @@ impl Connection {
                 }
                 let mut empty = std::mem::take(&mut self.sending);
                 empty.clear();
-                empty.shrink_to(SENDING_KEPT_BYTES);
+                if empty.capacity() > SENDING_KEPT_BYTES {
+                    empty = Vec::new();
+                }
                 self.sending = outgoing.replies.take_ready(empty);
                 self.sent = 0;
             }
@@ -395,6 +405,10 @@ impl Connection {
             }
         }
         let pending = self.sending.len() - self.sent;
+        if pending == 0 && self.sending.capacity() > SENDING_KEPT_BYTES {
+            self.sending = Vec::new();
+            self.sent = 0;
+        }
         drop(outgoing);
         if written > 0 {
             let mut state = self.node.state.borrow_mut();
@@ -421,13 +435,13 @@ impl Connection {
         let core = &mut state.core;
         let limit = core.config.client_output_buffer_limit.of(ClientClass::Normal);
         let now = UnixMs(unix_us() / 1000);
-        let is_soft = limit.soft_bytes > 0 && pending > limit.soft_bytes;
+        let is_soft = limit.soft_bytes > 0 && pending >= limit.soft_bytes;
         if !is_soft {
             self.link.cut_at.set(None);
         } else if self.link.cut_at.get().is_none() {
             self.link.cut_at.set(Some(UnixMs(now.0 + i64::from(limit.soft_s) * 1000)));
         }
-        let is_hard = limit.hard_bytes > 0 && pending > limit.hard_bytes;
+        let is_hard = limit.hard_bytes > 0 && pending >= limit.hard_bytes;
         if is_hard || self.link.cut_at.get().is_some_and(|at| at <= now) {
             core.stats.output_limit_disconnections += 1;
             let addr = core.clients.get(self.slot).map_or("", |client| &client.addr);
@@ -483,6 +497,15 @@ impl Drop for Connection {
     }
 }
 
+/// What became of a turn.
+#[derive(PartialEq, Eq)]
+enum Turned {
+    /// There may be more to do at once.
+    MayGoOn,
+    /// The connection has ended.
+    IsOver,
+}
+
 /// The parser's limits for a client.
 fn limits(state: &State, authenticated: bool) -> Limits {
     let bulk_len_max = state.core.config.proto_max_bulk_len as usize;
@@ -508,3 +531,5 @@ const HELD_KEPT_BYTES: usize = 64 * 1024;
 /// Replies up to this many bytes wait for those that other cores still owe, so that a pipeline costs one send.
 const HELD_BACK_BYTES: usize = 64 * 1024;
 const SENDING_KEPT_BYTES: usize = 16 * 1024;
+/// A list of arguments with room for so many is kept.
+const SPANS_KEPT: usize = 1024;

@@ -54,6 +54,10 @@ pub(crate) struct Turn<'a> {
     last_command: Option<CommandRef>,
     authenticated: bool,
     muted: bool,
+    /// CLIENT REPLY SKIP is to be moved on after the command.
+    skips: bool,
+    /// Bytes of replies that commands of this core have written in this turn.
+    written: usize,
 }
 
 impl<'a> Turn<'a> {
@@ -80,6 +84,8 @@ impl<'a> Turn<'a> {
             last_command: None,
             authenticated: true,
             muted: false,
+            skips: false,
+            written: 0,
         };
         turn.learn();
         turn
@@ -122,6 +128,15 @@ impl<'a> Turn<'a> {
     /// Runs one command, or starts it, or says why not.
     #[inline]
     pub(crate) fn command(&mut self, args: Args<'_>) -> Verdict {
+        let verdict = self.start(args);
+        if self.skips && !matches!(verdict, Verdict::Blocked(_)) {
+            self.skipped();
+        }
+        verdict
+    }
+
+    #[inline]
+    fn start(&mut self, args: Args<'_>) -> Verdict {
         let command = match commands::lookup(args) {
             Ok(command) => command,
             Err(error) => return self.refuse_unknown(&error),
@@ -159,13 +174,16 @@ impl<'a> Turn<'a> {
             return Verdict::Blocked(Blocked::Order);
         }
         if !self.node.is_home(shard) {
+            if self.outgoing.replies.outstanding() >= UNANSWERED_MAX {
+                return Verdict::Blocked(Blocked::Order);
+            }
             return self.send(command, args, slot, kind, shard);
         }
         if !self.state.participant.is_idle() && self.must_park(command, args, slot, kind) {
             return Verdict::Done;
         }
         self.run_here(command, args, Some(slot));
-        if self.outgoing.replies.ready() > OUTPUT_STEP_BYTES { Verdict::Pause } else { Verdict::Done }
+        if self.written > OUTPUT_STEP_BYTES { Verdict::Pause } else { Verdict::Done }
     }
 
     /// Runs a command on this core and counts it.
@@ -178,6 +196,7 @@ impl<'a> Turn<'a> {
         if self.muted {
             out.truncate(start);
         }
+        self.written += out.len() - start;
         let end = self.ticks.now();
         let nanos = self.ticks.nanos(self.last, end);
         self.last = end;
@@ -193,8 +212,14 @@ impl<'a> Turn<'a> {
             return Verdict::Blocked(Blocked::Order);
         }
         self.client_mut().last_command = command.full_name;
+        let replied = self.outgoing.replies.buf().len();
+        // Whether this one is answered is for it to say: it may be CLIENT REPLY.
+        self.muted = false;
         self.run_here(command, args, None);
         self.learn();
+        if self.muted {
+            self.outgoing.replies.buf().truncate(replied);
+        }
         if self.client_mut().flags.has(ClientFlags::CLOSE_AFTER_REPLY) {
             Verdict::Close
         } else if self.state.core.actions.is_empty() {
@@ -309,8 +334,17 @@ impl<'a> Turn<'a> {
     pub(crate) fn protocol_error(&mut self, error: &resp::ProtocolError) {
         let text = format!("ERR {error}");
         self.state.core.stats.refused(&text);
-        resp::Reply::new(self.outgoing.replies.buf(), self.caller.proto).error(&text);
+        if !self.muted {
+            error.write(self.outgoing.replies.buf());
+        }
         self.client_mut().flags.set(ClientFlags::CLOSE_AFTER_REPLY, true);
+    }
+
+    /// Moves CLIENT REPLY SKIP on by one command.
+    #[cold]
+    fn skipped(&mut self) {
+        self.client_mut().takes_reply();
+        self.learn();
     }
 
     /// Ends the turn: writes down what CLIENT LIST shows. `left` and `capacity` are bytes of the query buffer.
@@ -337,7 +371,9 @@ impl<'a> Turn<'a> {
             self.state.core.clients.get(self.client).expect("a client is in the table while it runs");
         *self.caller = Caller::of(client, self.client);
         self.authenticated = client.authenticated;
-        self.muted = client.flags.has(ClientFlags::REPLY_OFF);
+        let flags = client.flags;
+        self.muted = flags.has(ClientFlags::REPLY_OFF) || flags.has(ClientFlags::REPLY_SKIP);
+        self.skips = flags.has(ClientFlags::REPLY_SKIP_NEXT) || flags.has(ClientFlags::REPLY_SKIP);
     }
 
     fn client_mut(&mut self) -> &mut commands::Client {
@@ -379,5 +415,8 @@ pub(crate) fn note_slow(
 
 const NO_AUTH: &str = "NOAUTH Authentication required.";
 
-/// How many bytes of replies may pile up before the connection sends them, in the middle of a long pipeline.
+/// How many commands of one connection may be on their way to other cores at a time.
+const UNANSWERED_MAX: usize = 4096;
+
+/// How many bytes of replies may pile up in one turn before the connection sends them, in the middle of a long pipeline.
 const OUTPUT_STEP_BYTES: usize = 256 * 1024;

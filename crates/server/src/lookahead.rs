@@ -40,6 +40,9 @@ impl Lookahead {
                 self.planned.push(Planned::default());
             }
             let planned = &mut self.planned[self.len];
+            if planned.spans.capacity() > SPANS_KEPT {
+                planned.spans = Vec::new();
+            }
             let Some(len) = parser.parse_whole(&bytes[start..], &mut planned.spans) else { return };
             planned.start = start;
             planned.len = len;
@@ -67,3 +70,5 @@ fn route(args: Args<'_>) -> Option<(CommandRef, Slot)> {
 
 /// How many commands are looked at together: enough to overlap their waits, few enough to stay in the nearest cache.
 const COMMANDS_MAX: usize = 32;
+/// A list of arguments with room for so many is used again.
+const SPANS_KEPT: usize = 1024;

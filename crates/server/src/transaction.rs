@@ -98,6 +98,8 @@ pub(crate) struct InFlight {
     client: ClientSlot,
     /// CLIENT REPLY OFF: it runs, and its reply is thrown away.
     pub(crate) muted: bool,
+    /// Whether it was told to go on at least once.
+    pub(crate) has_started: bool,
     began: u64,
     /// Replies by part.
     replies: Vec<Vec<u8>>,
@@ -232,11 +234,12 @@ impl InFlight {
     fn new(node: &Node, work: Arc<Work>, client: ClientSlot, progress: Progress) -> Self {
         let replies = vec![Vec::new(); work.parts.len()];
         let began = node.ticks.get().now();
-        Self { work, client, muted: false, began, replies, loans: Vec::new(), progress }
+        Self { work, client, muted: false, has_started: false, began, replies, loans: Vec::new(), progress }
     }
 
     /// Goes on as far as it can. True when it is over and its reply is written.
     pub(crate) fn advance(&mut self, node: &Node, link: &Link) -> bool {
+        self.has_started = true;
         self.read_letters(link);
         let is_over = match &mut self.progress {
             Progress::Refused(text) => {

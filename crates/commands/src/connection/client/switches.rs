@@ -13,6 +13,7 @@ pub(super) fn reply(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
     match args.at(2).to_ascii_uppercase().as_slice() {
         b"ON" => {
             flags.set(ClientFlags::REPLY_OFF, false);
+            flags.set(ClientFlags::REPLY_SKIP, false);
             ctx.out.ok();
         }
         b"OFF" => flags.set(ClientFlags::REPLY_OFF, true),
