@@ -16,7 +16,7 @@ mod run;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use generate::{Family, Generator};
-use lacewing_tests::RedisServer;
+use lacewing_tests::{RedisServer, Server};
 use run::{Pair, Peer, Round};
 
 /// Plays commands of `family` on both servers; `Err` says what differed.
@@ -56,6 +56,13 @@ fn check(pair: Pair, family: Family) {
 }
 
 #[track_caller]
+fn check_lacewing(family: Family) {
+    let Some(redis) = RedisServer::start() else { return };
+    let lacewing = Server::start();
+    check(Pair::new(Peer::new("redis", redis.addr()), Peer::new("lacewing", lacewing.addr())), family);
+}
+
+#[track_caller]
 fn check_redis_with_itself(family: Family) {
     let (Some(one), Some(other)) = (RedisServer::start(), RedisServer::start()) else { return };
     check(Pair::new(Peer::new("redis", one.addr()), Peer::new("redis again", other.addr())), family);
@@ -72,6 +79,21 @@ fn check_planted(family: Family, instead: fn(&mut Vec<Vec<u8>>), commands_left: 
     assert!(report.contains(shown), "{report}");
     let lines = report.lines().filter(|line| line.starts_with("> ")).count();
     assert!((1..=commands_left).contains(&lines), "{lines} commands are left:\n{report}");
+}
+
+#[test]
+fn strings_are_as_in_redis() {
+    check_lacewing(Family::Strings);
+}
+
+#[test]
+fn keys_are_as_in_redis() {
+    check_lacewing(Family::Generic);
+}
+
+#[test]
+fn large_strings_are_as_in_redis() {
+    check_lacewing(Family::Large);
 }
 
 #[test]
