@@ -37,8 +37,7 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
         // A shutdown is not to be taken back once it has begun.
         Action::ShutdownAbort => {}
         Action::Sleep { micros } => std::thread::sleep(std::time::Duration::from_micros(micros)),
-        // mimalloc gives pages back by itself, a little after they were freed.
-        Action::PurgeMemory => {}
+        Action::PurgeMemory => crate::memory::give_back(),
     }
     Ok(())
 }

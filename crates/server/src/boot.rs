@@ -50,6 +50,7 @@ pub(crate) fn run(config: Config, config_file: Option<String>) -> anyhow::Result
     let control = Arc::new(Control {
         heartbeats: (0..count).map(|_| AtomicU64::new(0)).collect(),
         next_tx: AtomicU64::new(1),
+        ended: AtomicUsize::new(0),
     });
     let hash_seed = rng.next_u64();
     let ticks = Ticks::calibrate();

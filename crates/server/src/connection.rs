@@ -12,7 +12,7 @@
 //! that sends a long pipeline before it reads is served, and one that never reads is cut at its output buffer limit.
 //! It leaves the table of connections only when nothing that could answer it is under way.
 
-use crate::clock::unix_us;
+use crate::clock::{unix_ms, unix_us};
 use crate::dispatch::{Blocked, Turn, Verdict};
 use crate::node::{Node, State};
 use crate::transaction::{InFlight, Letter};
@@ -34,6 +34,8 @@ pub(crate) struct Link {
     pub(crate) letters: RefCell<Vec<Letter>>,
     waker: RefCell<Option<Waker>>,
     killed: Cell<bool>,
+    /// Whether it has a command that has not come to its end, or not begun: it waits for us and we not for it.
+    pub(crate) waits: Cell<bool>,
     /// When it will have been over its soft output limit for too long.
     pub(crate) cut_at: Cell<Option<UnixMs>>,
 }
@@ -51,6 +53,7 @@ impl Link {
             letters: RefCell::default(),
             waker: RefCell::default(),
             killed: Cell::new(false),
+            waits: Cell::new(false),
             cut_at: Cell::new(None),
         }
     }
@@ -154,6 +157,7 @@ impl Connection {
             if self.has_work() {
                 continue;
             }
+            self.link.waits.set(self.blocked.is_some() || self.in_flight.is_some());
             if !self.wants_input() {
                 return Poll::Pending;
             }
@@ -376,6 +380,7 @@ impl Connection {
             return;
         }
         let mut outgoing = self.link.outgoing.borrow_mut();
+        let was_pending = self.sent < self.sending.len();
         let mut written = 0;
         loop {
             if self.sent == self.sending.len() {
@@ -417,6 +422,10 @@ impl Connection {
             if let Some(client) = state.core.clients.get_mut(self.slot) {
                 client.total_out += written as u64;
                 client.output_len = pending;
+                if was_pending {
+                    // One that takes a long reply slowly is not idle.
+                    client.last_active = unix_ms();
+                }
             }
         }
         if pending > 0 {
@@ -433,8 +442,12 @@ impl Connection {
             (self.sending.len() - self.sent + self.link.outgoing.borrow().replies.buffered_bytes()) as u64;
         let mut state = self.node.state.borrow_mut();
         let core = &mut state.core;
+        if let Some(client) = core.clients.get_mut(self.slot) {
+            client.output_len = pending as usize;
+            client.output_capacity = self.sending.capacity();
+        }
         let limit = core.config.client_output_buffer_limit.of(ClientClass::Normal);
-        let now = UnixMs(unix_us() / 1000);
+        let now = unix_ms();
         let is_soft = limit.soft_bytes > 0 && pending >= limit.soft_bytes;
         if !is_soft {
             self.link.cut_at.set(None);

@@ -1,6 +1,7 @@
 //! What a core does by the clock: expire, evict, reclaim, count, end idle clients, tell the watchdog.
 
 use crate::clock::unix_ms;
+use crate::memory::Keeper;
 use crate::node::Node;
 use commands::ClientSlot;
 use std::rc::Rc;
@@ -12,6 +13,7 @@ use stdx::UnixMs;
 pub(crate) async fn run(node: Rc<Node>) {
     let mut next_second = Instant::now();
     let mut passed_over = 0;
+    let mut keeper = Keeper::default();
     loop {
         reactor::timer::sleep(Duration::from_millis(1000 / u64::from(hz(&node)))).await;
         if node.stopping.get() {
@@ -25,7 +27,7 @@ pub(crate) async fn run(node: Rc<Node>) {
         node.control.heartbeats[node.id.index()].fetch_add(1, Relaxed);
         if next_second <= Instant::now() {
             next_second = Instant::now() + Duration::from_secs(1);
-            each_second(&node, now);
+            each_second(&node, now, &mut keeper);
         }
     }
 }
@@ -62,13 +64,16 @@ fn end_pause(node: &Node, now: UnixMs) {
     }
 }
 
-fn each_second(node: &Node, now: UnixMs) {
+fn each_second(node: &Node, now: UnixMs, keeper: &mut Keeper) {
     let mut ticks = node.ticks.get();
     ticks.refine();
     node.ticks.set(ticks);
     end_idle_clients(node, now);
     if node.id.index() == 0 {
         crate::process::measure(&node.state.borrow().core.shared);
+    }
+    if keeper.is_due(&node.state.borrow().core.shared) {
+        crate::memory::give_back();
     }
 }
 
@@ -87,7 +92,10 @@ fn end_idle_clients(node: &Node, now: UnixMs) {
     };
     let links = node.links.borrow();
     for link in idle.into_iter().filter_map(|slot| links.get(slot)) {
-        link.kill();
+        // A client that waits for us is not idle.
+        if !link.waits.get() {
+            link.kill();
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::node::{Node, State};
 use crate::transaction::Borrowing;
 use commands::Core;
 use keyspace::{Detached, Key, Keyspace};
+use std::collections::HashSet;
 use stdx::{DbIndex, SLOTS, ShardId, UnixMs};
 
 /// One key's value away from its shard; `None` when there is no such key.
@@ -23,8 +24,9 @@ pub(crate) fn lend(core: &mut Core, owner: ShardId, borrowing: &Borrowing<'_>) -
     let mut loans: Vec<Loan> = Vec::new();
     let Some(keys) = borrowing.keys else { return loans };
     for db in databases(core, borrowing) {
+        let mut seen = HashSet::new();
         for key in keys.iter() {
-            if loans.iter().any(|loan| loan.db == db && *loan.key == *key) {
+            if !seen.insert(key) {
                 continue;
             }
             let value = core.keyspace.lend(db, Key::new(key), borrowing.now);

@@ -12,6 +12,7 @@ mod loan;
 mod log;
 mod lookahead;
 mod mail;
+mod memory;
 mod node;
 mod notify;
 mod process;

@@ -13,7 +13,7 @@ use reactor::mailbox::Mailbox;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::task::Waker;
 use stdx::{ShardId, UnixMs};
 
@@ -70,6 +70,8 @@ pub(crate) struct Control {
     pub(crate) heartbeats: Vec<AtomicU64>,
     /// The number of the next transaction over several shards.
     pub(crate) next_tx: AtomicU64,
+    /// How many cores have ended all their connections, when the server stops.
+    pub(crate) ended: AtomicUsize,
 }
 
 /// The connections of one core, at the places of their clients.

@@ -3,6 +3,7 @@
 use crate::hop::Item;
 use crate::node::Node;
 use std::rc::Rc;
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
 /// Ends the server: tells every core, this one last.
 pub(crate) fn stop_all(node: &Rc<Node>) {
@@ -29,7 +30,7 @@ pub(crate) fn stop_here(node: &Rc<Node>) {
     }
 }
 
-/// Waits until this core is told to stop and its connections have ended, or [`ENDING_MAX`] has passed.
+/// Waits until this core is told to stop and all connections, of other cores too, have ended, or [`ENDING_MAX`] has passed.
 pub(crate) async fn stopped(node: &Rc<Node>) {
     std::future::poll_fn(|cx| {
         if node.stopping.get() {
@@ -43,9 +44,15 @@ pub(crate) async fn stopped(node: &Rc<Node>) {
     while node.links.borrow().iter().next().is_some() && reactor::timer::now() < deadline {
         reactor::timer::sleep(ENDING_STEP).await;
     }
+    // Others may still wait for answers from here.
+    let ended = &node.control.ended;
+    ended.fetch_add(1, AcqRel);
+    while ended.load(Acquire) < node.control.heartbeats.len() && reactor::timer::now() < deadline {
+        reactor::timer::sleep(ENDING_STEP).await;
+    }
     node.mailbox.flush_now();
 }
 
-/// How long a core waits for its connections to end.
+/// How long a core waits for connections to end.
 const ENDING_MAX: std::time::Duration = std::time::Duration::from_secs(2);
 const ENDING_STEP: std::time::Duration = std::time::Duration::from_millis(2);

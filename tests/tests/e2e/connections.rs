@@ -3,6 +3,8 @@
 //! `LACEWING_LONG=1` runs what is large at its full size: a pipeline of 1 GB, values of 512 MB.
 
 mod answers;
+mod churn;
+mod limits;
 
 use lacewing_tests::{Client, Process, until};
 use stdx::Slot;

@@ -56,11 +56,15 @@ pub fn line(client: &Client, now: UnixMs) -> String {
     let memory = client.memory();
     let resp = if client.proto == Proto::Resp3 { 3 } else { 2 };
     let events = if client.output_len > 0 { "rw" } else { "r" };
+    // Redis has a fixed buffer, and a list of nodes of that size behind it.
+    let obl = client.output_len.min(OUTPUT_NODE_BYTES);
+    let omem = client.output_len - obl;
+    let oll = omem.div_ceil(OUTPUT_NODE_BYTES);
     let mut line = String::with_capacity(384);
     writeln!(
         line,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 \
-         qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs={} rbp={} obl={} oll=0 omem=0 tot-mem={memory} \
+         qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs={} rbp={} obl={obl} oll={oll} omem={omem} tot-mem={memory} \
          events={events} cmd={} user={} redir=-1 resp={resp} lib-name={} lib-ver={}",
         client.id.0,
         client.addr,
@@ -75,7 +79,6 @@ pub fn line(client: &Client, now: UnixMs) -> String {
         client.query_free,
         client.output_capacity,
         client.output_capacity,
-        client.output_len,
         client.last_command,
         crate::connection::DEFAULT_USER,
         client.lib_name,
@@ -84,6 +87,9 @@ pub fn line(client: &Client, now: UnixMs) -> String {
     .expect("a String takes what is written");
     line
 }
+
+/// What Redis keeps of replies in one piece.
+const OUTPUT_NODE_BYTES: usize = 16 * 1024;
 
 /// The letters of a client's flags, in Redis's order; `N` for none.
 fn flags(flags: ClientFlags) -> String {
