@@ -4,7 +4,11 @@
 
 mod answers;
 mod churn;
+mod control;
+mod ending;
 mod limits;
+mod listeners;
+mod pause;
 
 use lacewing_tests::{Client, Process, until};
 use stdx::Slot;

@@ -1,0 +1,86 @@
+//! CLIENT PAUSE holds clients of all cores back, and lets all of them go on.
+
+use super::key_of;
+use lacewing_tests::{Client, Server, WAIT_MAX, show};
+use std::time::Duration;
+
+fn setup() -> (Server, Client, Vec<Client>) {
+    let server = Server::with(&["--unixsocket", "s"]);
+    let path = server.dir().join("s");
+    let clients = (0..4).map(|_| Client::connect_unix(&path)).collect();
+    let admin = server.client();
+    (server, admin, clients)
+}
+
+/// Whether it is still held back; what has come by then counts as not.
+fn is_held(client: &mut Client) -> bool {
+    client.timeout(Some(Duration::from_millis(20))).expect("a timeout can be set");
+    let held = client.read_any().is_err();
+    client.timeout(Some(WAIT_MAX)).expect("a timeout can be set");
+    held
+}
+
+#[test]
+fn writes_wait_and_reads_go_on_until_unpaused() {
+    let (_server, mut admin, mut clients) = setup();
+    let (a, b) = (key_of(0, "a"), key_of(1, "b"));
+    assert_eq!(admin.line(&format!("MSET {a} 1 {b} 1")), "+OK");
+    assert_eq!(admin.line("CLIENT PAUSE 100000 WRITE"), "+OK");
+    for client in &mut clients {
+        assert_eq!(client.line(&format!("MGET {a} {b}")), "[\"1\", \"1\"]");
+        assert_eq!(client.line("PING"), "+PONG");
+    }
+    let writes =
+        [format!("SET {a} 2"), format!("SET {b} 2"), format!("MSET {a} 2 {b} 2"), format!("DEL {a} {b}")];
+    for (client, write) in clients.iter_mut().zip(&writes) {
+        client.send_bytes(format!("GET {a}\r\n{write}\r\nGET none\r\n").as_bytes());
+        assert_eq!(show(&client.read()), "\"1\"");
+    }
+    clients.iter_mut().for_each(|client| assert!(is_held(client)));
+    assert_eq!(admin.line(&format!("MGET {a} {b}")), "[\"1\", \"1\"]");
+    assert_eq!(admin.line("CLIENT UNPAUSE"), "+OK");
+    for client in &mut clients {
+        let reply = show(&client.read());
+        assert!(["+OK", ":2", ":1", ":0"].contains(&&*reply), "{reply}");
+        assert_eq!(show(&client.read()), "nil");
+    }
+}
+
+#[test]
+fn everything_waits_and_goes_on_by_itself() {
+    let (_server, mut admin, mut clients) = setup();
+    assert_eq!(admin.line("CLIENT PAUSE 1000"), "+OK");
+    clients.iter_mut().for_each(|client| client.send(&["PING"]));
+    clients.iter_mut().for_each(|client| assert!(is_held(client)));
+    clients.iter_mut().for_each(|client| assert_eq!(show(&client.read()), "+PONG"));
+}
+
+#[test]
+fn pause_in_a_pipeline_holds_back_what_follows_in_it() {
+    let (_server, mut admin, mut clients) = setup();
+    for client in &mut clients {
+        client.send_bytes(b"SET k 1\r\nCLIENT PAUSE 100000 WRITE\r\nGET k\r\nSET k 2\r\nGET k\r\n");
+        for expected in ["+OK", "+OK", "\"1\""] {
+            assert_eq!(show(&client.read()), expected);
+        }
+        assert!(is_held(client));
+        assert_eq!(admin.line("CLIENT UNPAUSE"), "+OK");
+        assert_eq!(show(&client.read()), "+OK");
+        assert_eq!(show(&client.read()), "\"2\"");
+    }
+}
+
+#[test]
+fn clients_killed_or_gone_during_a_pause_are_forgotten() {
+    let (_server, mut admin, mut clients) = setup();
+    assert_eq!(admin.line("CLIENT PAUSE 100000 WRITE"), "+OK");
+    clients.iter_mut().for_each(|client| client.send(&["SET", "k", "late"]));
+    clients.iter_mut().for_each(|client| assert!(is_held(client)));
+    let killed = clients.split_off(2);
+    assert_eq!(admin.line("CLIENT KILL TYPE normal"), ":4");
+    drop(killed);
+    clients.iter_mut().for_each(Client::expect_closed);
+    super::alone(&mut admin);
+    assert_eq!(admin.line("CLIENT UNPAUSE"), "+OK");
+    assert_eq!(admin.line("GET k"), "nil");
+}
