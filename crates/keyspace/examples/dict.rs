@@ -166,6 +166,9 @@ fn pauses(what: &str, keyspace: &mut Keyspace, keys: usize, one_slot: bool) {
     let mut name = [0; 16];
     let tag = Slot::of(b"tag");
     let mut times = vec![0u32; keys];
+    // Insertions that changed a table's size, and the longest of them: the rest of the pauses are the system's.
+    let (mut resizes, mut resizes_late, mut resize_longest) = (0, 0, 0);
+    let mut tables = keyspace.overhead_bytes();
     for (number, time) in times.iter_mut().enumerate() {
         key_of(number, &mut name);
         let slot = if one_slot { tag } else { Slot::of(&name) };
@@ -173,6 +176,11 @@ fn pauses(what: &str, keyspace: &mut Keyspace, keys: usize, one_slot: bool) {
         let start = CpuTime::now();
         keyspace.set_string(DB, key, NewString::Bytes(&[b'v'; 32]), Ttl::Clear, NOW);
         *time = start.elapsed().as_nanos() as u32;
+        if std::mem::replace(&mut tables, keyspace.overhead_bytes()) != tables {
+            resizes += 1;
+            resizes_late += u32::from(*time > 1_000_000);
+            resize_longest = resize_longest.max(*time);
+        }
     }
     let total: u64 = times.iter().map(|&time| u64::from(time)).sum();
     let late = times.iter().filter(|&&time| time > 1_000_000).count();
@@ -186,6 +194,10 @@ fn pauses(what: &str, keyspace: &mut Keyspace, keys: usize, one_slot: bool) {
         at(0.999),
         at(0.9999),
         at(1.0),
+    );
+    println!(
+        "  tables resized or split {resizes} times, longest {} us, {resizes_late} above 1 ms",
+        resize_longest / 1000
     );
 }
 

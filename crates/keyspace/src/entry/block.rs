@@ -5,6 +5,7 @@
 //! which point to it, keep that promise. A key's bytes never change once written.
 
 use super::layout::*;
+use crate::size::good_size;
 use crate::types::StringRef;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::mem::ManuallyDrop;
@@ -258,8 +259,6 @@ impl BufferParts {
 fn block_layout(header: Header, key_len: usize) -> Layout {
     Layout::from_size_align(header.block_size(key_len), 1).expect("an entry smaller than the address space")
 }
-
-use crate::size::good_size;
 
 /// Asks the processor to load what `place` is in.
 #[inline]
