@@ -59,7 +59,7 @@ pub struct Ctx<'a> {
     /// The time, the same throughout one command.
     pub now: UnixMs,
     /// The key that the command was routed by and its slot, so that CRC16 is computed once.
-    pub routed: Option<(*const u8, Slot)>,
+    pub routed: Option<(*const [u8], Slot)>,
 }
 
 impl<'a> Ctx<'a> {
@@ -72,7 +72,8 @@ impl<'a> Ctx<'a> {
     #[inline]
     pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
         match self.routed {
-            Some((place, slot)) if std::ptr::eq(place, bytes.as_ptr()) => Key { bytes, slot },
+            // Address and length: an empty key may share its address with the argument behind it.
+            Some((place, slot)) if std::ptr::eq(place, bytes) => Key { bytes, slot },
             _ => Key::new(bytes),
         }
     }

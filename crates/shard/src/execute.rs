@@ -35,7 +35,7 @@ pub fn run(
 ) {
     let start = out.len();
     let mut ctx = Ctx::new(core, caller, out, now);
-    ctx.routed = slot.map(|slot| (args.at(command.first_key as usize).as_ptr(), slot));
+    ctx.routed = slot.map(|slot| (std::ptr::from_ref(args.at(command.first_key as usize)), slot));
     match (command.row.handler)(&mut ctx, args) {
         Ok(Outcome::Done) => {}
         Ok(Outcome::Park) => unreachable!("no command of the table parks its client"),

@@ -8,3 +8,6 @@ mod upkeep;
 
 pub use execute::{OUT_OF_MEMORY, execute, run};
 pub use upkeep::{make_room, upkeep, used_bytes};
+
+#[cfg(test)]
+mod tests;
