@@ -387,7 +387,8 @@ const RANDOM_TRIES: usize = 1000;
 fn overwrite_in_place(entry: &mut Entry, value: NewString<'_>, expiry: Option<UnixMs>) -> bool {
     let value = match value {
         NewString::Int(int) => Value::Int(int),
-        NewString::Bytes(bytes) if bytes.len() > INLINE_MAX => return false,
+        NewString::Bytes(bytes) | NewString::Text(bytes) if bytes.len() > INLINE_MAX => return false,
+        NewString::Text(bytes) => Value::Inline(bytes),
         NewString::Bytes(bytes) => canonical_int(bytes).map_or(Value::Inline(bytes), Value::Int),
     };
     entry.assign_in_place(&value, false, expiry)
@@ -403,11 +404,12 @@ fn overwrite(
     graveyard: &mut Graveyard,
 ) {
     let bytes = match value {
-        NewString::Bytes(bytes) => bytes,
+        NewString::Bytes(bytes) | NewString::Text(bytes) => bytes,
         NewString::Int(int) => return entry.assign(links, Value::Int(int), false, expiry),
     };
     if bytes.len() <= INLINE_MAX {
-        let value = canonical_int(bytes).map_or(Value::Inline(bytes), Value::Int);
+        let int = if let NewString::Text(_) = value { None } else { canonical_int(bytes) };
+        let value = int.map_or(Value::Inline(bytes), Value::Int);
         if entry.has_buffer() {
             graveyard.bury_buffer(entry.take_large_buffer(Graveyard::LARGE));
         }

@@ -148,6 +148,7 @@ pub(crate) fn new_value(value: NewString<'_>) -> Value<'_> {
     match value {
         NewString::Int(int) => Value::Int(int),
         NewString::Bytes(bytes) => canonical_int(bytes).map_or_else(|| bytes_value(bytes), Value::Int),
+        NewString::Text(bytes) => bytes_value(bytes),
     }
 }
 

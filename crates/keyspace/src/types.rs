@@ -52,6 +52,8 @@ pub enum StringRef<'a> {
 pub enum NewString<'a> {
     /// Bytes as a client sent them; kept as an integer when they are the canonical form of one.
     Bytes(&'a [u8]),
+    /// Bytes that stay bytes, whatever they spell (INCRBYFLOAT's sum).
+    Text(&'a [u8]),
     /// An integer.
     Int(i64),
 }

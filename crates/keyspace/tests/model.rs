@@ -130,6 +130,8 @@ impl Run {
                 };
                 let value = if self.dice.one_in(8) {
                     NewString::Int(self.dice.0 as i64)
+                } else if self.dice.one_in(8) {
+                    NewString::Text(&value)
                 } else {
                     NewString::Bytes(&value)
                 };

@@ -69,10 +69,12 @@ impl<'a> Reply<'a> {
         self.line(b'+', text.as_bytes());
     }
 
-    /// An error; `text` starts with its code (`ERR ...`, `WRONGTYPE ...`). CR and LF inside become spaces.
+    /// An error; `text` starts with its code (`ERR ...`, `WRONGTYPE ...`). CR and LF at its ends go, inside they become
+    /// spaces.
     #[cold]
     pub fn error(&mut self, text: &str) {
         self.buf.push(b'-');
+        let text = text.trim_matches(['\r', '\n']);
         self.buf.extend(text.bytes().map(|byte| if byte == b'\r' || byte == b'\n' { b' ' } else { byte }));
         self.buf.extend_from_slice(b"\r\n");
     }

@@ -124,7 +124,7 @@ fn incrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandErro
             LongDoubleError::NanOrInfinity => CommandError::NOT_FINITE,
         })?;
     let key = ctx.key(args.at(1));
-    ctx.core.keyspace.set_string(ctx.caller.db, key, NewString::Bytes(sum.as_bytes()), Ttl::Keep, ctx.now);
+    ctx.core.keyspace.set_string(ctx.caller.db, key, NewString::Text(sum.as_bytes()), Ttl::Keep, ctx.now);
     ctx.out.bulk(sum.as_bytes());
     Ok(Outcome::Done)
 }

@@ -67,11 +67,12 @@ impl Naive {
             Ttl::Keep => old,
             Ttl::At(at) => Some(at),
         };
-        let value = match value {
-            NewString::Int(int) => int.to_string().into_bytes(),
-            NewString::Bytes(bytes) => bytes.to_vec(),
+        let (value, int) = match value {
+            NewString::Int(int) => (int.to_string().into_bytes(), true),
+            NewString::Bytes(bytes) => (bytes.to_vec(), is_int(bytes)),
+            NewString::Text(bytes) => (bytes.to_vec(), false),
         };
-        self.store(name, Item { int: is_int(&value), value, expiry });
+        self.store(name, Item { int, value, expiry });
     }
 
     pub(crate) fn append(&mut self, name: &Name, bytes: &[u8], now: UnixMs) -> usize {
