@@ -7,25 +7,34 @@ use crate::hop::Item;
 use crate::node::Node;
 use commands::{Client, ClientFlags};
 use reactor::net::{Endpoint, Listener, Socket};
+use std::future::{Future, poll_fn};
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 
-/// Accepts for as long as the core runs.
+/// Accepts until the core is told to stop; then the listener is closed, and the file of a unix socket removed.
 pub(crate) async fn accept(node: Rc<Node>, mut listener: Listener) {
     let is_dealt = matches!(listener.local(), Endpoint::Unix(_));
     let mut next = 0;
     loop {
-        let socket = match listener.accept().await {
-            Ok(socket) => socket,
-            Err(error) => {
+        let accepted = {
+            let mut accepting = pin!(listener.accept());
+            poll_fn(|cx| match node.poll_stopping(cx) {
+                Poll::Ready(()) => Poll::Ready(None),
+                Poll::Pending => accepting.as_mut().poll(cx).map(Some),
+            })
+            .await
+        };
+        let socket = match accepted {
+            None => return,
+            Some(Ok(socket)) => socket,
+            Some(Err(error)) => {
                 tracing::error!(%error, listener = %listener.local(), "this listener accepts no more connections");
                 return;
             }
         };
-        if node.stopping.get() {
-            return;
-        }
         let core = next % node.router.shards() as usize;
         next += 1;
         if !is_dealt || core == node.id.index() {

@@ -102,7 +102,7 @@ fn node(
         ticks: Cell::new(ticks),
         pause: Cell::new(None),
         stopping: Cell::new(false),
-        stopped: Cell::new(None),
+        stop_waiters: RefCell::default(),
         control: Arc::clone(control),
     })
 }

@@ -119,10 +119,13 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Whether nothing stands in the way of a plain command: no password, no pause.
+    /// Whether nothing stands in the way of a plain command: no password, no pause, no CLIENT REPLY SKIP.
     #[inline]
     fn is_admitted(&self, command: CommandRef) -> bool {
-        self.authenticated && self.node.pause.get().is_none() && !command.row.flags.has(Flags::PROTECTED)
+        self.authenticated
+            && !self.skips
+            && self.node.pause.get().is_none()
+            && !command.row.flags.has(Flags::PROTECTED)
     }
 
     /// Runs one command, or starts it, or says why not.

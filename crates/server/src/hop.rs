@@ -131,7 +131,9 @@ impl Hop {
         self.bytes.clear();
         self.spans.clear();
         self.items = items;
-        self.bytes.capacity() <= KEPT_BYTES && self.items.capacity() <= KEPT_ITEMS
+        self.bytes.capacity() <= KEPT_BYTES
+            && self.items.capacity() <= KEPT_ITEMS
+            && self.spans.capacity() <= KEPT_SPANS
     }
 
     /// A command's arguments.
@@ -148,6 +150,7 @@ impl Hop {
     }
 }
 
-/// A batch's buffers up to these sizes are used again: 256 KiB of bytes, and items.
+/// A batch's buffers up to these sizes are used again: 256 KiB of bytes, items, and arguments.
 const KEPT_BYTES: usize = 256 * 1024;
 const KEPT_ITEMS: usize = 4096;
+const KEPT_SPANS: usize = 4 * KEPT_ITEMS;

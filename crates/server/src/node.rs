@@ -14,7 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use stdx::{ShardId, UnixMs};
 
 /// Everything on one core. Its tasks share it through an `Rc`; none of them holds a borrow while it waits.
@@ -32,7 +32,7 @@ pub(crate) struct Node {
     /// Set once: the core stops accepting and its connections end.
     pub(crate) stopping: Cell<bool>,
     /// Who waits for `stopping`.
-    pub(crate) stopped: Cell<Option<Waker>>,
+    pub(crate) stop_waiters: RefCell<Vec<Waker>>,
     pub(crate) control: Arc<Control>,
 }
 
@@ -106,6 +106,23 @@ impl Node {
         for link in self.links.borrow().iter() {
             link.kick();
         }
+    }
+
+    /// Waits until the core is told to stop. Few tasks may: each that waits is woken.
+    pub(crate) async fn until_stopping(&self) {
+        std::future::poll_fn(|cx| self.poll_stopping(cx)).await;
+    }
+
+    /// As [`Node::until_stopping`], for tasks that wait for something else too.
+    pub(crate) fn poll_stopping(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.stopping.get() {
+            return Poll::Ready(());
+        }
+        let mut waiters = self.stop_waiters.borrow_mut();
+        if !waiters.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiters.push(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// Whether `shard` is this core's.

@@ -25,21 +25,14 @@ pub(crate) fn stop_here(node: &Rc<Node>) {
         return;
     }
     node.kick_all();
-    if let Some(waker) = node.stopped.take() {
+    for waker in node.stop_waiters.take() {
         waker.wake();
     }
 }
 
 /// Waits until this core is told to stop and all connections, of other cores too, have ended, or [`ENDING_MAX`] has passed.
 pub(crate) async fn stopped(node: &Rc<Node>) {
-    std::future::poll_fn(|cx| {
-        if node.stopping.get() {
-            return std::task::Poll::Ready(());
-        }
-        node.stopped.set(Some(cx.waker().clone()));
-        std::task::Poll::Pending
-    })
-    .await;
+    node.until_stopping().await;
     let deadline = reactor::timer::now() + ENDING_MAX;
     while node.links.borrow().iter().next().is_some() && reactor::timer::now() < deadline {
         reactor::timer::sleep(ENDING_STEP).await;
