@@ -15,6 +15,7 @@
 use crate::clock::{unix_ms, unix_us};
 use crate::dispatch::{Blocked, Turn, Verdict};
 use crate::node::{Node, State};
+use crate::output::Output;
 use crate::transaction::{InFlight, Letter};
 use commands::{Caller, Client, ClientFlags, ClientSlot};
 use config::ClientClass;
@@ -94,9 +95,7 @@ pub(crate) struct Connection {
     filled: usize,
     /// Bytes that the command under way still wants, at least; 0 when what is held may hold a whole command.
     needs: usize,
-    /// Replies on their way out, from `sent` on.
-    sending: Vec<u8>,
-    sent: usize,
+    output: Output,
     blocked: Option<Blocked>,
     in_flight: Option<Box<InFlight>>,
     eof: bool,
@@ -129,8 +128,7 @@ impl Connection {
             held: Vec::new(),
             filled: 0,
             needs: 0,
-            sending: Vec::new(),
-            sent: 0,
+            output: Output::default(),
             blocked: None,
             in_flight: None,
             eof: false,
@@ -380,40 +378,12 @@ impl Connection {
             return;
         }
         let mut outgoing = self.link.outgoing.borrow_mut();
-        let was_pending = self.sent < self.sending.len();
-        let mut written = 0;
-        loop {
-            if self.sent == self.sending.len() {
-                let ready = outgoing.replies.ready();
-                let more_soon = outgoing.replies.outstanding() > 0 && ready < HELD_BACK_BYTES;
-                if ready == 0 || more_soon {
-                    break;
-                }
-                let mut empty = std::mem::take(&mut self.sending);
-                empty.clear();
-                if empty.capacity() > SENDING_KEPT_BYTES {
-                    empty = Vec::new();
-                }
-                self.sending = outgoing.replies.take_ready(empty);
-                self.sent = 0;
-            }
-            match self.socket.poll_write(cx, &self.sending[self.sent..]) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(len)) => {
-                    self.sent += len;
-                    written += len;
-                }
-                Poll::Ready(Err(_)) => {
-                    self.broken = true;
-                    break;
-                }
-            }
-        }
-        let pending = self.sending.len() - self.sent;
-        if pending == 0 && self.sending.capacity() > SENDING_KEPT_BYTES {
-            self.sending = Vec::new();
-            self.sent = 0;
-        }
+        let was_pending = !self.output.is_empty();
+        let written = self.output.send(&mut self.socket, cx, &mut outgoing.replies).unwrap_or_else(|_| {
+            self.broken = true;
+            0
+        });
+        let pending = self.output.len();
         drop(outgoing);
         if written > 0 {
             let mut state = self.node.state.borrow_mut();
@@ -438,13 +408,12 @@ impl Connection {
     /// Cuts a client that lets too many replies pile up.
     #[cold]
     fn enforce_output_limit(&mut self) {
-        let pending =
-            (self.sending.len() - self.sent + self.link.outgoing.borrow().replies.buffered_bytes()) as u64;
+        let pending = (self.output.len() + self.link.outgoing.borrow().replies.buffered_bytes()) as u64;
         let mut state = self.node.state.borrow_mut();
         let core = &mut state.core;
         if let Some(client) = core.clients.get_mut(self.slot) {
             client.output_len = pending as usize;
-            client.output_capacity = self.sending.capacity();
+            client.output_capacity = self.output.capacity();
         }
         let limit = core.config.client_output_buffer_limit.of(ClientClass::Normal);
         let now = unix_ms();
@@ -487,7 +456,7 @@ impl Connection {
             return is_answered;
         }
         let is_ending = self.is_closing() || (self.eof && self.blocked.is_none() && !self.has_work());
-        is_ending && is_answered && replies.ready() == 0 && self.sent == self.sending.len()
+        is_ending && is_answered && replies.ready() == 0 && self.output.is_empty()
     }
 
     #[cold]
@@ -539,10 +508,7 @@ const ROUNDS_PER_TURN: usize = 8;
 /// How much is read at a time into a connection's own buffer, in bytes.
 const READ_STEP_MIN: usize = 16 * 1024;
 const READ_STEP_MAX: usize = 1024 * 1024;
-/// A connection's own buffers up to these sizes, in bytes, are kept when they are empty.
+/// A connection's own buffer up to this size, in bytes, is kept when it is empty.
 const HELD_KEPT_BYTES: usize = 64 * 1024;
-/// Replies up to this many bytes wait for those that other cores still owe, so that a pipeline costs one send.
-const HELD_BACK_BYTES: usize = 64 * 1024;
-const SENDING_KEPT_BYTES: usize = 16 * 1024;
 /// A list of arguments with room for so many is kept.
 const SPANS_KEPT: usize = 1024;

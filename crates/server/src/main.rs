@@ -15,6 +15,7 @@ mod mail;
 mod memory;
 mod node;
 mod notify;
+mod output;
 mod process;
 mod settings;
 mod stop;
