@@ -17,6 +17,7 @@ use crate::dispatch::{Blocked, Turn, Verdict};
 use crate::node::{Node, State};
 use crate::output::Output;
 use crate::transaction::{InFlight, Letter};
+use crate::window::Window;
 use commands::{Caller, Client, ClientFlags, ClientSlot};
 use config::ClientClass;
 use coordinator::pipeline::{Overlap, PipelineOrder, Replies};
@@ -45,12 +46,17 @@ pub(crate) struct Link {
 pub(crate) struct Outgoing {
     pub(crate) replies: Replies,
     pub(crate) overlap: Overlap,
+    pub(crate) window: Window,
 }
 
 impl Link {
     fn new(order: PipelineOrder) -> Self {
         Self {
-            outgoing: RefCell::new(Outgoing { replies: Replies::default(), overlap: Overlap::new(order) }),
+            outgoing: RefCell::new(Outgoing {
+                replies: Replies::default(),
+                overlap: Overlap::new(order),
+                window: Window::default(),
+            }),
             letters: RefCell::default(),
             waker: RefCell::default(),
             killed: Cell::new(false),

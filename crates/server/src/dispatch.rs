@@ -177,7 +177,7 @@ impl<'a> Turn<'a> {
             return Verdict::Blocked(Blocked::Order);
         }
         if !self.node.is_home(shard) {
-            if self.outgoing.replies.outstanding() >= UNANSWERED_MAX {
+            if !self.outgoing.window.has_room(self.outgoing.replies.outstanding()) {
                 return Verdict::Blocked(Blocked::Order);
             }
             return self.send(command, args, slot, kind, shard);
@@ -417,9 +417,6 @@ pub(crate) fn note_slow(
 }
 
 const NO_AUTH: &str = "NOAUTH Authentication required.";
-
-/// How many commands of one connection may be on their way to other cores at a time.
-const UNANSWERED_MAX: usize = 4096;
 
 /// How many bytes of replies may pile up in one turn before the connection sends them, in the middle of a long pipeline.
 const OUTPUT_STEP_BYTES: usize = 256 * 1024;

@@ -115,6 +115,12 @@ impl Hop {
         self.items.push(Item::Reply(sink, Place { start, end: self.bytes.len() }));
     }
 
+    /// Whether it is so large that it should be sent before more is added.
+    #[inline]
+    pub(crate) fn is_large(&self) -> bool {
+        self.bytes.len() > LARGE_BYTES
+    }
+
     /// Adds anything else.
     pub(crate) fn say(&mut self, item: Item) {
         self.items.push(item);
@@ -151,6 +157,10 @@ impl Hop {
 }
 
 /// A batch's buffers up to these sizes are used again: 256 KiB of bytes, items, and arguments.
+
 const KEPT_BYTES: usize = 256 * 1024;
 const KEPT_ITEMS: usize = 4096;
 const KEPT_SPANS: usize = 4 * KEPT_ITEMS;
+
+/// A batch of more bytes is large.
+const LARGE_BYTES: usize = 512 * 1024;

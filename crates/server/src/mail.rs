@@ -62,8 +62,9 @@ fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, commands: &[Remote]) {
         prefetch(&state, hop, commands);
         let ticks = node.ticks.get();
         let mut last = ticks.now();
-        node.mailbox.outbox(from.index(), |back| {
-            for remote in commands {
+        let mut commands = commands.iter();
+        let mut answer = |back: &mut Hop| {
+            for remote in commands.by_ref() {
                 let args = hop.args(remote);
                 if must_park(&mut state, remote, args, from) {
                     continue;
@@ -82,8 +83,16 @@ fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, commands: &[Remote]) {
                         back.say(Item::Slow(Box::new(Slow::new(remote, args, nanos))));
                     }
                 }
+                if back.is_large() {
+                    return true;
+                }
             }
-        });
+            false
+        };
+        // Large answers go at once: the other core takes them in while this one makes more.
+        while node.mailbox.outbox(from.index(), &mut answer) {
+            node.mailbox.flush_now();
+        }
         !state.core.actions.is_empty()
     };
     if has_actions {
@@ -138,6 +147,7 @@ pub(crate) fn fill(node: &Node, sink: Sink, reply: &[u8]) {
         Part::Shard(_) => unreachable!("parts are delivered as letters"),
     }
     outgoing.overlap.answered();
+    outgoing.window.answered(reply.len(), outgoing.replies.outstanding());
     if outgoing.replies.outstanding() == 0 {
         link.kick();
     }

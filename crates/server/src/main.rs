@@ -21,6 +21,7 @@ mod settings;
 mod stop;
 mod transaction;
 mod watch;
+mod window;
 
 use reactor::StartError;
 use std::process::ExitCode;
