@@ -157,7 +157,6 @@ impl Hop {
 }
 
 /// A batch's buffers up to these sizes are used again: 256 KiB of bytes, items, and arguments.
-
 const KEPT_BYTES: usize = 256 * 1024;
 const KEPT_ITEMS: usize = 4096;
 const KEPT_SPANS: usize = 4 * KEPT_ITEMS;
