@@ -23,6 +23,7 @@ mod transaction;
 mod watch;
 mod window;
 
+use config::ExitCode as Code;
 use reactor::StartError;
 use std::process::ExitCode;
 
@@ -41,13 +42,13 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             eprintln!("lacewing: {error}");
-            return ExitCode::from(EXIT_CONFIG);
+            return ended(Code::Config.code());
         }
     };
     let config::Startup { config, file } = *startup;
     if let Err(error) = log::start(config.loglevel, config.logfile.as_deref()) {
-        eprintln!("lacewing: cannot open the log file: {error}");
-        return ExitCode::from(EXIT_CANNOT_CREATE);
+        eprintln!("lacewing: cannot open the log file {}: {error}", config.logfile.unwrap_or_default());
+        return ended(Code::CannotCreate.code());
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "lacewing starts");
     for note in config.notes() {
@@ -61,13 +62,15 @@ fn main() -> ExitCode {
 
 /// One line, and the exit code that goes with it.
 fn failed(error: &anyhow::Error) -> ExitCode {
+    if let Some(start) = error.downcast_ref::<StartError>() {
+        // Its text has what the kernel said.
+        eprintln!("lacewing: {start}");
+        return ended(start.exit_code());
+    }
     eprintln!("lacewing: {error:#}");
-    let code =
-        error.downcast_ref::<StartError>().map_or(i32::from(EXIT_CANNOT_CREATE), StartError::exit_code);
-    ExitCode::from(code as u8)
+    ended(Code::CannotCreate.code())
 }
 
-/// The configuration is wrong (sysexits.h EX_CONFIG).
-const EXIT_CONFIG: u8 = 78;
-/// A file or directory cannot be made or entered (EX_CANTCREAT).
-const EXIT_CANNOT_CREATE: u8 = 73;
+fn ended(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code).expect("exit codes fit a byte"))
+}
