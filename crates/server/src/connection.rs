@@ -283,6 +283,11 @@ impl Connection {
         let mut used = 0;
         self.needs = 0;
         'turn: while used < bytes.len() {
+            if turn.is_authenticated() == parser.limits().unauthenticated {
+                // What comes after AUTH, in the same pipeline too, is read with the limits of those who may send it.
+                let unauthenticated = !turn.is_authenticated();
+                parser.set_limits(Limits { unauthenticated, ..parser.limits() });
+            }
             lookahead.fill(parser, bytes, used);
             turn.prefetch(lookahead.commands(), bytes);
             for planned in lookahead.commands() {

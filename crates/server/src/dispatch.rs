@@ -350,6 +350,11 @@ impl<'a> Turn<'a> {
         self.learn();
     }
 
+    /// Whether the client may do more than authenticate, after the commands so far.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.authenticated
+    }
+
     /// Ends the turn: writes down what CLIENT LIST shows. `left` and `capacity` are bytes of the query buffer.
     pub(crate) fn finish(mut self, left: usize, capacity: usize) -> ClientFlags {
         let core = &mut self.state.core;
