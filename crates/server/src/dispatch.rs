@@ -12,7 +12,6 @@ use commands::{Caller, ClientFlags, ClientSlot, CommandError, CommandRef, Core, 
 use coordinator::locks::Admission;
 use coordinator::pipeline::{self, Kind};
 use keyspace::Key;
-use std::sync::atomic::Ordering::Relaxed;
 use stdx::args::OwnedArgs;
 use stdx::{Args, ShardId, Slot, UnixMs};
 
@@ -357,10 +356,7 @@ impl<'a> Turn<'a> {
 
     /// Ends the turn: writes down what CLIENT LIST shows. `left` and `capacity` are bytes of the query buffer.
     pub(crate) fn finish(mut self, left: usize, capacity: usize) -> ClientFlags {
-        let core = &mut self.state.core;
-        if core.config.maxmemory != 0 {
-            core.shared.used_bytes[core.id.index()].store(core.keyspace.used_bytes(), Relaxed);
-        }
+        shard::tell_memory(&self.state.core);
         let (output, now, last) = (self.outgoing.replies.ready(), self.now, self.last_command);
         let client = self.client_mut();
         client.last_active = now;

@@ -93,6 +93,7 @@ fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, commands: &[Remote]) {
         while node.mailbox.outbox(from.index(), &mut answer) {
             node.mailbox.flush_now();
         }
+        shard::tell_memory(&state.core);
         !state.core.actions.is_empty()
     };
     if has_actions {
