@@ -7,12 +7,14 @@
 mod client;
 mod port;
 mod process;
+mod program;
 mod server;
 mod show;
 mod wait;
 
 pub use client::Client;
 pub use process::Process;
+pub use program::{Ended, clients_dir, installed, run, skipped};
 pub use server::{RedisServer, Server};
 pub use show::show;
 pub use wait::{WAIT_MAX, until};

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::port::Port;
 use crate::process::Process;
+use crate::program::installed;
 
 /// A running Lacewing.
 pub struct Server(Process);
@@ -30,15 +31,42 @@ impl Server {
     /// As [`Server::with`], in a directory that another server may have left data in.
     #[track_caller]
     pub fn on(dir: Arc<TempDir>, args: &[&str]) -> Self {
-        Self::try_on(dir, args).unwrap_or_else(|log| panic!("lacewing did not start:\n{log}"))
+        Self::started(Self::try_on(dir, args))
     }
 
     /// As [`Server::on`]; `Err` with its output if it ends instead of accepting connections.
     pub fn try_on(dir: Arc<TempDir>, args: &[&str]) -> Result<Self, String> {
+        Self::try_in(dir, args, &[], &[])
+    }
+
+    /// As [`Server::start`], with settings from a file too; those that the harness gives have the last word.
+    #[track_caller]
+    pub fn from_file(file: &Path) -> Self {
+        let file = file.to_str().expect("temporary paths are UTF-8");
+        Self::started(Self::try_in(new_dir(), &[], &[file], &[]))
+    }
+
+    /// As [`Server::with`], with more in its environment.
+    #[track_caller]
+    pub fn with_env(args: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::started(Self::try_in(new_dir(), args, &[], env))
+    }
+
+    #[track_caller]
+    fn started(result: Result<Self, String>) -> Self {
+        result.unwrap_or_else(|log| panic!("lacewing did not start:\n{log}"))
+    }
+
+    fn try_in(
+        dir: Arc<TempDir>,
+        args: &[&str],
+        first: &[&str],
+        env: &[(&str, &str)],
+    ) -> Result<Self, String> {
         let command = |port: &str, dir: &Path| {
             let mut command = Command::new(Self::binary());
-            command.args(["--port", port, "--bind", "127.0.0.1", "--cores", "2", "--dir"]);
-            command.arg(dir).args(args);
+            command.args(first).args(["--port", port, "--bind", "127.0.0.1", "--cores", "2", "--dir"]);
+            command.arg(dir).args(args).envs(env.iter().copied());
             command
         };
         start_on_free_port(command, &dir).map(Self)
@@ -66,8 +94,7 @@ impl RedisServer {
     /// As [`RedisServer::start`], with more of its command line.
     #[track_caller]
     pub fn with(args: &[&str]) -> Option<Self> {
-        if Command::new(REDIS).arg("--version").output().is_err() {
-            eprintln!("SKIPPED: redis-server is not installed");
+        if !installed(REDIS) {
             return None;
         }
         let command = |port: &str, dir: &Path| {

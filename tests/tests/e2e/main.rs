@@ -1,7 +1,11 @@
 //! End-to-end tests: everything here talks to a real server over a socket, but for the test of the crates' floors.
 #![forbid(unsafe_code)]
 
+mod clients;
+mod configuration;
 mod connections;
 mod differential;
 mod floors;
 mod harness;
+mod systemd;
+mod tools;

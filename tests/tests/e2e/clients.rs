@@ -1,0 +1,75 @@
+//! Client libraries that people use, against the real server: the scripts in `tests/clients` hold what they ask for.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lacewing_tests::{Server, clients_dir, installed, run, skipped};
+
+#[test]
+fn redis_py_connects_and_works() {
+    let packages = clients_dir().join("python");
+    if is_ready("python3", &packages.join("redis")) {
+        serve("redis_py.py", || with_env("python3", "PYTHONPATH", &packages));
+    }
+}
+
+#[test]
+fn ioredis_connects_and_works() {
+    let packages = clients_dir().join("node_modules");
+    if is_ready("node", &packages.join("ioredis")) {
+        serve("ioredis.js", || with_env("node", "NODE_PATH", &packages));
+    }
+}
+
+#[test]
+fn node_redis_connects_and_works() {
+    let packages = clients_dir().join("node_modules");
+    if is_ready("node", &packages.join("redis")) {
+        serve("node_redis.js", || with_env("node", "NODE_PATH", &packages));
+    }
+}
+
+/// Whether a script can run; if not, says why.
+fn is_ready(program: &str, package: &Path) -> bool {
+    if !installed(program) {
+        return false;
+    }
+    if !package.is_dir() {
+        skipped(&format!("{} is not there; .ci/run installs it", package.display()));
+        return false;
+    }
+    true
+}
+
+fn with_env(program: &str, name: &str, value: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env(name, value);
+    command
+}
+
+/// Runs the script against an open server and against one with a password.
+#[track_caller]
+fn serve(script: &str, interpreter: impl Fn() -> Command) {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("clients").join(script);
+    for password in [None, Some("secret")] {
+        let mut args = vec!["--unixsocket", UNIX_SOCKET];
+        if let Some(password) = password {
+            args.extend(["--requirepass", password]);
+        }
+        let server = Server::with(&args);
+        let mut command = interpreter();
+        command.arg(&script).arg(server.port().to_string()).arg(server.dir().join(UNIX_SOCKET));
+        command.args(password);
+        let ended = run(&mut command, b"");
+        assert!(
+            ended.status.success() && ended.stdout.ends_with("all passed\n"),
+            "{}, password {password:?}: {}\n{}{}",
+            script.display(),
+            ended.status,
+            ended.stdout,
+            ended.stderr
+        );
+    }
+}
+
+const UNIX_SOCKET: &str = "clients.sock";
