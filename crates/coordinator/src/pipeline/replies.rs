@@ -38,9 +38,9 @@ struct Hole {
     tail: Vec<u8>,
 }
 
-/// How many emptied buffers are kept, and how large each may be: at most 64 KiB per connection.
+/// How many emptied buffers are kept, and how large each may be: at most 8 KiB per connection.
 const SPARES_MAX: usize = 16;
-const SPARE_BYTES_MAX: usize = 4096;
+const SPARE_BYTES_MAX: usize = 512;
 
 impl Replies {
     /// Where the reply of a command goes that is answered now. Append only: earlier replies may be in it.
