@@ -141,7 +141,7 @@ fn listen(config: &Config, cores: usize) -> Result<Vec<Vec<Listener>>, StartErro
     if config.port != 0 {
         for address in &config.bind {
             for addr in resolve(address, config.port)? {
-                match reactor::net::claim(addr) {
+                match patiently(|| reactor::net::claim(addr)) {
                     Ok(mut claim) => {
                         for core in &mut listeners {
                             core.push(claim.listen(config.tcp_backlog)?);
@@ -157,13 +157,29 @@ fn listen(config: &Config, cores: usize) -> Result<Vec<Vec<Listener>>, StartErro
     }
     if let Some(path) = &config.unixsocket {
         let perm = (config.unixsocketperm != 0).then_some(config.unixsocketperm);
-        listeners[0].push(Listener::unix(path, perm, config.tcp_backlog)?);
+        listeners[0].push(patiently(|| Listener::unix(path, perm, config.tcp_backlog))?);
     }
     if listeners[0].is_empty() {
         let why = "there is nothing to listen on: give a port and an address (bind), or a unixsocket";
         return Err(StartError::BadLayout(why.to_owned()));
     }
     Ok(listeners)
+}
+
+/// Tries again, up to [`PREDECESSOR_MAX`], while the place is taken: the kernel closes the sockets of a process that used
+/// io_uring a moment after the process has ended, so a predecessor may still seem to listen.
+fn patiently<T>(claim: impl Fn() -> Result<T, StartError>) -> Result<T, StartError> {
+    let start = std::time::Instant::now();
+    loop {
+        match claim() {
+            Err(StartError::PortTaken { .. } | StartError::SocketTaken { .. })
+                if start.elapsed() < PREDECESSOR_MAX =>
+            {
+                std::thread::sleep(PREDECESSOR_STEP);
+            }
+            other => return other,
+        }
+    }
 }
 
 fn resolve(address: &BindAddress, port: u16) -> Result<Vec<SocketAddr>, StartError> {
@@ -251,3 +267,6 @@ fn entropy() -> u64 {
 
 /// File descriptors kept for other things than clients.
 pub(crate) const DESCRIPTORS_RESERVED: u64 = 128;
+/// How long a place that is taken is waited for.
+const PREDECESSOR_MAX: std::time::Duration = std::time::Duration::from_secs(1);
+const PREDECESSOR_STEP: std::time::Duration = std::time::Duration::from_millis(10);

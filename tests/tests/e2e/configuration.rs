@@ -70,6 +70,19 @@ fn taken_port_and_socket_are_named_and_have_their_own_code() {
 }
 
 #[test]
+fn successor_of_a_killed_server_has_its_places_at_once() {
+    let mut server = Server::with(&["--unixsocket", "again.sock"]);
+    let port = server.port().to_string();
+    for _ in 0..5 {
+        server.kill();
+        let again = ["--port", &port, "--unixsocket", "again.sock"];
+        server = Server::on(server.dir_handle(), &again);
+        assert_eq!(server.port().to_string(), port);
+        assert_eq!(Client::connect_unix(&server.dir().join("again.sock")).line("PING"), "+PONG");
+    }
+}
+
+#[test]
 fn help_and_version_are_printed_and_end_well() {
     for flag in ["--help", "-h"] {
         let help = lacewing(&[flag]);
