@@ -14,7 +14,7 @@ pub(crate) fn unix_ms() -> UnixMs {
     UnixMs(unix_us() / 1000)
 }
 
-/// Turns ticks into nanoseconds. Where the processor has an invariant time stamp counter a tick is one of its
+/// Turns ticks into nanoseconds, and into wall time. Where the processor has an invariant time stamp counter a tick is one of its
 /// cycles (reading it costs a third of what the clock does); elsewhere it is a nanosecond.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticks {
@@ -23,6 +23,8 @@ pub(crate) struct Ticks {
     /// Nanoseconds per tick, times 2^24.
     scale: u64,
     counter: bool,
+    /// The wall clock at some tick: read anew in every round of periodic work, so that steps of the clock are followed.
+    wall: (u64, i64),
 }
 
 impl Ticks {
@@ -30,19 +32,20 @@ impl Ticks {
     pub(crate) fn calibrate() -> Self {
         let counter = invariant_counter();
         let started = Instant::now();
-        let mut ticks = Self { origin: 0, started, scale: 1 << SCALE_BITS, counter };
+        let mut ticks = Self { origin: 0, started, scale: 1 << SCALE_BITS, counter, wall: (0, 0) };
         ticks.origin = ticks.now();
         if counter {
             while started.elapsed() < CALIBRATION {
                 std::hint::spin_loop();
             }
-            ticks.refine();
         }
+        ticks.refine();
         ticks
     }
 
-    /// Calibrates anew over all the time since the start; the longer that is, the finer.
+    /// Calibrates anew over all the time since the start; the longer that is, the finer. Reads the wall clock.
     pub(crate) fn refine(&mut self) {
+        self.wall = (self.now(), unix_us());
         if self.counter {
             let ticks = (self.now() - self.origin).max(1) as u128;
             let nanos = self.started.elapsed().as_nanos();
@@ -54,6 +57,19 @@ impl Ticks {
     #[inline]
     pub(crate) fn now(&self) -> u64 {
         if self.counter { read_counter() } else { self.started.elapsed().as_nanos() as u64 }
+    }
+
+    /// The wall clock in microseconds, without asking the kernel's: as good as it was when last refined.
+    #[inline]
+    pub(crate) fn unix_us(&self) -> i64 {
+        let (at, us) = self.wall;
+        us + (self.nanos(at, self.now()) / 1000) as i64
+    }
+
+    /// The same in milliseconds.
+    #[inline]
+    pub(crate) fn unix_ms(&self) -> UnixMs {
+        UnixMs(self.unix_us() / 1000)
     }
 
     /// Nanoseconds between two counts; 0 when the second is not later.
@@ -94,6 +110,13 @@ fn invariant_counter() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ticks_tell_the_wall_clock() {
+        let ticks = Ticks::calibrate();
+        let (kernel, ours) = (unix_us(), ticks.unix_us());
+        assert!((kernel - ours).abs() < 50_000, "the kernel says {kernel}, ticks say {ours}");
+    }
 
     #[test]
     fn ticks_measure_time_like_the_clock() {

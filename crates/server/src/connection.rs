@@ -12,7 +12,7 @@
 //! that sends a long pipeline before it reads is served, and one that never reads is cut at its output buffer limit.
 //! It leaves the table of connections only when nothing that could answer it is under way.
 
-use crate::clock::{unix_ms, unix_us};
+use crate::clock::unix_ms;
 use crate::dispatch::{Blocked, Turn, Verdict};
 use crate::node::{Node, State};
 use crate::output::Output;
@@ -279,7 +279,7 @@ impl Connection {
         let mut state = node.state.borrow_mut();
         let mut outgoing = link.outgoing.borrow_mut();
         let mut lookahead = node.lookahead.borrow_mut();
-        let mut turn = Turn::new(node, &mut state, &mut outgoing, caller, *slot, unix_us(), node.ticks.get());
+        let mut turn = Turn::new(node, &mut state, &mut outgoing, caller, *slot);
         let mut used = 0;
         self.needs = 0;
         'turn: while used < bytes.len() {

@@ -19,6 +19,9 @@ pub(crate) async fn run(node: Rc<Node>) {
         if node.stopping.get() {
             return;
         }
+        let mut ticks = node.ticks.get();
+        ticks.refine();
+        node.ticks.set(ticks);
         let now = unix_ms();
         upkeep(&node, now, &mut passed_over).await;
         end_pause(&node, now);
@@ -65,9 +68,6 @@ fn end_pause(node: &Node, now: UnixMs) {
 }
 
 fn each_second(node: &Node, now: UnixMs, keeper: &mut Keeper) {
-    let mut ticks = node.ticks.get();
-    ticks.refine();
-    node.ticks.set(ticks);
     end_idle_clients(node, now);
     if node.id.index() == 0 {
         crate::process::measure(&node.state.borrow().core.shared);

@@ -60,16 +60,16 @@ pub(crate) struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// `now_us` is the wall clock in microseconds.
+    /// Reads the clock, once for all of them.
     pub(crate) fn new(
         node: &'a Node,
         state: &'a mut State,
         outgoing: &'a mut Outgoing,
         caller: &'a mut Caller,
         client: ClientSlot,
-        now_us: i64,
-        ticks: Ticks,
     ) -> Self {
+        let ticks = node.ticks.get();
+        let now_us = ticks.unix_us();
         state.core.clock_us = now_us;
         let mut turn = Self {
             node,

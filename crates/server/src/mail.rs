@@ -56,7 +56,7 @@ fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
 
 /// Another core's commands for this shard, in their order.
 fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, commands: &[Remote]) {
-    let now = unix_ms();
+    let now = node.ticks.get().unix_ms();
     let has_actions = {
         let mut state = node.state.borrow_mut();
         prefetch(&state, hop, commands);
