@@ -4,6 +4,7 @@ mod endpoint;
 mod listener;
 mod socket;
 mod sys;
+mod watch;
 
 pub use endpoint::Endpoint;
 pub use listener::{Claim, Listener, claim};

@@ -3,36 +3,28 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
-use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_lite::future::or;
-use futures_lite::{AsyncRead, AsyncWrite};
-use glommio::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, TcpKeepalive, Type};
 
+use super::watch::Watched;
 use super::{Endpoint, sys};
 use crate::timer;
 
 /// A connection, TCP or unix. Closes when dropped; the kernel still sends what was written.
 ///
-/// It belongs to the core that first waits on it. Until then [`Socket::into_fd`] hands it to another core for free.
+/// It belongs to the core that first waits on it. [`Socket::into_fd`] hands it to another.
 #[derive(Debug)]
 pub struct Socket {
-    state: State,
+    fd: OwnedFd,
+    /// From the first wait on.
+    watched: Option<Rc<Watched>>,
     peer: Endpoint,
-}
-
-/// glommio polls a stream from the moment it is made, so it is made only when somebody waits.
-#[derive(Debug)]
-enum State {
-    Idle(OwnedFd),
-    Live(TcpStream),
-    /// Between the two, within one call.
-    Moving,
 }
 
 impl Socket {
@@ -44,7 +36,7 @@ impl Socket {
     }
 
     pub(super) fn with_peer(fd: OwnedFd, peer: Endpoint) -> Socket {
-        Socket { state: State::Idle(fd), peer }
+        Socket { fd, watched: None, peer }
     }
 
     /// Connects over TCP within `timeout`. Errors: `TimedOut`, and what the kernel says.
@@ -71,16 +63,34 @@ impl Socket {
     /// we write. Otherwise wakes the task when there is something to read. One task at a time may wait to read.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         debug_assert!(!buf.is_empty());
-        Pin::new(self.live()).poll_read(cx, buf)
+        let watched = self.watched()?;
+        if !watched.reading.may_go(cx) {
+            return Poll::Pending;
+        }
+        match sys::receive(self.raw_fd(), buf) {
+            Ok(len) => {
+                if len > 0 && len < buf.len() {
+                    self.watched()?.drained();
+                }
+                Poll::Ready(Ok(len))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.watched()?.reading.blocked(cx);
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
     }
 
     /// Writes what fits of `buf`, or wakes the task when there is room. One task at a time may wait to write; it may be
     /// the one that waits to read.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.try_write(buf) {
-            // Tries once more, and then waits.
+        // Watched before the try: room that comes after it raises an edge.
+        self.watched()?;
+        match sys::send(self.raw_fd(), buf) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                Pin::new(self.live()).poll_write(cx, buf)
+                self.watched()?.writing.blocked(cx);
+                Poll::Pending
             }
             done => Poll::Ready(done),
         }
@@ -98,11 +108,7 @@ impl Socket {
 
     /// The descriptor, for logs and CLIENT LIST.
     pub fn raw_fd(&self) -> RawFd {
-        match &self.state {
-            State::Idle(fd) => fd.as_raw_fd(),
-            State::Live(stream) => stream.as_raw_fd(),
-            State::Moving => unreachable!("no call sees a socket on the move"),
-        }
+        self.fd.as_raw_fd()
     }
 
     /// The other end.
@@ -155,13 +161,10 @@ impl Socket {
         self.shut(Shutdown::Write)
     }
 
-    /// Gives the descriptor up, to be taken by [`Socket::from_fd`] on another core. Costs nothing before the socket was
-    /// first waited on, and a duplication after.
+    /// Gives the descriptor up, to be taken by [`Socket::from_fd`] on another core. Errors: no descriptor is free for
+    /// the copy that a socket needs which was waited on.
     pub fn into_fd(self) -> io::Result<OwnedFd> {
-        match self {
-            Socket { state: State::Idle(fd), .. } => Ok(fd),
-            live => live.as_fd().try_clone_to_owned(),
-        }
+        self.fd.try_clone()
     }
 
     /// As [`Socket::into_fd`]; the caller must close it.
@@ -177,16 +180,13 @@ impl Socket {
         }
     }
 
-    fn live(&mut self) -> &mut TcpStream {
-        if let State::Idle(_) = self.state {
-            let State::Idle(fd) = std::mem::replace(&mut self.state, State::Moving) else { unreachable!() };
-            // SAFETY: `fd` is a stream socket that we own, and give away.
-            self.state = State::Live(unsafe { TcpStream::from_raw_fd(fd.into_raw_fd()) });
+    /// What is known of its readiness; it is watched from the first call on.
+    #[inline]
+    fn watched(&mut self) -> io::Result<&Watched> {
+        if self.watched.is_none() {
+            self.watched = Some(Watched::new(self.fd.as_fd())?);
         }
-        match &mut self.state {
-            State::Live(stream) => stream,
-            State::Idle(_) | State::Moving => unreachable!("made live above"),
-        }
+        Ok(self.watched.as_deref().expect("just set"))
     }
 
     fn options(&self) -> SockRef<'_> {
@@ -196,8 +196,15 @@ impl Socket {
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: `self` owns the descriptor and outlives the borrow.
-        unsafe { BorrowedFd::borrow_raw(self.raw_fd()) }
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Some(watched) = &self.watched {
+            watched.forget(self.fd.as_fd());
+        }
     }
 }
 
