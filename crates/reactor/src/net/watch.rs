@@ -207,10 +207,19 @@ async fn drive(watch: Rc<Watch>) {
             tracing::error!(%error, "sockets cannot be watched");
             crate::timer::sleep(SHORTAGE_PAUSE).await;
         }
-        while watch.take(&mut events) == EVENTS_MAX {}
+        // While there are edges the woken tasks run and epoll is asked again, which costs less than the ring; but timers
+        // and other cores are on the ring.
+        for _ in 0..ROUNDS_OFF_THE_RING {
+            if watch.take(&mut events) == 0 {
+                break;
+            }
+            futures_lite::future::yield_now().await;
+        }
     }
 }
 
+/// How often edges are taken before the ring has its turn.
+const ROUNDS_OFF_THE_RING: usize = 4;
 /// Edges taken by one call.
 const EVENTS_MAX: usize = 256;
 /// How long the driver waits when the process is out of descriptors.
