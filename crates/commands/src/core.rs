@@ -78,6 +78,8 @@ pub struct Shared {
     pub process: ProcessGauges,
     /// Bytes used by each shard's data, kept up to date by each core.
     pub used_bytes: Vec<AtomicUsize>,
+    /// How many keys each shard could evict under the policy in force, as it last told.
+    pub evictable_keys: Vec<AtomicUsize>,
     /// The highest sum of `used_bytes` seen.
     pub peak_bytes: AtomicUsize,
     /// Whether a shutdown has begun and can still be aborted.
@@ -136,6 +138,8 @@ pub struct Core {
     pub clock_us: i64,
     /// Whether expired keys are looked for without being asked (DEBUG SET-ACTIVE-EXPIRE).
     pub active_expire: bool,
+    /// A write went on in the hope that other shards evict: the server asks them to, and clears it.
+    pub wants_room: bool,
     /// Random numbers for commands that draw (RANDOMKEY); seeded by `run_id` and the core's number. Not for secrets.
     pub rng: Rng,
 }
@@ -155,6 +159,7 @@ impl Core {
             latency: LatencyMonitor::default(),
             clock_us: 0,
             active_expire: true,
+            wants_room: false,
             rng: Rng::new(seed(&shared.run_id, id)),
             shared,
         }

@@ -29,9 +29,11 @@ struct Seed {
 }
 
 /// Runs the server to its end.
-pub(crate) fn run(config: Config, config_file: Option<String>) -> anyhow::Result<()> {
+pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Result<()> {
     cores::probe()?;
-    enter_directory(&config)?;
+    // Before the directory changes, from which a relative path was meant.
+    let config_file = config_file.map(|path| absolute(&path));
+    enter_directory(&mut config)?;
     let want = u64::from(config.maxclients) + DESCRIPTORS_RESERVED;
     let got = cores::raise_nofile(want);
     if got < want {
@@ -199,14 +201,18 @@ fn resolve(address: &BindAddress, port: u16) -> Result<Vec<SocketAddr>, StartErr
 
 /// Goes to the data directory. The default one is made; one that was named must be there, for a missing one is more
 /// likely mistyped or not mounted than new.
-fn enter_directory(config: &Config) -> anyhow::Result<()> {
+fn enter_directory(config: &mut Config) -> anyhow::Result<()> {
     let dir = &config.dir;
     if *dir == Config::default().dir {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make the data directory {dir}"))?;
     }
     std::env::set_current_dir(dir).with_context(|| {
         format!("cannot enter the data directory {dir}: if it is new, make it first (mkdir -p {dir}); if not, mount it")
-    })
+    })?;
+    // CONFIG GET and REWRITE give the whole path, as Redis does.
+    config.dir =
+        std::env::current_dir().context("cannot tell the data directory's path")?.display().to_string();
+    Ok(())
 }
 
 fn wanted_cores(config: &Config) -> Cores {
@@ -231,7 +237,7 @@ fn shared(config: &Config, config_file: Option<String>, cores: usize, rng: &mut 
         run_id: stdx::ids::RunId::random(rng).to_string(),
         started: unix_ms(),
         executable,
-        config_file: config_file.map(|path| absolute(&path)).unwrap_or_default(),
+        config_file: config_file.unwrap_or_default(),
         port: config.port,
         os: operating_system(),
         process_id: std::process::id(),
@@ -239,6 +245,7 @@ fn shared(config: &Config, config_file: Option<String>, cores: usize, rng: &mut 
         allocator: "mimalloc",
         supervised: if std::env::var_os("NOTIFY_SOCKET").is_some() { "systemd" } else { "no" },
         used_bytes: (0..cores).map(|_| AtomicUsize::new(0)).collect(),
+        evictable_keys: (0..cores).map(|_| AtomicUsize::new(0)).collect(),
         ..Shared::default()
     };
     crate::process::measure(&shared);

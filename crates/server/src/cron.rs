@@ -109,7 +109,7 @@ fn enforce_soft_limits(node: &Node, now: UnixMs) {
 }
 
 /// How long one slice of periodic work may take, and how many there may be in a round.
-const SLICE: Duration = Duration::from_micros(500);
+pub(crate) const SLICE: Duration = Duration::from_micros(500);
 const SLICES_MAX: usize = 50;
 /// After so many rounds in a row in which locks were held, the work is done beside them.
 const PASSED_OVER_MAX: u32 = 5;

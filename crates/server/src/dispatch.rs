@@ -203,7 +203,7 @@ impl<'a> Turn<'a> {
         let nanos = self.ticks.nanos(self.last, end);
         self.last = end;
         core.stats.record(command.index, nanos);
-        if is_slow(core, command, nanos) {
+        if is_slow(core, command, nanos, self.now) {
             note_slow(core, command, args, nanos, self.client, self.now);
         }
     }
@@ -357,6 +357,7 @@ impl<'a> Turn<'a> {
     /// Ends the turn: writes down what CLIENT LIST shows. `left` and `capacity` are bytes of the query buffer.
     pub(crate) fn finish(mut self, left: usize, capacity: usize) -> ClientFlags {
         shard::tell_memory(&self.state.core);
+        self.node.pass_on_wants(&mut self.state.core);
         let (output, now, last) = (self.outgoing.replies.ready(), self.now, self.last_command);
         let client = self.client_mut();
         client.last_active = now;
@@ -392,12 +393,17 @@ fn hole(outgoing: &mut Outgoing, client: ClientSlot, muted: bool, kind: Kind) ->
     Sink { client, part: if muted { Part::Muted(hole) } else { Part::Hole(hole) } }
 }
 
-/// Whether a command took so long that the slow log wants it.
+/// Whether a command took so long that the slow log wants it; the latency monitor takes it here if it wants it.
 #[inline]
-pub(crate) fn is_slow(core: &Core, command: CommandRef, nanos: u64) -> bool {
-    let threshold_us = core.config.slowlog_log_slower_than_us;
+pub(crate) fn is_slow(core: &mut Core, command: CommandRef, nanos: u64, now: UnixMs) -> bool {
+    let threshold_ms = core.config.latency_monitor_threshold_ms;
+    if threshold_ms != 0 && nanos / 1_000_000 >= threshold_ms {
+        let event = if command.row.flags.has(Flags::FAST) { "fast-command" } else { "command" };
+        core.latency.add(event, now.0 / 1000, nanos / 1_000_000);
+    }
     // A negative threshold, off, is a very large unsigned one.
-    nanos / 1000 >= threshold_us as u64 && !command.row.flags.has(Flags::SKIP_SLOWLOG)
+    let threshold_us = core.config.slowlog_log_slower_than_us as u64;
+    nanos / 1000 >= threshold_us && !command.row.flags.has(Flags::SKIP_SLOWLOG)
 }
 
 /// Enters a command in the slow log of the core that its client is connected to.

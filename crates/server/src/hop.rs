@@ -25,6 +25,8 @@ pub(crate) enum Item {
     Accepted(OwnedFd),
     /// A command of yours was slow.
     Slow(Box<Slow>),
+    /// Evict if it is for you to do: memory is over its limit.
+    MakeRoom,
     /// Stop serving and end.
     Stop,
 }
@@ -76,9 +78,10 @@ pub(crate) struct Place {
     end: usize,
 }
 
-impl Slow {
-    pub(crate) fn new(remote: &Remote, args: Args<'_>, nanos: u64) -> Self {
-        Self { client: remote.sink.client, command: remote.command, args: args.into(), nanos }
+impl Item {
+    /// Tells a client's core that a command of its was slow.
+    pub(crate) fn slow(command: CommandRef, client: ClientSlot, args: Args<'_>, nanos: u64) -> Self {
+        Self::Slow(Box::new(Slow { client, command, args: args.into(), nanos }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What comes from other cores: their commands run here, their replies go to the connections that wait for them.
 
 use crate::clock::unix_ms;
-use crate::hop::{Hop, Item, Part, Remote, Sink, Slow};
+use crate::hop::{Hop, Item, Part, Remote, Sink};
 use crate::node::{Node, State};
 use crate::transaction::{self, Letter, ParkedCommand};
 use coordinator::locks::Admission;
@@ -45,6 +45,12 @@ fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
                 crate::dispatch::note_slow(core, slow.command, args, slow.nanos, client, unix_ms());
             }
             Item::Accepted(socket) => crate::accept::adopt(node, socket),
+            Item::MakeRoom => {
+                let began = std::time::Instant::now();
+                let core = &mut node.state.borrow_mut().core;
+                let now = node.ticks.get().unix_ms();
+                shard::shrink(core, now, &mut || began.elapsed() < crate::cron::SLICE);
+            }
             Item::Stop => crate::stop::stop_here(node),
         }
     }
@@ -79,8 +85,8 @@ fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, commands: &[Remote]) {
                 // What every shard runs is counted once, where its client is.
                 if remote.slot.is_some() {
                     core.stats.record(remote.command.index, nanos);
-                    if crate::dispatch::is_slow(core, remote.command, nanos) {
-                        back.say(Item::Slow(Box::new(Slow::new(remote, args, nanos))));
+                    if crate::dispatch::is_slow(core, remote.command, nanos, now) {
+                        back.say(Item::slow(remote.command, remote.sink.client, args, nanos));
                     }
                 }
                 if back.is_large() {
@@ -94,6 +100,7 @@ fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, commands: &[Remote]) {
             node.mailbox.flush_now();
         }
         shard::tell_memory(&state.core);
+        node.pass_on_wants(&mut state.core);
         !state.core.actions.is_empty()
     };
     if has_actions {
@@ -140,7 +147,10 @@ fn must_park(state: &mut State, remote: &Remote, args: Args<'_>, home: ShardId) 
 /// A reply for a connection of this core.
 pub(crate) fn fill(node: &Node, sink: Sink, reply: &[u8]) {
     let links = node.links.borrow();
-    let link = links.get(sink.client).expect("a connection stays until its holes are filled");
+    let Some(link) = links.get(sink.client) else {
+        // Only a core that ends gives up connections that are still owed an answer.
+        return assert!(node.stopping.get(), "a connection stays until its holes are filled");
+    };
     let outgoing = &mut *link.outgoing.borrow_mut();
     match sink.part {
         Part::Hole(hole) => outgoing.replies.fill(hole, reply),

@@ -2,7 +2,7 @@
 
 use crate::clock::Ticks;
 use crate::connection::Link;
-use crate::hop::Hop;
+use crate::hop::{Hop, Item};
 use crate::lookahead::Lookahead;
 use crate::transaction::{OrderPart, ParkedCommand};
 use commands::{ClientSlot, Core};
@@ -123,6 +123,16 @@ impl Node {
             waiters.push(cx.waker().clone());
         }
         Poll::Pending
+    }
+
+    /// Asks the other cores to evict if a write here went on in the hope that they do.
+    #[inline]
+    pub(crate) fn pass_on_wants(&self, core: &mut Core) {
+        if std::mem::take(&mut core.wants_room) {
+            for peer in (0..self.router.shards()).filter(|&peer| peer != self.id.0) {
+                self.mailbox.outbox(peer as usize, |hop| hop.say(Item::MakeRoom));
+            }
+        }
     }
 
     /// Whether `shard` is this core's.

@@ -18,6 +18,7 @@ use coordinator::shards::ShardSet;
 use coordinator::tx::{Act, Notice, Order, Plan, Step, Transaction};
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use stdx::args::OwnedArgs;
@@ -104,6 +105,8 @@ pub(crate) struct InFlight {
     /// Replies by part.
     replies: Vec<Vec<u8>>,
     loans: Vec<Loan>,
+    /// What the server could not do that the command asked of it here.
+    failure: Option<String>,
     progress: Progress,
 }
 
@@ -234,11 +237,21 @@ impl InFlight {
     fn new(node: &Node, work: Arc<Work>, client: ClientSlot, progress: Progress) -> Self {
         let replies = vec![Vec::new(); work.parts.len()];
         let began = node.ticks.get().now();
-        Self { work, client, muted: false, has_started: false, began, replies, loans: Vec::new(), progress }
+        Self {
+            work,
+            client,
+            muted: false,
+            has_started: false,
+            began,
+            replies,
+            loans: Vec::new(),
+            failure: None,
+            progress,
+        }
     }
 
     /// Goes on as far as it can. True when it is over and its reply is written.
-    pub(crate) fn advance(&mut self, node: &Node, link: &Link) -> bool {
+    pub(crate) fn advance(&mut self, node: &Rc<Node>, link: &Link) -> bool {
         self.has_started = true;
         self.read_letters(link);
         let is_over = match &mut self.progress {
@@ -321,7 +334,7 @@ impl InFlight {
         OrderPart { work: Arc::clone(&self.work), home: node.id, client: self.client, loans }
     }
 
-    fn advance_gathering(&mut self, node: &Node) -> bool {
+    fn advance_gathering(&mut self, node: &Rc<Node>) -> bool {
         let Progress::Gathering(missing) = &mut self.progress else { unreachable!("called while gathering") };
         if let Some(missing) = missing {
             return *missing == 0;
@@ -339,6 +352,12 @@ impl InFlight {
         let out = &mut self.replies[node.id.index()];
         let mut state = node.state.borrow_mut();
         shard::run(&mut state.core, work.command, caller, work.args.as_args(), None, out, work.now);
+        if !state.core.actions.is_empty() {
+            drop(state);
+            // The others are asked first, so that what takes time takes it everywhere at once (DEBUG SLEEP).
+            node.mailbox.flush_now();
+            self.failure = crate::action::perform_all(node).err();
+        }
         shards == 1
     }
 
@@ -400,6 +419,10 @@ impl InFlight {
             // The handler ran once, or the walk put its reply together: one part has the reply.
             _ => out.extend_from_slice(parts.iter().find(|part| !part.is_empty()).expect("it has replied")),
         }
+        if let Some(error) = self.failure.take().filter(|_| out[start..] == *b"+OK\r\n") {
+            out.truncate(start);
+            resp::Reply::new(out, work.caller.proto).error(&error);
+        }
         if out.get(start) == Some(&b'-') {
             let text = String::from_utf8_lossy(&out[start + 1..]).trim_end().to_owned();
             state.core.stats.failed(work.command.index, &text);
@@ -410,7 +433,7 @@ impl InFlight {
         let ticks = node.ticks.get();
         let nanos = ticks.nanos(self.began, ticks.now());
         state.core.stats.record(work.command.index, nanos);
-        if crate::dispatch::is_slow(&state.core, work.command, nanos) {
+        if crate::dispatch::is_slow(&mut state.core, work.command, nanos, work.now) {
             let args = work.args.as_args();
             crate::dispatch::note_slow(&mut state.core, work.command, args, nanos, self.client, work.now);
         }
@@ -420,8 +443,8 @@ impl InFlight {
 impl Walk {
     fn new(args: Args<'_>) -> Self {
         let cursor = args.get(1).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()).unwrap_or(0);
-        let option = args.iter().position(|arg| arg.eq_ignore_ascii_case(b"count"));
-        let count = option.and_then(|at| std::str::from_utf8(args.get(at + 1)?).ok()?.parse().ok());
+        let count =
+            count_option(args).and_then(|at| std::str::from_utf8(args.get(at + 1)?).ok()?.parse().ok());
         Self { cursor, wanted: count.unwrap_or(SCAN_COUNT), found: 0, elements: Vec::new(), asked: false }
     }
 
@@ -431,17 +454,16 @@ impl Walk {
             return args.into();
         }
         let mut next = OwnedArgs::default();
-        let mut is_count = false;
+        let count = count_option(args).map_or(usize::MAX, |at| at + 1);
         let started = !self.elements.is_empty() || self.found > 0;
         for (index, arg) in args.iter().enumerate() {
             if index == 1 && started {
                 next.push(self.cursor.to_string().as_bytes());
-            } else if is_count && started {
+            } else if index == count && started {
                 next.push((self.wanted - self.found).to_string().as_bytes());
             } else {
                 next.push(arg);
             }
-            is_count = arg.eq_ignore_ascii_case(b"count");
         }
         next
     }
@@ -472,6 +494,11 @@ impl Walk {
     }
 }
 
+/// Where SCAN's COUNT is among its options, which come in pairs behind the cursor; the last one counts.
+fn count_option(args: Args<'_>) -> Option<usize> {
+    (2..args.len()).step_by(2).rfind(|&at| args.at(at).eq_ignore_ascii_case(b"count"))
+}
+
 /// SCAN's reply taken apart: the cursor, how many keys, and the keys as RESP. `None` when it is an error.
 fn scan_reply(reply: &[u8]) -> Option<(u64, usize, &[u8])> {
     let rest = reply.strip_prefix(b"*2\r\n$")?;
@@ -494,7 +521,10 @@ pub(crate) fn receive(node: &Node, message: Message) {
 /// Hands a letter to the connection whose command it concerns.
 pub(crate) fn deliver(node: &Node, client: ClientSlot, letter: Letter) {
     let links = node.links.borrow();
-    let link = links.get(client).expect("a connection stays while its command is under way");
+    let Some(link) = links.get(client) else {
+        // Only a core that ends gives up connections that are still owed an answer.
+        return assert!(node.stopping.get(), "a connection stays while its command is under way");
+    };
     link.letters.borrow_mut().push(letter);
     link.kick();
 }
@@ -530,26 +560,42 @@ pub(crate) fn carry_out(node: &Node) {
 fn perform(node: &Node, act: Act, work: &Work, loans: Vec<Loan>) -> (Vec<u8>, Vec<Loan>) {
     let mut state = node.state.borrow_mut();
     let mut reply = Vec::new();
+    if work.command.row.flags.has(Flags::DENYOOM) && state.core.config.maxmemory != 0 && act != Act::Lend {
+        // Whether it may run was asked at home, before any part ran; here it only makes room for itself.
+        shard::make_room(&mut state.core, work.now);
+    }
+    let done = perform_on(node, &mut state, act, work, loans, &mut reply);
+    shard::tell_memory(&state.core);
+    (reply, done)
+}
+
+fn perform_on(
+    node: &Node,
+    state: &mut State,
+    act: Act,
+    work: &Work,
+    loans: Vec<Loan>,
+    reply: &mut Vec<u8>,
+) -> Vec<Loan> {
     match act {
         Act::Run if work.lends => {
             let own = work.parts.iter().find(|part| part.shard == node.id);
             let keys = own.map(|part| part.args.as_args());
-            let loans = loan::run(node, &mut state, &Borrowing::of(work, keys), loans, &mut reply);
-            (reply, loans)
+            loan::run(node, state, &Borrowing::of(work, keys), loans, reply)
         }
         Act::Run => {
             let part = work.part(node.id);
             let args = if part.names.is_empty() { work.args.as_args() } else { part.args.as_args() };
-            shard::run(&mut state.core, work.command, work.caller, args, None, &mut reply, work.now);
-            (reply, Vec::new())
+            shard::run(&mut state.core, work.command, work.caller, args, None, reply, work.now);
+            Vec::new()
         }
         Act::Lend => {
             let part = work.part(node.id);
-            (reply, loan::lend(&mut state.core, node.id, &Borrowing::of(work, Some(part.args.as_args()))))
+            loan::lend(&mut state.core, node.id, &Borrowing::of(work, Some(part.args.as_args())))
         }
         Act::Return => {
             loan::give_back(&mut state.core, loans, work.now);
-            (reply, Vec::new())
+            Vec::new()
         }
         Act::Nothing | Act::Abandon => unreachable!("the participant does these itself"),
     }
@@ -582,20 +628,30 @@ fn answer(node: &Node, tx: TxId, part: &OrderPart, notice: Notice, reply: Vec<u8
 
 fn run_parked(node: &Node, parked: &ParkedCommand) {
     let mut out = Vec::new();
-    {
+    let nanos = {
         let mut state = node.state.borrow_mut();
         let (args, now) = (parked.args.as_args(), crate::clock::unix_ms());
         let ticks = node.ticks.get();
         let began = ticks.now();
         shard::execute(&mut state.core, parked.command, parked.caller, args, parked.slot, &mut out, now);
-        state.core.stats.record(parked.command.index, ticks.nanos(began, ticks.now()));
-    }
+        let nanos = ticks.nanos(began, ticks.now());
+        state.core.stats.record(parked.command.index, nanos);
+        let (command, client, args) = (parked.command, parked.sink.client, parked.args.as_args());
+        let is_slow = crate::dispatch::is_slow(&mut state.core, command, nanos, now);
+        if is_slow && parked.home == node.id {
+            crate::dispatch::note_slow(&mut state.core, command, args, nanos, client, now);
+        }
+        is_slow.then_some(nanos)
+    };
     if parked.home == node.id {
-        crate::mail::fill(node, parked.sink, &out);
-    } else {
-        node.mailbox
-            .outbox(parked.home.index(), |hop| hop.reply(parked.sink, |buf| buf.extend_from_slice(&out)));
+        return crate::mail::fill(node, parked.sink, &out);
     }
+    node.mailbox.outbox(parked.home.index(), |hop| {
+        hop.reply(parked.sink, |buf| buf.extend_from_slice(&out));
+        if let Some(nanos) = nanos {
+            hop.say(Item::slow(parked.command, parked.sink.client, parked.args.as_args(), nanos));
+        }
+    });
 }
 
 fn locking(node: &Node, plan: Plan) -> Progress {

@@ -10,7 +10,11 @@ use stdx::{SLOTS, ShardId, Slot, UnixMs};
 
 /// One core with all slots.
 fn core() -> Core {
-    let shared = Shared { used_bytes: vec![AtomicUsize::new(0)], ..Shared::default() };
+    let shared = Shared {
+        used_bytes: vec![AtomicUsize::new(0)],
+        evictable_keys: vec![AtomicUsize::new(0)],
+        ..Shared::default()
+    };
     Core::new(ShardId(0), 1, Keyspace::new(0..SLOTS as u16, 16, 1), Config::default(), Arc::new(shared))
 }
 

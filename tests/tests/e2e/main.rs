@@ -1,6 +1,7 @@
 //! End-to-end tests: everything here talks to a real server over a socket, but for the test of the crates' floors.
 #![forbid(unsafe_code)]
 
+mod across;
 mod clients;
 mod configuration;
 mod connections;
