@@ -46,6 +46,12 @@ impl Server {
         Self::started(Self::try_in(new_dir(), &[], &[file], &[]))
     }
 
+    /// Started in `dir`, with settings from a file that is named from there, and `args` that have the last word.
+    #[track_caller]
+    pub fn from_file_in(dir: Arc<TempDir>, file: &str, args: &[&str]) -> Self {
+        Self::started(Self::try_in(dir, args, &[file], &[]))
+    }
+
     /// As [`Server::with`], with more in its environment.
     #[track_caller]
     pub fn with_env(args: &[&str], env: &[(&str, &str)]) -> Self {

@@ -4,6 +4,7 @@ use crate::clock::unix_ms;
 use crate::node::{Node, Pause};
 use commands::Action;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Does everything that commands on this core have asked for. Errors: the first failure, as an error reply; the command
 /// that asked has answered `+OK`, which is not sent yet.
@@ -26,6 +27,12 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
         Action::Pause { until, writes_only } => {
             let pause = Pause::merged(node.pause.get(), Pause { until, writes_only }, unix_ms());
             node.pause.set(Some(pause));
+            let (node, wait_ms) =
+                (Rc::clone(node), pause.until.0.saturating_sub(unix_ms().0).clamp(0, A_DAY_MS));
+            reactor::task::spawn(async move {
+                reactor::timer::sleep(Duration::from_millis(wait_ms as u64)).await;
+                crate::cron::end_pause(&node, unix_ms());
+            });
         }
         Action::Unpause => {
             node.pause.set(None);
@@ -36,8 +43,11 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
         Action::Shutdown { .. } => crate::stop::stop_all(node),
         // A shutdown is not to be taken back once it has begun.
         Action::ShutdownAbort => {}
-        Action::Sleep { micros } => std::thread::sleep(std::time::Duration::from_micros(micros)),
+        Action::Sleep { micros } => std::thread::sleep(Duration::from_micros(micros)),
         Action::PurgeMemory => crate::memory::give_back(),
     }
     Ok(())
 }
+
+/// A timer for the end of CLIENT PAUSE is set for so long at most; the periodic work ends longer ones.
+const A_DAY_MS: i64 = 86_400_000;

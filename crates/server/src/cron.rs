@@ -7,15 +7,17 @@ use commands::ClientSlot;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
-use stdx::UnixMs;
+use stdx::{DbIndex, UnixMs};
 
 /// Runs for as long as the core does.
 pub(crate) async fn run(node: Rc<Node>) {
     let mut next_second = Instant::now();
     let mut passed_over = 0;
     let mut keeper = Keeper::default();
+    let mut commands = 0;
+    let mut has_more = false;
     loop {
-        reactor::timer::sleep(Duration::from_millis(1000 / u64::from(hz(&node)))).await;
+        reactor::timer::sleep(period(&node, has_more, &mut commands)).await;
         if node.stopping.get() {
             return;
         }
@@ -23,7 +25,7 @@ pub(crate) async fn run(node: Rc<Node>) {
         ticks.refine();
         node.ticks.set(ticks);
         let now = unix_ms();
-        upkeep(&node, now, &mut passed_over).await;
+        has_more = upkeep(&node, now, &mut passed_over).await;
         end_pause(&node, now);
         enforce_soft_limits(&node, now);
         node.state.borrow_mut().core.stats.sample(now.0);
@@ -36,31 +38,40 @@ pub(crate) async fn run(node: Rc<Node>) {
 }
 
 /// Periodic work in slices; other tasks have their turn between two. It stands aside while a transaction holds locks
-/// here, but not for ever: what is lent to one the keyspace keeps anyway.
-async fn upkeep(node: &Node, now: UnixMs, passed_over: &mut u32) {
+/// here, but not for ever: what is lent to one the keyspace keeps anyway. True when there is more to do.
+async fn upkeep(node: &Node, now: UnixMs, passed_over: &mut u32) -> bool {
     for _ in 0..SLICES_MAX {
         let began = Instant::now();
         let more = {
             let mut state = node.state.borrow_mut();
             if !state.participant.is_idle() && *passed_over < PASSED_OVER_MAX {
                 *passed_over += 1;
-                return;
+                return true;
             }
             *passed_over = 0;
             shard::upkeep(&mut state.core, now, &mut || began.elapsed() < SLICE)
         };
         if !more {
-            return;
+            return false;
         }
         reactor::task::yield_now().await;
     }
+    true
 }
 
-fn hz(node: &Node) -> u32 {
-    node.state.borrow().core.config.hz.clamp(1, 500)
+/// How long until the next round: `hz` rounds a second, or fewer while there is nothing to do, so that idle costs little.
+fn period(node: &Node, has_more: bool, commands: &mut u64) -> Duration {
+    let state = node.state.borrow();
+    let core = &state.core;
+    let period = Duration::from_millis(1000 / u64::from(core.config.hz.clamp(1, 500)));
+    let has_expiring = (0..core.keyspace.databases()).any(|db| core.keyspace.expiring(DbIndex(db)) > 0);
+    let was_idle =
+        std::mem::replace(commands, core.stats.commands_processed) == core.stats.commands_processed;
+    if was_idle && !has_more && !has_expiring { period.max(IDLE_PERIOD) } else { period }
 }
 
-fn end_pause(node: &Node, now: UnixMs) {
+/// Ends CLIENT PAUSE if its time has come.
+pub(crate) fn end_pause(node: &Node, now: UnixMs) {
     if node.pause.get().is_some_and(|pause| pause.until <= now) {
         node.pause.set(None);
         node.kick_all();
@@ -110,6 +121,8 @@ fn enforce_soft_limits(node: &Node, now: UnixMs) {
 
 /// How long one slice of periodic work may take, and how many there may be in a round.
 pub(crate) const SLICE: Duration = Duration::from_micros(500);
+/// A round's distance from the last while no command came and no key can expire.
+const IDLE_PERIOD: Duration = Duration::from_millis(250);
 const SLICES_MAX: usize = 50;
 /// After so many rounds in a row in which locks were held, the work is done beside them.
 const PASSED_OVER_MAX: u32 = 5;

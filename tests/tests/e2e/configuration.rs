@@ -134,6 +134,25 @@ fn rewritten_configuration_is_what_the_next_server_starts_with() {
 }
 
 #[test]
+fn rewriting_finds_the_file_from_where_the_server_was_started() {
+    let dir = std::sync::Arc::new(tempfile::tempdir().expect("a temporary directory can be made"));
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).expect("the directory is writable");
+    let (file, other) = (dir.path().join("lacewing.conf"), data.join("lacewing.conf"));
+    std::fs::write(&file, "maxclients 321\n").expect("the directory is writable");
+    std::fs::write(&other, "# another's\n").expect("the directory is writable");
+    let data = data.to_str().expect("temporary paths are UTF-8");
+    let server = Server::from_file_in(dir, "lacewing.conf", &["--dir", "data"]);
+    let mut client = server.client();
+    assert_eq!(value_of(&mut client, "dir"), data);
+    assert_eq!(client.line("CONFIG SET maxmemory 100mb"), "+OK");
+    assert_eq!(client.line("CONFIG REWRITE"), "+OK");
+    let text = std::fs::read_to_string(&file).expect("the file is there");
+    assert!(text.contains("maxmemory 100mb") && text.contains(data), "{text}");
+    assert_eq!(std::fs::read_to_string(&other).expect("the file is there"), "# another's\n");
+}
+
+#[test]
 fn rewriting_without_a_file_is_refused() {
     let server = Server::start();
     assert_eq!(server.client().line("CONFIG REWRITE"), "-ERR The server is running without a config file");
