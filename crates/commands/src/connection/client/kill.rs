@@ -16,13 +16,17 @@ pub(super) fn kill(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
         .core
         .clients
         .iter()
-        .filter(|(_, client)| filter.has(client, caller))
+        // One that is ending already is not killed, and counted, again.
+        .filter(|(_, client)| !client.flags.has(ClientFlags::CLOSE_NOW) && filter.has(client, caller))
         .map(|(slot, client)| (slot, client.id))
         .collect();
     for (slot, id) in &matches {
         if *id == caller {
             ctx.client().flags.set(ClientFlags::CLOSE_AFTER_REPLY, true);
         } else {
+            if let Some(client) = ctx.core.clients.get_mut(*slot) {
+                client.flags.set(ClientFlags::CLOSE_NOW, true);
+            }
             ctx.core.actions.push(Action::Close(*slot));
         }
     }
@@ -97,6 +101,14 @@ fn positive(value: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::testing::{World, check};
+
+    #[test]
+    fn a_client_is_killed_once() {
+        let mut world = World::new(1);
+        world.connect(0);
+        world.check(&["CLIENT KILL TYPE normal"], ":1");
+        world.check(&["CLIENT KILL TYPE normal"], ":0");
+    }
 
     /// Runs `line` in a world of two cores with clients 1 (the caller) and 2 on the first and 3 on the second, and
     /// says which are closed.
