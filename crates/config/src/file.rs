@@ -85,7 +85,11 @@ impl Reader<'_> {
                 if depth == INCLUDE_DEPTH_MAX {
                     return Err(refused(format!("include is nested deeper than {INCLUDE_DEPTH_MAX}")));
                 }
-                self.include(what, depth + 1)
+                // What is wrong inside of a file has a place already; that it cannot be read is this line's fault.
+                self.include(what, depth + 1).map_err(|error| match error {
+                    ConfigError::Unreadable { .. } => refused(error.to_string()),
+                    inside => inside,
+                })
             }
             [name, ..] if name.eq_ignore_ascii_case("include") => {
                 Err(refused("wrong number of arguments".into()))
@@ -170,7 +174,8 @@ pub(crate) mod tests {
         check("hz 10 # c", "a.conf, line 1: 'hz 10 # c': wrong number of arguments");
         check("pidfile \"abc", "a.conf, line 1: 'pidfile \"abc': Unbalanced quotes in configuration line");
         check("include", "a.conf, line 1: 'include': wrong number of arguments");
-        check("include b.conf", "cannot read the configuration b.conf: entity not found");
+        let text = "a.conf, line 1: 'include b.conf': cannot read the configuration b.conf: entity not found";
+        check("include b.conf", text);
         check(
             "notify-keyspace-events",
             "a.conf, line 1: 'notify-keyspace-events': wrong number of arguments",
