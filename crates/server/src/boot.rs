@@ -52,6 +52,7 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
     let control = Arc::new(Control {
         heartbeats: (0..count).map(|_| AtomicU64::new(0)).collect(),
         next_tx: AtomicU64::new(1),
+        watchdog: crate::notify::watchdog_interval(),
         ended: AtomicUsize::new(0),
     });
     let hash_seed = rng.next_u64();

@@ -67,7 +67,9 @@ fn period(node: &Node, has_more: bool, commands: &mut u64) -> Duration {
     let has_expiring = (0..core.keyspace.databases()).any(|db| core.keyspace.expiring(DbIndex(db)) > 0);
     let was_idle =
         std::mem::replace(commands, core.stats.commands_processed) == core.stats.commands_processed;
-    if was_idle && !has_more && !has_expiring { period.max(IDLE_PERIOD) } else { period }
+    let period = if was_idle && !has_more && !has_expiring { period.max(IDLE_PERIOD) } else { period };
+    // Two rounds at least for each sign of life that the service manager waits for.
+    node.control.watchdog.map_or(period, |interval| period.min(interval / 2))
 }
 
 /// Ends CLIENT PAUSE if its time has come.

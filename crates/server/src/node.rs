@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use stdx::{ShardId, UnixMs};
 
 /// Everything on one core. Its tasks share it through an `Rc`; none of them holds a borrow while it waits.
@@ -66,6 +67,8 @@ impl Pause {
 /// What the cores tell each other without messages.
 #[derive(Debug)]
 pub(crate) struct Control {
+    /// How often the service manager wants to hear that all cores live.
+    pub(crate) watchdog: Option<Duration>,
     /// Each core adds one in every round of its periodic work: what the watchdog watches.
     pub(crate) heartbeats: Vec<AtomicU64>,
     /// The number of the next transaction over several shards.

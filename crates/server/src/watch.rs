@@ -28,7 +28,7 @@ pub(crate) async fn signals(node: Rc<Node>) {
 /// Tells the service manager that all cores live, as long as they do: each must have had a round of its periodic work
 /// since the last time.
 pub(crate) async fn watchdog(node: Rc<Node>) {
-    let Some(interval) = crate::notify::watchdog_interval() else { return };
+    let Some(interval) = node.control.watchdog else { return };
     let mut last: Vec<u64> = vec![0; node.control.heartbeats.len()];
     loop {
         reactor::timer::sleep(interval).await;
