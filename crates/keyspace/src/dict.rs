@@ -6,9 +6,9 @@
 use crate::entry::Entry;
 use crate::hash::{KeyHasher, Random};
 use crate::segments::{Segments, Tables, Upsert};
-use crate::size::good_size;
 use crate::types::SlotRange;
 use stdx::Slot;
+use stdx::size::good_size;
 
 /// Slots counted together.
 const GROUP: usize = 64;

@@ -17,14 +17,13 @@ mod loan;
 mod prefetch;
 mod scan;
 mod segments;
-mod size;
 mod strings;
 mod types;
 mod watch;
 
 pub use entry::{Detached, EntryRef};
 pub use keyspace::Keyspace;
-pub use size::good_size;
+pub use stdx::size::good_size;
 pub use types::{
     Access, Cause, Cursor, Effects, Key, KeyspaceStats, Kind, NewString, SlotRange, StringRef, Ttl, Version,
 };

@@ -11,9 +11,9 @@
 
 use crate::entry::Entry;
 use crate::hash::{KeyHasher, Random};
-use crate::size::table_size;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Bucket;
+use stdx::size::table_size;
 
 /// The largest table of a segment, in buckets: as many as a tag can index beside its control bits.
 pub(crate) const BUCKETS_MAX: usize = 512;

@@ -138,7 +138,7 @@ fn reserve(buffer: &mut Vec<u8>, len: usize) {
     let capacity = buffer.capacity();
     if len > capacity {
         let grown = if len < DOUBLE_MAX { len * 2 } else { len + len / 4 };
-        let grown = crate::size::good_size(grown);
+        let grown = stdx::size::good_size(grown);
         buffer.reserve_exact(grown - buffer.len());
     }
 }

@@ -6,6 +6,7 @@ pub mod glob;
 pub mod ids;
 pub mod number;
 pub mod rng;
+pub mod size;
 pub mod slot;
 pub mod words;
 

@@ -7,7 +7,7 @@ use std::process::Command;
 /// From the bottom up. Crates of one floor do not depend on each other unless the later one is named later here.
 const FLOORS: &[&[&str]] = &[
     &["stdx"],
-    &["resp", "config", "metrics"],
+    &["resp", "datatypes", "config", "metrics"],
     &["keyspace"],
     &["commands"],
     &["shard"],

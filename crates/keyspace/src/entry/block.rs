@@ -5,12 +5,12 @@
 //! which point to it, keep that promise. A key's bytes never change once written.
 
 use super::layout::*;
-use crate::size::good_size;
 use crate::types::StringRef;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::mem::ManuallyDrop;
 use std::ptr::{NonNull, copy_nonoverlapping};
 use stdx::UnixMs;
+use stdx::size::good_size;
 
 /// A value on its way into an entry.
 #[derive(Debug)]

@@ -13,8 +13,8 @@
 //! Everything is native-endian and unaligned: the allocation asks for no alignment, because mimalloc rounds aligned
 //! requests above 1 KiB up to the next class.
 
-use crate::size::good_size;
 use crate::types::Kind;
+use stdx::size::good_size;
 
 /// How a value is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

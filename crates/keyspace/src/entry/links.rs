@@ -6,9 +6,9 @@
 
 use super::Entry;
 use super::block::{Block, UNLINKED};
-use crate::size::good_size;
 use std::ptr::NonNull;
 use stdx::UnixMs;
+use stdx::size::good_size;
 
 /// How many pointers a chunk holds.
 const CHUNK: usize = 512;

@@ -16,10 +16,10 @@ use layout::{AWAY, Encoding, LENT, RAW, VOLATILE};
 pub(crate) use links::Links;
 pub use reference::{Detached, EntryRef};
 
-use crate::size::good_size;
 use crate::types::StringRef;
 use std::ptr::NonNull;
 use stdx::UnixMs;
+use stdx::size::good_size;
 
 /// An owned entry: the word in a table.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ pub fn good_size(size: usize) -> usize {
 
 /// What a hashbrown table of `layout_bytes` takes. Its 16-byte alignment makes mimalloc allocate up to 15 bytes more.
 #[inline]
-pub(crate) fn table_size(layout_bytes: usize) -> usize {
+pub fn table_size(layout_bytes: usize) -> usize {
     if layout_bytes == 0 { 0 } else { good_size(layout_bytes + 15) }
 }
 
