@@ -1,6 +1,7 @@
 //! One core's state, as far as commands may see it.
 
 use crate::client::{ClientSlot, Clients};
+use crate::effects::Effects;
 use config::Config;
 use keyspace::Keyspace;
 use metrics::{LatencyMonitor, Slowlog, Stats};
@@ -124,6 +125,8 @@ pub struct Core {
     pub config: Config,
     /// The clients connected to this core.
     pub clients: Clients,
+    /// What commands did, for the journal and for notifications.
+    pub effects: Effects,
     /// What the last command asked of the server around it.
     pub actions: Vec<Action>,
     /// What all cores share.
@@ -153,6 +156,7 @@ impl Core {
             keyspace,
             config,
             clients: Clients::default(),
+            effects: Effects::default(),
             actions: Vec::new(),
             stats: Stats::default(),
             slowlog: Slowlog::new(shared.next_slowlog_id.clone()),

@@ -2,6 +2,7 @@
 
 use crate::client::{Client, ClientFlags, ClientSlot};
 use crate::core::Core;
+use crate::effects::Event;
 use keyspace::{Access, Key};
 use resp::{Proto, Reply};
 use stdx::{Args, ClientId, DbIndex, Slot, UnixMs};
@@ -95,6 +96,26 @@ impl<'a> Ctx<'a> {
     pub fn client(&mut self) -> &mut Client {
         let slot = self.caller.slot.expect("a session command runs where its client is connected");
         self.core.clients.get_mut(slot).expect("the client is in the table while its command runs")
+    }
+
+    /// Says what the command did, in canonical form; for rows whose journal is [`Journal::Rewritten`]. `key` is the
+    /// effect's key, so that it goes to that key's shard.
+    ///
+    /// [`Journal::Rewritten`]: crate::Journal::Rewritten
+    #[inline]
+    pub fn effect(&mut self, key: &[u8], args: &[&[u8]]) {
+        debug_assert!(args.contains(&key), "an effect names its key");
+        if self.core.effects.journals() {
+            self.core.effects.push(self.caller.db, args);
+        }
+    }
+
+    /// Says that something happened to a key: the event's class and name as Redis documents them.
+    #[inline]
+    pub fn event(&mut self, class: Event, name: &'static str, key: &[u8]) {
+        if self.core.effects.wants(class) {
+            self.core.effects.fire(self.caller.db, class, name, key);
+        }
     }
 
     /// Argument `index` as a signed integer, or Redis's error.

@@ -27,6 +27,12 @@ pub enum CommandError {
     Text(Cow<'static, str>),
 }
 
+impl From<keyspace::WrongKind> for CommandError {
+    fn from(_: keyspace::WrongKind) -> Self {
+        Self::WrongType
+    }
+}
+
 /// Texts that one or two commands answer.
 #[rustfmt::skip]
 impl CommandError {

@@ -1,6 +1,7 @@
 //! A command's row: all that the server knows of it besides its handler's code.
 
 use crate::ctx::{Ctx, Outcome};
+use crate::effects::Journal;
 use crate::error::CommandError;
 use stdx::Args;
 
@@ -292,6 +293,8 @@ pub struct Command {
     pub keys: &'static [KeySpec],
     /// Appends the positions of the keys when `keys` cannot tell them (SORT, EVAL...).
     pub get_keys: Option<fn(Args<'_>, &mut Vec<u32>)>,
+    /// How its effect is journalled, if it writes.
+    pub journal: Journal,
     /// How it reaches its keys' shards.
     pub crossing: Crossing,
     /// The handler; of a container, what answers when the subcommand is missing (never called: see `table`).
@@ -325,6 +328,7 @@ impl Command {
         categories: &[],
         keys: &[],
         get_keys: None,
+        journal: Journal::AsIs,
         crossing: Crossing::Session,
         handler: unreachable_handler,
         subcommands: &[],

@@ -7,6 +7,7 @@
 use crate::client::{Client, ClientFlags, ClientSlot};
 use crate::core::{Core, Shared};
 use crate::ctx::{Caller, Ctx, Outcome};
+use crate::effects;
 use crate::error::CommandError;
 use crate::row::{Crossing, Merge};
 use crate::table::{CommandRef, keys_of, lookup};
@@ -30,6 +31,18 @@ pub(crate) struct World {
 #[track_caller]
 pub(crate) fn check(commands: &[&str], expected: &str) {
     World::new(1).check(commands, expected);
+}
+
+/// Runs `commands` on one core and compares the effects of the last: see [`World::check_effects`].
+#[track_caller]
+pub(crate) fn check_effects(commands: &[&str], expected: &str) {
+    World::new(1).check_effects(commands, expected);
+}
+
+/// Runs `commands` on one core and compares the events of the last: see [`World::check_events`].
+#[track_caller]
+pub(crate) fn check_events(commands: &[&str], expected: &str) {
+    World::new(1).check_events(commands, expected);
 }
 
 impl World {
@@ -64,6 +77,38 @@ impl World {
     /// The client that calls.
     pub(crate) fn client(&mut self) -> &mut Client {
         self.cores[0].clients.get_mut(self.client).expect("the client is connected")
+    }
+
+    /// Runs `commands` on this world and compares the effects of the last, one line each: `SET k v | DEL x`.
+    #[track_caller]
+    pub(crate) fn check_effects(&mut self, commands: &[&str], expected: &str) {
+        self.cores.iter_mut().for_each(|core| effects::listen(core, true, 0));
+        for command in commands {
+            self.cores.iter_mut().for_each(|core| drop(core.effects.take()));
+            self.run(command);
+        }
+        let taken = self.cores.iter_mut().flat_map(|core| core.effects.take());
+        let line = |effect: effects::Effect| {
+            let words: Vec<_> =
+                effect.args.as_args().iter().map(|arg| arg.escape_ascii().to_string()).collect();
+            words.join(" ")
+        };
+        let lines: Vec<String> = taken.map(line).collect();
+        assert_eq!(lines.join(" | "), expected, "{commands:?}");
+    }
+
+    /// Runs `commands` on this world and compares the events of the last: `lpush:k del:k`.
+    #[track_caller]
+    pub(crate) fn check_events(&mut self, commands: &[&str], expected: &str) {
+        self.cores.iter_mut().for_each(|core| effects::listen(core, false, u16::MAX));
+        for command in commands {
+            self.cores.iter_mut().for_each(|core| drop(core.effects.take_fired()));
+            self.run(command);
+        }
+        let taken = self.cores.iter_mut().flat_map(|core| core.effects.take_fired());
+        let named: Vec<String> =
+            taken.map(|fired| format!("{}:{}", fired.name, fired.key.escape_ascii())).collect();
+        assert_eq!(named.join(" "), expected, "{commands:?}");
     }
 
     /// Lets time pass.
@@ -117,13 +162,20 @@ impl World {
             keys_of(command, args, &mut keys);
             let core = keys.first().map_or(0, |key| self.owner(args.at(*key as usize)));
             let slot = home.slot.filter(|_| core == 0);
-            let mut ctx = Ctx::new(&mut self.cores[core], Caller { slot, ..home }, out, now);
-            return handler(&mut ctx, args).map(done);
+            let core = &mut self.cores[core];
+            let mark = effects::begin(core);
+            let mut ctx = Ctx::new(core, Caller { slot, ..home }, out, now);
+            let ran = handler(&mut ctx, args).map(done);
+            effects::end(core, mark, command, home.db, args);
+            return ran;
         };
         let mut parts = vec![Vec::new(); self.cores.len()];
         for (core, part) in self.cores.iter_mut().zip(&mut parts) {
             let slot = home.slot.filter(|_| core.id == ShardId(0));
-            handler(&mut Ctx::new(core, Caller { slot, ..home }, part, now), args).map(done)?;
+            let mark = effects::begin(core);
+            let ran = handler(&mut Ctx::new(core, Caller { slot, ..home }, part, now), args).map(done);
+            effects::end(core, mark, command, home.db, args);
+            ran?;
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         let mut ctx = Ctx::new(&mut self.cores[0], home, out, now);

@@ -111,7 +111,7 @@ impl Object {
     pub fn new(kind: Kind) -> Self {
         match kind {
             Kind::String => panic!("a string is no object"),
-            Kind::Stream => Self::Large(Box::new(Large::Stream(Stream::default()))),
+            Kind::Stream => Self::Large(Box::new(Large::Stream(Default::default()))),
             kind => Self::Compact(kind.into(), Vec::new()),
         }
     }

@@ -1,15 +1,18 @@
 //! Data that is gone but not freed yet: whole databases after a flush, large buffers of removed values.
 
 use crate::db::Db;
-use crate::entry::{Entry, Links};
+use crate::entry::{Entry, Links, Remains};
 use crate::segments::Segments;
+use datatypes::Large;
 use hashbrown::hash_table;
 
 /// Frees in slices what must not be freed at once.
 #[derive(Debug, Default)]
 pub(crate) struct Graveyard {
     buffers: Vec<Vec<u8>>,
-    databases: Vec<Remains>,
+    #[allow(clippy::vec_box, reason = "they come in their boxes, which are not to be moved")]
+    values: Vec<Box<Large>>,
+    databases: Vec<Flushed>,
     /// Segments of the database being freed, still to be opened.
     segments: Vec<Segments>,
     /// The segment being freed.
@@ -19,7 +22,7 @@ pub(crate) struct Graveyard {
 
 /// A flushed database: entries are unlisted first, then freed.
 #[derive(Debug)]
-struct Remains {
+struct Flushed {
     links: Links,
     slots: Vec<Segments>,
 }
@@ -28,21 +31,25 @@ struct Remains {
 const SLICE: usize = 64;
 
 impl Graveyard {
-    /// Buffers above this many bytes are freed here, where the caller looks at its clock between any two.
-    pub(crate) const LARGE: usize = 64 * 1024;
-
     /// Takes a flushed database that held `bytes`.
     pub(crate) fn bury(&mut self, db: Db) {
         self.bytes += db.bytes();
         let (dict, links) = db.into_parts();
-        self.databases.push(Remains { links, slots: dict.into_slots() });
+        self.databases.push(Flushed { links, slots: dict.into_slots() });
     }
 
-    /// Takes a buffer, if there is one, to be freed later.
-    pub(crate) fn bury_buffer(&mut self, buffer: Option<Vec<u8>>) {
-        if let Some(buffer) = buffer {
-            self.bytes += buffer.capacity();
-            self.buffers.push(buffer);
+    /// Takes what is left of a value, if anything, to be freed later.
+    pub(crate) fn bury_remains(&mut self, remains: Option<Remains>) {
+        match remains {
+            None => {}
+            Some(Remains::Buffer(buffer)) => {
+                self.bytes += buffer.capacity();
+                self.buffers.push(buffer);
+            }
+            Some(Remains::Large(large)) => {
+                self.bytes += large.memory();
+                self.values.push(large);
+            }
         }
     }
 
@@ -64,6 +71,7 @@ impl Graveyard {
 
     fn is_empty(&self) -> bool {
         self.buffers.is_empty()
+            && self.values.is_empty()
             && self.databases.is_empty()
             && self.segments.is_empty()
             && self.entries.is_none()
@@ -75,6 +83,13 @@ impl Graveyard {
             self.bytes = self.bytes.saturating_sub(buffer.capacity());
             return true;
         }
+        if let Some(value) = self.values.last_mut() {
+            if !value.dismantle(SLICE) {
+                self.values.pop();
+                *freed += 1;
+            }
+            return true;
+        }
         let mut left = SLICE;
         while left > 0 {
             if let Some(entries) = &mut self.entries {
@@ -84,8 +99,10 @@ impl Graveyard {
                     continue;
                 };
                 self.bytes = self.bytes.saturating_sub(entry.memory());
-                if let Some(buffer) = entry.take_large_buffer(Self::LARGE) {
-                    self.buffers.push(buffer);
+                match entry.take_remains() {
+                    None => {}
+                    Some(Remains::Buffer(buffer)) => self.buffers.push(buffer),
+                    Some(Remains::Large(large)) => self.values.push(large),
                 }
                 *freed += 1;
                 left -= 1;

@@ -11,7 +11,8 @@ use crate::scan::{self, Scan};
 use crate::strings::{canonical_int, new_value};
 use crate::types::*;
 use crate::watch::Watches;
-use config::MaxmemoryPolicy;
+use config::{Config, MaxmemoryPolicy};
+use datatypes::{Form, Kind, Limits};
 use std::fmt;
 use stdx::{DbIndex, Slot, UnixMs};
 
@@ -29,6 +30,8 @@ pub struct Keyspace {
     /// Bytes of all databases.
     used: usize,
     slots: SlotRange,
+    /// When values stop being compact.
+    pub(crate) limits: Limits,
     /// Room for strings being put together and for scans; kept to save allocations.
     pub(crate) scratch: Vec<u8>,
     chosen: Vec<u64>,
@@ -53,6 +56,7 @@ impl Keyspace {
             expire_db: 0,
             used: 0,
             slots,
+            limits: Limits::default(),
             scratch: Vec::new(),
             chosen: Vec::new(),
             stats: KeyspaceStats::default(),
@@ -75,6 +79,11 @@ impl Keyspace {
     pub fn set_policy(&mut self, policy: MaxmemoryPolicy, lfu_log_factor: u32, lfu_decay_minutes: u32) {
         self.clock = Clock::new(policy, lfu_log_factor, lfu_decay_minutes);
         self.pool.clear();
+    }
+
+    /// Chooses when values stop being compact. Values that are there stay as they are until they change.
+    pub fn set_limits(&mut self, config: &Config) {
+        self.limits = limits(config);
     }
 
     /// Finds a key; an expired one is removed first and not found.
@@ -126,8 +135,9 @@ impl Keyspace {
             },
             |tag| {
                 let expiry = if let Ttl::At(at) = ttl { Some(at) } else { None };
-                let value = new_value(value);
-                Entry::new(tag, Parts { key: key.bytes, value, raw: false, expiry, clock: clock.fresh(now) })
+                let (value, clock) = (new_value(value), clock.fresh(now));
+                let parts = Parts { key: key.bytes, form: Form::String, value, raw: false, expiry, clock };
+                Entry::new(tag, parts)
             },
         );
         if expired {
@@ -330,7 +340,7 @@ impl Keyspace {
         self.bury(entry);
     }
 
-    fn note_removal(&mut self, db: DbIndex, key: &[u8], cause: Cause) {
+    pub(crate) fn note_removal(&mut self, db: DbIndex, key: &[u8], cause: Cause) {
         match cause {
             Cause::Expired => self.stats.expired += 1,
             Cause::Evicted => self.stats.evicted += 1,
@@ -357,9 +367,9 @@ impl Keyspace {
         self.used = self.used - before + self.dbs[db.index()].bytes();
     }
 
-    /// Frees an entry, a large buffer later.
+    /// Frees an entry, what takes a while later.
     pub(crate) fn bury(&mut self, mut entry: Entry) {
-        self.graveyard.bury_buffer(entry.take_large_buffer(Graveyard::LARGE));
+        self.graveyard.bury_remains(entry.take_remains());
     }
 
     /// Counts everything anew and panics when a counter or an index is wrong. Reads every entry: for tests.
@@ -376,6 +386,21 @@ impl fmt::Debug for Keyspace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lens: Vec<usize> = self.dbs.iter().map(|db| db.dict.len()).collect();
         f.debug_struct("Keyspace").field("slots", &self.slots).field("lens", &lens).finish_non_exhaustive()
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        hash_max_listpack_entries: config.hash_max_listpack_entries as usize,
+        hash_max_listpack_value: config.hash_max_listpack_value as usize,
+        list_max_listpack_size: config.list_max_listpack_size,
+        set_max_intset_entries: config.set_max_intset_entries as usize,
+        set_max_listpack_entries: config.set_max_listpack_entries as usize,
+        set_max_listpack_value: config.set_max_listpack_value as usize,
+        zset_max_listpack_entries: config.zset_max_listpack_entries as usize,
+        zset_max_listpack_value: config.zset_max_listpack_value as usize,
+        stream_node_max_bytes: config.stream_node_max_bytes as usize,
+        stream_node_max_entries: config.stream_node_max_entries as usize,
     }
 }
 
@@ -410,12 +435,13 @@ fn overwrite(
     if bytes.len() <= INLINE_MAX {
         let int = if let NewString::Text(_) = value { None } else { canonical_int(bytes) };
         let value = int.map_or(Value::Inline(bytes), Value::Int);
-        if entry.has_buffer() {
-            graveyard.bury_buffer(entry.take_large_buffer(Graveyard::LARGE));
-        }
+        graveyard.bury_remains(entry.take_remains());
         return entry.assign(links, value, false, expiry);
     }
-    let fits = |buffer: &Vec<u8>| bytes.len() <= buffer.capacity() && bytes.len() >= buffer.capacity() / 2;
+    let is_string = entry.kind() == Kind::String;
+    let fits = |buffer: &Vec<u8>| {
+        is_string && bytes.len() <= buffer.capacity() && bytes.len() >= buffer.capacity() / 2
+    };
     let reused = entry.with_buffer(|buffer| {
         let fits = fits(buffer);
         if fits {
@@ -428,6 +454,6 @@ fn overwrite(
         entry.set_raw(false);
         return entry.set_expiry(links, expiry);
     }
-    graveyard.bury_buffer(entry.take_large_buffer(Graveyard::LARGE));
+    graveyard.bury_remains(entry.take_remains());
     entry.assign(links, Value::Buffer(buffer_of(bytes)), false, expiry);
 }

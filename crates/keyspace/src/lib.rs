@@ -7,6 +7,7 @@
 mod access;
 mod db;
 mod dict;
+mod edit;
 mod entry;
 mod evict;
 mod expiry;
@@ -21,9 +22,11 @@ mod strings;
 mod types;
 mod watch;
 
+pub use datatypes::{Kind, Limits, StringRef};
+pub use edit::{Edited, Editing};
 pub use entry::{Detached, EntryRef};
 pub use keyspace::Keyspace;
 pub use stdx::size::good_size;
 pub use types::{
-    Access, Cause, Cursor, Effects, Key, KeyspaceStats, Kind, NewString, SlotRange, StringRef, Ttl, Version,
+    Access, Cause, Cursor, Effects, Key, KeyspaceStats, NewString, SlotRange, Ttl, Version, WrongKind,
 };

@@ -2,14 +2,15 @@
 
 use crate::entry::{Entry, INLINE_MAX, Links, Parts, Value, buffer_of};
 use crate::keyspace::Keyspace;
-use crate::types::{Key, NewString, StringRef};
+use crate::types::{Key, NewString};
+use datatypes::{Form, StringRef};
 use stdx::{DbIndex, UnixMs};
 
 impl Keyspace {
     /// Appends to a string, making it when it is not there; the expiry stays. Returns the new length in bytes.
     /// The caller has checked the kind and the length limit.
     pub fn append(&mut self, db: DbIndex, key: Key<'_>, bytes: &[u8], now: UnixMs) -> usize {
-        self.edit(db, key, now, false, |edit| match edit {
+        self.edit_string(db, key, now, false, |edit| match edit {
             Edit::Buffer(buffer) => {
                 reserve(buffer, buffer.len() + bytes.len());
                 buffer.extend_from_slice(bytes);
@@ -29,7 +30,7 @@ impl Keyspace {
         now: UnixMs,
     ) -> usize {
         let end = offset + bytes.len();
-        self.edit(db, key, now, true, |edit| {
+        self.edit_string(db, key, now, true, |edit| {
             let buffer = match edit {
                 Edit::Buffer(buffer) => {
                     reserve(buffer, end);
@@ -46,7 +47,7 @@ impl Keyspace {
 
     /// Changes a string's bytes through `change`; a missing one is empty before. `raw_when_new`: whether a key made
     /// by this counts as edited (SETRANGE) or as set (APPEND).
-    fn edit(
+    fn edit_string(
         &mut self,
         db: DbIndex,
         key: Key<'_>,
@@ -81,7 +82,10 @@ impl Keyspace {
                     |tag| {
                         let value = value.take().expect("called once");
                         let (raw, clock) = (raw_when_new, clock.fresh(now));
-                        Entry::new(tag, Parts { key: key.bytes, value, raw, expiry: None, clock })
+                        Entry::new(
+                            tag,
+                            Parts { key: key.bytes, form: Form::String, value, raw, expiry: None, clock },
+                        )
                     },
                 );
                 whole.len()

@@ -22,30 +22,9 @@ impl<'a> Key<'a> {
     }
 }
 
-/// What kind of value a key holds: what TYPE answers.
+/// The key holds another kind of value than the command is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A string, kept as bytes or as an integer.
-    String,
-}
-
-impl Kind {
-    /// TYPE's word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::String => "string",
-        }
-    }
-}
-
-/// A string value as it is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StringRef<'a> {
-    /// The canonical decimal form of an i64, kept as the number (encoding "int").
-    Int(i64),
-    /// Bytes (encodings "embstr" up to 44 bytes, "raw" above or after APPEND and SETRANGE).
-    Bytes(&'a [u8]),
-}
+pub struct WrongKind;
 
 /// A string value to be stored.
 #[derive(Clone, Copy, Debug)]

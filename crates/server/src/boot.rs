@@ -92,6 +92,7 @@ fn node(
     let id = ShardId(handle.index as u16);
     let router = Router::new(handle.count as u16);
     let mut keyspace = Keyspace::new(router.slots_of(id), config.databases, hash_seed);
+    keyspace.set_limits(config);
     keyspace.set_policy(config.maxmemory_policy, config.lfu_log_factor, config.lfu_decay_time_min);
     let core = Core::new(id, router.shards(), keyspace, config.clone(), Arc::clone(shared));
     Rc::new(Node {

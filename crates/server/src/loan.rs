@@ -56,6 +56,7 @@ pub(crate) fn run(
     let databases = state.core.keyspace.databases();
     let scratch =
         state.scratch.get_or_insert_with(|| Keyspace::new(0..SLOTS as u16, databases, SCRATCH_SEED));
+    scratch.set_limits(&state.core.config);
     for loan in &mut loans {
         if let Some(value) = loan.value.take() {
             scratch.put(loan.db, Key::new(&loan.key), value, now);

@@ -11,6 +11,7 @@ use std::rc::Rc;
 pub(crate) fn apply(node: &Rc<Node>, names: &[&str]) -> Result<(), String> {
     let mut state = node.state.borrow_mut();
     let core = &mut state.core;
+    core.keyspace.set_limits(&core.config);
     for &name in names {
         match name {
             "maxmemory-policy" | "lfu-log-factor" | "lfu-decay-time" => {

@@ -1,6 +1,7 @@
 //! Running one command.
 
 use crate::upkeep::make_room;
+use commands::effects;
 use commands::{Caller, CommandError, CommandRef, Core, Ctx, Flags, Outcome};
 use stdx::{Args, Slot, UnixMs};
 
@@ -34,6 +35,7 @@ pub fn run(
     now: UnixMs,
 ) {
     let start = out.len();
+    let mark = effects::begin(core);
     let mut ctx = Ctx::new(core, caller, out, now);
     ctx.routed = slot.map(|slot| (std::ptr::from_ref(args.at(command.first_key as usize)), slot));
     match (command.row.handler)(&mut ctx, args) {
@@ -41,6 +43,7 @@ pub fn run(
         Ok(Outcome::Park) => unreachable!("no command of the table parks its client"),
         Err(error) => fail(core, command, &error, start, out),
     }
+    effects::end(core, mark, command, caller.db, args);
 }
 
 #[cold]

@@ -73,7 +73,7 @@ impl<'a> Args<'a> {
 }
 
 /// Arguments that own their bytes: for tests, queued commands and commands made by the server itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnedArgs {
     buf: Vec<u8>,
     spans: Vec<Span>,

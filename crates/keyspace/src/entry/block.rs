@@ -5,7 +5,7 @@
 //! which point to it, keep that promise. A key's bytes never change once written.
 
 use super::layout::*;
-use crate::types::StringRef;
+use datatypes::{Form, Large, Stored, StringRef};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::mem::ManuallyDrop;
 use std::ptr::{NonNull, copy_nonoverlapping};
@@ -18,20 +18,28 @@ pub(crate) enum Value<'a> {
     Int(i64),
     /// At most [`INLINE_MAX`] bytes.
     Inline(&'a [u8]),
+    /// Inline: these bytes, so many that are still to be written, and these.
+    Gapped(&'a [u8], usize, &'a [u8]),
     Buffer(Vec<u8>),
+    Boxed(Box<Large>),
 }
 
 impl Value<'_> {
     pub(super) fn encoding(&self) -> Encoding {
         match self {
             Self::Int(_) => Encoding::Int,
-            Self::Inline(_) => Encoding::Inline,
+            Self::Inline(_) | Self::Gapped(..) => Encoding::Inline,
             Self::Buffer(_) => Encoding::Buffer,
+            Self::Boxed(_) => Encoding::Boxed,
         }
     }
 
     pub(super) fn inline_len(&self) -> usize {
-        if let Self::Inline(bytes) = self { bytes.len() } else { 0 }
+        match self {
+            Self::Inline(bytes) => bytes.len(),
+            Self::Gapped(head, gap, tail) => head.len() + gap + tail.len(),
+            Self::Int(_) | Self::Buffer(_) | Self::Boxed(_) => 0,
+        }
     }
 }
 
@@ -43,10 +51,17 @@ pub(super) struct Block(pub(super) NonNull<u8>);
 
 impl Block {
     /// Allocates an entry; one with an expiry is not linked yet.
-    pub(super) fn new(key: &[u8], value: Value<'_>, expiry: Option<UnixMs>, flags: u8, clock: u32) -> Self {
+    pub(super) fn new(
+        key: &[u8],
+        form: Form,
+        value: Value<'_>,
+        expiry: Option<UnixMs>,
+        flags: u8,
+        clock: u32,
+    ) -> Self {
         assert!(value.inline_len() <= INLINE_MAX);
         let flags = if expiry.is_some() { flags | VOLATILE } else { flags & !VOLATILE };
-        let header = Header::new(value.encoding(), flags, key.len(), clock, value.inline_len());
+        let header = Header::new(form, value.encoding(), flags, key.len(), clock, value.inline_len());
         let layout = block_layout(header, key.len());
         // SAFETY: the size is never 0, a header takes 8 bytes.
         let Some(pointer) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
@@ -65,15 +80,18 @@ impl Block {
         }
         match value {
             Value::Buffer(buffer) => block.write_buffer(header, buffer),
+            Value::Boxed(large) => block.write_large(header, Some(large)),
             value => block.write_value(header, key.len(), &value),
         }
         block
     }
 
-    /// Frees the allocation and the buffer in it. The block must not be used after.
+    /// Frees the allocation and the buffer or box in it. The block must not be used after.
     pub(super) fn free(self) {
-        if self.header().encoding() == Encoding::Buffer {
-            drop(self.take_buffer());
+        match self.header().encoding() {
+            Encoding::Inline | Encoding::Int => {}
+            Encoding::Buffer => drop(self.take_buffer()),
+            Encoding::Boxed => drop(self.take_large()),
         }
         let layout = block_layout(self.header(), self.key_len());
         // SAFETY: allocated with this same layout: the size class is all that in-place changes preserve, and the
@@ -109,24 +127,120 @@ impl Block {
         unsafe { std::slice::from_raw_parts(self.at(self.header().key_at()), self.key_len()) }
     }
 
-    /// The string. The caller chooses a lifetime in which the value does not change.
+    /// The string, or `None` when it is another kind of value. The caller chooses a lifetime in which the value does
+    /// not change.
     #[inline]
-    pub(super) fn string<'a>(self) -> StringRef<'a> {
+    pub(super) fn string<'a>(self) -> Option<StringRef<'a>> {
         let header = self.header();
+        if !header.is_string() {
+            return None;
+        }
+        Some(match header.encoding() {
+            // SAFETY: the encoding says that the payload is an integer.
+            Encoding::Int => StringRef::Int(unsafe { self.read::<i64>(header.payload_at()) }),
+            _ => StringRef::Bytes(self.bytes(header)),
+        })
+    }
+
+    /// The value of an entry that is not a string, and whose value is not away. Lifetimes as for [`Block::string`].
+    #[inline]
+    pub(super) fn stored<'a>(self) -> Stored<'a> {
+        let header = self.header();
+        match header.encoding() {
+            Encoding::Boxed => {
+                let large = self.large().expect("a value is not used while it is away");
+                // SAFETY: the pointer came from a box that this entry owns.
+                Stored::Large(unsafe { &*large.as_ptr() })
+            }
+            _ => Stored::Compact(header.form(), self.bytes(header)),
+        }
+    }
+
+    /// The bytes of an inline value or a buffer. `header` is the block's own.
+    #[inline]
+    fn bytes<'a>(self, header: Header) -> &'a [u8] {
+        let (place, len) = self.span(header);
+        // SAFETY: `span` tells initialized bytes of this block; the caller chooses a lifetime in which they stay.
+        unsafe { std::slice::from_raw_parts(place, len) }
+    }
+
+    /// The same to be written. The caller makes sure that nothing else borrows them.
+    #[inline]
+    pub(super) fn bytes_mut<'a>(self, header: Header) -> &'a mut [u8] {
+        let (place, len) = self.span(header);
+        // SAFETY: as for `bytes`, and the caller borrows the entry mutably.
+        unsafe { std::slice::from_raw_parts_mut(place, len) }
+    }
+
+    /// Where the bytes of an inline value or a buffer lie, and how many they are.
+    #[inline]
+    fn span(self, header: Header) -> (*mut u8, usize) {
         // SAFETY: the header says what lies where; a buffer's parts describe `len` initialized bytes.
         unsafe {
             match header.encoding() {
-                Encoding::Int => StringRef::Int(self.read::<i64>(header.payload_at())),
-                Encoding::Inline => StringRef::Bytes(std::slice::from_raw_parts(
-                    self.at(header.key_at() + self.key_len()),
-                    header.value_len(),
-                )),
+                Encoding::Inline => (self.at(header.key_at() + self.key_len()), header.value_len()),
                 Encoding::Buffer => {
                     let parts = self.read::<BufferParts>(header.payload_at());
-                    StringRef::Bytes(std::slice::from_raw_parts(parts.pointer.as_ptr(), parts.len))
+                    (parts.pointer.as_ptr(), parts.len)
                 }
+                other => unreachable!("a value of encoding {other:?} is not bytes"),
             }
         }
+    }
+
+    /// The box of a large value, or `None` while it is away or taken.
+    #[inline]
+    pub(super) fn large(self) -> Option<NonNull<Large>> {
+        let header = self.header();
+        assert!(header.encoding() == Encoding::Boxed);
+        // SAFETY: the encoding says that the payload is a pointer, or 0.
+        unsafe { self.read::<Option<NonNull<Large>>>(header.payload_at()) }
+    }
+
+    /// Takes the box out of an entry that has one.
+    pub(super) fn take_large(self) -> Option<Box<Large>> {
+        let large = self.large();
+        // SAFETY: the pointer came from a box in `write_large` and is taken once: nothing takes its place.
+        unsafe {
+            self.write::<Option<NonNull<Large>>>(self.header().payload_at(), None);
+            large.map(|large| Box::from_raw(large.as_ptr()))
+        }
+    }
+
+    /// Moves a box into an entry of that encoding. One that is there is not freed.
+    pub(super) fn write_large(self, header: Header, large: Option<Box<Large>>) {
+        assert!(header.encoding() == Encoding::Boxed);
+        let pointer = large.map(|large| NonNull::from(Box::leak(large)));
+        // SAFETY: the encoding says that the payload has room for a pointer.
+        unsafe { self.write(header.payload_at(), pointer) }
+    }
+
+    /// The value on its way to another block: what it owns is taken, inline bytes are borrowed from here. `None` for
+    /// a large value that is away.
+    pub(super) fn move_value<'a>(self) -> Option<Value<'a>> {
+        let header = self.header();
+        Some(match header.encoding() {
+            // SAFETY: the encoding says that the payload is an integer.
+            Encoding::Int => Value::Int(unsafe { self.read::<i64>(header.payload_at()) }),
+            Encoding::Inline => Value::Inline(self.bytes(header)),
+            Encoding::Buffer => Value::Buffer(self.take_buffer()),
+            Encoding::Boxed => Value::Boxed(self.take_large()?),
+        })
+    }
+
+    /// Replaces `remove` bytes of an inline value from `at` on by `insert` others, within the allocation: `new` is the
+    /// header after it, of the same size class.
+    pub(super) fn move_tail(self, new: Header, at: usize, remove: usize, insert: usize) {
+        let old = self.header();
+        let tail = at + remove;
+        assert!(tail <= old.value_len() && old.value_len() - remove + insert == new.value_len());
+        assert!(new.block_size(self.key_len()) == old.block_size(self.key_len()));
+        let value = old.key_at() + self.key_len();
+        // SAFETY: both the old and the new value lie within the allocation, whose size is the class's.
+        unsafe {
+            std::ptr::copy(self.at(value + tail), self.at(value + at + insert), old.value_len() - tail);
+        };
+        self.set_header(new);
     }
 
     #[inline]
@@ -164,12 +278,16 @@ impl Block {
     pub(super) fn memory(self) -> usize {
         let header = self.header();
         let own = header.block_size(self.key_len());
-        if header.encoding() != Encoding::Buffer {
-            return own;
+        match header.encoding() {
+            Encoding::Inline | Encoding::Int => own,
+            Encoding::Buffer => {
+                // SAFETY: the encoding says that a buffer's parts are the payload.
+                let capacity = unsafe { self.read::<BufferParts>(header.payload_at()) }.capacity;
+                own + if capacity == 0 { 0 } else { good_size(capacity) }
+            }
+            // SAFETY: the pointer is that of a box that this entry owns.
+            Encoding::Boxed => own + self.large().map_or(0, |large| unsafe { large.as_ref() }.memory()),
         }
-        // SAFETY: the encoding says that a buffer's parts are the payload.
-        let capacity = unsafe { self.read::<BufferParts>(header.payload_at()) }.capacity;
-        own + if capacity == 0 { 0 } else { good_size(capacity) }
     }
 
     /// Takes the buffer out of an entry that has one, leaving an empty one.
@@ -196,7 +314,15 @@ impl Block {
                 Value::Inline(bytes) => {
                     std::ptr::copy(bytes.as_ptr(), self.at(header.key_at() + key_len), bytes.len());
                 }
-                Value::Buffer(_) => unreachable!("buffers move in by `write_buffer`"),
+                Value::Gapped(head, gap, tail) => {
+                    let value = header.key_at() + key_len;
+                    copy_nonoverlapping(head.as_ptr(), self.at(value), head.len());
+                    std::ptr::write_bytes(self.at(value + head.len()), 0, *gap);
+                    copy_nonoverlapping(tail.as_ptr(), self.at(value + head.len() + gap), tail.len());
+                }
+                Value::Buffer(_) | Value::Boxed(_) => {
+                    unreachable!("what is owned moves in by its own function")
+                }
             }
         }
     }

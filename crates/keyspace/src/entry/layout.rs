@@ -5,27 +5,30 @@
 //!  | header: u64 | [key length] | [expiry, index]    | payload               | key  | value |
 //!  |             | u64, if the  | i64 ms + u32, if   | 8: an integer         |      | if    |
 //!  |             | header's     | VOLATILE           | 24: a buffer's parts  |      | inline|
-//!  |             | says WIDE    |                    | 0: an inline value    |      |       |
+//!  |             | says WIDE    |                    | 8: a box's pointer    |      |       |
+//!  |             |              |                    | 0: an inline value    |      |       |
 //!
-//!  header, from the low bit: kind 4, encoding 4, flags 8, key length 8, clock 24, value length 16
+//!  header, from the low bit: form 4, encoding 4, flags 8, key length 8, clock 24, value length 16
 //! ```
 //!
 //! Everything is native-endian and unaligned: the allocation asks for no alignment, because mimalloc rounds aligned
 //! requests above 1 KiB up to the next class.
 
-use crate::types::Kind;
+use datatypes::{Form, Kind};
 use stdx::size::good_size;
 
 /// How a value is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Encoding {
-    /// A string's bytes at the end of the entry, at most [`INLINE_MAX`].
+    /// The bytes of a string or of a compact value at the end of the entry, at most [`INLINE_MAX`].
     Inline = 0,
     /// An i64 as payload.
     Int = 1,
-    /// A string in a growable buffer of its own; its pointer, capacity and length are the payload.
+    /// The same in a growable buffer of its own; its pointer, capacity and length are the payload.
     Buffer = 2,
+    /// A large value in a box; its pointer is the payload, 0 while the value is away or taken.
+    Boxed = 3,
 }
 
 /// The entry has an expiry and an index into the list of volatile entries.
@@ -53,16 +56,38 @@ const _: () = assert!(INLINE_MAX <= u16::MAX as usize);
 pub(super) struct Header(pub(super) u64);
 
 impl Header {
-    pub(super) fn new(encoding: Encoding, flags: u8, key_len: usize, clock: u32, value_len: usize) -> Self {
+    pub(super) fn new(
+        form: Form,
+        encoding: Encoding,
+        flags: u8,
+        key_len: usize,
+        clock: u32,
+        value_len: usize,
+    ) -> Self {
         let short = if key_len < WIDE as usize { key_len as u64 } else { u64::from(WIDE) };
-        let kind_and_encoding = (encoding as u64) << 4;
-        Self(kind_and_encoding | u64::from(flags) << 8 | short << 16 | (value_len as u64) << 48)
+        let form_and_encoding = form as u64 | (encoding as u64) << 4;
+        Self(form_and_encoding | u64::from(flags) << 8 | short << 16 | (value_len as u64) << 48)
             .with_clock(clock)
     }
 
     #[inline]
+    pub(super) fn form(self) -> Form {
+        Form::from_bits((self.0 & 15) as u8)
+    }
+
+    #[inline]
+    pub(super) fn is_string(self) -> bool {
+        self.0 & 15 == Form::String as u64
+    }
+
+    #[inline]
     pub(super) fn kind(self) -> Kind {
-        Kind::String
+        self.form().kind()
+    }
+
+    #[inline]
+    pub(super) fn with_form(self, form: Form) -> Self {
+        Self(self.0 & !15 | form as u64)
     }
 
     #[inline]
@@ -71,6 +96,7 @@ impl Header {
             0 => Encoding::Inline,
             1 => Encoding::Int,
             2 => Encoding::Buffer,
+            3 => Encoding::Boxed,
             other => unreachable!("an entry with encoding {other}"),
         }
     }
@@ -134,7 +160,7 @@ impl Header {
         self.payload_at()
             + match self.encoding() {
                 Encoding::Inline => 0,
-                Encoding::Int => 8,
+                Encoding::Int | Encoding::Boxed => 8,
                 Encoding::Buffer => 24,
             }
     }
@@ -152,15 +178,21 @@ mod tests {
 
     #[test]
     fn header_fields_do_not_touch_each_other() {
-        for encoding in [Encoding::Inline, Encoding::Int, Encoding::Buffer] {
+        for (form, encoding) in [
+            (Form::String, Encoding::Inline),
+            (Form::String, Encoding::Int),
+            (Form::List, Encoding::Buffer),
+            (Form::Stream, Encoding::Boxed),
+        ] {
             for (flags, key_len, clock, value_len) in [
                 (0, 0, 0, 0),
                 (0xFF, 254, 0xFF_FFFF, 4096),
                 (VOLATILE | RAW, 255, 0x12_3456, 1),
                 (0, 70_000, 1, 0),
             ] {
-                let header = Header::new(encoding, flags, key_len, clock, value_len);
-                assert_eq!(header.kind(), Kind::String);
+                let header = Header::new(form, encoding, flags, key_len, clock, value_len);
+                assert_eq!(header.form(), form);
+                assert_eq!(header.with_form(Form::Hash).with_form(form), header);
                 assert_eq!(header.encoding(), encoding);
                 assert_eq!(header.flags(), flags);
                 assert_eq!(header.short_key_len() as usize, key_len.min(255));
@@ -168,14 +200,14 @@ mod tests {
                 assert_eq!(header.value_len(), value_len);
                 let changed =
                     header.with_clock(7).with_value_len(3).with(LENT, true).with(LENT, flags & LENT != 0);
-                assert_eq!(changed, Header::new(encoding, flags, key_len, 7, 3));
+                assert_eq!(changed, Header::new(form, encoding, flags, key_len, 7, 3));
             }
         }
     }
 
     #[test]
     fn sixteen_byte_key_and_thirty_two_byte_value_take_fifty_six() {
-        assert_eq!(Header::new(Encoding::Inline, 0, 16, 0, 32).block_size(16), 56);
-        assert_eq!(Header::new(Encoding::Int, 0, 16, 0, 0).block_size(16), 32);
+        assert_eq!(Header::new(Form::String, Encoding::Inline, 0, 16, 0, 32).block_size(16), 56);
+        assert_eq!(Header::new(Form::String, Encoding::Int, 0, 16, 0, 0).block_size(16), 32);
     }
 }

@@ -7,6 +7,7 @@
 mod block;
 mod layout;
 mod links;
+mod place;
 mod reference;
 
 use block::{Block, UNLINKED};
@@ -14,9 +15,10 @@ pub(crate) use block::{Value, prefetch};
 pub(crate) use layout::INLINE_MAX;
 use layout::{AWAY, Encoding, LENT, RAW, VOLATILE};
 pub(crate) use links::Links;
+pub(crate) use place::EntryPlace;
 pub use reference::{Detached, EntryRef};
 
-use crate::types::StringRef;
+use datatypes::{Form, Kind, Large, Stored, StringRef};
 use std::ptr::NonNull;
 use stdx::UnixMs;
 use stdx::size::good_size;
@@ -29,6 +31,7 @@ pub(crate) struct Entry(NonNull<u8>);
 #[derive(Debug)]
 pub(crate) struct Parts<'a> {
     pub(crate) key: &'a [u8],
+    pub(crate) form: Form,
     pub(crate) value: Value<'a>,
     /// Made by APPEND or SETRANGE.
     pub(crate) raw: bool,
@@ -49,7 +52,7 @@ impl Entry {
     /// A new entry, in no list.
     pub(crate) fn new(tag: u16, parts: Parts<'_>) -> Self {
         let flags = if parts.raw { RAW } else { 0 };
-        Self(word(tag, Block::new(parts.key, parts.value, parts.expiry, flags, parts.clock)))
+        Self(word(tag, Block::new(parts.key, parts.form, parts.value, parts.expiry, flags, parts.clock)))
     }
 
     #[inline]
@@ -77,7 +80,19 @@ impl Entry {
     /// The value, or `None` when it is not a string.
     #[inline]
     pub(crate) fn string(&self) -> Option<StringRef<'_>> {
-        Some(self.block().string())
+        self.block().string()
+    }
+
+    /// What kind of value it holds.
+    #[inline]
+    pub(crate) fn kind(&self) -> Kind {
+        self.block().header().kind()
+    }
+
+    /// The value, which is not a string.
+    #[inline]
+    pub(crate) fn stored(&self) -> Stored<'_> {
+        self.block().stored()
     }
 
     pub(crate) fn expiry(&self) -> Option<UnixMs> {
@@ -142,16 +157,16 @@ impl Entry {
         self.block().prefetch();
     }
 
-    /// Replaces value and expiry without moving the entry, if the value is an integer or an inline one before and
+    /// Replaces value and expiry by a string's without moving the entry, if the value is an integer or an inline one before and
     /// after, and fits: then its memory does not change either. Otherwise does nothing and says so.
     #[inline]
     pub(crate) fn assign_in_place(&mut self, value: &Value<'_>, raw: bool, expiry: Option<UnixMs>) -> bool {
         let block = self.block();
         let header = block.header();
         let len = value.inline_len();
-        let new = header.with(RAW, raw).with_value_len(len);
+        let new = header.with_form(Form::String).with(RAW, raw).with_value_len(len);
         if value.encoding() != header.encoding()
-            || header.encoding() == Encoding::Buffer
+            || matches!(header.encoding(), Encoding::Buffer | Encoding::Boxed)
             || expiry.is_some() != header.has(VOLATILE)
         {
             return false;
@@ -170,10 +185,10 @@ impl Entry {
         true
     }
 
-    /// Replaces value and expiry. `links` is the list of this entry's database.
+    /// Replaces value and expiry by a string's. `links` is the list of this entry's database.
     pub(crate) fn assign(&mut self, links: &mut Links, value: Value<'_>, raw: bool, expiry: Option<UnixMs>) {
         if !self.assign_in_place(&value, raw, expiry) {
-            self.rebuild(links, value, raw, expiry);
+            self.rebuild(links, Form::String, value, raw, expiry);
         }
     }
 
@@ -186,23 +201,24 @@ impl Entry {
             _ => {
                 let raw = self.is_raw();
                 // The value lives in `block`, which `rebuild` frees only after copying from it.
-                let value = match block.header().encoding() {
-                    Encoding::Buffer => Value::Buffer(block.take_buffer()),
-                    _ => match block.string() {
-                        StringRef::Int(int) => Value::Int(int),
-                        StringRef::Bytes(bytes) => Value::Inline(bytes),
-                    },
-                };
-                self.rebuild(links, value, raw, expiry);
+                let value = block.move_value().expect("a key on loan is locked");
+                self.rebuild(links, block.header().form(), value, raw, expiry);
             }
         }
     }
 
     /// Moves the entry to a new allocation.
-    fn rebuild(&mut self, links: &mut Links, value: Value<'_>, raw: bool, expiry: Option<UnixMs>) {
+    fn rebuild(
+        &mut self,
+        links: &mut Links,
+        form: Form,
+        value: Value<'_>,
+        raw: bool,
+        expiry: Option<UnixMs>,
+    ) {
         let old = self.block();
         let header = old.header();
-        let new = Block::new(old.key(), value, expiry, header.with(RAW, raw).flags(), header.clock());
+        let new = Block::new(old.key(), form, value, expiry, header.with(RAW, raw).flags(), header.clock());
         match (header.has(VOLATILE), expiry.is_some()) {
             (true, true) => links.moved(old, new),
             (true, false) => links.remove(self),
@@ -229,16 +245,34 @@ impl Entry {
         Some(result)
     }
 
-    /// Takes a buffer of more than `floor` bytes out, leaving the entry empty, so that it can be freed later.
-    pub(crate) fn take_large_buffer(&mut self, floor: usize) -> Option<Vec<u8>> {
-        self.with_buffer(|buffer| (buffer.capacity() > floor).then(|| std::mem::take(buffer))).flatten()
+    /// Takes out what should not be freed at once, so that it can be freed later. The entry is empty then.
+    pub(crate) fn take_remains(&mut self) -> Option<Remains> {
+        match self.block().header().encoding() {
+            Encoding::Inline | Encoding::Int => None,
+            Encoding::Buffer => {
+                let take =
+                    |buffer: &mut Vec<u8>| (buffer.capacity() > LARGE_BYTES).then(|| std::mem::take(buffer));
+                self.with_buffer(take).flatten().map(Remains::Buffer)
+            }
+            Encoding::Boxed => {
+                let large = self.block().large()?;
+                // SAFETY: the pointer is that of a box that this entry owns.
+                let many = unsafe { large.as_ref() }.len() > LARGE_LEN;
+                if many { self.block().take_large().map(Remains::Large) } else { None }
+            }
+        }
     }
 
     /// A second entry with the same tag, key, value, expiry and clock, in no list.
     pub(crate) fn duplicate(&self) -> Self {
-        let value = match self.block().string() {
-            StringRef::Int(int) => Value::Int(int),
-            StringRef::Bytes(bytes) => string_value(bytes, self.block().header().encoding()),
+        let block = self.block();
+        let value = match block.string() {
+            Some(StringRef::Int(int)) => Value::Int(int),
+            Some(StringRef::Bytes(bytes)) => bytes_as(block.header().encoding(), bytes),
+            None => match block.stored() {
+                Stored::Compact(_, bytes) => bytes_as(block.header().encoding(), bytes),
+                Stored::Large(large) => Value::Boxed(Box::new(large.clone())),
+            },
         };
         self.with_value(value)
     }
@@ -247,7 +281,14 @@ impl Entry {
     fn with_value(&self, value: Value<'_>) -> Self {
         Self::new(
             self.tag(),
-            Parts { key: self.key(), value, raw: self.is_raw(), expiry: self.expiry(), clock: self.clock() },
+            Parts {
+                key: self.key(),
+                form: self.block().header().form(),
+                value,
+                raw: self.is_raw(),
+                expiry: self.expiry(),
+                clock: self.clock(),
+            },
         )
     }
 
@@ -255,22 +296,20 @@ impl Entry {
     pub(crate) fn renamed(self, tag: u16, key: &[u8]) -> Self {
         let (raw, expiry, clock) = (self.is_raw(), self.expiry(), self.clock());
         let block = self.block();
-        let value = match block.header().encoding() {
-            Encoding::Buffer => Value::Buffer(block.take_buffer()),
-            _ => match block.string() {
-                StringRef::Int(int) => Value::Int(int),
-                StringRef::Bytes(bytes) => Value::Inline(bytes),
-            },
-        };
-        Self::new(tag, Parts { key, value, raw, expiry, clock })
+        let value = block.move_value().expect("a key on loan is locked");
+        Self::new(tag, Parts { key, form: block.header().form(), value, raw, expiry, clock })
     }
 
-    /// Makes the loan: a copy, or for a value in a buffer the value itself, an empty one staying.
+    /// Makes the loan: a copy, or for a value in a buffer or a box the value itself, an empty one staying.
     pub(crate) fn lend(&mut self) -> Self {
         assert!(!self.is_lent(), "a key is lent once at a time");
         let block = self.block();
-        let moves = block.header().encoding() == Encoding::Buffer;
-        let loan = if moves { self.with_value(Value::Buffer(block.take_buffer())) } else { self.duplicate() };
+        let moves = matches!(block.header().encoding(), Encoding::Buffer | Encoding::Boxed);
+        let loan = if moves {
+            self.with_value(block.move_value().expect("a key is lent once at a time"))
+        } else {
+            self.duplicate()
+        };
         block.set_header(block.header().with(LENT, true).with(AWAY, moves));
         loan
     }
@@ -282,8 +321,11 @@ impl Entry {
         assert!(header.has(LENT), "a loan is given back once");
         if header.has(AWAY) {
             let loan = loan.expect("an unchanged value comes back from its loan");
-            let buffer = loan.block().take_buffer();
-            assert!(self.with_buffer(|own| *own = buffer).is_some());
+            match loan.block().move_value() {
+                Some(Value::Buffer(buffer)) => assert!(self.with_buffer(|own| *own = buffer).is_some()),
+                Some(Value::Boxed(large)) => block.write_large(header, Some(large)),
+                other => unreachable!("what went on loan comes back, not {other:?}"),
+            }
         }
         block.set_header(header.with(LENT, false).with(AWAY, false));
     }
@@ -302,8 +344,8 @@ fn word(tag: u16, block: Block) -> NonNull<u8> {
     block.0.map_addr(|address| address | (tag as usize) << POINTER_BITS)
 }
 
-/// `bytes` as they are kept under `encoding`, which is not `Int`.
-fn string_value(bytes: &[u8], encoding: Encoding) -> Value<'_> {
+/// `bytes` as they are kept under `encoding`.
+fn bytes_as(encoding: Encoding, bytes: &[u8]) -> Value<'_> {
     match encoding {
         Encoding::Buffer => Value::Buffer(buffer_of(bytes)),
         _ => Value::Inline(bytes),
@@ -316,6 +358,20 @@ pub(crate) fn buffer_of(bytes: &[u8]) -> Vec<u8> {
     buffer.extend_from_slice(bytes);
     buffer
 }
+
+/// What is left of a value and takes a while to free.
+#[derive(Debug)]
+pub(crate) enum Remains {
+    /// A buffer of more than [`LARGE_BYTES`].
+    Buffer(Vec<u8>),
+    /// A structure of more than [`LARGE_LEN`] elements.
+    Large(Box<Large>),
+}
+
+/// Smaller buffers are freed at once.
+const LARGE_BYTES: usize = 64 * 1024;
+/// Structures of fewer elements are freed at once.
+const LARGE_LEN: usize = 64;
 
 impl Drop for Entry {
     fn drop(&mut self) {

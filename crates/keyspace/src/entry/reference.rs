@@ -4,7 +4,7 @@ use super::Entry;
 use super::block::Block;
 use super::layout::{Encoding, RAW};
 use crate::access::Clock;
-use crate::types::{Kind, StringRef};
+use datatypes::{HashRef, Kind, ListRef, SetRef, Stream, StringRef, ValueRef, ZSetRef};
 use std::fmt;
 use std::marker::PhantomData;
 use stdx::UnixMs;
@@ -47,7 +47,46 @@ impl<'a> EntryRef<'a> {
     /// The value, or `None` when it is not a string (the caller answers WRONGTYPE).
     #[inline]
     pub fn string(&self) -> Option<StringRef<'a>> {
-        Some(self.block.string())
+        self.block.string()
+    }
+
+    /// The value, of whatever kind.
+    #[inline]
+    pub fn value(&self) -> ValueRef<'a> {
+        match self.block.string() {
+            Some(string) => ValueRef::String(string),
+            None => ValueRef::of(self.block.stored()),
+        }
+    }
+
+    /// The value, or `None` when it is not a list.
+    #[inline]
+    pub fn list(&self) -> Option<ListRef<'a>> {
+        if let ValueRef::List(list) = self.value() { Some(list) } else { None }
+    }
+
+    /// The value, or `None` when it is not a set.
+    #[inline]
+    pub fn set(&self) -> Option<SetRef<'a>> {
+        if let ValueRef::Set(set) = self.value() { Some(set) } else { None }
+    }
+
+    /// The value, or `None` when it is not a sorted set.
+    #[inline]
+    pub fn zset(&self) -> Option<ZSetRef<'a>> {
+        if let ValueRef::ZSet(zset) = self.value() { Some(zset) } else { None }
+    }
+
+    /// The value, or `None` when it is not a hash.
+    #[inline]
+    pub fn hash(&self) -> Option<HashRef<'a>> {
+        if let ValueRef::Hash(hash) = self.value() { Some(hash) } else { None }
+    }
+
+    /// The value, or `None` when it is not a stream.
+    #[inline]
+    pub fn stream(&self) -> Option<&'a Stream> {
+        if let ValueRef::Stream(stream) = self.value() { Some(stream) } else { None }
     }
 
     /// When it expires.
@@ -56,13 +95,24 @@ impl<'a> EntryRef<'a> {
         self.block.expiry()
     }
 
-    /// OBJECT ENCODING's word: "int", "embstr", "raw".
+    /// OBJECT ENCODING's word.
     pub fn encoding(&self) -> &'static str {
+        match self.value() {
+            ValueRef::String(_) => self.string_encoding(),
+            ValueRef::List(list) => list.encoding(),
+            ValueRef::Set(set) => set.encoding(),
+            ValueRef::ZSet(zset) => zset.encoding(),
+            ValueRef::Hash(hash) => hash.encoding(),
+            ValueRef::Stream(_) => "stream",
+        }
+    }
+
+    fn string_encoding(&self) -> &'static str {
         let header = self.block.header();
         match header.encoding() {
             Encoding::Int => "int",
             Encoding::Inline if header.value_len() <= EMBSTR_MAX && !header.has(RAW) => "embstr",
-            Encoding::Inline | Encoding::Buffer => "raw",
+            _ => "raw",
         }
     }
 
