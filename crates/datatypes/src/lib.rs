@@ -9,11 +9,13 @@
 //! no clock and no randomness: times and random numbers are passed in.
 
 pub mod element;
+pub mod item;
 mod kind;
 mod limits;
 mod object;
 pub mod packed;
 mod place;
+pub mod table;
 
 pub mod hash;
 pub mod list;
