@@ -6,141 +6,91 @@ use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
 use keyspace::Access;
 use stdx::{Args, UnixMs};
 
-pub(super) const EXPIRE: Command = Command {
-    name: "expire",
+/// What EXPIRE and its kin have in common; they differ in how they say when.
+const SETS_EXPIRY: Command = Command {
     arity: -3,
     flags: Flags::WRITE.or(Flags::FAST),
     categories: &["keyspace"],
     keys: &[KeySpec::range(1, 1, 1, &["RW", "update"])],
     crossing: Crossing::OneShard,
-    handler: expire,
-    summary: "Sets the time to live of a key, in seconds.",
-    since: "1.0.0",
     group: "generic",
     history: &[("7.0.0", "`NX`, `XX`, `GT` and `LT` came.")],
-    args: &[
-        Arg::key(),
-        Arg::new("seconds", "integer"),
-        Arg::one_of(
-            "condition",
-            &[Arg::token("nx", "NX"), Arg::token("xx", "XX"), Arg::token("gt", "GT"), Arg::token("lt", "LT")],
-        )
-        .optional()
-        .since("7.0.0"),
-    ],
     ..Command::EMPTY
 };
 
-fn expire(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let start = ctx.now.0;
-    set(ctx, args, 1000, start, "expire")
-}
+const CONDITION: Arg = Arg::one_of(
+    "condition",
+    &[Arg::token("nx", "NX"), Arg::token("xx", "XX"), Arg::token("gt", "GT"), Arg::token("lt", "LT")],
+)
+.optional()
+.since("7.0.0");
+
+pub(super) const EXPIRE: Command = Command {
+    name: "expire",
+    handler: |ctx, args| set(ctx, args, When { unit_ms: 1000, from_now: true, command: "expire" }),
+    summary: "Sets the time to live of a key, in seconds.",
+    since: "1.0.0",
+    args: &[Arg::key(), Arg::new("seconds", "integer"), CONDITION],
+    ..SETS_EXPIRY
+};
 
 pub(super) const PEXPIRE: Command = Command {
     name: "pexpire",
-    arity: -3,
-    flags: Flags::WRITE.or(Flags::FAST),
-    categories: &["keyspace"],
-    keys: &[KeySpec::range(1, 1, 1, &["RW", "update"])],
-    crossing: Crossing::OneShard,
-    handler: pexpire,
+    handler: |ctx, args| set(ctx, args, When { unit_ms: 1, from_now: true, command: "pexpire" }),
     summary: "Sets the time to live of a key, in milliseconds.",
     since: "2.6.0",
-    group: "generic",
-    history: &[("7.0.0", "`NX`, `XX`, `GT` and `LT` came.")],
-    args: &[
-        Arg::key(),
-        Arg::new("milliseconds", "integer"),
-        Arg::one_of(
-            "condition",
-            &[Arg::token("nx", "NX"), Arg::token("xx", "XX"), Arg::token("gt", "GT"), Arg::token("lt", "LT")],
-        )
-        .optional()
-        .since("7.0.0"),
-    ],
-    ..Command::EMPTY
+    args: &[Arg::key(), Arg::new("milliseconds", "integer"), CONDITION],
+    ..SETS_EXPIRY
 };
-
-fn pexpire(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let start = ctx.now.0;
-    set(ctx, args, 1, start, "pexpire")
-}
 
 pub(super) const EXPIREAT: Command = Command {
     name: "expireat",
-    arity: -3,
-    flags: Flags::WRITE.or(Flags::FAST),
-    categories: &["keyspace"],
-    keys: &[KeySpec::range(1, 1, 1, &["RW", "update"])],
-    crossing: Crossing::OneShard,
-    handler: expireat,
+    handler: |ctx, args| set(ctx, args, When { unit_ms: 1000, from_now: false, command: "expireat" }),
     summary: "Sets the instant at which a key expires, in seconds of Unix time.",
     since: "1.2.0",
-    group: "generic",
-    history: &[("7.0.0", "`NX`, `XX`, `GT` and `LT` came.")],
-    args: &[
-        Arg::key(),
-        Arg::new("unix-time-seconds", "unix-time"),
-        Arg::one_of(
-            "condition",
-            &[Arg::token("nx", "NX"), Arg::token("xx", "XX"), Arg::token("gt", "GT"), Arg::token("lt", "LT")],
-        )
-        .optional()
-        .since("7.0.0"),
-    ],
-    ..Command::EMPTY
+    args: &[Arg::key(), Arg::new("unix-time-seconds", "unix-time"), CONDITION],
+    ..SETS_EXPIRY
 };
-
-fn expireat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    set(ctx, args, 1000, 0, "expireat")
-}
 
 pub(super) const PEXPIREAT: Command = Command {
     name: "pexpireat",
-    arity: -3,
-    flags: Flags::WRITE.or(Flags::FAST),
-    categories: &["keyspace"],
-    keys: &[KeySpec::range(1, 1, 1, &["RW", "update"])],
-    crossing: Crossing::OneShard,
-    handler: pexpireat,
+    handler: |ctx, args| set(ctx, args, When { unit_ms: 1, from_now: false, command: "pexpireat" }),
     summary: "Sets the instant at which a key expires, in milliseconds of Unix time.",
     since: "2.6.0",
-    group: "generic",
-    history: &[("7.0.0", "`NX`, `XX`, `GT` and `LT` came.")],
-    args: &[
-        Arg::key(),
-        Arg::new("unix-time-milliseconds", "unix-time"),
-        Arg::one_of(
-            "condition",
-            &[Arg::token("nx", "NX"), Arg::token("xx", "XX"), Arg::token("gt", "GT"), Arg::token("lt", "LT")],
-        )
-        .optional()
-        .since("7.0.0"),
-    ],
-    ..Command::EMPTY
+    args: &[Arg::key(), Arg::new("unix-time-milliseconds", "unix-time"), CONDITION],
+    ..SETS_EXPIRY
 };
 
-fn pexpireat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    set(ctx, args, 1, 0, "pexpireat")
+/// How a command's number says when.
+struct When {
+    unit_ms: i64,
+    /// Counted from now, else from the epoch.
+    from_now: bool,
+    /// Whom the error names.
+    command: &'static str,
 }
 
-/// Sets the expiry to `start` plus the given number of units of `unit_ms`. An instant that has passed deletes the
-/// key and counts as done.
-fn set(
+/// Sets the expiry. An instant that has passed deletes the key and counts as done.
+fn set(ctx: &mut Ctx<'_>, args: Args<'_>, when: When) -> Result<Outcome, CommandError> {
+    let condition = Condition::parse(args)?;
+    let start = if when.from_now { ctx.now.0 } else { 0 };
+    let at = ctx.int(args, 2)?.checked_mul(when.unit_ms).and_then(|ms| ms.checked_add(start));
+    let at = at.map(UnixMs).ok_or(CommandError::InvalidExpire(when.command))?;
+    change(ctx, args, Some(at), |old| condition.allows(old, at))
+}
+
+/// Gives the key this expiry, or none, if there is such a key and `allows` says so of the expiry it has.
+fn change(
     ctx: &mut Ctx<'_>,
     args: Args<'_>,
-    unit_ms: i64,
-    start: i64,
-    command: &'static str,
+    to: Option<UnixMs>,
+    allows: impl FnOnce(Option<UnixMs>) -> bool,
 ) -> Result<Outcome, CommandError> {
-    let condition = Condition::parse(args)?;
-    let at = ctx.int(args, 2)?.checked_mul(unit_ms).and_then(|ms| ms.checked_add(start));
-    let at = at.map(UnixMs).ok_or(CommandError::InvalidExpire(command))?;
     let key = ctx.key(args.at(1));
     let found = ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, Access::Write);
-    let done = found.is_some_and(|entry| condition.allows(entry.expiry(), at));
+    let done = found.is_some_and(|entry| allows(entry.expiry()));
     if done {
-        ctx.core.keyspace.set_expiry(ctx.caller.db, key, Some(at), ctx.now);
+        ctx.core.keyspace.set_expiry(ctx.caller.db, key, to, ctx.now);
     }
     ctx.out.int(done.into());
     Ok(Outcome::Done)
@@ -195,28 +145,13 @@ impl Condition {
 pub(super) const PERSIST: Command = Command {
     name: "persist",
     arity: 2,
-    flags: Flags::WRITE.or(Flags::FAST),
-    categories: &["keyspace"],
-    keys: &[KeySpec::range(1, 1, 1, &["RW", "update"])],
-    crossing: Crossing::OneShard,
-    handler: persist,
+    handler: |ctx, args| change(ctx, args, None, |old| old.is_some()),
     summary: "Takes the expiry of a key away.",
     since: "2.2.0",
-    group: "generic",
+    history: &[],
     args: &[Arg::key()],
-    ..Command::EMPTY
+    ..SETS_EXPIRY
 };
-
-fn persist(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let key = ctx.key(args.at(1));
-    let found = ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, Access::Write);
-    let done = found.is_some_and(|entry| entry.expiry().is_some());
-    if done {
-        ctx.core.keyspace.set_expiry(ctx.caller.db, key, None, ctx.now);
-    }
-    ctx.out.int(done.into());
-    Ok(Outcome::Done)
-}
 
 #[cfg(test)]
 mod tests {

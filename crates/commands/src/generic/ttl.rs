@@ -6,100 +6,65 @@ use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
 use keyspace::Access;
 use stdx::{Args, UnixMs};
 
-pub(super) const TTL: Command = Command {
-    name: "ttl",
+/// What TTL and its kin have in common; they differ in what they make of the expiry.
+const TELLS_EXPIRY: Command = Command {
     arity: 2,
     flags: Flags::READONLY.or(Flags::FAST),
     categories: &["keyspace"],
     keys: &[KeySpec::range(1, 1, 1, &["RO", "access"])],
     crossing: Crossing::OneShard,
-    handler: ttl,
-    summary: "Answers the time to live of a key, in seconds.",
-    since: "1.0.0",
     group: "generic",
-    history: &[("2.8.0", "-2 for a key that is not there.")],
-    tips: &["nondeterministic_output"],
     args: &[Arg::key()],
     ..Command::EMPTY
 };
 
-fn ttl(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let now = ctx.now;
-    answer(ctx, args, |at| in_seconds(left(at, now)))
-}
+/// And those that tell the time left.
+const TELLS_TIME_LEFT: Command = Command {
+    history: &[("2.8.0", "-2 for a key that is not there.")],
+    tips: &["nondeterministic_output"],
+    ..TELLS_EXPIRY
+};
+
+pub(super) const TTL: Command = Command {
+    name: "ttl",
+    handler: |ctx, args| answer(ctx, args, |at, now| in_seconds(left(at, now))),
+    summary: "Answers the time to live of a key, in seconds.",
+    since: "1.0.0",
+    ..TELLS_TIME_LEFT
+};
 
 pub(super) const PTTL: Command = Command {
     name: "pttl",
-    arity: 2,
-    flags: Flags::READONLY.or(Flags::FAST),
-    categories: &["keyspace"],
-    keys: &[KeySpec::range(1, 1, 1, &["RO", "access"])],
-    crossing: Crossing::OneShard,
-    handler: pttl,
+    handler: |ctx, args| answer(ctx, args, left),
     summary: "Answers the time to live of a key, in milliseconds.",
     since: "2.6.0",
-    group: "generic",
-    history: &[("2.8.0", "-2 for a key that is not there.")],
-    tips: &["nondeterministic_output"],
-    args: &[Arg::key()],
-    ..Command::EMPTY
+    ..TELLS_TIME_LEFT
 };
-
-fn pttl(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let now = ctx.now;
-    answer(ctx, args, |at| left(at, now))
-}
 
 pub(super) const EXPIRETIME: Command = Command {
     name: "expiretime",
-    arity: 2,
-    flags: Flags::READONLY.or(Flags::FAST),
-    categories: &["keyspace"],
-    keys: &[KeySpec::range(1, 1, 1, &["RO", "access"])],
-    crossing: Crossing::OneShard,
-    handler: expiretime,
+    handler: |ctx, args| answer(ctx, args, |at, _| in_seconds(at.0)),
     summary: "Answers the instant at which a key expires, in seconds of Unix time.",
     since: "7.0.0",
-    group: "generic",
-    args: &[Arg::key()],
-    ..Command::EMPTY
+    ..TELLS_EXPIRY
 };
-
-fn expiretime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    answer(ctx, args, |at| in_seconds(at.0))
-}
 
 pub(super) const PEXPIRETIME: Command = Command {
     name: "pexpiretime",
-    arity: 2,
-    flags: Flags::READONLY.or(Flags::FAST),
-    categories: &["keyspace"],
-    keys: &[KeySpec::range(1, 1, 1, &["RO", "access"])],
-    crossing: Crossing::OneShard,
-    handler: pexpiretime,
+    handler: |ctx, args| answer(ctx, args, |at, _| at.0),
     summary: "Answers the instant at which a key expires, in milliseconds of Unix time.",
     since: "7.0.0",
-    group: "generic",
-    args: &[Arg::key()],
-    ..Command::EMPTY
+    ..TELLS_EXPIRY
 };
 
-fn pexpiretime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    answer(ctx, args, |at| at.0)
-}
-
-/// Answers what `of` makes of the expiry; -2 when there is no key, -1 when it has no expiry.
-fn answer(
-    ctx: &mut Ctx<'_>,
-    args: Args<'_>,
-    of: impl FnOnce(UnixMs) -> i64,
-) -> Result<Outcome, CommandError> {
+/// Answers what `of` makes of the expiry and of now; -2 when there is no key, -1 when it has no expiry.
+fn answer(ctx: &mut Ctx<'_>, args: Args<'_>, of: fn(UnixMs, UnixMs) -> i64) -> Result<Outcome, CommandError> {
     let key = ctx.key(args.at(1));
     let found = ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, Access::NoTouch);
     let answer = match found.map(|entry| entry.expiry()) {
         None => -2,
         Some(None) => -1,
-        Some(Some(at)) => of(at),
+        Some(Some(at)) => of(at, ctx.now),
     };
     ctx.out.int(answer);
     Ok(Outcome::Done)
