@@ -1,22 +1,48 @@
 //! Active expiry: finding expired keys that nobody asks for.
 //!
-//! Rounds of samples, as Redis does: another round while more than a tenth of the last one had expired. Half of a
-//! round's samples go through the list of volatile keys in order, so that each is seen in the end; half are random, so
+//! Rounds of samples, as Redis does: another round while more than a tenth of the last one had expired, or less with
+//! more effort. Half of a round's samples go through the list of volatile keys in order, so that each is seen in the end; half are random, so
 //! that the share of expired keys is known even if they lie together.
 
 use crate::keyspace::Keyspace;
 use crate::types::Key;
 use stdx::{DbIndex, UnixMs};
 
-/// Keys looked at in one round.
-const ROUND: usize = 20;
-/// Go on while more than one in so many had expired.
-const STALE_SHARE: usize = 10;
+/// How hard the cycle looks, from active-expire-effort.
+#[derive(Clone, Copy, Debug)]
+struct Effort {
+    /// Keys looked at in one round.
+    round: usize,
+    /// It goes on while more than so many of a hundred had expired.
+    stale_percent: usize,
+}
+
+impl Effort {
+    /// Redis's scale: 1 looks at 20 keys and puts up with 10 % of expired ones, 10 at 65 and with 1 %.
+    fn new(level: u8) -> Self {
+        let more = usize::from(level.clamp(1, 10) - 1);
+        Self { round: ROUND_MIN + more * ROUND_MIN / 4, stale_percent: STALE_PERCENT_MAX - more }
+    }
+}
+
+const ROUND_MIN: usize = 20;
+const ROUND_MAX: usize = ROUND_MIN + 9 * ROUND_MIN / 4;
+const STALE_PERCENT_MAX: usize = 10;
+
+/// What one call of the expire cycle did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpireCycle {
+    /// Keys removed.
+    pub removed: usize,
+    /// Whether it was told to stop before few expired keys were left.
+    pub has_more: bool,
+}
 
 impl Keyspace {
-    /// Removes expired keys, until `go_on` says no (asked once a round of 20) or few are left to find. Returns how
-    /// many it removed. The next call goes on where this one stopped.
-    pub fn expire_cycle(&mut self, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> usize {
+    /// Removes expired keys, until `go_on` says no (asked once a round of 20 to 65 keys) or few are left to find;
+    /// `effort`, 1 to 10, is active-expire-effort. The next call goes on where this one stopped.
+    pub fn expire_cycle(&mut self, now: UnixMs, effort: u8, go_on: &mut dyn FnMut() -> bool) -> ExpireCycle {
+        let effort = Effort::new(effort);
         let mut removed = 0;
         for _ in 0..self.dbs.len() {
             let db = self.expire_db % self.dbs.len();
@@ -25,18 +51,17 @@ impl Keyspace {
                     break;
                 }
                 if !go_on() {
-                    self.stats.expired_time_cap_reached += 1;
-                    return removed;
+                    return ExpireCycle { removed, has_more: true };
                 }
-                let (looked, expired) = self.expire_round(DbIndex(db as u16), now);
+                let (looked, expired) = self.expire_round(DbIndex(db as u16), now, effort.round);
                 removed += expired;
-                if expired * STALE_SHARE <= looked {
+                if expired * 100 <= looked * effort.stale_percent {
                     break;
                 }
             }
             self.expire_db = db + 1;
         }
-        removed
+        ExpireCycle { removed, has_more: false }
     }
 
     /// How many keys of database `db` have an expiry.
@@ -57,14 +82,14 @@ impl Keyspace {
     }
 
     /// Looks at some keys; returns how many, and how many of them had expired.
-    fn expire_round(&mut self, db: DbIndex, now: UnixMs) -> (usize, usize) {
-        let looked = ROUND.min(self.dbs[db.index()].links.len());
-        let mut indices = [0; ROUND];
+    fn expire_round(&mut self, db: DbIndex, now: UnixMs, round: usize) -> (usize, usize) {
+        let looked = round.min(self.dbs[db.index()].links.len());
+        let mut indices = [0; ROUND_MAX];
         for (number, index) in indices[..looked].iter_mut().enumerate() {
             let Self { dbs, random, .. } = self;
             let links = &dbs[db.index()].links;
             // A short list is looked at whole.
-            let in_order = looked < ROUND || number % 2 == 0;
+            let in_order = looked < round || number % 2 == 0;
             *index = if in_order { self.next_in_order(db) } else { random.below(links.len()) };
             self.dbs[db.index()].links.prefetch(*index);
         }

@@ -25,6 +25,7 @@ mod watch;
 pub use datatypes::{Kind, Limits, StringRef};
 pub use edit::{Edited, Editing};
 pub use entry::{Detached, EntryRef};
+pub use expiry::ExpireCycle;
 pub use keyspace::Keyspace;
 pub use stdx::size::good_size;
 pub use types::{

@@ -108,31 +108,24 @@ impl Segments {
 
     /// Finds a key; `rest` is its whole hash when called from outside.
     #[inline]
-    pub(crate) fn find(&self, mut rest: u64, key: &[u8]) -> Option<&Entry> {
-        let mut at = self;
-        loop {
-            match at {
-                Self::One(table) => {
-                    let tag = tag_of(rest);
-                    return table.find(table_hash(tag), |entry| is(entry, tag, key));
-                }
-                Self::Many(branch) => {
-                    at = &branch.children[branch_of(rest)];
-                    rest <<= BRANCH_BITS;
-                }
-            }
-        }
+    pub(crate) fn find(&self, rest: u64, key: &[u8]) -> Option<&Entry> {
+        self.find_by(rest, |entry, tag| is(entry, tag, key))
     }
 
     /// An entry with the tag of the key that has this hash: nearly always that key's.
     #[inline]
-    pub(crate) fn peek(&self, mut rest: u64) -> Option<&Entry> {
+    pub(crate) fn peek(&self, rest: u64) -> Option<&Entry> {
+        self.find_by(rest, |entry, tag| entry.tag() == tag)
+    }
+
+    #[inline]
+    fn find_by(&self, mut rest: u64, fits: impl Fn(&Entry, u16) -> bool) -> Option<&Entry> {
         let mut at = self;
         loop {
             match at {
                 Self::One(table) => {
                     let tag = tag_of(rest);
-                    return table.find(table_hash(tag), |entry| entry.tag() == tag);
+                    return table.find(table_hash(tag), |entry| fits(entry, tag));
                 }
                 Self::Many(branch) => {
                     at = &branch.children[branch_of(rest)];

@@ -254,12 +254,12 @@ fn a_lent_value_moves_when_it_is_long_and_neither_expires_nor_goes() {
         assert_eq!(keyspace.used_bytes() < used, len > 4096);
         assert_eq!(loan.string(), Some(StringRef::Bytes(&value)));
         let late = UnixMs(NOW.0 + 10);
-        assert_eq!(keyspace.expire_cycle(late, &mut || true), 0);
+        assert_eq!(keyspace.expire_cycle(late, 1, &mut || true).removed, 0);
         assert!(keyspace.random_key(DB, late, 3).is_some());
         keyspace.give_back(DB, Key::new(b"k"), Some(loan), false, late);
         assert!(get(&mut keyspace, b"k") == Some(value));
         assert_eq!(keyspace.used_bytes(), used);
-        assert_eq!(keyspace.expire_cycle(late, &mut || true), 1);
+        assert_eq!(keyspace.expire_cycle(late, 1, &mut || true).removed, 1);
     }
 }
 
@@ -274,18 +274,38 @@ fn the_expire_cycle_finds_nearly_all_that_has_expired_and_stops_when_told() {
     let average = keyspace.average_ttl_ms(DB, later);
     assert!((300_000..700_000).contains(&average), "{average}");
     let mut rounds = 3;
-    let removed = keyspace.expire_cycle(later, &mut || {
+    let cycle = keyspace.expire_cycle(later, 1, &mut || {
         rounds -= 1;
         rounds >= 0
     });
-    assert!((1..=60).contains(&removed));
-    assert_eq!(keyspace.stats.expired_time_cap_reached, 1);
-    keyspace.expire_cycle(later, &mut || true);
+    assert!((1..=60).contains(&cycle.removed) && cycle.has_more, "{cycle:?}");
+    assert!(!keyspace.expire_cycle(later, 1, &mut || true).has_more);
     assert!(keyspace.expiring(DB) < 6500, "{}", keyspace.expiring(DB));
     for _ in 0..1000 {
-        keyspace.expire_cycle(later, &mut || true);
+        keyspace.expire_cycle(later, 1, &mut || true);
     }
     assert_eq!((keyspace.len(DB), keyspace.expiring(DB)), (5000, 5000));
+}
+
+#[test]
+fn more_effort_looks_at_more_keys_and_leaves_fewer_expired_ones() {
+    let cycle = |effort, rounds: usize| {
+        let mut keyspace = keyspace();
+        for number in 0..10_000 {
+            let ttl = Ttl::At(UnixMs(NOW.0 + if number < 5000 { 10 } else { 1_000_000 }));
+            keyspace.set_string(DB, Key::new(number.to_string().as_bytes()), NewString::Int(1), ttl, NOW);
+        }
+        let mut left = rounds;
+        let cycle = keyspace.expire_cycle(UnixMs(NOW.0 + 20), effort, &mut || {
+            left = left.saturating_sub(1);
+            left > 0
+        });
+        cycle.removed
+    };
+    let (little, much) = (cycle(1, 11), cycle(10, 11));
+    assert!(little <= 200 && much > 2 * little && much <= 650, "{little} and {much} of ten rounds");
+    let (little, much) = (cycle(1, usize::MAX), cycle(10, usize::MAX));
+    assert!(little > 3500 && much > 4500, "{little} and {much} of 5000");
 }
 
 #[test]

@@ -254,7 +254,8 @@ impl Run {
             }
             2 | 3 => {
                 let mut rounds = self.dice.roll(50);
-                self.real.expire_cycle(now, &mut || {
+                let effort = 1 + self.dice.roll(10) as u8;
+                self.real.expire_cycle(now, effort, &mut || {
                     rounds = rounds.saturating_sub(1);
                     rounds > 0
                 });

@@ -69,15 +69,15 @@ fn evictable_keys(core: &Core) -> usize {
 /// One round of periodic work: expires, evicts and reclaims while `go_on` says so, and tells the other shards how
 /// much memory is used here. True when there is more to do, so that the caller comes back soon.
 pub fn upkeep(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> bool {
-    if core.active_expire {
-        core.keyspace.expire_cycle(now, go_on);
-    }
+    let effort = core.config.active_expire_effort as u8;
+    let expires_on = core.active_expire && core.keyspace.expire_cycle(now, effort, go_on).has_more;
+    core.keyspace.stats.expired_time_cap_reached += u64::from(expires_on);
     let evicts_on = core.config.maxmemory != 0 && shrink(core, now, go_on);
     let reclaims_on = core.keyspace.reclaim(go_on);
     core.shared.used_bytes[core.id.index()].store(core.keyspace.used_bytes(), Relaxed);
     tell_memory(core);
     core.shared.peak_bytes.fetch_max(used_bytes(core), Relaxed);
-    evicts_on || reclaims_on
+    expires_on || evicts_on || reclaims_on
 }
 
 /// Evicts while memory is over the limit, this shard is the one to evict, and `go_on` says so. True when it stopped early.

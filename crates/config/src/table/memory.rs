@@ -97,6 +97,5 @@ pub(super) const FREEING: &[Param] = &[
         number!(active_expire_effort, 1, 10),
         "1",
         "How hard the background looks for expired keys: 1 little CPU, 10 little memory held by dead keys.",
-    )
-    .not_yet(super::UNREAD),
+    ),
 ];
