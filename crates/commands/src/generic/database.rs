@@ -26,17 +26,13 @@ fn dbsize(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
     Ok(Outcome::Done)
 }
 
-pub(super) const FLUSHDB: Command = Command {
-    name: "flushdb",
+/// What FLUSHDB and FLUSHALL have in common.
+const FLUSHES: Command = Command {
     arity: -1,
     flags: Flags::WRITE,
     categories: &["keyspace", "dangerous"],
     crossing: Crossing::Global(Lock::Exclusive, Merge::First),
-    handler: flushdb,
-    summary: "Deletes all keys of the selected database.",
-    since: "1.0.0",
     group: "server",
-    complexity: "O(1); memory is freed later, in slices",
     history: &[("4.0.0", "`ASYNC` came."), ("6.2.0", "`SYNC` came.")],
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
     args: &[Arg::one_of(
@@ -45,6 +41,15 @@ pub(super) const FLUSHDB: Command = Command {
     )
     .optional()],
     ..Command::EMPTY
+};
+
+pub(super) const FLUSHDB: Command = Command {
+    name: "flushdb",
+    handler: flushdb,
+    summary: "Deletes all keys of the selected database.",
+    since: "1.0.0",
+    complexity: "O(1); memory is freed later, in slices",
+    ..FLUSHES
 };
 
 fn flushdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
@@ -56,23 +61,11 @@ fn flushdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
 
 pub(super) const FLUSHALL: Command = Command {
     name: "flushall",
-    arity: -1,
-    flags: Flags::WRITE,
-    categories: &["keyspace", "dangerous"],
-    crossing: Crossing::Global(Lock::Exclusive, Merge::First),
     handler: flushall,
     summary: "Deletes all keys of all databases.",
     since: "1.0.0",
-    group: "server",
     complexity: "O(N) with N the number of databases; memory is freed later, in slices",
-    history: &[("4.0.0", "`ASYNC` came."), ("6.2.0", "`SYNC` came.")],
-    tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
-    args: &[Arg::one_of(
-        "flush-type",
-        &[Arg::token("async", "ASYNC").since("4.0.0"), Arg::token("sync", "SYNC").since("6.2.0")],
-    )
-    .optional()],
-    ..Command::EMPTY
+    ..FLUSHES
 };
 
 fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {

@@ -24,19 +24,10 @@ pub(super) const GETRANGE: Command = Command {
 
 pub(super) const SUBSTR: Command = Command {
     name: "substr",
-    arity: 4,
-    flags: Flags::READONLY,
-    categories: &["string"],
-    keys: &[KeySpec::range(1, 1, 1, &["RO", "access"])],
-    crossing: Crossing::OneShard,
-    handler: getrange,
     summary: "Answers a part of a string, as GETRANGE does.",
     since: "1.0.0",
-    group: "string",
-    complexity: "O(N) with N the length of the answer, and O(1) for short ones",
     deprecated: Some(("2.0.0", "`GETRANGE`")),
-    args: &[Arg::key(), Arg::new("start", "integer"), Arg::new("end", "integer")],
-    ..Command::EMPTY
+    ..GETRANGE
 };
 
 fn getrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
