@@ -74,7 +74,9 @@ impl Shard {
             let args = Args::new(rest, &self.spans);
             let caller = Caller { id: ClientId(1), ..Caller::default() };
             let mut ctx = Ctx::new(&mut self.core, caller, &mut self.out, NOW);
-            let done = lookup(args).and_then(|command| (command.row.handler)(&mut ctx, args));
+            let done = lookup(args)
+                .map_err(|misfit| misfit.error())
+                .and_then(|command| (command.row.handler)(&mut ctx, args));
             assert!(done.is_ok(), "{done:?}");
             rest = &rest[len..];
         }

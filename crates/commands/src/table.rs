@@ -51,10 +51,10 @@ pub const FAMILIES: &[&[Command]] = &[
 ];
 
 /// Finds the command that `args` names, of a container the subcommand, and checks its arity.
-/// Errors, in Redis's words: unknown command, unknown subcommand, wrong number of arguments. A command whose keys
-/// come in groups (MSET's pairs) also needs its last group whole, since it is split by keys before its handler sees it.
+/// A command whose keys come in groups (MSET's pairs) also needs its last group whole, since it is split by keys before
+/// its handler sees it.
 #[inline]
-pub fn lookup(args: Args<'_>) -> Result<CommandRef, CommandError> {
+pub fn lookup(args: Args<'_>) -> Result<CommandRef, Misfit> {
     match TABLE.names.find(None, args.at(0)) {
         Some(found) if found.is_plain && found.accepts(args.len()) => Ok(found),
         found => resolve(found, args),
@@ -63,16 +63,37 @@ pub fn lookup(args: Args<'_>) -> Result<CommandRef, CommandError> {
 
 /// What is left of [`lookup`]: subcommands, groups of keys, and errors.
 #[inline(never)]
-fn resolve(found: Option<CommandRef>, args: Args<'_>) -> Result<CommandRef, CommandError> {
-    let mut found = found.ok_or_else(|| unknown_command(args))?;
+fn resolve(found: Option<CommandRef>, args: Args<'_>) -> Result<CommandRef, Misfit> {
+    let mut found = found.ok_or_else(|| Misfit::Unknown(unknown_command(args)))?;
     if found.is_container && args.len() > 1 {
         let subcommand = TABLE.names.find(Some(found.index), args.at(1));
-        found = subcommand.ok_or_else(|| unknown_subcommand(args))?;
+        found = subcommand.ok_or_else(|| Misfit::Unknown(unknown_subcommand(args)))?;
     }
-    if !found.accepts(args.len()) || !found.has_whole_groups(args.len()) {
-        return Err(CommandError::Arity(found.full_name.into()));
+    if !found.accepts(args.len()) {
+        return Err(Misfit::Arity(found));
     }
-    Ok(found)
+    if found.has_whole_groups(args.len()) { Ok(found) } else { Err(Misfit::HalfGroup(found)) }
+}
+
+/// Why a command line cannot run.
+#[derive(Debug)]
+pub enum Misfit {
+    /// There is no such command, or no such subcommand.
+    Unknown(CommandError),
+    /// The command does not take so few, or so many, arguments.
+    Arity(CommandRef),
+    /// It does, but its last key lacks its value. In Redis such a command runs, and fails: so it counts.
+    HalfGroup(CommandRef),
+}
+
+impl Misfit {
+    /// What the client is told, in Redis's words.
+    pub fn error(&self) -> CommandError {
+        match self {
+            Self::Unknown(error) => error.clone(),
+            Self::Arity(command) | Self::HalfGroup(command) => CommandError::Arity(command.full_name.into()),
+        }
+    }
 }
 
 /// Every command and subcommand; a container comes before its subcommands.
@@ -333,8 +354,8 @@ mod tests {
 
     #[track_caller]
     fn check_unknown(parts: &[&str], expected: &str) {
-        let error = lookup(OwnedArgs::new(parts).as_args()).unwrap_err();
-        assert_eq!(error.text(), expected);
+        let misfit = lookup(OwnedArgs::new(parts).as_args()).unwrap_err();
+        assert_eq!(misfit.error().text(), expected);
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl World {
         let args = args.as_args();
         let ran = match lookup(args) {
             Ok(command) => self.execute(command, args, &mut out),
-            Err(error) => Err(error),
+            Err(misfit) => Err(misfit.error()),
         };
         if let Err(error) = ran {
             out.clear();

@@ -8,7 +8,8 @@ use crate::hop::{Part, Sink};
 use crate::lookahead::Planned;
 use crate::node::{Node, State};
 use crate::transaction::{self, InFlight, ParkedCommand};
-use commands::{Caller, ClientFlags, ClientSlot, CommandError, CommandRef, Core, Crossing, Flags};
+use commands::table::Misfit;
+use commands::{Caller, ClientFlags, ClientSlot, CommandRef, Core, Crossing, Flags};
 use coordinator::locks::Admission;
 use coordinator::pipeline::{self, Kind};
 use keyspace::Key;
@@ -141,7 +142,7 @@ impl<'a> Turn<'a> {
     fn start(&mut self, args: Args<'_>) -> Verdict {
         let command = match commands::lookup(args) {
             Ok(command) => command,
-            Err(error) => return self.refuse_unknown(&error),
+            Err(misfit) => return self.refuse_misfit(&misfit),
         };
         if !self.authenticated && !command.row.flags.has(Flags::NO_AUTH) {
             return self.refuse(command, NO_AUTH);
@@ -317,10 +318,20 @@ impl<'a> Turn<'a> {
         self.error(text)
     }
 
+    /// As in Redis this is told before the password is asked for.
     #[cold]
-    fn refuse_unknown(&mut self, error: &CommandError) -> Verdict {
-        let text = if self.authenticated { error.text() } else { NO_AUTH.into() };
-        self.state.core.stats.refused(&text);
+    fn refuse_misfit(&mut self, misfit: &Misfit) -> Verdict {
+        let text = misfit.error().text();
+        let stats = &mut self.state.core.stats;
+        match *misfit {
+            Misfit::HalfGroup(command) if !self.authenticated => return self.refuse(command, NO_AUTH),
+            Misfit::Unknown(_) => stats.refused(&text),
+            Misfit::Arity(command) => stats.rejected(command.index, &text),
+            Misfit::HalfGroup(command) => {
+                stats.record_untimed(command.index);
+                stats.failed(command.index, &text);
+            }
+        }
         self.error(&text)
     }
 

@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
 use crate::row::Flags;
-use crate::table::{self, CommandRef};
+use crate::table::{self, CommandRef, Misfit};
 use stdx::Args;
 
 /// COMMAND GETKEYS command [arg...]
@@ -33,10 +33,12 @@ pub(in crate::server) fn get_keys_and_flags(
 
 /// The command and where its keys are. Errors: no such command, it has no keys, the arguments do not fit it.
 fn keys(args: Args<'_>) -> Result<(CommandRef, Vec<u32>), CommandError> {
-    let command = table::lookup(args).map_err(|error| match error {
-        CommandError::Arity(_) => CommandError::GETKEYS_ARITY,
-        _ => CommandError::GETKEYS_COMMAND,
-    })?;
+    let command = match table::lookup(args) {
+        // Keys are found without the last one's value, too.
+        Ok(command) | Err(Misfit::HalfGroup(command)) => command,
+        Err(Misfit::Arity(_)) => return Err(CommandError::GETKEYS_ARITY),
+        Err(Misfit::Unknown(_)) => return Err(CommandError::GETKEYS_COMMAND),
+    };
     if command.row.keys.is_empty() && command.row.get_keys.is_none() {
         return Err(CommandError::GETKEYS_NONE);
     }
@@ -68,6 +70,14 @@ mod tests {
         check(&["COMMAND GETKEYS get a"], "*1 $1 a");
         check(&["COMMAND GETKEYS memory usage a"], "*1 $1 a");
         check(&["COMMAND GETKEYSANDFLAGS get a"], "*1 *2 $1 a *2 +RO +access");
+    }
+
+    #[test]
+    fn the_last_key_of_mset_needs_no_value() {
+        check(&["COMMAND GETKEYS mset a b c"], "*2 $1 a $1 c");
+        check(&["COMMAND GETKEYS msetnx a b c d e"], "*3 $1 a $1 c $1 e");
+        check(&["COMMAND GETKEYSANDFLAGS mset a b c"], "*2 *2 $1 a *2 +OW +update *2 $1 c *2 +OW +update");
+        check(&["COMMAND GETKEYS mset a"], "-ERR Invalid number of arguments specified for command");
     }
 
     #[test]
