@@ -5,7 +5,7 @@
 use divan::{Bencher, black_box};
 use keyspace::{Access, Key, Keyspace, NewString, Ttl};
 use lacewing_benches::load::keys::KeyNames;
-use lacewing_benches::load::random::Random;
+use stdx::rng::Rng;
 use stdx::{DbIndex, SLOTS, UnixMs};
 
 /// The server's allocator: entries are allocations.
@@ -71,7 +71,7 @@ struct Table {
     keyspace: Keyspace,
     names: KeyNames,
     name: Vec<u8>,
-    random: Random,
+    random: Rng,
     /// Names are drawn from this number on.
     first: u64,
 }
@@ -80,8 +80,7 @@ impl Table {
     fn filled(count: u64) -> Self {
         let names = KeyNames::new("key:", 16, 2 * count).expect("the numbers fit");
         let keyspace = Keyspace::new(0..SLOTS as u16, 1, 7);
-        let mut table =
-            Self { keyspace, names, name: Vec::with_capacity(16), random: Random::new(1), first: 0 };
+        let mut table = Self { keyspace, names, name: Vec::with_capacity(16), random: Rng::new(1), first: 0 };
         for number in 0..count {
             table.take_name(number);
             table.set();

@@ -4,8 +4,8 @@
 use anyhow::{Context, Result, bail};
 
 use super::keys::{KeyNames, Picker, write_digits};
-use super::random::Random;
 use super::value::Values;
+use stdx::rng::Rng;
 
 /// What a template's place holders stand for.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ pub struct Writer {
     counters: KeyNames,
     count: u64,
     values: Values,
-    random: Random,
+    random: Rng,
 }
 
 impl Writer {
@@ -109,7 +109,7 @@ impl Writer {
         seed: u64,
     ) -> Self {
         let [keys, counters] = names;
-        Self { mix, picker, keys, counters, count, values, random: Random::new(seed) }
+        Self { mix, picker, keys, counters, count, values, random: Rng::new(seed) }
     }
 
     /// The names of keys.

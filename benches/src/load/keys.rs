@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Error, Result, bail};
 
-use super::random::Random;
+use stdx::rng::Rng;
 
 /// How keys are drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,7 +70,7 @@ impl Picker {
 
     /// The next key's number.
     #[inline]
-    pub fn pick(&mut self, random: &mut Random) -> u64 {
+    pub fn pick(&mut self, random: &mut Rng) -> u64 {
         match self {
             Self::Uniform(count) => random.below(*count),
             Self::Zipf(zipf) => zipf.pick(random),
@@ -117,7 +117,7 @@ impl Zipf {
 
     /// The next rank.
     #[inline]
-    pub fn pick(&self, random: &mut Random) -> u64 {
+    pub fn pick(&self, random: &mut Rng) -> u64 {
         loop {
             let area = self.high + random.unit() * (self.low - self.high);
             let x = self.inverse(area);
@@ -203,7 +203,7 @@ mod tests {
     fn check_zipf(count: u64, theta: f64) {
         const DRAWS: u32 = 400_000;
         let zipf = Zipf::new(count, theta);
-        let mut random = Random::new(42);
+        let mut random = Rng::new(42);
         let mut counts = vec![0u32; count as usize];
         for _ in 0..DRAWS {
             counts[zipf.pick(&mut random) as usize] += 1;
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn zipf_over_many_keys_stays_in_range_and_prefers_the_first() {
         let zipf = Zipf::new(100_000_000, 0.99);
-        let mut random = Random::new(1);
+        let mut random = Rng::new(1);
         let draws: Vec<u64> = (0..10_000).map(|_| zipf.pick(&mut random)).collect();
         assert!(draws.iter().all(|&rank| rank < 100_000_000));
         // 1/H(1e8, 0.99) = 4.8 %: 480 of 10,000, standard deviation 21.
@@ -248,9 +248,9 @@ mod tests {
             let mut picker = Picker::new(Distribution::Sequential, 103, thread, 4);
             let part = share(103, thread, 4);
             for _ in 0..part.end - part.start {
-                seen[picker.pick(&mut Random::new(0)) as usize] += 1;
+                seen[picker.pick(&mut Rng::new(0)) as usize] += 1;
             }
-            assert_eq!(picker.pick(&mut Random::new(0)), part.start);
+            assert_eq!(picker.pick(&mut Rng::new(0)), part.start);
         }
         assert!(seen.iter().all(|&count| count == 1), "{seen:?}");
     }

@@ -4,7 +4,6 @@ pub mod command;
 pub mod connection;
 pub mod frame;
 pub mod keys;
-pub mod random;
 pub mod stats;
 pub mod value;
 pub mod verify;

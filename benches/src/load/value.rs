@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::{Context, Error, Result, bail};
 
 use super::keys::KeyNames;
-use super::random::Random;
+use stdx::rng::Rng;
 
 /// How long values are, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl ValueSize {
     }
 
     #[inline]
-    fn draw(&self, random: &mut Random) -> usize {
+    fn draw(&self, random: &mut Rng) -> usize {
         match self {
             Self::Fixed(size) => *size,
             Self::Range(low, high) => low + random.below((high - low + 1) as u64) as usize,
@@ -78,7 +78,7 @@ pub struct Values {
 impl Values {
     /// Values of `size`; with `carry_key` they are made of their key's name (see [`expected`]).
     pub fn new(size: ValueSize, carry_key: bool) -> Self {
-        let mut random = Random::new(0);
+        let mut random = Rng::new(0);
         let letter = |_| b'a' + random.below(26) as u8;
         let pool = (0..size.bounds().1 + POOL_EXTRA).map(letter).collect();
         Self { size, carry_key, pool }
@@ -86,7 +86,7 @@ impl Values {
 
     /// Appends one value as a bulk string.
     #[inline]
-    pub fn write_bulk(&self, random: &mut Random, key: u64, keys: &KeyNames, out: &mut Vec<u8>) {
+    pub fn write_bulk(&self, random: &mut Rng, key: u64, keys: &KeyNames, out: &mut Vec<u8>) {
         let size = self.size.draw(random);
         write_header(size, out);
         if self.carry_key {
@@ -136,7 +136,7 @@ mod tests {
         let check = |text: &str, expected: ValueSize, drawn: &[usize]| {
             let size: ValueSize = text.parse().unwrap();
             assert_eq!(size, expected);
-            let mut random = Random::new(3);
+            let mut random = Rng::new(3);
             let mut seen: Vec<usize> = (0..200).map(|_| size.draw(&mut random)).collect();
             seen.sort_unstable();
             seen.dedup();
@@ -157,7 +157,7 @@ mod tests {
             for carry_key in [false, true] {
                 let mut out = Vec::new();
                 Values::new(ValueSize::Fixed(size), carry_key).write_bulk(
-                    &mut Random::new(1),
+                    &mut Rng::new(1),
                     7,
                     &keys,
                     &mut out,

@@ -7,7 +7,8 @@ use clap::{Arg, Command};
 
 use crate::file::{apply, apply_file, shown};
 use crate::render::{help_text, value_form};
-use crate::{Config, ConfigError, Kind, Place, Source, table, words};
+use crate::{Config, ConfigError, Kind, Place, Source, table};
+use stdx::words;
 
 /// What the process was asked to do.
 #[derive(Clone, Debug)]
@@ -120,7 +121,7 @@ fn option_words(option: &str) -> Option<Vec<String>> {
     {
         return Some(vec![name.into(), value.into()]);
     }
-    words::split(option).filter(|words| !words.is_empty())
+    words::texts(option).filter(|words| !words.is_empty())
 }
 
 /// A setting as it would be typed, without secrets.

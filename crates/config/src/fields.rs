@@ -179,7 +179,7 @@ impl Default for Config {
     fn default() -> Self {
         let mut config = Self::blank();
         for param in table::params() {
-            let words = crate::words::split(param.default).expect("defaults are well quoted");
+            let words = stdx::words::texts(param.default).expect("defaults are well quoted");
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             param.set(&mut config, &words).expect("defaults are within bounds");
         }

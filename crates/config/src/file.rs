@@ -3,7 +3,8 @@
 use std::io;
 
 use crate::suggest::nearest;
-use crate::{Config, ConfigError, Place, table, words};
+use crate::{Config, ConfigError, Place, table};
+use stdx::words;
 
 /// `include` may nest so deep; a file that includes itself ends here.
 pub const INCLUDE_DEPTH_MAX: usize = 16;
@@ -78,7 +79,7 @@ impl Reader<'_> {
             reason,
         };
         let setting =
-            words::split(line).ok_or_else(|| refused("Unbalanced quotes in configuration line".into()))?;
+            words::texts(line).ok_or_else(|| refused("Unbalanced quotes in configuration line".into()))?;
         match setting.as_slice() {
             [] => Ok(()),
             [name, what] if name.eq_ignore_ascii_case("include") => {

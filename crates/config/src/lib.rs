@@ -29,7 +29,6 @@ mod secret;
 mod suggest;
 pub mod table;
 mod value;
-mod words;
 
 pub use bind::{BIND_MAX, BindAddress};
 pub use choice::{Access, Choice, LogLevel, PipelineOrder, Supervised};

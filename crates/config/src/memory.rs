@@ -74,6 +74,7 @@ mod tests {
     fn memory_is_read_with_and_without_unit() {
         let check = |text: &str, expected| assert_eq!(parse_memory(text), expected, "{text}");
         check("0", Some(0));
+        check("007", Some(7));
         check("5b", Some(5));
         check("1k", Some(1000));
         check("1KB", Some(1024));
@@ -89,6 +90,8 @@ mod tests {
         check("-5", None);
         check("1.5gb", None);
         check(" 1gb", None);
+        check("1 gb", None);
+        check("50%", None);
         check("1tb", None);
         check("1gx", None);
     }

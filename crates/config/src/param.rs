@@ -98,7 +98,7 @@ impl Param {
             Kind::Plain(shape, field) => vec![shape.print_for_file(&(field.get)(config))],
             Kind::Special(special) => (special.lines)(config),
             Kind::Inert(shape, _) => vec![shape.print_for_file(self.inert(config))],
-            Kind::Fixed(accepted, _) => vec![crate::words::quote_if_needed(accepted[0])],
+            Kind::Fixed(accepted, _) => vec![stdx::words::quote_if_needed(accepted[0])],
         }
     }
 

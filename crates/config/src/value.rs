@@ -1,8 +1,8 @@
 //! What a plain parameter may be ([`Shape`]), and one that was read ([`Value`]).
 
 use crate::memory::{format_memory, parse_memory};
-use crate::words::quote;
 use crate::{Choice, MemoryOrPercent};
+use stdx::words::quote;
 
 /// The kind of value that a parameter takes, with its bounds.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,4 @@
-//! Numbers as clients and configuration files write them.
+//! Numbers as clients write them.
 
 mod bignat;
 mod double;
@@ -56,32 +56,6 @@ fn digits_checked(first: u8, rest: &[u8]) -> Option<u64> {
     digits(first, head)?.checked_mul(10)?.checked_add(u64::from(last))
 }
 
-/// A size in bytes as redis.conf has it: `100`, `1b`, `1k` (1000), `1kb` (1024), and so `m`, `mb`, `g`, `gb`, in
-/// either case. `None` for anything else, a size past `u64::MAX` and a unit without digits included.
-pub fn parse_memory(text: &[u8]) -> Option<u64> {
-    let len = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (digits, unit) = text.split_at(len);
-    if digits.is_empty() {
-        return None;
-    }
-    let value = digits
-        .iter()
-        .try_fold(0u64, |value, &digit| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')))?;
-    let (_, factor) = UNITS.iter().find(|(name, _)| unit.eq_ignore_ascii_case(name.as_bytes()))?;
-    value.checked_mul(*factor)
-}
-
-const UNITS: [(&str, u64); 8] = [
-    ("", 1),
-    ("b", 1),
-    ("k", 1000),
-    ("kb", 1 << 10),
-    ("m", 1_000_000),
-    ("mb", 1 << 20),
-    ("g", 1_000_000_000),
-    ("gb", 1 << 30),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,30 +101,6 @@ mod tests {
         check("-0", None);
         check("0", Some(0));
         check("007", None);
-    }
-
-    #[test]
-    fn memory_sizes_are_those_of_redis_conf() {
-        let check = |text: &str, expected| assert_eq!(parse_memory(text.as_bytes()), expected, "{text}");
-        check("0", Some(0));
-        check("007", Some(7));
-        check("100b", Some(100));
-        check("1k", Some(1000));
-        check("1kb", Some(1024));
-        check("5M", Some(5_000_000));
-        check("100mb", Some(100 << 20));
-        check("1g", Some(1_000_000_000));
-        check("1GB", Some(1 << 30));
-        check("18446744073709551615", Some(u64::MAX));
-        check("18446744073709551616", None);
-        check("17179869184gb", None);
-        check("-1", None);
-        check("", None);
-        check("kb", None);
-        check("1 kb", None);
-        check("1tb", None);
-        check("50%", None);
-        check("1.5gb", None);
     }
 
     proptest! {

@@ -1,10 +1,11 @@
-//! Splitting a line into words with quotes, as inline commands and redis.conf are written.
+//! Words with quotes, as inline commands and redis.conf are written: taking a line apart, and quoting a word so that it
+//! survives that.
 //!
 //! Words are separated by white space. In `"..."`, `\xHH`, `\n`, `\r`, `\t`, `\b`, `\a` are what they are in C, and
 //! `\` before any other byte is that byte. In `'...'` only `\'` is special. A quote may open in the middle of a word,
 //! and a closing one must end it.
 
-use crate::args::Span;
+use crate::args::{Args, Span};
 
 /// A quote is open at the end of the line, or is closed and directly followed by more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,41 @@ pub fn split(line: &[u8], bytes: &mut Vec<u8>, spans: &mut Vec<Span>) -> Result<
         at += word(&line[at..], bytes)?;
         spans.push(Span { start: start as u32, len: (bytes.len() - start) as u32 });
     }
+}
+
+/// The words of a line of text. `None`: a quote is not closed or is followed by something else than a blank, or a word
+/// is not UTF-8.
+pub fn texts(line: &str) -> Option<Vec<String>> {
+    let (mut bytes, mut spans) = (Vec::new(), Vec::new());
+    split(line.as_bytes(), &mut bytes, &mut spans).ok()?;
+    let words = Args::new(&bytes, &spans);
+    words.iter().map(|word| String::from_utf8(word.to_vec()).ok()).collect()
+}
+
+/// Writes text as one word in double quotes that [`texts`] reads back.
+pub fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend(['\\', byte as char]),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            7 => out.push_str("\\a"),
+            8 => out.push_str("\\b"),
+            b' '..=b'~' => out.push(byte as char),
+            other => out.push_str(&format!("\\x{other:02x}")),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// As [`quote`], but leaves a word that needs no quotes as it is.
+pub fn quote_if_needed(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\');
+    if !text.is_empty() && text.bytes().all(plain) { text.into() } else { quote(text) }
 }
 
 /// Takes one word off the start of `line`, which is not a space, and says how many bytes it took.
@@ -164,14 +200,47 @@ mod tests {
         }
     }
 
+    #[test]
+    fn lines_of_text_are_split_as_redis_splits_them() {
+        let check = |line: &str, expected: Option<&[&str]>| {
+            let got = texts(line);
+            let got: Option<Vec<&str>> = got.as_ref().map(|words| words.iter().map(String::as_str).collect());
+            assert_eq!(got.as_deref(), expected, "{line:?}");
+        };
+        check("", Some(&[]));
+        check("  \t ", Some(&[]));
+        check("save 60  1", Some(&["save", "60", "1"]));
+        check("save \"\"", Some(&["save", ""]));
+        check("a \"b c\" 'd e'", Some(&["a", "b c", "d e"]));
+        check(r#"p "a\"b\\c\nd\x41\q""#, Some(&["p", "a\"b\\c\ndAq"]));
+        check(r"p 'it\'s \n'", Some(&["p", r"it's \n"]));
+        check("hz 10 # c", Some(&["hz", "10", "#", "c"]));
+        check("p ab\"c d\"", Some(&["p", "abc d"]));
+        check("p \"abc", None);
+        check("p 'abc", None);
+        check("p \"abc\\", None);
+        check("p \"a\"b", None);
+        check(r#"p "\xff""#, None);
+    }
+
+    #[test]
+    fn what_was_quoted_is_read_back() {
+        for text in ["", "abc", "a b", "a\"b\\c\nd", "\u{7}\u{8}\r\t\u{1}", "é€", "'"] {
+            assert_eq!(texts(&quote(text)), Some(vec![text.to_string()]), "{text:?}");
+            assert_eq!(texts(&quote_if_needed(text)), Some(vec![text.to_string()]), "{text:?}");
+        }
+        assert_eq!(quote("a\"b\\c\nd"), r#""a\"b\\c\nd""#);
+        assert_eq!(quote_if_needed("-::1"), "-::1");
+    }
+
     proptest! {
         #[test]
         fn quoted_bytes_come_back(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..5)) {
-            let quote = |part: &Vec<u8>| {
+            let in_quotes = |part: &Vec<u8>| {
                 let escaped = part.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
                 format!("\"{escaped}\"")
             };
-            let line = parts.iter().map(quote).collect::<Vec<_>>().join(" ");
+            let line = parts.iter().map(in_quotes).collect::<Vec<_>>().join(" ");
             prop_assert_eq!(words(line.as_bytes()), Ok(parts));
         }
     }

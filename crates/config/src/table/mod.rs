@@ -136,7 +136,7 @@ mod tests {
             param.set(&mut config, &[&another(param)]).unwrap();
             let mut again = Config::default();
             for line in param.lines(&config) {
-                let words = crate::words::split(&line).unwrap();
+                let words = stdx::words::texts(&line).unwrap();
                 param.set(&mut again, &words.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
             }
             assert_eq!(again, config, "{}", param.name);

@@ -52,7 +52,7 @@ pub(super) const OBSERVE: &[Param] = &[
                 KeyspaceEvents::parse(words).map(|events| config.notify_keyspace_events = events)
             },
             get: |config| config.notify_keyspace_events.to_string(),
-            lines: |config| vec![crate::words::quote(&config.notify_keyspace_events.to_string())],
+            lines: |config| vec![stdx::words::quote(&config.notify_keyspace_events.to_string())],
         },
         "\"\"",
         "Publishes changes of keys on channels: K by key, E by event; classes g $ l s h z x e t d m n, and \
