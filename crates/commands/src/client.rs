@@ -30,6 +30,8 @@ impl ClientFlags {
     pub const REPLY_SKIP: Self = Self(1 << 7);
     /// Connected from this machine, by loopback or a unix socket: set when it connects.
     pub const LOCAL: Self = Self(1 << 8);
+    /// Has a command that CLIENT PAUSE holds back.
+    pub const BLOCKED: Self = Self(1 << 9);
 
     /// Whether all of `other` is in this set.
     #[inline]

@@ -162,12 +162,13 @@ impl Connection {
                 continue;
             }
             self.link.waits.set(self.blocked.is_some() || self.in_flight.is_some());
+            self.show_whether_paused();
             if !self.wants_input() {
                 return Poll::Pending;
             }
             match self.read(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(0)) => self.eof = true,
+                Poll::Ready(Ok(0)) => self.ended(),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(_)) => self.broken = true,
             }
@@ -448,8 +449,38 @@ impl Connection {
         }
     }
 
+    /// It reads on, to a bound, while CLIENT PAUSE holds it back: so it learns when its client has gone.
     fn wants_input(&self) -> bool {
-        !self.eof && !self.broken && self.blocked.is_none() && self.in_flight.is_none() && !self.is_closing()
+        let may_read = match self.blocked {
+            None => true,
+            Some(Blocked::Pause) => self.filled < PAUSED_HELD_MAX,
+            Some(Blocked::Order) => false,
+        };
+        may_read && !self.eof && !self.broken && self.in_flight.is_none() && !self.is_closing()
+    }
+
+    /// The client sends nothing more. One that CLIENT PAUSE holds back is let go, as Redis does; any other gets its
+    /// answers first.
+    fn ended(&mut self) {
+        self.eof = true;
+        self.broken |= self.is_paused();
+    }
+
+    fn is_paused(&self) -> bool {
+        self.blocked == Some(Blocked::Pause)
+    }
+
+    /// Tells CLIENT LIST and INFO whether CLIENT PAUSE holds this client back.
+    fn show_whether_paused(&mut self) {
+        let is_paused = self.is_paused();
+        if self.flags.has(ClientFlags::BLOCKED) == is_paused {
+            return;
+        }
+        let mut state = self.node.state.borrow_mut();
+        if let Some(client) = state.core.clients.get_mut(self.slot) {
+            client.flags.set(ClientFlags::BLOCKED, is_paused);
+            self.flags = client.flags;
+        }
     }
 
     fn is_closing(&self) -> bool {
@@ -519,6 +550,8 @@ const ROUNDS_PER_TURN: usize = 8;
 /// How much is read at a time into a connection's own buffer, in bytes.
 const READ_STEP_MIN: usize = 16 * 1024;
 const READ_STEP_MAX: usize = 1024 * 1024;
+/// How much a connection that CLIENT PAUSE holds back reads ahead, in bytes.
+const PAUSED_HELD_MAX: usize = 1024 * 1024;
 /// A connection's own buffer up to this size, in bytes, is kept when it is empty.
 const HELD_KEPT_BYTES: usize = 64 * 1024;
 /// A list of arguments with room for so many is kept.

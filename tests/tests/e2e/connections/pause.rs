@@ -1,8 +1,8 @@
 //! CLIENT PAUSE holds clients of all cores back, and lets all of them go on.
 
 use super::key_of;
-use lacewing_tests::{Client, Server, WAIT_MAX, show};
-use std::time::Duration;
+use lacewing_tests::{Client, Server, show, until};
+use std::time::{Duration, Instant};
 
 fn setup() -> (Server, Client, Vec<Client>) {
     let server = Server::with(&["--unixsocket", "s"]);
@@ -12,12 +12,10 @@ fn setup() -> (Server, Client, Vec<Client>) {
     (server, admin, clients)
 }
 
-/// Whether it is still held back; what has come by then counts as not.
-fn is_held(client: &mut Client) -> bool {
-    client.timeout(Some(Duration::from_millis(20))).expect("a timeout can be set");
-    let held = client.read_any().is_err();
-    client.timeout(Some(WAIT_MAX)).expect("a timeout can be set");
-    held
+/// Waits until so many clients are held back.
+#[track_caller]
+fn until_held(admin: &mut Client, count: u64) {
+    until("clients are held back", || (super::info(admin, "blocked_clients") == count).then_some(()));
 }
 
 #[test]
@@ -36,7 +34,7 @@ fn writes_wait_and_reads_go_on_until_unpaused() {
         client.send_bytes(format!("GET {a}\r\n{write}\r\nGET none\r\n").as_bytes());
         assert_eq!(show(&client.read()), "\"1\"");
     }
-    clients.iter_mut().for_each(|client| assert!(is_held(client)));
+    until_held(&mut admin, 4);
     assert_eq!(admin.line(&format!("MGET {a} {b}")), "[\"1\", \"1\"]");
     assert_eq!(admin.line("CLIENT UNPAUSE"), "+OK");
     for client in &mut clients {
@@ -48,11 +46,14 @@ fn writes_wait_and_reads_go_on_until_unpaused() {
 
 #[test]
 fn everything_waits_and_goes_on_by_itself() {
+    const PAUSE_MS: u64 = 300;
     let (_server, mut admin, mut clients) = setup();
-    assert_eq!(admin.line("CLIENT PAUSE 1000"), "+OK");
+    let began = Instant::now();
+    assert_eq!(admin.line(&format!("CLIENT PAUSE {PAUSE_MS}")), "+OK");
     clients.iter_mut().for_each(|client| client.send(&["PING"]));
-    clients.iter_mut().for_each(|client| assert!(is_held(client)));
     clients.iter_mut().for_each(|client| assert_eq!(show(&client.read()), "+PONG"));
+    assert!(began.elapsed() >= Duration::from_millis(PAUSE_MS - 1), "held for {:?}", began.elapsed());
+    until_held(&mut admin, 0);
 }
 
 #[test]
@@ -63,7 +64,7 @@ fn pause_in_a_pipeline_holds_back_what_follows_in_it() {
         for expected in ["+OK", "+OK", "\"1\""] {
             assert_eq!(show(&client.read()), expected);
         }
-        assert!(is_held(client));
+        until_held(&mut admin, 1);
         assert_eq!(admin.line("CLIENT UNPAUSE"), "+OK");
         assert_eq!(show(&client.read()), "+OK");
         assert_eq!(show(&client.read()), "\"2\"");
@@ -75,7 +76,8 @@ fn clients_killed_or_gone_during_a_pause_are_forgotten() {
     let (_server, mut admin, mut clients) = setup();
     assert_eq!(admin.line("CLIENT PAUSE 100000 WRITE"), "+OK");
     clients.iter_mut().for_each(|client| client.send(&["SET", "k", "late"]));
-    clients.iter_mut().for_each(|client| assert!(is_held(client)));
+    until_held(&mut admin, 4);
+    assert!(admin.line("CLIENT LIST").contains(" flags=bU "));
     let killed = clients.split_off(2);
     assert_eq!(admin.line("CLIENT KILL TYPE normal"), ":4");
     drop(killed);
@@ -83,4 +85,23 @@ fn clients_killed_or_gone_during_a_pause_are_forgotten() {
     super::alone(&mut admin);
     assert_eq!(admin.line("CLIENT UNPAUSE"), "+OK");
     assert_eq!(admin.line("GET k"), "nil");
+}
+
+#[test]
+fn clients_that_leave_during_a_pause_are_let_go_at_once() {
+    let (_server, mut admin, mut clients) = setup();
+    assert_eq!(admin.line("CLIENT PAUSE 100000 WRITE"), "+OK");
+    clients.iter_mut().for_each(|client| client.send(&["SET", "k", "late"]));
+    until_held(&mut admin, 4);
+    clients[2].shutdown_write();
+    clients[2].expect_closed();
+    clients.truncate(2);
+    until_held(&mut admin, 2);
+    assert_eq!(super::info(&mut admin, "connected_clients"), 3);
+    // What is sent meanwhile is read, and kept in order.
+    clients[0].send(&["APPEND", "k", "r"]);
+    assert_eq!(admin.line("CLIENT UNPAUSE"), "+OK");
+    assert_eq!(show(&clients[0].read()), "+OK");
+    assert_eq!(show(&clients[1].read()), "+OK");
+    assert_eq!(show(&clients[0].read()), ":5");
 }

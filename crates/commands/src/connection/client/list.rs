@@ -98,7 +98,8 @@ fn flags(flags: ClientFlags) -> String {
     if letters.is_empty() { "N".into() } else { letters }
 }
 
-const LETTERS: [(ClientFlags, char); 5] = [
+const LETTERS: [(ClientFlags, char); 6] = [
+    (ClientFlags::BLOCKED, 'b'),
     (ClientFlags::CLOSE_AFTER_REPLY, 'c'),
     (ClientFlags::CLOSE_NOW, 'A'),
     (ClientFlags::UNIX, 'U'),

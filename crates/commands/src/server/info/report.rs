@@ -1,5 +1,6 @@
 //! What INFO adds up over the cores.
 
+use crate::client::ClientFlags;
 use crate::ctx::Ctx;
 use crate::parts::Part;
 use crate::server::memory::Usage;
@@ -32,6 +33,7 @@ pub(super) struct CommandReport {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sum {
     Clients,
+    BlockedClients,
     CommandsProcessed,
     Connections,
     RejectedConnections,
@@ -133,8 +135,11 @@ impl Report {
 fn sums_of(ctx: &Ctx<'_>) -> [u64; SUMS] {
     let (stats, keys) = (&ctx.core.stats, &ctx.core.keyspace.stats);
     let [ops, net_in, net_out] = stats.rates();
+    let blocked =
+        ctx.core.clients.iter().filter(|(_, client)| client.flags.has(ClientFlags::BLOCKED)).count();
     [
         ctx.core.clients.len() as u64,
+        blocked as u64,
         stats.commands_processed,
         stats.connections,
         stats.rejected_connections,

@@ -101,7 +101,8 @@ fn clients(scene: &Scene<'_>, text: &mut String) {
     line(text, "maxclients", scene.core.config.maxclients);
     line(text, "client_recent_max_input_buffer", query);
     line(text, "client_recent_max_output_buffer", output);
-    zeros(text, &["blocked_clients", "tracking_clients", "clients_in_timeout_table"]);
+    line(text, "blocked_clients", scene.report.sum(Sum::BlockedClients));
+    zeros(text, &["tracking_clients", "clients_in_timeout_table"]);
     zeros(text, &["total_blocking_keys", "total_blocking_keys_on_nokey"]);
 }
 
