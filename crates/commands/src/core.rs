@@ -81,6 +81,11 @@ pub struct Shared {
     pub used_bytes: Vec<AtomicUsize>,
     /// How many keys each shard could evict under the policy in force, as it last told.
     pub evictable_keys: Vec<AtomicUsize>,
+    /// Bytes that each core's clients take with their buffers, and the largest of them that may be evicted, while
+    /// maxmemory-clients is a limit.
+    pub client_bytes: Vec<AtomicUsize>,
+    /// See `client_bytes`.
+    pub client_bytes_max: Vec<AtomicUsize>,
     /// The highest sum of `used_bytes` seen.
     pub peak_bytes: AtomicUsize,
     /// Whether a shutdown has begun and can still be aborted.
@@ -143,6 +148,9 @@ pub struct Core {
     pub active_expire: bool,
     /// A write went on in the hope that other shards evict: the server asks them to, and clears it.
     pub wants_room: bool,
+    /// Nanoseconds since some moment, for measuring how long work took here. It stands still unless the server, which
+    /// has a clock, gives one.
+    pub nanos: fn() -> u64,
     /// Random numbers for commands that draw (RANDOMKEY); seeded by `run_id` and the core's number. Not for secrets.
     pub rng: Rng,
 }
@@ -150,6 +158,8 @@ pub struct Core {
 impl Core {
     /// A core without clients, which has counted nothing.
     pub fn new(id: ShardId, shards: u16, keyspace: Keyspace, config: Config, shared: Arc<Shared>) -> Self {
+        let mut stats = Stats::default();
+        stats.latency_off = !config.latency_tracking;
         Self {
             id,
             shards,
@@ -158,14 +168,26 @@ impl Core {
             clients: Clients::default(),
             effects: Effects::default(),
             actions: Vec::new(),
-            stats: Stats::default(),
+            stats,
             slowlog: Slowlog::new(shared.next_slowlog_id.clone()),
             latency: LatencyMonitor::default(),
             clock_us: 0,
             active_expire: true,
             wants_room: false,
+            nanos: || 0,
             rng: Rng::new(seed(&shared.run_id, id)),
             shared,
+        }
+    }
+}
+
+impl Core {
+    /// Has the latency monitor know that `event` took `nanos`, if that is as long as latency-monitor-threshold.
+    #[inline]
+    pub fn note_latency(&mut self, event: &str, nanos: u64, now: UnixMs) {
+        let (threshold_ms, ms) = (self.config.latency_monitor_threshold_ms, nanos / 1_000_000);
+        if threshold_ms != 0 && ms >= threshold_ms {
+            self.latency.add(event, now.0 / 1000, ms);
         }
     }
 }

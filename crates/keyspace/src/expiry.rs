@@ -32,6 +32,8 @@ const STALE_PERCENT_MAX: usize = 10;
 /// What one call of the expire cycle did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpireCycle {
+    /// Keys looked at.
+    pub looked: usize,
     /// Keys removed.
     pub removed: usize,
     /// Whether it was told to stop before few expired keys were left.
@@ -43,7 +45,7 @@ impl Keyspace {
     /// `effort`, 1 to 10, is active-expire-effort. The next call goes on where this one stopped.
     pub fn expire_cycle(&mut self, now: UnixMs, effort: u8, go_on: &mut dyn FnMut() -> bool) -> ExpireCycle {
         let effort = Effort::new(effort);
-        let mut removed = 0;
+        let (mut looked, mut removed) = (0, 0);
         for _ in 0..self.dbs.len() {
             let db = self.expire_db % self.dbs.len();
             loop {
@@ -51,17 +53,18 @@ impl Keyspace {
                     break;
                 }
                 if !go_on() {
-                    return ExpireCycle { removed, has_more: true };
+                    return ExpireCycle { looked, removed, has_more: true };
                 }
-                let (looked, expired) = self.expire_round(DbIndex(db as u16), now, effort.round);
+                let (sampled, expired) = self.expire_round(DbIndex(db as u16), now, effort.round);
+                looked += sampled;
                 removed += expired;
-                if expired * 100 <= looked * effort.stale_percent {
+                if expired * 100 <= sampled * effort.stale_percent {
                     break;
                 }
             }
             self.expire_db = db + 1;
         }
-        ExpireCycle { removed, has_more: false }
+        ExpireCycle { looked, removed, has_more: false }
     }
 
     /// How many keys of database `db` have an expiry.

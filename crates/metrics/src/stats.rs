@@ -29,6 +29,14 @@ pub struct Stats {
     pub recent_query_bytes_max: usize,
     /// The largest output buffer seen of late, in bytes (client_recent_max_output_buffer).
     pub recent_output_bytes_max: usize,
+    /// Clients cut because all of them together passed maxmemory-clients (evicted_clients).
+    pub evicted_clients: u64,
+    /// How long the expire cycle ran, in ns (expire_cycle_cpu_milliseconds).
+    pub expire_cycle_nanos: u64,
+    /// The share of expired keys among those that the expire cycle looks at, of late, 0 to 1 (expired_stale_perc).
+    pub stale_share: f64,
+    /// latency-tracking is off: no histograms grow.
+    pub latency_off: bool,
     /// Error replies by code.
     pub errors: ErrorCounts,
     commands: Vec<CommandStats>,
@@ -62,9 +70,13 @@ impl Stats {
     #[inline]
     pub fn record(&mut self, index: u16, nanos: u64) {
         self.commands_processed += 1;
+        let off = self.latency_off;
         let stats = self.command_mut(index);
         stats.calls += 1;
         stats.nanos += nanos;
+        if off {
+            return;
+        }
         match &mut stats.latency {
             Some(histogram) => histogram.record(nanos),
             None => first_latency(&mut stats.latency, nanos),
@@ -120,9 +132,16 @@ impl Stats {
         [self.rates.ops.per_second(), self.rates.net_in.per_second(), self.rates.net_out.per_second()]
     }
 
+    /// Notes what a call of the expire cycle found and how long it took. As in Redis, a call weighs one in twenty.
+    pub fn expire_cycle_ran(&mut self, looked: usize, removed: usize, nanos: u64) {
+        let share = if looked == 0 { 0.0 } else { removed as f64 / looked as f64 };
+        self.stale_share = share * 0.05 + self.stale_share * 0.95;
+        self.expire_cycle_nanos += nanos;
+    }
+
     /// CONFIG RESETSTAT: everything back to nothing.
     pub fn reset(&mut self) {
-        *self = Self::default();
+        *self = Self { latency_off: self.latency_off, ..Self::default() };
     }
 
     #[inline]
@@ -165,5 +184,36 @@ mod tests {
         assert_eq!(stats.errors.total(), 2);
         stats.reset();
         assert_eq!(stats.commands().count(), 0);
+    }
+
+    #[test]
+    fn histograms_stand_still_while_latency_is_not_tracked() {
+        let mut stats = Stats::default();
+        let timed = |stats: &Stats| {
+            stats
+                .commands()
+                .next()
+                .map(|(_, command)| (command.calls, command.latency.as_ref().map_or(0, Histogram::total)))
+        };
+        stats.latency_off = true;
+        stats.record(7, 1500);
+        assert_eq!(timed(&stats), Some((1, 0)));
+        stats.latency_off = false;
+        stats.record(7, 1500);
+        assert_eq!(timed(&stats), Some((2, 1)));
+        stats.latency_off = true;
+        stats.record(7, 1500);
+        assert_eq!(timed(&stats), Some((3, 1)));
+        stats.reset();
+        assert!(stats.latency_off, "a setting outlives RESETSTAT");
+    }
+
+    #[test]
+    fn the_stale_share_follows_what_the_cycle_finds() {
+        let mut stats = Stats::default();
+        (0..200).for_each(|_| stats.expire_cycle_ran(20, 10, 1000));
+        assert!((0.49..0.51).contains(&stats.stale_share), "{}", stats.stale_share);
+        (0..200).for_each(|_| stats.expire_cycle_ran(0, 0, 0));
+        assert!(stats.stale_share < 0.01 && stats.expire_cycle_nanos == 200_000);
     }
 }

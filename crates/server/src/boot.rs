@@ -94,7 +94,8 @@ fn node(
     let mut keyspace = Keyspace::new(router.slots_of(id), config.databases, hash_seed);
     keyspace.set_limits(config);
     keyspace.set_policy(config.maxmemory_policy, config.lfu_log_factor, config.lfu_decay_time_min);
-    let core = Core::new(id, router.shards(), keyspace, config.clone(), Arc::clone(shared));
+    let mut core = Core::new(id, router.shards(), keyspace, config.clone(), Arc::clone(shared));
+    core.nanos = crate::clock::nanos;
     Rc::new(Node {
         id,
         router,
@@ -248,6 +249,8 @@ fn shared(config: &Config, config_file: Option<String>, cores: usize, rng: &mut 
         supervised: if std::env::var_os("NOTIFY_SOCKET").is_some() { "systemd" } else { "no" },
         used_bytes: (0..cores).map(|_| AtomicUsize::new(0)).collect(),
         evictable_keys: (0..cores).map(|_| AtomicUsize::new(0)).collect(),
+        client_bytes: (0..cores).map(|_| AtomicUsize::new(0)).collect(),
+        client_bytes_max: (0..cores).map(|_| AtomicUsize::new(0)).collect(),
         ..Shared::default()
     };
     crate::process::measure(&shared);

@@ -1,5 +1,6 @@
 //! The two clocks: wall time for expiries, and a cheap tick count for how long commands take.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use stdx::UnixMs;
 
@@ -12,6 +13,12 @@ pub(crate) fn unix_us() -> i64 {
 /// The wall clock, in milliseconds.
 pub(crate) fn unix_ms() -> UnixMs {
     UnixMs(unix_us() / 1000)
+}
+
+/// Nanoseconds since the first call of this.
+pub(crate) fn nanos() -> u64 {
+    static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+    STARTED.elapsed().as_nanos() as u64
 }
 
 /// Turns ticks into nanoseconds, and into wall time. Where the processor has an invariant time stamp counter a tick is one of its

@@ -247,8 +247,8 @@ impl Connection {
             return Poll::Pending;
         };
         let len = read?;
-        self.count_input(len);
         self.filled += len;
+        self.count_input(len);
         self.needs = self.needs.saturating_sub(len);
         let limit = self.node.state.borrow().core.config.client_query_buffer_limit as usize;
         if self.filled > limit {
@@ -271,6 +271,8 @@ impl Connection {
         state.core.stats.reads += 1;
         if let Some(client) = state.core.clients.get_mut(self.slot) {
             client.total_in += len as u64;
+            client.query_len = self.filled;
+            client.query_free = self.held.len().saturating_sub(self.filled);
         }
     }
 
@@ -404,6 +406,7 @@ impl Connection {
             if let Some(client) = state.core.clients.get_mut(self.slot) {
                 client.total_out += written as u64;
                 client.output_len = pending;
+                client.output_capacity = self.output.capacity();
                 if was_pending {
                     // One that takes a long reply slowly is not idle.
                     client.last_active = unix_ms();

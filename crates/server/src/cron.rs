@@ -4,6 +4,7 @@ use crate::clock::unix_ms;
 use crate::memory::Keeper;
 use crate::node::Node;
 use commands::ClientSlot;
+use config::Config;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -28,6 +29,7 @@ pub(crate) async fn run(node: Rc<Node>) {
         has_more = upkeep(&node, now, &mut passed_over).await;
         end_pause(&node, now);
         enforce_soft_limits(&node, now);
+        crate::clients::keep_within_limit(&node);
         node.state.borrow_mut().core.stats.sample(now.0);
         node.control.heartbeats[node.id.index()].fetch_add(1, Relaxed);
         if next_second <= Instant::now() {
@@ -40,9 +42,11 @@ pub(crate) async fn run(node: Rc<Node>) {
 /// Periodic work in slices; other tasks have their turn between two. It stands aside while a transaction holds locks
 /// here, but not for ever: what is lent to one the keyspace keeps anyway. True when there is more to do.
 async fn upkeep(node: &Node, now: UnixMs, passed_over: &mut u32) -> bool {
-    for _ in 0..SLICES_MAX {
+    let slices = slices_max(&node.state.borrow().core.config);
+    let mut left = shard::Left::default();
+    for _ in 0..slices {
         let began = Instant::now();
-        let more = {
+        left = {
             let mut state = node.state.borrow_mut();
             if !state.participant.is_idle() && *passed_over < PASSED_OVER_MAX {
                 *passed_over += 1;
@@ -51,12 +55,21 @@ async fn upkeep(node: &Node, now: UnixMs, passed_over: &mut u32) -> bool {
             *passed_over = 0;
             shard::upkeep(&mut state.core, now, &mut || began.elapsed() < SLICE)
         };
-        if !more {
+        if !left.any() {
             return false;
         }
         reactor::task::yield_now().await;
     }
+    node.state.borrow_mut().core.keyspace.stats.expired_time_cap_reached += u64::from(left.expired);
     true
+}
+
+/// How many slices a round may have: a quarter of the time between two rounds, and 2 % more for each further step of
+/// active-expire-effort, as in Redis.
+fn slices_max(config: &Config) -> u32 {
+    let share_percent = 25 + 2 * (config.active_expire_effort - 1);
+    let period_us = 1_000_000 / config.hz.clamp(1, 500);
+    (period_us * share_percent / 100 / SLICE.as_micros() as u32).max(1)
 }
 
 /// How long until the next round: `hz` rounds a second, or fewer while there is nothing to do, so that idle costs little.
@@ -121,10 +134,9 @@ fn enforce_soft_limits(node: &Node, now: UnixMs) {
     }
 }
 
-/// How long one slice of periodic work may take, and how many there may be in a round.
+/// How long one slice of periodic work may take.
 pub(crate) const SLICE: Duration = Duration::from_micros(500);
 /// A round's distance from the last while no command came and no key can expire.
 const IDLE_PERIOD: Duration = Duration::from_millis(250);
-const SLICES_MAX: usize = 50;
 /// After so many rounds in a row in which locks were held, the work is done beside them.
 const PASSED_OVER_MAX: u32 = 5;

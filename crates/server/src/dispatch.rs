@@ -407,11 +407,8 @@ fn hole(outgoing: &mut Outgoing, client: ClientSlot, muted: bool, kind: Kind) ->
 /// Whether a command took so long that the slow log wants it; the latency monitor takes it here if it wants it.
 #[inline]
 pub(crate) fn is_slow(core: &mut Core, command: CommandRef, nanos: u64, now: UnixMs) -> bool {
-    let threshold_ms = core.config.latency_monitor_threshold_ms;
-    if threshold_ms != 0 && nanos / 1_000_000 >= threshold_ms {
-        let event = if command.row.flags.has(Flags::FAST) { "fast-command" } else { "command" };
-        core.latency.add(event, now.0 / 1000, nanos / 1_000_000);
-    }
+    let event = if command.row.flags.has(Flags::FAST) { "fast-command" } else { "command" };
+    core.note_latency(event, nanos, now);
     // A negative threshold, off, is a very large unsigned one.
     let threshold_us = core.config.slowlog_log_slower_than_us as u64;
     nanos / 1000 >= threshold_us && !command.row.flags.has(Flags::SKIP_SLOWLOG)

@@ -3,6 +3,7 @@
 mod accept;
 mod action;
 mod boot;
+mod clients;
 mod clock;
 mod connection;
 mod cron;

@@ -21,32 +21,91 @@ pub fn tell_memory(core: &Core) {
     }
 }
 
-/// Evicts from this shard until all shards together fit `maxmemory`, for at most [`EVICTIONS_MAX`] keys at a time.
-/// False when memory stays over the limit and no shard can evict anything.
+/// Makes room for a write: evicts until memory fits `maxmemory`, for as long as maxmemory-eviction-tenacity lets one
+/// command take; the periodic work goes on. False when memory stays over the limit and no shard can evict anything.
 ///
-/// A shard within its equal part of the limit is not at fault while another is over its part and can evict; else a burst
-/// on one shard would empty the others. When it is for others to evict, `core.wants_room` says so, for the server to pass on.
+/// When it is for others to evict, `core.wants_room` says so, for the server to pass on.
+#[inline]
 pub fn make_room(core: &mut Core, now: UnixMs) -> bool {
-    let share = core.config.maxmemory / u64::from(core.shards);
-    for _ in 0..EVICTIONS_MAX {
-        if used_bytes(core) as u64 <= core.config.maxmemory {
-            return true;
-        }
-        if core.config.maxmemory_policy == MaxmemoryPolicy::NoEviction {
-            return false;
-        }
-        let is_within = core.keyspace.used_bytes() as u64 <= share;
-        if (is_within && others_can_evict(core, share)) || !evict(core, now) {
-            core.wants_room = others_can_evict(core, 0);
-            return core.wants_room;
-        }
-    }
-    true
+    used_bytes(core) as u64 <= core.config.maxmemory || evict_for_write(core, now)
 }
 
+#[cold]
+fn evict_for_write(core: &mut Core, now: UnixMs) -> bool {
+    let (clock, began) = (core.nanos, (core.nanos)());
+    let nanos_max = eviction_nanos_max(core.config.maxmemory_eviction_tenacity);
+    let evicted = evict_while(core, now, &mut || clock() - began <= nanos_max);
+    if evicted != Evicted::AllItCould {
+        return true;
+    }
+    core.wants_room =
+        core.config.maxmemory_policy != MaxmemoryPolicy::NoEviction && others_can_evict(core, 0);
+    core.wants_room
+}
+
+/// Redis's scale: up to 10 in steps of 50 us, from there to 99 growing by 15 % a step, to 2 minutes; 100 is no bound.
+fn eviction_nanos_max(tenacity: u32) -> u64 {
+    match tenacity {
+        0..=10 => 50_000 * u64::from(tenacity),
+        11..=99 => (500_000.0 * 1.15f64.powi(tenacity as i32 - 10)) as u64,
+        _ => u64::MAX,
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evicted {
+    /// Memory fits the limit.
+    Enough,
+    /// It was told to stop.
+    Interrupted,
+    /// It does not fit, and there is nothing for this shard to evict.
+    AllItCould,
+}
+
+/// Evicts from this shard until all shards together fit `maxmemory`, or `go_on` (asked every [`ASK_EVERY`] keys) says no.
+///
+/// A shard within its equal part of the limit is not at fault while another is over its part and can evict; else a burst
+/// on one shard would empty the others.
+fn evict_while(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> Evicted {
+    if used_bytes(core) as u64 <= core.config.maxmemory {
+        return Evicted::Enough;
+    }
+    if core.config.maxmemory_policy == MaxmemoryPolicy::NoEviction {
+        return Evicted::AllItCould;
+    }
+    let share = core.config.maxmemory / u64::from(core.shards);
+    let began = (core.nanos)();
+    let mut keys = 0;
+    let evicted = loop {
+        let is_within = core.keyspace.used_bytes() as u64 <= share;
+        if (is_within && others_can_evict(core, share)) || !evict(core, now) {
+            break Evicted::AllItCould;
+        }
+        keys += 1;
+        if used_bytes(core) as u64 <= core.config.maxmemory {
+            break Evicted::Enough;
+        }
+        if keys % ASK_EVERY == 0 && !go_on() {
+            break Evicted::Interrupted;
+        }
+    };
+    if keys > 0 {
+        core.note_latency("eviction-cycle", (core.nanos)() - began, now);
+    }
+    evicted
+}
+
+/// Evicts one key, if there is one.
 fn evict(core: &mut Core, now: UnixMs) -> bool {
     let samples = core.config.maxmemory_samples as usize;
-    core.keyspace.evict(core.config.maxmemory_policy, samples, now, core.rng.next_u64())
+    let random = core.rng.next_u64();
+    if core.config.latency_monitor_threshold_ms == 0 {
+        return core.keyspace.evict(core.config.maxmemory_policy, samples, now, random);
+    }
+    let began = (core.nanos)();
+    let done = core.keyspace.evict(core.config.maxmemory_policy, samples, now, random);
+    core.note_latency("eviction-del", (core.nanos)() - began, now);
+    done
 }
 
 /// Whether another shard has keys to evict and uses more than `share` bytes.
@@ -66,38 +125,53 @@ fn evictable_keys(core: &Core) -> usize {
     }
 }
 
-/// One round of periodic work: expires, evicts and reclaims while `go_on` says so, and tells the other shards how
-/// much memory is used here. True when there is more to do, so that the caller comes back soon.
-pub fn upkeep(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> bool {
-    let effort = core.config.active_expire_effort as u8;
-    let expires_on = core.active_expire && core.keyspace.expire_cycle(now, effort, go_on).has_more;
-    core.keyspace.stats.expired_time_cap_reached += u64::from(expires_on);
+/// What a slice of periodic work left undone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Expired keys that are still there, most likely.
+    pub expired: bool,
+    /// Memory over the limit, or freed and not yet given back.
+    pub memory: bool,
+}
+
+impl Left {
+    /// Whether there is anything, so that the caller comes back soon.
+    pub fn any(self) -> bool {
+        self.expired || self.memory
+    }
+}
+
+/// One slice of periodic work: expires, evicts and reclaims while `go_on` says so, and tells the other shards how much
+/// memory is used here.
+pub fn upkeep(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> Left {
+    let expired = core.active_expire && expire(core, now, go_on);
     let evicts_on = core.config.maxmemory != 0 && shrink(core, now, go_on);
     let reclaims_on = core.keyspace.reclaim(go_on);
     core.shared.used_bytes[core.id.index()].store(core.keyspace.used_bytes(), Relaxed);
     tell_memory(core);
     core.shared.peak_bytes.fetch_max(used_bytes(core), Relaxed);
-    expires_on || evicts_on || reclaims_on
+    Left { expired, memory: evicts_on || reclaims_on }
+}
+
+/// Looks for expired keys; true when it was stopped before few were left.
+fn expire(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> bool {
+    let began = (core.nanos)();
+    let cycle = core.keyspace.expire_cycle(now, core.config.active_expire_effort as u8, go_on);
+    let nanos = (core.nanos)() - began;
+    core.stats.expire_cycle_ran(cycle.looked, cycle.removed, nanos);
+    core.note_latency("expire-cycle", nanos, now);
+    cycle.has_more
 }
 
 /// Evicts while memory is over the limit, this shard is the one to evict, and `go_on` says so. True when it stopped early.
 pub fn shrink(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> bool {
-    while used_bytes(core) as u64 > core.config.maxmemory {
-        let before = core.keyspace.stats.evicted;
-        make_room(core, now);
-        if core.keyspace.stats.evicted == before {
-            return false;
-        }
-        tell_memory(core);
-        if !go_on() {
-            return true;
-        }
-    }
-    false
+    let evicted = evict_while(core, now, go_on);
+    tell_memory(core);
+    evicted == Evicted::Interrupted
 }
 
-/// How many keys one command or one round evicts at most: a bound on how long it takes; the next goes on.
-const EVICTIONS_MAX: usize = 128;
+/// Keys evicted between two looks at the clock.
+const ASK_EVERY: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -137,25 +211,89 @@ mod tests {
         check(MaxmemoryPolicy::NoEviction, 0, false);
     }
 
-    #[test]
-    fn a_lower_limit_is_reached_in_slices() {
+    thread_local!(static NANOS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) });
+
+    /// A clock by which each look at it takes 100 us.
+    fn ticking() -> u64 {
+        NANOS.set(NANOS.get() + 100_000);
+        NANOS.get()
+    }
+
+    /// A shard alone with some 10,000 keys, all of which have expired at 3 ms if `volatile`.
+    fn filled(volatile: bool) -> Core {
         let mut core = beside_a_full_shard(MaxmemoryPolicy::AllKeysLru, 0);
         core.shared.used_bytes[1].store(0, Relaxed);
         core.config.maxmemory = 0;
+        core.nanos = ticking;
         for key in 0..20_000 {
             let name = format!("key:{key}");
             let key = keyspace::Key::new(name.as_bytes());
             if core.keyspace.owns(key.slot) {
                 let value = keyspace::NewString::Bytes(&[b'x'; 100]);
-                core.keyspace.set_string(DbIndex(0), key, value, keyspace::Ttl::Clear, UnixMs(1));
+                let ttl = if volatile { keyspace::Ttl::At(UnixMs(3)) } else { keyspace::Ttl::Clear };
+                core.keyspace.set_string(DbIndex(0), key, value, ttl, UnixMs(1));
             }
         }
+        core
+    }
+
+    #[test]
+    fn a_write_evicts_for_as_long_as_tenacity_lets_it() {
+        let check = |tenacity, expected: std::ops::RangeInclusive<u64>| {
+            let mut core = filled(false);
+            core.config.maxmemory = core.keyspace.used_bytes() as u64 - 500_000;
+            core.config.maxmemory_eviction_tenacity = tenacity;
+            assert!(make_room(&mut core, UnixMs(2)));
+            let evicted = core.keyspace.stats.evicted;
+            assert!(expected.contains(&evicted), "tenacity {tenacity}: {evicted} keys");
+        };
+        check(0, 16..=16);
+        check(4, 32..=48);
+        check(10, 80..=112);
+        check(20, 300..=400);
+        check(100, 2000..=5000);
+        assert_eq!([0, 1, 10].map(eviction_nanos_max), [0, 50_000, 500_000]);
+        assert!((110_000_000_000..150_000_000_000).contains(&eviction_nanos_max(99)), "about two minutes");
+    }
+
+    #[test]
+    fn slow_upkeep_is_seen_by_the_latency_monitor() {
+        let seen = |core: &Core| core.latency.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+        let mut core = filled(true);
+        core.config.latency_monitor_threshold_ms = 1;
+        assert!(!upkeep(&mut core, UnixMs(2), &mut || true).any());
+        assert_eq!(seen(&core), [""; 0], "nothing took 1 ms");
+        core.nanos = || ticking() * 20;
+        assert!(!upkeep(&mut core, UnixMs(4), &mut || true).expired);
+        assert_eq!(seen(&core), ["expire-cycle"]);
+        assert!(core.stats.stale_share > 0.01 && core.stats.expire_cycle_nanos > 0);
+        let mut core = filled(false);
+        core.config.maxmemory = core.keyspace.used_bytes() as u64 - 10_000;
+        core.nanos = || ticking() * 20;
+        assert!(make_room(&mut core, UnixMs(2)));
+        assert_eq!(seen(&core), [""; 0], "the monitor is off");
+        core.config.latency_monitor_threshold_ms = 1;
+        core.config.maxmemory -= 10_000;
+        assert!(make_room(&mut core, UnixMs(2)));
+        assert_eq!(seen(&core), ["eviction-cycle", "eviction-del"]);
+    }
+
+    #[test]
+    fn expiry_that_was_stopped_early_is_told() {
+        let mut core = filled(true);
+        let left = upkeep(&mut core, UnixMs(4), &mut || false);
+        assert_eq!(left, Left { expired: true, memory: false });
+    }
+
+    #[test]
+    fn a_lower_limit_is_reached_in_slices() {
+        let mut core = filled(false);
         core.config.maxmemory = core.keyspace.used_bytes() as u64 - 500_000;
         let mut slices = 0;
         while shrink(&mut core, UnixMs(2), &mut || false) {
             slices += 1;
         }
         assert!(core.keyspace.used_bytes() as u64 <= core.config.maxmemory);
-        assert!(slices > 10, "{slices} slices: each evicts at most {EVICTIONS_MAX} keys");
+        assert!(slices > 10, "{slices} slices of {ASK_EVERY} keys");
     }
 }

@@ -5,6 +5,7 @@ mod across;
 mod clients;
 mod configuration;
 mod connections;
+mod counts;
 mod differential;
 mod floors;
 mod harness;

@@ -30,8 +30,7 @@ pub(super) const MEMORY: &[Param] = &[
         number!(maxmemory_eviction_tenacity, 0, 100),
         "10",
         "How long one command may evict before it goes on: 0 very short, 100 until memory suffices.",
-    )
-    .not_yet(super::UNREAD),
+    ),
     plain(
         "maxmemory-clients",
         (
@@ -43,9 +42,9 @@ pub(super) const MEMORY: &[Param] = &[
         ),
         "0",
         "Memory that all clients' buffers may take together, or a share of maxmemory (5%); above it the \
-         largest clients are cut. 0 is no limit.",
-    )
-    .not_yet(super::UNREAD),
+         largest clients are cut, but for those that said CLIENT NO-EVICT. Looked after hz times a second. 0 is no \
+         limit.",
+    ),
     plain(
         "lfu-log-factor",
         number!(lfu_log_factor, 0, INT_MAX),

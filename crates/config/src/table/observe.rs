@@ -25,8 +25,7 @@ pub(super) const OBSERVE: &[Param] = &[
         flag!(latency_tracking),
         "yes",
         "Keeps a histogram of each command's duration, for INFO latencystats and LATENCY HISTOGRAM.",
-    )
-    .not_yet(super::UNREAD),
+    ),
     special(
         "latency-tracking-info-percentiles",
         Special {

@@ -53,9 +53,12 @@ pub(super) enum Sum {
     Dirty,
     Lazyfreed,
     ExpiredTimeCapReached,
+    EvictedClients,
+    ExpireCycleNanos,
+    StaleMillionths,
 }
 
-const SUMS: usize = Sum::ExpiredTimeCapReached as usize + 1;
+const SUMS: usize = Sum::StaleMillionths as usize + 1;
 
 impl Report {
     /// Of this core; `per_command` says whether the commands' numbers are wanted too.
@@ -159,6 +162,9 @@ fn sums_of(ctx: &Ctx<'_>) -> [u64; SUMS] {
         keys.dirty,
         keys.lazyfreed,
         keys.expired_time_cap_reached,
+        stats.evicted_clients,
+        stats.expire_cycle_nanos,
+        (stats.stale_share * 1e6) as u64,
     ]
 }
 

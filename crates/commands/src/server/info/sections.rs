@@ -178,9 +178,13 @@ fn stats(scene: &Scene<'_>, text: &mut String) {
     line(text, "rejected_connections", sum(Sum::RejectedConnections));
     zeros(text, &["sync_full", "sync_partial_ok", "sync_partial_err"]);
     line(text, "expired_keys", sum(Sum::Expired));
+    // Each core sees its own keys: the mean of what they see.
+    let stale_percent = sum(Sum::StaleMillionths) as f64 / 1e4 / f64::from(scene.core.shards);
+    line(text, "expired_stale_perc", format_args!("{stale_percent:.2}"));
     line(text, "expired_time_cap_reached_count", sum(Sum::ExpiredTimeCapReached));
+    line(text, "expire_cycle_cpu_milliseconds", sum(Sum::ExpireCycleNanos) / 1_000_000);
     line(text, "evicted_keys", sum(Sum::Evicted));
-    line(text, "evicted_clients", 0);
+    line(text, "evicted_clients", sum(Sum::EvictedClients));
     line(text, "keyspace_hits", sum(Sum::Hits));
     line(text, "keyspace_misses", sum(Sum::Misses));
     zeros(text, &["pubsub_channels", "pubsub_patterns", "pubsubshard_channels"]);
@@ -243,6 +247,9 @@ fn error_stats(scene: &Scene<'_>, text: &mut String) {
 }
 
 fn latency_stats(scene: &Scene<'_>, text: &mut String) {
+    if !scene.core.config.latency_tracking {
+        return;
+    }
     let percentiles = scene.core.config.latency_tracking_info_percentiles.as_slice();
     for (index, command) in scene.report.commands.iter().filter(|(_, command)| command.latency.total() > 0) {
         let one = |percent: &f64| {

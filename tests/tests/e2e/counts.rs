@@ -1,0 +1,117 @@
+//! What INFO counts, and the parameters that say what is counted and kept.
+
+use lacewing_tests::{Client, Server, show, until};
+
+/// The text of INFO's `section`.
+#[track_caller]
+fn info(client: &mut Client, section: &str) -> String {
+    let resp::Value::Bulk(text) = client.call(&["INFO", section]) else { panic!("INFO answers text") };
+    String::from_utf8(text).expect("INFO is text")
+}
+
+#[track_caller]
+fn number(client: &mut Client, section: &str, field: &str) -> u64 {
+    let text = info(client, section);
+    let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    value.unwrap_or_else(|| panic!("no {field} in {text}")).parse().expect("a number")
+}
+
+#[test]
+fn refused_commands_are_counted_as_redis_counts_them() {
+    let server = Server::start();
+    let mut client = server.client();
+    for line in ["get", "nosuch", "client nosuch", "client", "config get", "mset a", "mset a 1 b"] {
+        let reply = client.line(line);
+        assert!(reply.starts_with("-ERR "), "{line}: {reply}");
+    }
+    let text = info(&mut client, "commandstats");
+    for (command, calls, rejected, failed) in
+        [("get", 0, 1, 0), ("client", 0, 1, 0), ("config|get", 0, 1, 0), ("mset", 1, 1, 1)]
+    {
+        let line = text.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:")));
+        let line = line.unwrap_or_else(|| panic!("no {command} in {text}"));
+        assert!(line.contains(&format!(":calls={calls},")), "{line}");
+        assert!(line.ends_with(&format!("rejected_calls={rejected},failed_calls={failed}")), "{line}");
+    }
+    assert!(info(&mut client, "errorstats").contains("errorstat_ERR:count=7\r"));
+    assert_eq!(client.line("CONFIG SET requirepass x"), "+OK");
+    let mut stranger = server.client();
+    assert!(stranger.line("GET").starts_with("-ERR wrong number of arguments"));
+    assert_eq!(stranger.line("MSET a 1 b"), "-NOAUTH Authentication required.");
+    assert!(info(&mut client, "errorstats").contains("errorstat_NOAUTH:count=1\r"));
+}
+
+#[test]
+fn latency_is_tracked_while_that_is_wanted() {
+    let server = Server::start();
+    let mut client = server.client();
+    assert_eq!(client.line("CONFIG SET latency-tracking no"), "+OK");
+    assert_eq!(client.line("GET k"), "nil");
+    assert_eq!(client.line("LATENCY HISTOGRAM get"), "[]");
+    assert_eq!(info(&mut client, "latencystats"), "# Latencystats\r\n");
+    assert_eq!(
+        client.line("CONFIG SET latency-tracking yes latency-tracking-info-percentiles '50 99.99'"),
+        "+OK"
+    );
+    assert_eq!(client.line("GET k"), "nil");
+    assert!(client.line("LATENCY HISTOGRAM get").starts_with("[\"get\", [\"calls\", :1, "));
+    let text = info(&mut client, "latencystats");
+    let line = text.lines().find(|line| line.starts_with("latency_percentiles_usec_get:p50="));
+    assert!(line.is_some_and(|line| line.contains(",p99.99=")), "{text}");
+}
+
+/// Sends all but the end of a SET of `bytes` bytes, and waits until the server has them in its buffer.
+#[track_caller]
+fn fill(client: &mut Client, admin: &mut Client, key: &str, bytes: usize) {
+    let id = client.line("CLIENT ID").replace(':', "");
+    let mut command = format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${bytes}\r\n", key.len()).into_bytes();
+    command.resize(command.len() + bytes, b'x');
+    client.try_send_bytes(&command).expect("the server reads");
+    until("the bytes are in the query buffer, or their client has gone", || {
+        let list = admin.line(&format!("CLIENT LIST ID {id}"));
+        let held = list.split(" qbuf=").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<usize>().ok());
+        held.is_none_or(|held| held >= bytes).then_some(())
+    });
+}
+
+#[test]
+fn the_largest_clients_go_when_all_take_too_much_but_for_exempt_ones() {
+    let server = Server::start();
+    let (mut admin, mut exempt) = (server.client(), server.client());
+    for client in [&mut admin, &mut exempt] {
+        assert_eq!(client.line("CLIENT NO-EVICT ON"), "+OK");
+    }
+    let mut small = server.client();
+    let (mut large, mut larger) = (server.client(), server.client());
+    fill(&mut exempt, &mut admin, "exempt", 2_000_000);
+    fill(&mut large, &mut admin, "large", 1_000_000);
+    fill(&mut larger, &mut admin, "larger", 1_500_000);
+    assert_eq!(number(&mut admin, "stats", "evicted_clients"), 0);
+    // What the exempt one takes counts; without the larger one the others fit.
+    assert_eq!(admin.line("CONFIG SET maxmemory 40mb maxmemory-clients 10%"), "+OK");
+    until("one was evicted", || (number(&mut admin, "stats", "evicted_clients") == 1).then_some(()));
+    larger.expect_closed();
+    for client in [&mut exempt, &mut large] {
+        client.send_bytes(b"\r\n");
+        assert_eq!(show(&client.read()), "+OK");
+    }
+    assert_eq!(small.line("PING"), "+PONG");
+    assert_eq!(number(&mut admin, "stats", "evicted_clients"), 1);
+}
+
+#[test]
+fn expired_keys_go_quickly_and_the_cycle_is_accounted_for() {
+    let server = Server::with(&["--active-expire-effort", "10"]);
+    let mut client = server.client();
+    let keys: Vec<[String; 5]> = (0..20_000)
+        .map(|key| ["SET".into(), format!("key:{key}"), "v".into(), "PX".into(), "1".into()])
+        .collect();
+    client.pipeline(&keys);
+    until("all have expired", || (number(&mut client, "stats", "expired_keys") == 20_000).then_some(()));
+    assert_eq!(client.line("DBSIZE"), ":0");
+    let text = info(&mut client, "stats");
+    assert!(
+        text.contains("\nexpired_stale_perc:") && text.contains("\nexpire_cycle_cpu_milliseconds:"),
+        "{text}"
+    );
+}
