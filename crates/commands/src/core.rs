@@ -148,6 +148,8 @@ pub struct Core {
     pub active_expire: bool,
     /// A write went on in the hope that other shards evict: the server asks them to, and clears it.
     pub wants_room: bool,
+    /// Since when, by `nanos`, memory has been over maxmemory in spite of all evicting.
+    pub over_limit_since: Option<u64>,
     /// Nanoseconds since some moment, for measuring how long work took here. It stands still unless the server, which
     /// has a clock, gives one.
     pub nanos: fn() -> u64,
@@ -174,6 +176,7 @@ impl Core {
             clock_us: 0,
             active_expire: true,
             wants_room: false,
+            over_limit_since: None,
             nanos: || 0,
             rng: Rng::new(seed(&shared.run_id, id)),
             shared,

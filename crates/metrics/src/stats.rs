@@ -35,6 +35,9 @@ pub struct Stats {
     pub expire_cycle_nanos: u64,
     /// The share of expired keys among those that the expire cycle looks at, of late, 0 to 1 (expired_stale_perc).
     pub stale_share: f64,
+    /// For how long memory was over maxmemory after all evicting, in ns, without the present time
+    /// (total_eviction_exceeded_time).
+    pub eviction_exceeded_nanos: u64,
     /// latency-tracking is off: no histograms grow.
     pub latency_off: bool,
     /// Error replies by code.

@@ -67,12 +67,27 @@ enum Evicted {
 /// A shard within its equal part of the limit is not at fault while another is over its part and can evict; else a burst
 /// on one shard would empty the others.
 fn evict_while(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> Evicted {
-    if used_bytes(core) as u64 <= core.config.maxmemory {
-        return Evicted::Enough;
+    let evicted = if used_bytes(core) as u64 <= core.config.maxmemory {
+        Evicted::Enough
+    } else if core.config.maxmemory_policy == MaxmemoryPolicy::NoEviction {
+        Evicted::AllItCould
+    } else {
+        evict_over_limit(core, now, go_on)
+    };
+    note_excess(core, evicted);
+    evicted
+}
+
+/// Keeps account of the time for which memory stays over the limit.
+fn note_excess(core: &mut Core, evicted: Evicted) {
+    if evicted != Evicted::Enough {
+        core.over_limit_since.get_or_insert((core.nanos)());
+    } else if let Some(since) = core.over_limit_since.take() {
+        core.stats.eviction_exceeded_nanos += (core.nanos)() - since;
     }
-    if core.config.maxmemory_policy == MaxmemoryPolicy::NoEviction {
-        return Evicted::AllItCould;
-    }
+}
+
+fn evict_over_limit(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> Evicted {
     let share = core.config.maxmemory / u64::from(core.shards);
     let began = (core.nanos)();
     let mut keys = 0;
@@ -146,6 +161,9 @@ impl Left {
 pub fn upkeep(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> Left {
     let expired = core.active_expire && expire(core, now, go_on);
     let evicts_on = core.config.maxmemory != 0 && shrink(core, now, go_on);
+    if core.config.maxmemory == 0 {
+        note_excess(core, Evicted::Enough);
+    }
     let reclaims_on = core.keyspace.reclaim(go_on);
     core.shared.used_bytes[core.id.index()].store(core.keyspace.used_bytes(), Relaxed);
     tell_memory(core);
@@ -276,6 +294,25 @@ mod tests {
         core.config.maxmemory -= 10_000;
         assert!(make_room(&mut core, UnixMs(2)));
         assert_eq!(seen(&core), ["eviction-cycle", "eviction-del"]);
+    }
+
+    #[test]
+    fn time_over_the_limit_is_accounted_for() {
+        let mut core = filled(false);
+        core.config.maxmemory = core.keyspace.used_bytes() as u64 - 500_000;
+        assert!(shrink(&mut core, UnixMs(2), &mut || false));
+        let since = core.over_limit_since.expect("it is over the limit");
+        while shrink(&mut core, UnixMs(2), &mut || false) {
+            assert_eq!(core.over_limit_since, Some(since));
+        }
+        assert_eq!(core.over_limit_since, None);
+        core.config.maxmemory = 1;
+        core.config.maxmemory_policy = MaxmemoryPolicy::NoEviction;
+        assert!(!make_room(&mut core, UnixMs(2)) && core.over_limit_since.is_some());
+        core.config.maxmemory = 0;
+        upkeep(&mut core, UnixMs(2), &mut || true);
+        assert_eq!(core.over_limit_since, None);
+        assert!(core.stats.eviction_exceeded_nanos > 1_000_000);
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub(super) fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandE
 /// CONFIG RESETSTAT: the counters of each core.
 pub(super) fn reset_stat(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
     ctx.core.stats.reset();
+    ctx.core.over_limit_since = None;
     let stats = &mut ctx.core.keyspace.stats;
     *stats = keyspace::KeyspaceStats { dirty: stats.dirty, ..Default::default() };
     ctx.out.ok();

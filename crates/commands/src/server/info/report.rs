@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(super) struct Report {
     sums: [u64; SUMS],
-    maxima: [u64; 2],
+    maxima: [u64; 4],
     pub(super) usage: Usage,
     pub(super) errors: ErrorCounts,
     /// By index in the command table.
@@ -74,9 +74,15 @@ impl Report {
             };
             (index, report)
         });
+        let over_limit_nanos = ctx.core.over_limit_since.map_or(0, |since| (ctx.core.nanos)() - since);
         Self {
             sums: sums_of(ctx),
-            maxima: [stats.recent_query_bytes_max as u64, stats.recent_output_bytes_max as u64],
+            maxima: [
+                stats.recent_query_bytes_max as u64,
+                stats.recent_output_bytes_max as u64,
+                stats.eviction_exceeded_nanos + over_limit_nanos,
+                over_limit_nanos,
+            ],
             usage: Usage::of(ctx),
             errors: stats.errors.clone(),
             commands: commands.collect(),
@@ -90,7 +96,12 @@ impl Report {
 
     /// The largest query buffer and the largest output buffer seen of late.
     pub(super) fn buffers_max(&self) -> [u64; 2] {
-        self.maxima
+        [self.maxima[0], self.maxima[1]]
+    }
+
+    /// For how long memory was over its limit, in ns: in all, and this time.
+    pub(super) fn over_limit_nanos(&self) -> [u64; 2] {
+        [self.maxima[2], self.maxima[3]]
     }
 
     /// As a part that [`Report::merged`] reads.

@@ -185,6 +185,9 @@ fn stats(scene: &Scene<'_>, text: &mut String) {
     line(text, "expire_cycle_cpu_milliseconds", sum(Sum::ExpireCycleNanos) / 1_000_000);
     line(text, "evicted_keys", sum(Sum::Evicted));
     line(text, "evicted_clients", sum(Sum::EvictedClients));
+    let [in_all, this_time] = scene.report.over_limit_nanos();
+    line(text, "total_eviction_exceeded_time", in_all / 1_000_000);
+    line(text, "current_eviction_exceeded_time", this_time / 1_000_000);
     line(text, "keyspace_hits", sum(Sum::Hits));
     line(text, "keyspace_misses", sum(Sum::Misses));
     zeros(text, &["pubsub_channels", "pubsub_patterns", "pubsubshard_channels"]);
