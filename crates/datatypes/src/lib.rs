@@ -33,5 +33,5 @@ pub use listpack::Listpack;
 pub use object::{Large, LargeValue, Object, StringRef, Value, ValueRef, open_gap};
 pub use place::{Place, Stored};
 pub use set::{Set, SetMut, SetRef};
-pub use stream::{Stream, StreamMut};
+pub use stream::{Stream, StreamId};
 pub use zset::{ZSet, ZSetMut, ZSetRef};
