@@ -202,12 +202,19 @@ impl Keyspace {
         }
     }
 
-    fn new_parts<'a>(&self, key: Key<'a>, form: datatypes::Form, value: Value<'a>, now: UnixMs) -> Parts<'a> {
+    /// What a new key is made of.
+    pub(crate) fn new_parts<'a>(
+        &self,
+        key: Key<'a>,
+        form: datatypes::Form,
+        value: Value<'a>,
+        now: UnixMs,
+    ) -> Parts<'a> {
         Parts { key: key.bytes, form, value, raw: false, expiry: None, clock: self.clock.fresh(now) }
     }
 
     /// Puts a new entry under a key that is not there.
-    fn insert(&mut self, db: DbIndex, key: Key<'_>, hash: u64, parts: Parts<'_>, changes: u64) {
+    pub(crate) fn insert(&mut self, db: DbIndex, key: Key<'_>, hash: u64, parts: Parts<'_>, changes: u64) {
         let before = self.dbs[db.index()].bytes();
         self.dbs[db.index()].upsert(
             key,

@@ -4,18 +4,19 @@ use crate::entry::{Entry, INLINE_MAX, Links, Parts, Value, buffer_of};
 use crate::keyspace::Keyspace;
 use crate::types::{Key, NewString};
 use datatypes::{Form, StringRef};
+use stdx::size::good_size;
 use stdx::{DbIndex, UnixMs};
 
 impl Keyspace {
     /// Appends to a string, making it when it is not there; the expiry stays. Returns the new length in bytes.
     /// The caller has checked the kind and the length limit.
     pub fn append(&mut self, db: DbIndex, key: Key<'_>, bytes: &[u8], now: UnixMs) -> usize {
-        self.edit_string(db, key, now, false, |edit| match edit {
-            Edit::Buffer(buffer) => {
+        self.edit_whole(db, key, now, false, |buffer, kept| {
+            if kept {
                 reserve(buffer, buffer.len() + bytes.len());
-                buffer.extend_from_slice(bytes);
             }
-            Edit::Bytes(whole) => whole.extend_from_slice(bytes),
+            buffer.extend_from_slice(bytes);
+            (buffer.len(), 1)
         })
     }
 
@@ -30,106 +31,224 @@ impl Keyspace {
         now: UnixMs,
     ) -> usize {
         let end = offset + bytes.len();
-        self.edit_string(db, key, now, true, |edit| {
-            let buffer = match edit {
-                Edit::Buffer(buffer) => {
-                    reserve(buffer, end);
-                    buffer
-                }
-                Edit::Bytes(whole) => whole,
-            };
-            if buffer.len() < end {
-                buffer.resize(end, 0);
-            }
-            buffer[offset..end].copy_from_slice(bytes);
+        self.edit_bytes(db, key, end, now, |whole, _| {
+            whole[offset..end].copy_from_slice(bytes);
+            (whole.len(), 1)
         })
     }
 
-    /// Changes a string's bytes through `change`; a missing one is empty before. `raw_when_new`: whether a key made
-    /// by this counts as edited (SETRANGE) or as set (APPEND).
-    fn edit_string(
+    /// Changes a string's bytes where they are, once there are at least `len_min` of them: zero bytes are added, and
+    /// a missing key is made of them. The expiry stays. The caller has checked the kind and the length limit.
+    ///
+    /// `change` is told whether the string was made or grew, and returns besides its result how many changes it made;
+    /// without any, and without growth, which is one, the key counts as unchanged.
+    pub fn edit_bytes<R>(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        len_min: usize,
+        now: UnixMs,
+        change: impl FnOnce(&mut [u8], bool) -> (R, u64),
+    ) -> R {
+        let hash = self.hasher.hash(key.bytes);
+        self.expire_if_due(db, key, hash, now);
+        let before = self.dbs[db.index()].bytes();
+        let mut scratch = self.take_scratch();
+        let (clock, random) = (self.clock, &mut self.random);
+        let mut change = Some(change);
+        let edited = self.dbs[db.index()].update(key, hash, |entry, links| {
+            entry.set_clock(clock.touched(entry.clock(), now, random));
+            let grown = grow_entry(entry, links, &mut scratch, len_min);
+            let change = change.take().expect("called once");
+            let (result, changes) = change(entry.bytes_mut().expect("it was made bytes"), grown);
+            (result, changes, grown)
+        });
+        let result = match edited {
+            Some((result, changes, grown)) => {
+                // Growth is a change even where the caller counts none.
+                match changes.max(u64::from(grown)) {
+                    0 => self.resized(db, before),
+                    changes => self.changed(db, key.bytes, hash, before, changes),
+                }
+                result
+            }
+            None => {
+                let change = change.take().expect("called once");
+                let is_short = len_min <= INLINE_MAX;
+                let mut buffer = Vec::new();
+                if is_short {
+                    scratch.resize(len_min, 0);
+                } else {
+                    buffer = zeroed(len_min);
+                }
+                let (result, changes) = change(if is_short { &mut scratch } else { &mut buffer }, true);
+                let value = if is_short { Value::Inline(&scratch) } else { Value::Buffer(buffer) };
+                let parts = self.string_parts(key, value, true, now);
+                self.insert(db, key, hash, parts, changes.max(1));
+                result
+            }
+        };
+        self.put_scratch(scratch);
+        result
+    }
+
+    /// Changes a string as a whole, its length too; a missing one is empty before, and made. The expiry stays. The
+    /// caller has checked the kind, and sees to the length limit. `change` returns besides its result how many
+    /// changes it made; without any the key counts as unchanged.
+    pub fn edit_string<R>(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        now: UnixMs,
+        change: impl FnOnce(&mut Vec<u8>) -> (R, u64),
+    ) -> R {
+        self.edit_whole(db, key, now, true, |buffer, _| change(buffer))
+    }
+
+    /// Stores a computed string under `key`, over whatever was there, without an expiry; it counts as edited.
+    pub fn set_computed(&mut self, db: DbIndex, key: Key<'_>, bytes: Vec<u8>, now: UnixMs) {
+        let hash = self.hasher.hash(key.bytes);
+        if let Some(old) = self.take_out(db, key, hash, now, 0) {
+            self.bury(old);
+        }
+        let value = if bytes.len() <= INLINE_MAX { Value::Inline(&bytes) } else { Value::Buffer(bytes) };
+        let parts = self.string_parts(key, value, true, now);
+        self.insert(db, key, hash, parts, 1);
+    }
+
+    /// Changes a string through `change`, which is given its own buffer (and true) or a copy of its bytes; a missing
+    /// one is empty before. `raw_when_new`: whether a key made by this counts as edited (SETRANGE) or as set (APPEND).
+    fn edit_whole<R>(
         &mut self,
         db: DbIndex,
         key: Key<'_>,
         now: UnixMs,
         raw_when_new: bool,
-        change: impl FnOnce(Edit<'_>),
-    ) -> usize {
+        change: impl FnOnce(&mut Vec<u8>, bool) -> (R, u64),
+    ) -> R {
         let hash = self.hasher.hash(key.bytes);
         self.expire_if_due(db, key, hash, now);
         let before = self.dbs[db.index()].bytes();
-        let mut whole = std::mem::take(&mut self.scratch);
-        whole.clear();
+        let mut scratch = self.take_scratch();
         let (clock, random) = (self.clock, &mut self.random);
         let mut change = Some(change);
         let edited = self.dbs[db.index()].update(key, hash, |entry, links| {
-            let change = change.take().expect("called once");
             entry.set_clock(clock.touched(entry.clock(), now, random));
-            edit_entry(entry, links, &mut whole, change)
+            edit_entry(entry, links, &mut scratch, change.take().expect("called once"))
         });
-        let len = match (edited, change) {
-            (Some(len), _) => len,
-            (None, Some(change)) => {
-                change(Edit::Bytes(&mut whole));
-                let value =
-                    if raw_when_new { bytes_value(&whole) } else { new_value(NewString::Bytes(&whole)) };
-                let mut value = Some(value);
-                self.dbs[db.index()].upsert(
-                    key,
-                    hash,
-                    &self.hasher,
-                    |_, _, _| unreachable!("the key was just looked for"),
-                    |tag| {
-                        let value = value.take().expect("called once");
-                        let (raw, clock) = (raw_when_new, clock.fresh(now));
-                        Entry::new(
-                            tag,
-                            Parts { key: key.bytes, form: Form::String, value, raw, expiry: None, clock },
-                        )
-                    },
-                );
-                whole.len()
+        let result = match edited {
+            Some((result, 0)) => {
+                self.resized(db, before);
+                result
             }
-            (None, None) => unreachable!("the change is made on an entry or on a new string"),
+            Some((result, changes)) => {
+                self.changed(db, key.bytes, hash, before, changes);
+                result
+            }
+            None => {
+                let (result, changes) = change.take().expect("called once")(&mut scratch, false);
+                let value =
+                    if raw_when_new { bytes_value(&scratch) } else { new_value(NewString::Bytes(&scratch)) };
+                let parts = self.string_parts(key, value, raw_when_new, now);
+                self.insert(db, key, hash, parts, changes.max(1));
+                result
+            }
         };
-        if whole.capacity() <= SCRATCH_MAX {
-            self.scratch = whole;
+        self.put_scratch(scratch);
+        result
+    }
+
+    fn string_parts<'a>(&self, key: Key<'a>, value: Value<'a>, raw: bool, now: UnixMs) -> Parts<'a> {
+        Parts { raw, ..self.new_parts(key, Form::String, value, now) }
+    }
+
+    fn take_scratch(&mut self) -> Vec<u8> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        scratch
+    }
+
+    fn put_scratch(&mut self, scratch: Vec<u8>) {
+        if scratch.capacity() <= SCRATCH_MAX {
+            self.scratch = scratch;
         }
-        self.changed(db, key.bytes, hash, before, 1);
-        len
     }
 }
 
-/// A string being changed: its own buffer, or a copy of its bytes.
-enum Edit<'a> {
-    Buffer(&'a mut Vec<u8>),
-    Bytes(&'a mut Vec<u8>),
-}
-
-/// Changes an entry's string, with `whole` (empty) as room to put a short one together. Returns the new length.
-fn edit_entry(
+/// Changes an entry's string, with `scratch` (empty) as room to put a short one together.
+fn edit_entry<R>(
     entry: &mut Entry,
     links: &mut Links,
-    whole: &mut Vec<u8>,
-    change: impl FnOnce(Edit<'_>),
-) -> usize {
+    scratch: &mut Vec<u8>,
+    change: impl FnOnce(&mut Vec<u8>, bool) -> (R, u64),
+) -> (R, u64) {
     if entry.has_buffer() {
         entry.set_raw(true);
-        let edit = |buffer: &mut Vec<u8>| {
-            change(Edit::Buffer(buffer));
-            buffer.len()
-        };
-        return entry.with_buffer(edit).expect("it has a buffer");
+        return entry.with_buffer(|buffer| change(buffer, true)).expect("it has a buffer");
     }
+    copy_short(entry, scratch);
+    let told = change(scratch, false);
+    let expiry = entry.expiry();
+    entry.assign(links, bytes_value(scratch), true, expiry);
+    told
+}
+
+/// Makes an entry's string bytes that can be changed in place, at least `len_min` of them, with `scratch` (empty) as
+/// room to put a short one together. Returns whether it grew.
+fn grow_entry(entry: &mut Entry, links: &mut Links, scratch: &mut Vec<u8>, len_min: usize) -> bool {
+    if entry.has_buffer() {
+        entry.set_raw(true);
+        return entry.with_buffer(|buffer| grow(buffer, len_min)).expect("it has a buffer");
+    }
+    if matches!(entry.string(), Some(StringRef::Bytes(bytes)) if bytes.len() >= len_min) {
+        entry.set_raw(true);
+        return false;
+    }
+    copy_short(entry, scratch);
+    let expiry = entry.expiry();
+    let grown = scratch.len() < len_min;
+    if len_min <= INLINE_MAX {
+        scratch.resize(len_min.max(scratch.len()), 0);
+        entry.assign(links, Value::Inline(scratch), true, expiry);
+    } else {
+        let mut buffer = zeroed(len_min);
+        buffer[..scratch.len()].copy_from_slice(scratch);
+        entry.assign(links, Value::Buffer(buffer), true, expiry);
+    }
+    grown
+}
+
+/// Copies the string of an entry without a buffer.
+fn copy_short(entry: &Entry, scratch: &mut Vec<u8>) {
     match entry.string() {
-        Some(StringRef::Int(int)) => write_int(whole, int),
-        Some(StringRef::Bytes(bytes)) => whole.extend_from_slice(bytes),
+        Some(StringRef::Int(int)) => write_int(scratch, int),
+        Some(StringRef::Bytes(bytes)) => scratch.extend_from_slice(bytes),
         None => unreachable!("the caller has checked the kind"),
     }
-    change(Edit::Bytes(whole));
-    let expiry = entry.expiry();
-    entry.assign(links, bytes_value(whole), true, expiry);
-    whole.len()
+}
+
+/// Adds zero bytes up to `len`; says whether any were missing. Where the new bytes are more than the old ones, they
+/// come zeroed from the allocator, which need not touch them, and the old ones move.
+fn grow(buffer: &mut Vec<u8>, len: usize) -> bool {
+    if len <= buffer.len() {
+        return false;
+    }
+    if len > buffer.capacity() && len - buffer.len() > buffer.len() {
+        let mut grown = zeroed(len);
+        grown[..buffer.len()].copy_from_slice(buffer);
+        *buffer = grown;
+    } else {
+        reserve(buffer, len);
+        buffer.resize(len, 0);
+    }
+    true
+}
+
+/// `len` zero bytes in a buffer that uses its size class to the full.
+fn zeroed(len: usize) -> Vec<u8> {
+    let mut buffer = vec![0; good_size(len)];
+    buffer.truncate(len);
+    buffer
 }
 
 /// The room kept between edits.
@@ -142,7 +261,7 @@ fn reserve(buffer: &mut Vec<u8>, len: usize) {
     let capacity = buffer.capacity();
     if len > capacity {
         let grown = if len < DOUBLE_MAX { len * 2 } else { len + len / 4 };
-        let grown = stdx::size::good_size(grown);
+        let grown = good_size(grown);
         buffer.reserve_exact(grown - buffer.len());
     }
 }

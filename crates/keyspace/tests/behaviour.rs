@@ -89,6 +89,76 @@ fn integers_are_kept_as_numbers_until_edited() {
 }
 
 #[test]
+fn bytes_are_edited_in_place_in_every_layout() {
+    let mut keyspace = keyspace();
+    for len in LENGTHS {
+        for len_min in LENGTHS {
+            for int in [false, true] {
+                let mut model = if int { b"-123".to_vec() } else { vec![b'v'; len] };
+                set(&mut keyspace, b"k", &model);
+                let before = keyspace.stats.dirty;
+                let grown = keyspace.edit_bytes(DB, Key::new(b"k"), len_min, NOW, |bytes, grown| {
+                    assert_eq!(bytes.len(), model.len().max(len_min));
+                    bytes.iter_mut().skip(3).for_each(|byte| *byte ^= 0x80);
+                    (grown, 2)
+                });
+                assert_eq!(grown, len_min > model.len());
+                model.resize(model.len().max(len_min), 0);
+                model.iter_mut().skip(3).for_each(|byte| *byte ^= 0x80);
+                assert!(get(&mut keyspace, b"k") == Some(model), "{len} {len_min}");
+                assert_eq!(keyspace.stats.dirty - before, 2);
+                assert_eq!(encoding(&mut keyspace, b"k"), "raw");
+                keyspace.audit();
+            }
+        }
+    }
+}
+
+#[test]
+fn an_edit_that_changes_nothing_is_no_change() {
+    let mut keyspace = keyspace();
+    let key = Key::new(b"k");
+    set(&mut keyspace, b"k", b"12345678");
+    keyspace.watch(DB, key);
+    let version = keyspace.version(DB, key);
+    keyspace.edit_bytes(DB, key, 3, NOW, |_, grown| ((), u64::from(grown)));
+    keyspace.edit_string(DB, key, NOW, |_| ((), 0));
+    assert_eq!((keyspace.version(DB, key), keyspace.stats.dirty), (version, 1));
+    assert_eq!(encoding(&mut keyspace, b"k"), "raw");
+    keyspace.edit_bytes(DB, key, 9, NOW, |_, _| ((), 0));
+    assert_ne!(keyspace.version(DB, key), version);
+    keyspace.audit();
+}
+
+#[test]
+fn strings_are_made_and_replaced_by_edits() {
+    let mut keyspace = keyspace();
+    for len in LENGTHS {
+        let key = format!("made {len}");
+        keyspace.edit_bytes(DB, Key::new(key.as_bytes()), len, NOW, |bytes, made| {
+            assert!(made && bytes.iter().all(|byte| *byte == 0));
+            bytes.fill(7);
+            ((), 1)
+        });
+        assert_eq!(get(&mut keyspace, key.as_bytes()), Some(vec![7; len]));
+        let key = format!("whole {len}");
+        for round in 1..4 {
+            keyspace.edit_string(DB, Key::new(key.as_bytes()), NOW, |bytes| {
+                bytes.resize(len * round, 7);
+                ((), 1)
+            });
+            assert_eq!(get(&mut keyspace, key.as_bytes()), Some(vec![7; len * round]));
+        }
+        let at = Ttl::At(UnixMs(NOW.0 + 5));
+        keyspace.set_string(DB, Key::new(b"computed"), NewString::Bytes(&vec![1; len]), at, NOW);
+        keyspace.set_computed(DB, Key::new(b"computed"), vec![8; len], NOW);
+        assert_eq!(get(&mut keyspace, b"computed"), Some(vec![8; len]));
+        assert_eq!((encoding(&mut keyspace, b"computed"), keyspace.expiring(DB)), ("raw", 0));
+        keyspace.audit();
+    }
+}
+
+#[test]
 fn a_long_string_grows_by_small_appends() {
     let mut keyspace = keyspace();
     let mut whole = Vec::new();

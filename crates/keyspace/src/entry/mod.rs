@@ -231,6 +231,15 @@ impl Entry {
         }
     }
 
+    /// The string's bytes, to be changed where they are; `None` for an integer.
+    #[inline]
+    pub(crate) fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        let block = self.block();
+        let header = block.header();
+        assert!(header.is_string());
+        (header.encoding() != Encoding::Int).then(|| block.bytes_mut(header))
+    }
+
     /// Changes the buffer of an entry that has one through `change`; an entry without one is left alone and
     /// `None` is returned.
     pub(crate) fn with_buffer<R>(&mut self, change: impl FnOnce(&mut Vec<u8>) -> R) -> Option<R> {
