@@ -1,4 +1,4 @@
-//! The values of keys, but for strings: lists, hashes, sets, sorted sets and streams.
+//! The values of keys, but for strings: lists, hashes, sets, sorted sets and streams; and what strings hold for PFADD.
 //!
 //! A value is *compact* or *large*. A compact one is a run of bytes (`packed`, `intset`) without a pointer in it, so
 //! that a keyspace can keep it in the key's own allocation; it is edited in place through [`Place`]. A large one is a
@@ -19,6 +19,7 @@ mod place;
 pub mod table;
 
 pub mod hash;
+pub mod hll;
 pub mod list;
 pub mod set;
 pub mod stream;

@@ -1,0 +1,81 @@
+//! From a histogram of the registers to the cardinality: Ertl's improved raw estimator.
+
+use super::{REGISTERS, RUN_BITS};
+
+/// How many registers have each value, counted in four tables so that equal neighbours do not wait for each other.
+#[derive(Debug)]
+pub(super) struct Histogram([[u32; 64]; 4]);
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self([[0; 64]; 4])
+    }
+}
+
+impl Histogram {
+    #[inline]
+    pub(super) fn count_four(&mut self, values: [u8; 4]) {
+        for (table, value) in self.0.iter_mut().zip(values) {
+            table[(value & 63) as usize] += 1;
+        }
+    }
+
+    pub(super) fn count_run(&mut self, value: u8, len: usize) {
+        self.0[0][value as usize] += len as u32;
+    }
+
+    fn of(&self, value: u32) -> f64 {
+        f64::from(self.0.iter().map(|table| table[value as usize]).sum::<u32>())
+    }
+
+    /// The estimate. Registers that no element can have made (a client wrote them) can take it out of bounds; then it
+    /// is what Redis's rounding gives on the machines it runs on most.
+    pub(super) fn cardinality(&self) -> u64 {
+        let registers = REGISTERS as f64;
+        let mut sum = registers * tau((registers - self.of(RUN_BITS + 1)) / registers);
+        for value in (1..=RUN_BITS).rev() {
+            sum += self.of(value);
+            sum *= 0.5;
+        }
+        sum += registers * sigma(self.of(0) / registers);
+        let estimate = (ALPHA * registers * registers / sum).round();
+        if estimate < OUT_OF_BOUNDS { estimate as u64 } else { OUT_OF_BOUNDS as u64 }
+    }
+}
+
+/// 0.5 / ln 2
+const ALPHA: f64 = 0.721_347_520_444_481_7;
+/// 2^63
+const OUT_OF_BOUNDS: f64 = 9_223_372_036_854_775_808.0;
+
+fn sigma(mut x: f64) -> f64 {
+    if x == 1.0 {
+        return f64::INFINITY;
+    }
+    let (mut y, mut z) = (1.0, x);
+    loop {
+        x *= x;
+        let before = z;
+        z += x * y;
+        y += y;
+        if z == before {
+            return z;
+        }
+    }
+}
+
+fn tau(mut x: f64) -> f64 {
+    if x == 0.0 || x == 1.0 {
+        return 0.0;
+    }
+    let (mut y, mut z) = (1.0, 1.0 - x);
+    loop {
+        x = x.sqrt();
+        let before = z;
+        y *= 0.5;
+        z -= (1.0 - x) * (1.0 - x) * y;
+        if z == before {
+            return z / 3.0;
+        }
+    }
+}
