@@ -62,6 +62,28 @@ impl CommandError {
     pub const DECREMENT_OVERFLOW: Self = text("ERR decrement would overflow");
     /// INCRBYFLOAT.
     pub const NOT_FINITE: Self = text("ERR increment would produce NaN or Infinity");
+    /// SETBIT, GETBIT, BITFIELD.
+    pub const BIT_OFFSET: Self = text("ERR bit offset is not an integer or out of range");
+    /// SETBIT.
+    pub const BIT: Self = text("ERR bit is not an integer or out of range");
+    /// BITPOS.
+    pub const BIT_WANTED: Self = text("ERR The bit argument must be 1 or 0.");
+    /// BITOP.
+    pub const BITOP_NOT: Self = text("ERR BITOP NOT must be called with a single source key.");
+    /// BITFIELD.
+    pub const FIELD_TYPE: Self = text("ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.");
+    /// BITFIELD.
+    pub const FIELD_OVERFLOW: Self = text("ERR Invalid OVERFLOW type specified");
+    /// BITFIELD_RO.
+    pub const FIELD_READ_ONLY: Self = text("ERR BITFIELD_RO only supports the GET subcommand");
+    /// PFADD and its kin.
+    pub const NOT_HLL: Self = text("WRONGTYPE Key is not a valid HyperLogLog string value.");
+    /// PFADD and its kin.
+    pub const CORRUPT_HLL: Self = text("INVALIDOBJ Corrupted HLL object detected");
+    /// PFDEBUG.
+    pub const PFDEBUG_NO_KEY: Self = text("ERR The specified key does not exist");
+    /// PFDEBUG.
+    pub const HLL_NOT_SPARSE: Self = text("ERR HLL encoding is not sparse");
     /// LCS.
     pub const LCS_NOT_STRINGS: Self = text("ERR The specified keys must contain string values");
     /// LCS.
@@ -154,6 +176,11 @@ impl CommandError {
     /// LATENCY GRAPH.
     pub(crate) fn no_samples(event: &[u8]) -> Self {
         quoting("ERR No samples available for event", event)
+    }
+
+    /// PFDEBUG.
+    pub(crate) fn pfdebug_subcommand(word: &[u8]) -> Self {
+        quoting("ERR Unknown PFDEBUG subcommand", word)
     }
 
     /// ACL CAT.

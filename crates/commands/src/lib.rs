@@ -4,6 +4,7 @@
 //! how it crosses shards, which keys it names, what COMMAND answers — follows from its row.
 #![forbid(unsafe_code)]
 
+pub mod bitmap;
 pub mod client;
 pub mod connection;
 pub mod core;
@@ -12,6 +13,7 @@ pub mod effects;
 pub mod error;
 pub mod generic;
 pub mod help;
+pub mod hyperloglog;
 mod key_specs;
 mod names;
 mod parts;

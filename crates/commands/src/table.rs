@@ -45,6 +45,8 @@ pub type CommandRef = &'static Registered;
 #[rustfmt::skip]
 pub const FAMILIES: &[&[Command]] = &[
     crate::string::COMMANDS,
+    crate::bitmap::COMMANDS,
+    crate::hyperloglog::COMMANDS,
     crate::generic::COMMANDS,
     crate::connection::COMMANDS,
     crate::server::COMMANDS,

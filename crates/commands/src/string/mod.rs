@@ -12,7 +12,7 @@ mod many;
 mod options;
 mod range;
 mod set;
-mod value;
+pub(crate) mod value;
 
 use crate::row::Command;
 

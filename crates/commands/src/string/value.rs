@@ -7,7 +7,7 @@ use resp::Reply;
 
 /// The string at `key`, or `None` when there is none. Errors: `WrongType`.
 #[inline]
-pub(super) fn find<'c>(
+pub(crate) fn find<'c>(
     ctx: &'c mut Ctx<'_>,
     key: &[u8],
     access: Access,
@@ -21,13 +21,13 @@ pub(super) fn find<'c>(
 
 /// An entry's value. Errors: `WrongType`.
 #[inline]
-pub(super) fn string(entry: EntryRef<'_>) -> Result<StringRef<'_>, CommandError> {
+pub(crate) fn string(entry: EntryRef<'_>) -> Result<StringRef<'_>, CommandError> {
     entry.string().ok_or(CommandError::WrongType)
 }
 
 /// Writes a value as a bulk string.
 #[inline]
-pub(super) fn reply(out: &mut Reply<'_>, value: StringRef<'_>) {
+pub(crate) fn reply(out: &mut Reply<'_>, value: StringRef<'_>) {
     match value {
         StringRef::Bytes(bytes) => out.bulk(bytes),
         StringRef::Int(int) => out.bulk_int(int),
@@ -35,12 +35,12 @@ pub(super) fn reply(out: &mut Reply<'_>, value: StringRef<'_>) {
 }
 
 /// A value's length in bytes.
-pub(super) fn len(value: StringRef<'_>) -> usize {
+pub(crate) fn len(value: StringRef<'_>) -> usize {
     with_bytes(value, <[u8]>::len)
 }
 
 /// Calls `then` with a value's bytes.
-pub(super) fn with_bytes<R>(value: StringRef<'_>, then: impl FnOnce(&[u8]) -> R) -> R {
+pub(crate) fn with_bytes<R>(value: StringRef<'_>, then: impl FnOnce(&[u8]) -> R) -> R {
     match value {
         StringRef::Bytes(bytes) => then(bytes),
         StringRef::Int(int) => then(itoa::Buffer::new().format(int).as_bytes()),
@@ -48,7 +48,7 @@ pub(super) fn with_bytes<R>(value: StringRef<'_>, then: impl FnOnce(&[u8]) -> R)
 }
 
 /// Checks the length that a string would have against proto-max-bulk-len. Errors: `StringTooLong`.
-pub(super) fn check_len(ctx: &Ctx<'_>, old: usize, added: usize) -> Result<(), CommandError> {
+pub(crate) fn check_len(ctx: &Ctx<'_>, old: usize, added: usize) -> Result<(), CommandError> {
     match old.checked_add(added) {
         Some(len) if len as u64 <= bulk_len_max(ctx) => Ok(()),
         _ => Err(CommandError::StringTooLong),
@@ -56,6 +56,6 @@ pub(super) fn check_len(ctx: &Ctx<'_>, old: usize, added: usize) -> Result<(), C
 }
 
 /// `proto-max-bulk-len`, in bytes.
-pub(super) fn bulk_len_max(ctx: &Ctx<'_>) -> u64 {
+pub(crate) fn bulk_len_max(ctx: &Ctx<'_>) -> u64 {
     ctx.core.config.proto_max_bulk_len
 }
