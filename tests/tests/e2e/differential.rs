@@ -97,6 +97,16 @@ fn large_strings_are_as_in_redis() {
 }
 
 #[test]
+fn bitmaps_are_as_in_redis() {
+    check_lacewing(Family::Bitmaps);
+}
+
+#[test]
+fn hyperloglogs_are_as_in_redis() {
+    check_lacewing(Family::HyperLogLogs);
+}
+
+#[test]
 fn redis_does_not_differ_from_itself_in_strings() {
     check_redis_with_itself(Family::Strings);
 }

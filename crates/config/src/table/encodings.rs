@@ -92,8 +92,7 @@ pub(super) const ENCODINGS: &[Param] = &[
         memory!(hll_sparse_max_bytes, 0, MEMORY_MAX),
         "3000",
         "A HyperLogLog above this size leaves the sparse encoding.",
-    )
-    .not_yet(NO_COLLECTIONS),
+    ),
 ];
 
 const NO_COLLECTIONS: &str = "collections are not part of this version";

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use stdx::Rng;
 
-use super::grammar::{GENERIC, LARGE, OTHER_TYPES, Production, STRINGS};
+use super::grammar::{BITMAPS, GENERIC, HYPERLOGLOGS, LARGE, OTHER_TYPES, Production, STRINGS};
 
 /// A command's words.
 pub(super) type Command = Vec<Vec<u8>>;
@@ -15,6 +15,8 @@ pub(super) enum Family {
     Strings,
     Generic,
     Large,
+    Bitmaps,
+    HyperLogLogs,
 }
 
 pub(super) struct Generator {
@@ -33,6 +35,8 @@ impl Generator {
             Family::Strings => STRINGS,
             Family::Generic => GENERIC,
             Family::Large => LARGE,
+            Family::Bitmaps => BITMAPS,
+            Family::HyperLogLogs => HYPERLOGLOGS,
         };
         let mut productions = productions.to_vec();
         if other_types {
@@ -86,6 +90,10 @@ impl Generator {
                             self.expand(option, out);
                         }
                     }
+                }
+                b'<' if item == "<elements>" => {
+                    let (first, count) = (self.rng.next_u64(), self.rng.below(1500));
+                    out.extend((0..count).map(|number| (first + number).to_string().into_bytes()));
                 }
                 b'<' => {
                     let word = self.word(&item[1..item.len() - 1]);
@@ -144,6 +152,17 @@ impl Generator {
             }
             "count" => self.one_of(&["1", "10", "1000", "0", "-1", "x", "9223372036854775807"]),
             "type" => self.one_of(&["string", "STRING", "list", "hash", "zset", "nothing"]),
+            "bit" => self.one_of(&["0", "0", "0", "1", "1", "1", "1", "2", "-1", "x"]),
+            "bits" => self.bits(),
+            "bit-offset" => self.bit_offset(),
+            "bit-position" => self.bit_position(),
+            "unit" => self.one_of(&["BIT", "BIT", "bit", "BYTE", "BYTE", "BITS"]),
+            "operation" => self.one_of(&["AND", "OR", "XOR", "and", "Xor", "NAND"]),
+            "field" => self.field(),
+            "field-place" => self.field_place(),
+            "overflow" => self.one_of(&["WRAP", "SAT", "SAT", "FAIL", "FAIL", "fail", "NONE"]),
+            "element" => self.element(),
+            "hyperloglog" => self.hyperloglog(),
             "word" => self.one_of(&["FOO", "NX", "EX", "", "KEEPTTL", "LEN", "1"]),
             "odd" => self.one_of(&[
                 "",
@@ -261,6 +280,120 @@ impl Generator {
             ]),
             _ => ((base_ms + ahead_ms) / unit_ms).to_string().into_bytes(),
         }
+    }
+
+    /// Runs of equal bytes, and some others.
+    fn bits(&mut self) -> Vec<u8> {
+        let len_max = if self.rng.one_in(10) { 6000 } else { 60 };
+        let mut bits = Vec::new();
+        for _ in 0..self.rng.below(6) {
+            let byte = *self.rng.pick(&[0, 0, 0xFF, 0xFF, 0x01, 0x80]);
+            bits.resize(bits.len() + self.rng.index(len_max), byte);
+            bits.extend(self.bytes(3));
+        }
+        bits
+    }
+
+    fn bit_offset(&mut self) -> Vec<u8> {
+        match self.rng.below(8) {
+            0 => self.integer(),
+            _ => (self.rng.below(700) as i64 - 200).to_string().into_bytes(),
+        }
+    }
+
+    /// Never so far that a string would take many megabytes.
+    fn bit_position(&mut self) -> Vec<u8> {
+        match self.rng.below(40) {
+            0 => self.one_of(&[
+                "-1",
+                "4294967296",
+                "9223372036854775807",
+                "9223372036854775808",
+                "x",
+                "1.0",
+                "",
+                "#1",
+            ]),
+            1 => self.rng.below(1 << 20).to_string().into_bytes(),
+            _ => self.rng.below(600).to_string().into_bytes(),
+        }
+    }
+
+    fn field(&mut self) -> Vec<u8> {
+        match self.rng.below(12) {
+            0 => self.one_of(&["u64", "i65", "i0", "u0", "x8", "8", "", "i", "I8", "u08", "u-1", "i8 "]),
+            1 | 2 => self.one_of(&["i64", "u63", "i63", "i1", "u1"]),
+            3..=6 => self.one_of(&["i8", "u8", "u16", "i16", "i32", "u4", "i5"]),
+            _ => {
+                let sign = *self.rng.pick(&["i", "u"]);
+                format!("{sign}{}", 1 + self.rng.below(64)).into_bytes()
+            }
+        }
+    }
+
+    fn field_place(&mut self) -> Vec<u8> {
+        match self.rng.below(16) {
+            0 => self.one_of(&[
+                "#",
+                "##1",
+                "#-1",
+                "-1",
+                "x",
+                "4294967296",
+                "#9223372036854775807",
+                "#288230376151711744",
+                "#288230376151711745",
+                "",
+            ]),
+            1..=7 => format!("#{}", self.rng.below(20)).into_bytes(),
+            _ => self.rng.below(300).to_string().into_bytes(),
+        }
+    }
+
+    fn element(&mut self) -> Vec<u8> {
+        match self.rng.below(4) {
+            0 => self.value(),
+            1 => self.bytes(30),
+            _ => self.rng.below(1000).to_string().into_bytes(),
+        }
+    }
+
+    /// A HyperLogLog that a client wrote: whole, or damaged anywhere, but never ending within an opcode, which makes
+    /// Redis read one byte too many.
+    fn hyperloglog(&mut self) -> Vec<u8> {
+        let mut bytes = b"HYLL\x01\0\0\0".to_vec();
+        bytes.extend(self.rng.next_u64().to_le_bytes());
+        if self.rng.one_in(2) {
+            bytes[15] = 0x80;
+        }
+        let mut registers = 0;
+        for _ in 0..self.rng.index(12) {
+            let len = 1 + self.rng.index(1200);
+            registers += match self.rng.below(3) {
+                0 => {
+                    bytes.extend([0x40 | ((len - 1) >> 8) as u8, (len - 1) as u8]);
+                    len
+                }
+                1 => {
+                    bytes.push((len - 1) as u8 & 63);
+                    (len - 1) % 64 + 1
+                }
+                _ => {
+                    let value = self.rng.next_u64() as u8 & 0x7C;
+                    bytes.push(0x80 | value | (len - 1) as u8 & 3);
+                    (len - 1) % 4 + 1
+                }
+            };
+        }
+        let rest = if self.rng.one_in(4) { self.rng.index(16_384) } else { 16_384 - registers };
+        if rest > 0 {
+            bytes.extend([0x40 | ((rest - 1) >> 8) as u8, (rest - 1) as u8]);
+        }
+        if self.rng.one_in(20) {
+            let at = self.rng.index(16);
+            bytes[at] = self.rng.next_u64() as u8;
+        }
+        bytes
     }
 
     fn any_case(&mut self, word: &str) -> Vec<u8> {

@@ -78,6 +78,69 @@ pub(super) const GENERIC: &[Production] = &[
     (1, "<word> (<key>)+"),
 ];
 
+/// Every bitmap command, and strings for them to work on.
+pub(super) const BITMAPS: &[Production] = &[
+    (12, "SETBIT <key> <bit-position> <bit>"),
+    (6, "GETBIT <key> <bit-position>"),
+    (3, "BITCOUNT <key>"),
+    (4, "BITCOUNT <key> <offset> <offset>"),
+    (6, "BITCOUNT <key> <bit-offset> <bit-offset> <unit>"),
+    (4, "BITPOS <key> <bit>"),
+    (4, "BITPOS <key> <bit> <offset>"),
+    (4, "BITPOS <key> <bit> <offset> <offset>"),
+    (6, "BITPOS <key> <bit> <bit-offset> <bit-offset> <unit>"),
+    (12, "BITOP <operation> <key> (<key>)+"),
+    (3, "BITOP NOT <key> <key>"),
+    (
+        16,
+        "BITFIELD <key> {GET <field> <field-place>|SET <field> <field-place> <integer>\
+     |INCRBY <field> <field-place> <integer>|OVERFLOW <overflow>|<word>} {GET <field> <field-place>\
+     |OVERFLOW <overflow>|INCRBY <field> <field-place> <integer>} {SET <field> <field-place> <integer>}",
+    ),
+    (6, "BITFIELD_RO <key> {GET <field> <field-place>} {GET <field> <field-place>|<word>}"),
+    (
+        1,
+        "BITFIELD_RO <key> {GET <field> <field-place>|SET <field> <field-place> <integer>|OVERFLOW <overflow>}",
+    ),
+    (10, "SET <key> <bits>"),
+    (5, "SET <key> <value>"),
+    (2, "PEXPIRE <key> <ms>"),
+    (2, "APPEND <key> <bits>"),
+    (3, "SETRANGE <key> <position> <bits>"),
+    (2, "GETRANGE <key> <offset> <offset>"),
+    (2, "INCR <key>"),
+    (3, "OBJECT ENCODING <key>"),
+    (2, "COPY <key> <key> REPLACE"),
+    (1, "DEL <key>"),
+    (1, "<word> (<key>)+"),
+];
+
+/// Every HyperLogLog command, and strings that are none, or damaged.
+pub(super) const HYPERLOGLOGS: &[Production] = &[
+    (20, "PFADD <key> (<element>)+"),
+    (5, "PFADD <key> <elements>"),
+    (2, "PFADD <key>"),
+    (8, "PFCOUNT <key>"),
+    (6, "PFCOUNT (<key>)+"),
+    (6, "PFMERGE <key> (<key>)+"),
+    (1, "PFMERGE <key>"),
+    (2, "PFDEBUG ENCODING <key>"),
+    (2, "PFDEBUG DECODE <key>"),
+    (1, "PFDEBUG TODENSE <key>"),
+    (1, "PFDEBUG GETREG <key>"),
+    (1, "PFDEBUG <word> <key>"),
+    (6, "SET <key> <hyperloglog>"),
+    (1, "SET <key> <value>"),
+    (1, "SETRANGE <key> <position> <value>"),
+    (2, "PEXPIRE <key> <ms>"),
+    (6, "GET <key>"),
+    (3, "OBJECT ENCODING <key>"),
+    (2, "STRLEN <key>"),
+    (2, "COPY <key> <key> REPLACE"),
+    (4, "DEL <key>"),
+    (1, "<word> (<key>)+"),
+];
+
 /// Strings that pass every buffer's usual size.
 pub(super) const LARGE: &[Production] = &[
     (10, "SET <key> <large>"),
