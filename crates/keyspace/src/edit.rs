@@ -3,7 +3,7 @@
 use crate::entry::{Entry, EntryPlace, INLINE_MAX, Parts, Value, buffer_of};
 use crate::keyspace::Keyspace;
 use crate::types::{Cause, Key, NewString, Ttl, WrongKind};
-use datatypes::{HashMut, Kind, Limits, ListMut, Object, Place, SetMut, Stored, StreamMut, ZSetMut};
+use datatypes::{HashMut, Kind, Large, Limits, ListMut, Object, Place, SetMut, Stored, Stream, ZSetMut};
 use stdx::{DbIndex, UnixMs};
 
 /// What [`Keyspace::edit`] did.
@@ -67,8 +67,11 @@ impl<'a> Editing<'a> {
 
     /// The value, which is a stream.
     #[inline]
-    pub fn stream(&mut self) -> StreamMut<'_> {
-        StreamMut::new(self.place, self.limits)
+    pub fn stream(&mut self) -> &mut Stream {
+        match self.place.large_mut() {
+            Large::Stream(stream) => stream,
+            other => unreachable!("a stream is edited, not {:?}", other.form()),
+        }
     }
 }
 
