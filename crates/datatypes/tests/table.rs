@@ -82,6 +82,22 @@ impl Run {
         assert_eq!(removed, self.model.remove(&key));
     }
 
+    fn pop(&mut self) {
+        let Some(field) = self.table.pop_random(&mut self.rng) else {
+            return assert!(self.model.is_empty());
+        };
+        let expected = self.model.remove(field.field());
+        assert_eq!(Some((field.value().to_vec(), field.expiry())), expected);
+        self.forget(field.field());
+    }
+
+    /// The scan in progress need not visit this key any more.
+    fn forget(&mut self, key: &[u8]) {
+        if let Some(scan) = &mut self.scan {
+            scan.visits.remove(key);
+        }
+    }
+
     fn look(&mut self) {
         let key = self.key();
         let found = self.table.find(&key).map(|field| (field.field(), field.value(), field.expiry()));
@@ -132,6 +148,7 @@ fn run(seed: u64, keys: u64, operations: usize) {
     for number in 0..operations {
         let removes = [1, 1, 4, 9, 12, 14][(number / phase.max(1)).min(5)];
         match run.rng.below(16) {
+            0 if removes > 4 => run.pop(),
             choice if choice < removes => run.remove(),
             13 => run.insert(),
             14 => run.change(),

@@ -127,13 +127,20 @@ impl<T: Item> Table<T> {
     /// Visits about `count` elements from `cursor` on, and returns the cursor to go on from: 0 begins, and is returned
     /// at the end. Cursors have 53 bits. An element that is there from beginning to end is visited exactly once,
     /// whatever happens to the table between the calls; any number is taken for some cursor.
-    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&T)) -> u64 {
+    pub fn scan<'a>(&'a self, cursor: u64, count: usize, mut visit: impl FnMut(&'a T)) -> u64 {
         scan::scan(&self.segments, cursor, count, &mut visit)
     }
 
     /// A random element, all equally likely; `None` when there is none.
     pub fn random(&self, rng: &mut Rng) -> Option<&T> {
         self.segments.random(rng)
+    }
+
+    /// Takes a random element out, all equally likely.
+    pub fn pop_random(&mut self, rng: &mut Rng) -> Option<T> {
+        let item = self.segments.pop_random(rng, &mut self.bytes)?;
+        self.bytes -= item.memory();
+        Some(item)
     }
 
     /// Frees about `budget` elements, a segment (at most 448) at a time, and says whether there are any left.

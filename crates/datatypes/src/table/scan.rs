@@ -15,20 +15,20 @@ const CURSOR_BITS: u32 = 53;
 const PLACE_SHIFT: u32 = u64::BITS - CURSOR_BITS;
 
 /// A walk in progress.
-struct Scan<'a, T> {
+struct Scan<'s, 'a, T> {
     /// Elements still to visit in this call, more or less.
     budget: usize,
     /// Room to choose a segment's next elements in.
     chosen: Vec<u64>,
-    visit: &'a mut dyn FnMut(&T),
+    visit: &'s mut dyn FnMut(&'a T),
 }
 
 /// Visits about `count` elements from `cursor` on and returns where to go on; 0 at the end.
-pub(super) fn scan<T: Item>(
-    segments: &Segments<T>,
+pub(super) fn scan<'a, T: Item>(
+    segments: &'a Segments<T>,
     cursor: u64,
     count: usize,
-    visit: &mut dyn FnMut(&T),
+    visit: &mut dyn FnMut(&'a T),
 ) -> u64 {
     let mut scan = Scan { budget: count.max(1), chosen: Vec::new(), visit };
     // Any number that a client makes up is some cursor.
@@ -36,10 +36,10 @@ pub(super) fn scan<T: Item>(
     stopped.map_or(0, |hash| hash >> PLACE_SHIFT)
 }
 
-impl<T: Item> Scan<'_, T> {
+impl<'a, T: Item> Scan<'_, 'a, T> {
     /// Visits the elements of `segments`, whose hashes begin with `path`, from hash `from` on. Returns the hash to go
     /// on from, or `None` when it came to the end.
-    fn walk(&mut self, segments: &Segments<T>, depth: u32, path: u64, from: u64) -> Option<u64> {
+    fn walk(&mut self, segments: &'a Segments<T>, depth: u32, path: u64, from: u64) -> Option<u64> {
         let branch = match segments {
             Segments::One(table) => return self.walk_one(table, depth, path, from),
             Segments::Many(branch) => branch,
@@ -52,7 +52,7 @@ impl<T: Item> Scan<'_, T> {
         })
     }
 
-    fn walk_one(&mut self, table: &HashTable<T>, depth: u32, path: u64, from: u64) -> Option<u64> {
+    fn walk_one(&mut self, table: &'a HashTable<T>, depth: u32, path: u64, from: u64) -> Option<u64> {
         if table.is_empty() {
             return None;
         }

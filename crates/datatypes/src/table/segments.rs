@@ -192,18 +192,13 @@ impl<T: Item> Segments<T> {
                 let tag = tag_of(rest);
                 let place = table.find_entry(table_hash(tag), |item| is(item, tag, key)).ok()?;
                 let (item, _) = place.remove();
-                if table.len() < table.num_buckets() / 8 || table.is_empty() {
-                    shrink(table, bytes);
-                }
+                shrink_if_sparse(table, bytes);
                 Some(item)
             }
             Self::Many(branch) => {
                 let child = &mut branch.children[branch_of(rest)];
                 let item = child.remove(rest << BRANCH_BITS, key, bytes)?;
-                branch.len -= 1;
-                if branch.len <= MERGE_AT {
-                    self.merge(bytes);
-                }
+                self.one_less(bytes);
                 Some(item)
             }
         }
@@ -214,15 +209,26 @@ impl<T: Item> Segments<T> {
         let mut at = self;
         loop {
             match at {
-                Self::One(table) => return random_in(table, rng),
-                Self::Many(branch) => {
-                    let mut skip = rng.index(branch.len);
-                    at = branch.children.iter().find(|child| {
-                        let here = skip < child.len();
-                        skip = skip.wrapping_sub(child.len());
-                        here
-                    })?;
-                }
+                Self::One(table) => return table.get_bucket(random_bucket(table, rng)?),
+                Self::Many(branch) => at = &branch.children[branch.random_child(rng)],
+            }
+        }
+    }
+
+    /// Removes a random element, all equally likely.
+    pub(super) fn pop_random(&mut self, rng: &mut Rng, bytes: &mut usize) -> Option<T> {
+        match self {
+            Self::One(table) => {
+                let place = table.get_bucket_entry(random_bucket(table, rng)?).ok()?;
+                let (item, _) = place.remove();
+                shrink_if_sparse(table, bytes);
+                Some(item)
+            }
+            Self::Many(branch) => {
+                let child = &mut branch.children[branch.random_child(rng)];
+                let item = child.pop_random(rng, bytes)?;
+                self.one_less(bytes);
+                Some(item)
             }
         }
     }
@@ -296,6 +302,16 @@ impl<T: Item> Segments<T> {
         *self = Self::Many(Box::new(Branch { len, children: children.map(Self::One) }));
     }
 
+    /// Counts an element less in a branch, and merges one that has become small.
+    #[inline]
+    fn one_less(&mut self, bytes: &mut usize) {
+        let Self::Many(branch) = self else { return };
+        branch.len -= 1;
+        if branch.len <= MERGE_AT {
+            self.merge(bytes);
+        }
+    }
+
     /// Turns a branch of few elements into one segment.
     #[cold]
     fn merge(&mut self, bytes: &mut usize) {
@@ -327,6 +343,19 @@ impl<T: Item> Segments<T> {
     }
 }
 
+impl<T: Item> Branch<T> {
+    /// A random child, each as likely as it has elements; there is at least one in all of them.
+    fn random_child(&self, rng: &mut Rng) -> usize {
+        let mut skip = rng.index(self.len);
+        let within = |child: &Segments<T>| {
+            let here = skip < child.len();
+            skip = skip.wrapping_sub(child.len());
+            here
+        };
+        self.children.iter().position(within).expect("as many elements as are counted")
+    }
+}
+
 /// Bytes of a branch, its children's tables not counted.
 pub(super) const BRANCH_BYTES: usize = 640;
 const _: () = assert!(size_of::<Branch<u64>>() > 512 && size_of::<Branch<u64>>() <= BRANCH_BYTES);
@@ -343,6 +372,13 @@ fn resize<T>(table: &mut HashTable<T>, bytes: &mut usize, change: impl FnOnce(&m
 }
 
 /// Halves a segment that has become sparse, and frees an empty one.
+#[inline]
+fn shrink_if_sparse<T: Item>(table: &mut HashTable<T>, bytes: &mut usize) {
+    if table.len() < table.num_buckets() / 8 || table.is_empty() {
+        shrink(table, bytes);
+    }
+}
+
 #[cold]
 fn shrink<T: Item>(table: &mut HashTable<T>, bytes: &mut usize) {
     resize(table, bytes, |table| {
@@ -354,13 +390,16 @@ fn shrink<T: Item>(table: &mut HashTable<T>, bytes: &mut usize) {
     });
 }
 
-fn random_in<'a, T>(table: &'a HashTable<T>, rng: &mut Rng) -> Option<&'a T> {
+/// A random bucket of those that hold an element, all equally likely.
+fn random_bucket<T>(table: &HashTable<T>, rng: &mut Rng) -> Option<usize> {
     if table.is_empty() {
         return None;
     }
     // Segments are at least an eighth full but for the smallest, so this ends soon; the bound is for the unlucky.
     let buckets = table.num_buckets();
-    (0..RANDOM_TRIES).find_map(|_| table.get_bucket(rng.index(buckets))).or_else(|| table.iter().next())
+    let drawn =
+        (0..RANDOM_TRIES).map(|_| rng.index(buckets)).find(|&bucket| table.get_bucket(bucket).is_some());
+    drawn.or_else(|| table.iter_buckets().next())
 }
 
 const RANDOM_TRIES: usize = 1000;
