@@ -10,7 +10,7 @@ mod scored;
 
 pub use field::Field;
 pub use member::Member;
-pub use scored::Scored;
+pub use scored::{Scored, ScoredPtr};
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
@@ -43,6 +43,13 @@ impl Thin {
     #[inline]
     fn pointer(&self) -> *mut u8 {
         self.0.as_ptr().map_addr(|address| address & POINTER_MASK)
+    }
+
+    /// The pointer, with the tag 0.
+    #[inline]
+    fn untagged(&self) -> NonNull<u8> {
+        // SAFETY: the low 48 bits are those of a pointer that was not null.
+        unsafe { NonNull::new_unchecked(self.pointer()) }
     }
 
     #[inline]

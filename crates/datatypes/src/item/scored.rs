@@ -7,6 +7,8 @@
 use super::{LengthHeader, Thin};
 use crate::table::Item;
 use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
 use stdx::size::good_size;
 
 /// A member and its score.
@@ -83,6 +85,43 @@ impl Scored {
     fn size(&self) -> usize {
         let len = self.member_len();
         member_at(len) + len
+    }
+
+    /// A pointer to it, which owns nothing.
+    #[inline]
+    pub fn pointer(&self) -> ScoredPtr {
+        ScoredPtr(self.0.untagged())
+    }
+}
+
+/// Points to a [`Scored`] that a table owns: what the order of a sorted set is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScoredPtr(NonNull<u8>);
+
+// SAFETY: it reads what is `Sync`, where whoever has it promises that this is alive.
+unsafe impl Send for ScoredPtr {}
+// SAFETY: as above.
+unsafe impl Sync for ScoredPtr {}
+
+impl ScoredPtr {
+    /// Points nowhere: fills places that are not in use.
+    pub const NONE: Self = Self(NonNull::dangling());
+
+    /// The member's bytes.
+    ///
+    /// # Safety
+    /// The [`Scored`] is alive for `'a`.
+    #[inline]
+    pub unsafe fn member<'a>(self) -> &'a [u8] {
+        let scored = ManuallyDrop::new(Scored(Thin(self.0)));
+        // SAFETY: the bytes lie in the allocation, which by the caller's promise lives for `'a` and never changes there.
+        unsafe { &*std::ptr::from_ref(scored.member()) }
+    }
+
+    /// Fetches its first cache line.
+    #[inline]
+    pub fn prefetch(self) {
+        ManuallyDrop::new(Scored(Thin(self.0))).0.prefetch();
     }
 }
 
