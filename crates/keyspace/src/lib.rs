@@ -27,6 +27,7 @@ pub use edit::{Edited, Editing};
 pub use entry::{Detached, EntryRef};
 pub use expiry::ExpireCycle;
 pub use keyspace::Keyspace;
+pub use prefetch::Approached;
 pub use stdx::size::good_size;
 pub use types::{
     Access, Cause, Cursor, Effects, Key, KeyspaceStats, NewString, SlotRange, Ttl, Version, WrongKind,

@@ -5,7 +5,15 @@
 
 use crate::keyspace::Keyspace;
 use crate::types::Key;
-use stdx::DbIndex;
+use stdx::{DbIndex, Slot};
+
+/// A key that is being brought near: where it would be.
+#[derive(Clone, Copy, Debug)]
+pub struct Approached {
+    db: DbIndex,
+    slot: Slot,
+    hash: u64,
+}
 
 impl Keyspace {
     /// Brings the entries of `keys` near, those that there are. Changes nothing that can be seen.
@@ -16,6 +24,24 @@ impl Keyspace {
         }
         for key in keys {
             if let Some(entry) = db.peek(key.slot, self.hasher.hash(key.bytes)) {
+                entry.prefetch();
+            }
+        }
+    }
+
+    /// The first half of [`Keyspace::prefetch`], for keys that come one at a time: asks for the first place of a lookup.
+    /// `None` when the key is near anyway.
+    #[inline]
+    pub fn approach(&self, db: DbIndex, key: Key<'_>) -> Option<Approached> {
+        let found = self.dbs.get(db.index()).filter(|db| db.dict.len() > WORTH_IT_KEYS)?;
+        found.prefetch_slot(key.slot);
+        Some(Approached { db, slot: key.slot, hash: self.hasher.hash(key.bytes) })
+    }
+
+    /// The second half, for all of them together: asks for the entries that there are. Changes nothing that can be seen.
+    pub fn arrive(&self, approached: &[Approached]) {
+        for key in approached {
+            if let Some(entry) = self.dbs.get(key.db.index()).and_then(|db| db.peek(key.slot, key.hash)) {
                 entry.prefetch();
             }
         }

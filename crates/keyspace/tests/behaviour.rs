@@ -53,6 +53,25 @@ fn every_layout_takes_and_loses_an_expiry() {
 }
 
 #[test]
+fn keys_are_approached_where_that_pays_and_stay_as_they_are() {
+    let mut keyspace = keyspace();
+    set(&mut keyspace, b"alone", b"value");
+    assert!(keyspace.approach(DB, Key::new(b"alone")).is_none(), "a small database is near anyway");
+    for number in 0..5000 {
+        set(&mut keyspace, format!("key:{number}").as_bytes(), b"value");
+    }
+    let keys: [&[u8]; 3] = [b"alone", b"key:17", b"missing"];
+    let approached: Vec<_> = keys.iter().filter_map(|key| keyspace.approach(DB, Key::new(key))).collect();
+    assert_eq!(approached.len(), keys.len());
+    // Keys may come and go between the two halves.
+    assert!(keyspace.remove(DB, Key::new(b"key:17"), NOW));
+    keyspace.arrive(&approached);
+    keyspace.audit();
+    assert_eq!(get(&mut keyspace, b"alone").as_deref(), Some(&b"value"[..]));
+    assert_eq!((get(&mut keyspace, b"key:17"), get(&mut keyspace, b"missing")), (None, None));
+}
+
+#[test]
 fn every_layout_becomes_every_other() {
     let mut keyspace = keyspace();
     let values: Vec<Vec<u8>> =

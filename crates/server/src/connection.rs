@@ -106,6 +106,8 @@ pub(crate) struct Connection {
     in_flight: Option<Box<InFlight>>,
     eof: bool,
     broken: bool,
+    /// How often it has gone round in this turn.
+    rounds: usize,
 }
 
 impl Connection {
@@ -139,6 +141,7 @@ impl Connection {
             in_flight: None,
             eof: false,
             broken: false,
+            rounds: 0,
         }
     }
 
@@ -152,7 +155,8 @@ impl Connection {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turned> {
         self.link.listen(cx);
-        for _ in 0..ROUNDS_PER_TURN {
+        while self.rounds < ROUNDS_PER_TURN {
+            self.rounds += 1;
             self.resume();
             self.flush(cx);
             if self.is_over() {
@@ -164,15 +168,25 @@ impl Connection {
             self.link.waits.set(self.blocked.is_some() || self.in_flight.is_some());
             self.show_whether_paused();
             if !self.wants_input() {
+                self.rounds = 0;
                 return Poll::Pending;
             }
             match self.read(cx) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.rounds = 0;
+                    return Poll::Pending;
+                }
                 Poll::Ready(Ok(0)) => self.ended(),
-                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Ok(_)) => {
+                    // Answers when the others that are ready have been read: one path of the kernel at a time stays in
+                    // the processor's caches, and clients are woken together.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Poll::Ready(Err(_)) => self.broken = true,
             }
         }
+        self.rounds = 0;
         Poll::Ready(Turned::MayGoOn)
     }
 
@@ -228,6 +242,10 @@ impl Connection {
         let Poll::Ready(read) = self.socket.poll_read(cx, &mut buffer) else { return Poll::Pending };
         let len = read?;
         self.count_input(len);
+        if len <= SHORT_BYTES && self.approach(&buffer[..len]) {
+            self.hold(&buffer[..len]);
+            return Poll::Ready(Ok(len));
+        }
         let used = self.run(&buffer[..len]);
         if used < len {
             self.hold(&buffer[used..len]);
@@ -257,9 +275,15 @@ impl Connection {
         Poll::Ready(Ok(len))
     }
 
+    /// Asks for the memory that short commands will need; false when they might as well run at once.
+    fn approach(&self, bytes: &[u8]) -> bool {
+        self.node.lookahead.borrow_mut().approach(&self.parser, bytes, &self.node, self.caller.db)
+    }
+
     fn hold(&mut self, bytes: &[u8]) {
         if self.held.len() < bytes.len() {
-            self.held.resize(bytes.len().next_multiple_of(READ_STEP_MIN), 0);
+            let step = if bytes.len() <= SHORT_BYTES { SHORT_BYTES } else { READ_STEP_MIN };
+            self.held.resize(bytes.len().next_multiple_of(step), 0);
         }
         self.held[..bytes.len()].copy_from_slice(bytes);
         self.filled = bytes.len();
@@ -282,6 +306,7 @@ impl Connection {
         let mut state = node.state.borrow_mut();
         let mut outgoing = link.outgoing.borrow_mut();
         let mut lookahead = node.lookahead.borrow_mut();
+        lookahead.arrive(&state.core.keyspace);
         let mut turn = Turn::new(node, &mut state, &mut outgoing, caller, *slot);
         let mut used = 0;
         self.needs = 0;
@@ -550,6 +575,9 @@ const OK: &[u8] = b"+OK\r\n";
 
 /// How often a connection reads, or takes up what it holds, before others have their turn.
 const ROUNDS_PER_TURN: usize = 8;
+/// What is read at once up to this size, in bytes, may wait for the others that are ready before it runs. A connection's
+/// own buffer is that small until it needs a larger one.
+const SHORT_BYTES: usize = 256;
 /// How much is read at a time into a connection's own buffer, in bytes.
 const READ_STEP_MIN: usize = 16 * 1024;
 const READ_STEP_MAX: usize = 1024 * 1024;

@@ -12,7 +12,6 @@ use commands::table::Misfit;
 use commands::{Caller, ClientFlags, ClientSlot, CommandRef, Core, Crossing, Flags};
 use coordinator::locks::Admission;
 use coordinator::pipeline::{self, Kind};
-use keyspace::Key;
 use stdx::args::OwnedArgs;
 use stdx::{Args, ShardId, Slot, UnixMs};
 
@@ -97,12 +96,7 @@ impl<'a> Turn<'a> {
         if planned.len() < 2 {
             return;
         }
-        let router = self.node.router;
-        let keys = planned.iter().filter_map(|one| {
-            let (command, slot) = one.route?;
-            let bytes = one.args(bytes).at(command.first_key as usize);
-            (router.shard_of(slot) == self.node.id).then_some(Key { bytes, slot })
-        });
+        let keys = planned.iter().filter_map(|one| one.local_key(self.node, bytes));
         self.state.core.keyspace.prefetch(self.caller.db, keys);
     }
 

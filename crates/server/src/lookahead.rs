@@ -1,15 +1,20 @@
 //! Looking ahead in a pipeline: the whole commands that have arrived are parsed and looked up before the first of them
 //! runs, and the memory of their keys is fetched together, so that the processor waits for it once and not for every key.
+//! The same across connections: those that are ready are read, each asks for the memory of its keys, and then they run.
 
+use crate::node::Node;
 use commands::{CommandRef, Crossing};
+use keyspace::{Approached, Key, Keyspace};
 use resp::Parser;
-use stdx::{Args, Slot, Span};
+use stdx::{Args, DbIndex, Slot, Span};
 
 /// Some commands in a row. One per core, used again for every turn.
 #[derive(Default)]
 pub(crate) struct Lookahead {
     planned: Vec<Planned>,
     len: usize,
+    /// Keys of several connections that will run in this turn.
+    approached: Vec<Approached>,
 }
 
 /// One command that has been parsed.
@@ -26,6 +31,13 @@ pub(crate) struct Planned {
 impl Planned {
     pub(crate) fn args<'a>(&'a self, bytes: &'a [u8]) -> Args<'a> {
         Args::new(&bytes[self.start..], &self.spans)
+    }
+
+    /// The key by which it is routed, when it is a plain command and that key is on this core.
+    pub(crate) fn local_key<'a>(&'a self, node: &Node, bytes: &'a [u8]) -> Option<Key<'a>> {
+        let (command, slot) = self.route?;
+        let bytes = self.args(bytes).at(command.first_key as usize);
+        (node.router.shard_of(slot) == node.id).then_some(Key { bytes, slot })
     }
 }
 
@@ -52,6 +64,29 @@ impl Lookahead {
         }
     }
 
+    /// Asks for the memory of the keys of the commands in `bytes`, which run later in this turn. False when nothing is to
+    /// be gained by waiting.
+    pub(crate) fn approach(&mut self, parser: &Parser, bytes: &[u8], node: &Node, db: DbIndex) -> bool {
+        if self.approached.len() >= APPROACHED_MAX {
+            return false;
+        }
+        self.fill(parser, bytes, 0);
+        let before = self.approached.len();
+        let keyspace = &node.state.borrow().core.keyspace;
+        let keys = self.planned[..self.len].iter().filter_map(|one| one.local_key(node, bytes));
+        self.approached.extend(keys.filter_map(|key| keyspace.approach(db, key)));
+        self.approached.len() > before
+    }
+
+    /// Before the first of the commands runs whose keys were approached.
+    #[inline]
+    pub(crate) fn arrive(&mut self, keyspace: &Keyspace) {
+        if !self.approached.is_empty() {
+            keyspace.arrive(&self.approached);
+            self.approached.clear();
+        }
+    }
+
     /// The commands, in order.
     #[inline]
     pub(crate) fn commands(&self) -> &[Planned] {
@@ -70,5 +105,7 @@ fn route(args: Args<'_>) -> Option<(CommandRef, Slot)> {
 
 /// How many commands are looked at together: enough to overlap their waits, few enough to stay in the nearest cache.
 const COMMANDS_MAX: usize = 32;
+/// How many keys of different connections are fetched together, about.
+const APPROACHED_MAX: usize = 128;
 /// A list of arguments with room for so many is used again.
 const SPANS_KEPT: usize = 1024;

@@ -213,7 +213,10 @@ async fn drive(watch: Rc<Watch>) {
             if watch.take(&mut events) == 0 {
                 break;
             }
-            futures_lite::future::yield_now().await;
+            // Tasks read in their first turn and answer in their second.
+            for _ in 0..2 {
+                futures_lite::future::yield_now().await;
+            }
         }
     }
 }
