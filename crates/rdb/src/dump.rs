@@ -1,0 +1,54 @@
+//! DUMP's envelope: type, value, version (u16), CRC64 of all before it, both little-endian.
+
+use crate::error::Error;
+use crate::read::Reader;
+use crate::write::{Version, Writer};
+use crc::{CRC_64_REDIS, Crc, Table};
+use datatypes::{Limits, Value, ValueRef};
+
+const CRC: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
+const FOOTER_BYTES: usize = 10;
+
+/// CRC64 as Redis computes it (Jones, reflected).
+pub fn crc64(bytes: &[u8]) -> u64 {
+    CRC.checksum(bytes)
+}
+
+/// A value in DUMP's envelope, appended to `out`: in the oldest version that has words for it, so that it can be
+/// restored in as many servers as possible.
+pub fn dump(value: ValueRef<'_>, out: &mut Vec<u8>) {
+    let start = out.len();
+    let mut writer = Writer::new(out, Version::V10, false);
+    writer.kind(value);
+    writer.value(value);
+    let version = writer.needed() as u16;
+    out.extend_from_slice(&version.to_le_bytes());
+    let crc = crc64(&out[start..]);
+    out.extend_from_slice(&crc.to_le_bytes());
+}
+
+/// The value in an envelope. Errors: `Version` and `Checksum`, or `Short` for less than an envelope, when the payload is
+/// not for this server; everything else when the bytes in it are not one whole value.
+pub fn restore(payload: &[u8], limits: &Limits) -> Result<Value, Error> {
+    let Some(end) = payload.len().checked_sub(FOOTER_BYTES) else {
+        return Err(Error::Short { at: payload.len() });
+    };
+    let (body, footer) = payload.split_at(end);
+    let version = u16::from_le_bytes(footer[..2].try_into().expect("two bytes"));
+    if version > Version::V12 as u16 {
+        return Err(Error::Version { version });
+    }
+    let got = u64::from_le_bytes(footer[2..].try_into().expect("eight bytes"));
+    let want = crc64(&payload[..end + 2]);
+    // Redis writes 0 where checksums are turned off.
+    if got != want && got != 0 {
+        return Err(Error::Checksum { got, want });
+    }
+    let mut reader = Reader::new(body, limits);
+    let kind = reader.kind()?;
+    let value = reader.value(kind)?;
+    if reader.left() != 0 {
+        return Err(Error::Bad { what: "end of a value", at: reader.at() });
+    }
+    Ok(value)
+}
