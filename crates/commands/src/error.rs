@@ -36,6 +36,18 @@ impl From<keyspace::WrongKind> for CommandError {
 /// Texts that one or two commands answer.
 #[rustfmt::skip]
 impl CommandError {
+    /// RESTORE.
+    pub const BUSY_KEY: Self = text("BUSYKEY Target key name already exists.");
+    /// RESTORE.
+    pub const PAYLOAD_FOREIGN: Self = text("ERR DUMP payload version or checksum are wrong");
+    /// RESTORE.
+    pub const PAYLOAD_BAD: Self = text("ERR Bad data format");
+    /// RESTORE.
+    pub const TTL_NEGATIVE: Self = text("ERR Invalid TTL value, must be >= 0");
+    /// RESTORE.
+    pub const IDLETIME_NEGATIVE: Self = text("ERR Invalid IDLETIME value, must be >= 0");
+    /// RESTORE.
+    pub const FREQ_RANGE: Self = text("ERR Invalid FREQ value, must be >= 0 and <= 255");
     /// COPY, MOVE.
     pub const SAME_OBJECT: Self = text("ERR source and destination objects are the same");
     /// COPY, MOVE.

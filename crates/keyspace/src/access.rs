@@ -2,6 +2,7 @@
 //! The same scheme as Redis's, so that OBJECT IDLETIME and OBJECT FREQ mean the same.
 
 use crate::hash::Random;
+use crate::types::Recency;
 use config::MaxmemoryPolicy;
 use stdx::UnixMs;
 
@@ -32,6 +33,17 @@ impl Clock {
             return seconds(now);
         }
         pack_lfu(minutes(now), self.raised(self.frequency(bits, now), random))
+    }
+
+    /// The bits that stand for `recency`, if they are kept under this policy.
+    pub(crate) fn remembered(self, recency: Recency, now: UnixMs) -> Option<u32> {
+        match recency {
+            Recency::IdleSeconds(idle) if !self.lfu => {
+                Some(seconds(now).wrapping_sub(idle.min(u64::from(CLOCK_MASK)) as u32) & CLOCK_MASK)
+            }
+            Recency::Frequency(counter) if self.lfu => Some(pack_lfu(minutes(now), counter)),
+            _ => None,
+        }
     }
 
     /// Seconds since the last access, when the bits are an LRU clock. It wraps after 194 days.

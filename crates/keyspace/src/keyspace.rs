@@ -86,6 +86,21 @@ impl Keyspace {
         self.limits = limits(config);
     }
 
+    /// When values stop being compact.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Sets how recently or how often a key was used, as far as the policy in force remembers it (RESTORE).
+    pub fn set_recency(&mut self, db: DbIndex, key: Key<'_>, recency: Recency, now: UnixMs) {
+        let (hash, clock) = (self.hasher.hash(key.bytes), self.clock);
+        if let Some(entry) = self.dbs[db.index()].dict.find_mut(key.slot, hash, key.bytes)
+            && let Some(bits) = clock.remembered(recency, now)
+        {
+            entry.set_clock(bits);
+        }
+    }
+
     /// Finds a key; an expired one is removed first and not found.
     #[inline]
     pub fn find(&mut self, db: DbIndex, key: Key<'_>, now: UnixMs, access: Access) -> Option<EntryRef<'_>> {

@@ -30,5 +30,6 @@ pub use keyspace::Keyspace;
 pub use prefetch::Approached;
 pub use stdx::size::good_size;
 pub use types::{
-    Access, Cause, Cursor, Effects, Key, KeyspaceStats, NewString, SlotRange, Ttl, Version, WrongKind,
+    Access, Cause, Cursor, Effects, Key, KeyspaceStats, NewString, Recency, SlotRange, Ttl, Version,
+    WrongKind,
 };

@@ -61,6 +61,15 @@ pub enum Access {
     Write,
 }
 
+/// How recently or how often a key was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recency {
+    /// Seconds since it was last used (OBJECT IDLETIME).
+    IdleSeconds(u64),
+    /// The logarithmic access counter (OBJECT FREQ).
+    Frequency(u8),
+}
+
 /// SCAN's cursor: a place in the order of (slot, hash). 0 is both start and end.
 pub type Cursor = u64;
 

@@ -47,9 +47,7 @@ const ZIPLIST_HEADER: usize = 10;
 /// The value at the beginning of `bytes`, and its size with the encoding.
 fn ziplist_value(bytes: &[u8]) -> Option<(Element<'_>, usize)> {
     let first = *bytes.first()?;
-    let text = |at: usize, len: usize| {
-        Some((Element::of(bytes.get(at..at.checked_add(len)?)?), at + len))
-    };
+    let text = |at: usize, len: usize| Some((Element::of(bytes.get(at..at.checked_add(len)?)?), at + len));
     let int = |size: usize| {
         let mut wide = [0; 8];
         wide[8 - size..].copy_from_slice(bytes.get(1..1 + size)?);
@@ -139,7 +137,7 @@ mod tests {
             &[5, 0xE0, 0, 0xF2, 5, 0x2A, 1, 0, 0, 0],
         ]
         .concat();
-        let mut whole = bytes.clone();
+        let mut whole = bytes;
         whole.push(0xFF);
         whole[0] = whole.len() as u8;
         let last = (whole.len() - 1 - 10) as u8;

@@ -100,7 +100,7 @@ impl Reader<'_> {
         for _ in 0..self.input.count(4)? {
             self.group(&mut stream, format)?;
         }
-        Ok(Object::Large(Box::new(Large::from(stream))))
+        Ok(Object::Large(Box::new(Large::Stream(stream))))
     }
 
     fn id(&mut self) -> Result<StreamId, Error> {

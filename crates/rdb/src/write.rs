@@ -4,7 +4,7 @@ use crate::kinds;
 use crate::length::{write_int_string, write_len, write_string};
 use datatypes::list::ListRef;
 use datatypes::listpack::{self, Writer as ListpackWriter};
-use datatypes::set::Ints;
+use datatypes::set::ints::Ints;
 use datatypes::{Element, HashRef, SetRef, StringRef, ValueRef, ZSetRef};
 
 /// A version of the format.

@@ -8,6 +8,7 @@ use std::process::Command;
 const FLOORS: &[&[&str]] = &[
     &["stdx"],
     &["resp", "datatypes", "config", "metrics"],
+    &["rdb"],
     &["keyspace"],
     &["commands"],
     &["shard"],

@@ -5,6 +5,7 @@
 mod copy;
 mod count;
 mod database;
+mod dump;
 mod expire;
 mod keys;
 mod object;
@@ -26,6 +27,7 @@ pub const COMMANDS: &[Command] = &[
     copy::COPY,
     database::DBSIZE,
     count::DEL,
+    dump::DUMP,
     count::EXISTS,
     expire::EXPIRE,
     expire::EXPIREAT,
@@ -43,6 +45,7 @@ pub const COMMANDS: &[Command] = &[
     random::RANDOMKEY,
     rename::RENAME,
     rename::RENAMENX,
+    dump::RESTORE,
     scan::SCAN,
     database::SWAPDB,
     count::TOUCH,

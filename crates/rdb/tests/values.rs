@@ -1,0 +1,241 @@
+//! Values of every kind and form: written, read back, and read from damaged bytes.
+
+use datatypes::hash::KeepExpiry;
+use datatypes::stream::{Group, StreamId};
+use datatypes::zset::AddRule;
+use datatypes::{
+    HashMut, Kind, Large, Limits, Object, Place, SetMut, Stored, StringRef, Value, ValueRef, ZSetMut, list,
+};
+use proptest::prelude::*;
+use rdb::{Error, Reader, Version, Writer, dump, restore};
+use stdx::UnixMs;
+use stdx::args::OwnedArgs;
+
+/// All that a value holds, in an order that does not depend on its form.
+fn reading(value: ValueRef<'_>) -> Vec<String> {
+    let shown =
+        |element: datatypes::Element<'_>| element.text(&mut itoa::Buffer::new()).escape_ascii().to_string();
+    let mut lines: Vec<String> = Vec::new();
+    match value {
+        ValueRef::String(StringRef::Int(int)) => lines.push(int.to_string()),
+        ValueRef::String(StringRef::Bytes(bytes)) => lines.push(bytes.escape_ascii().to_string()),
+        ValueRef::List(list) => {
+            lines.extend(list.iter(0).map(shown));
+            lines.push(list.encoding().to_owned());
+            return lines;
+        }
+        ValueRef::Set(set) => {
+            lines.extend(set.iter().map(shown));
+            lines.push(set.encoding().to_owned());
+        }
+        ValueRef::ZSet(zset) => {
+            lines.extend(
+                zset.iter().map(|(member, score)| format!("{} {:x}", shown(member), score.to_bits())),
+            );
+            lines.push(zset.encoding().to_owned());
+        }
+        ValueRef::Hash(hash) => {
+            let line = |field: datatypes::hash::Field<'_>| {
+                format!("{} {} {:?}", shown(field.name), shown(field.value), field.expiry)
+            };
+            lines.extend(hash.iter().map(line));
+            lines.push(hash.encoding().to_owned());
+        }
+        ValueRef::Stream(stream) => {
+            let log = stream.log();
+            lines.push(format!("{:?} {:?} {:?}", log.last_id(), log.first_id(), log.max_deleted_id()));
+            lines.push(format!("{} {}", log.len(), log.entries_added()));
+            lines.extend(log.blocks().map(|(id, bytes)| format!("{id:?} {}", bytes.escape_ascii())));
+            lines.extend(stream.groups().map(|(name, group)| format!("{} {group:?}", name.escape_ascii())));
+            return lines;
+        }
+    }
+    lines.sort();
+    lines
+}
+
+fn list_of(count: usize, len: usize) -> Value {
+    let elements: Vec<Vec<u8>> =
+        (0..count).map(|i| [i.to_string().into_bytes(), vec![b'x'; len]].concat()).collect();
+    Value::Object(list::build(elements.iter().map(Vec::as_slice), &Limits::default()))
+}
+
+fn set_of(members: impl Iterator<Item = String>) -> Value {
+    let mut object = Object::new(Kind::Set);
+    members.for_each(|member| assert!(SetMut::new(&mut object, &Limits::default()).add(member.as_bytes())));
+    Value::Object(object)
+}
+
+fn zset_of(scores: impl Iterator<Item = f64>) -> Value {
+    let mut object = Object::new(Kind::ZSet);
+    for (index, score) in scores.enumerate() {
+        let member = format!("m{index}");
+        ZSetMut::new(&mut object, &Limits::default()).add(member.as_bytes(), score, AddRule::ALWAYS).unwrap();
+    }
+    Value::Object(object)
+}
+
+fn hash_of(fields: usize, expiring: usize) -> Value {
+    let mut object = Object::new(Kind::Hash);
+    for index in 0..fields {
+        let (name, value) = (format!("f{index}"), (index * 1000).to_string());
+        let limits = Limits::default();
+        let mut hash = HashMut::new(&mut object, &limits);
+        assert!(hash.set(name.as_bytes(), value.as_bytes(), KeepExpiry::No));
+        if index < expiring {
+            hash.set_expiry(name.as_bytes(), Some(UnixMs(1_700_000_000_000 + 77 * index as i64)));
+        }
+    }
+    Value::Object(object)
+}
+
+fn stream_of(entries: u64, active: bool) -> Value {
+    let mut object = Object::new(Kind::Stream);
+    let Large::Stream(stream) = object.large_mut() else { panic!("a stream") };
+    for seq in 1..=entries {
+        let pairs = OwnedArgs::new(&["field", &seq.to_string(), "name", "value"]);
+        stream.log_mut().append(StreamId { ms: 5, seq }, pairs.as_args(), &Limits::default()).unwrap();
+    }
+    stream.log_mut().delete(StreamId { ms: 5, seq: 1 });
+    assert!(stream.create_group(b"group", Group::new(StreamId { ms: 5, seq: 2 }, Some(2))));
+    assert!(stream.create_group(b"idle", Group::new(StreamId::MIN, None)));
+    let (_, mut group) = stream.group_mut(b"group").unwrap();
+    let consumer = group.create_consumer(b"consumer", 1_700_000_000_000).unwrap();
+    group.consumer_mut(consumer).active_ms = active.then_some(1_700_000_000_000);
+    assert!(group.restore_pending(StreamId { ms: 5, seq: 2 }, 1_700_000_000_001, 3));
+    assert!(group.restore_owner(consumer, StreamId { ms: 5, seq: 2 }));
+    drop(group);
+    Value::Object(object)
+}
+
+fn samples() -> Vec<Value> {
+    let mut samples: Vec<Value> =
+        ["", "hello", "12", "-129", "70000", "12345678901"].map(|text| Value::String(text.into())).into();
+    samples.push(Value::String(vec![b'a'; 5000]));
+    samples.extend([list_of(1, 0), list_of(20, 5), list_of(3000, 5), list_of(3, 20_000)]);
+    for width in [0i64, 100_000, 1 << 40] {
+        samples.push(set_of((0..20).map(|i| (i * 7 - 50 - width).to_string())));
+    }
+    samples.push(set_of((0..1000).map(|i| i.to_string())));
+    samples.extend([10, 1000].map(|count| set_of((0..count).map(|i| format!("member {i}")))));
+    let scores =
+        [0.0, -0.0, 1.5, 1e300, -1e-300, f64::INFINITY, f64::NEG_INFINITY, 0.1, 4_503_599_627_370_497.5];
+    samples.push(zset_of(scores.into_iter()));
+    samples.push(zset_of((0..1000).map(|i| f64::from(i) / 3.0)));
+    samples.extend([hash_of(10, 0), hash_of(10, 4), hash_of(500, 0), hash_of(500, 100)]);
+    samples.extend([stream_of(3, true), stream_of(250, true), stream_of(3, false)]);
+    samples
+}
+
+#[test]
+fn values_come_back_whatever_their_form_and_version() {
+    let limits = Limits::default();
+    for value in samples() {
+        let mut payload = Vec::new();
+        dump(value.as_ref(), &mut payload);
+        let restored = restore(&payload, &limits).unwrap();
+        assert_eq!(reading(restored.as_ref()), reading(value.as_ref()));
+        for (version, compress) in [(Version::V10, true), (Version::V11, false), (Version::V12, true)] {
+            let mut bytes = Vec::new();
+            let mut writer = Writer::new(&mut bytes, version, compress);
+            writer.kind(value.as_ref());
+            writer.value(value.as_ref());
+            let mut reader = Reader::new(&bytes, &limits);
+            let kind = reader.kind().unwrap();
+            let read = reader.value(kind).unwrap();
+            assert_eq!((reading(read.as_ref()), reader.left()), (reading(value.as_ref()), 0), "{version:?}");
+        }
+    }
+}
+
+#[test]
+fn a_dump_says_the_oldest_version_that_can_hold_it() {
+    let version = |value: Value| {
+        let mut payload = Vec::new();
+        dump(value.as_ref(), &mut payload);
+        payload[payload.len() - 10]
+    };
+    assert_eq!(version(Value::String(b"text".to_vec())), 10);
+    assert_eq!(version(set_of((0..5).map(|i| format!("member {i}")))), 10);
+    assert_eq!(version(hash_of(10, 0)), 10);
+    assert_eq!(version(hash_of(10, 1)), 12);
+    assert_eq!(version(hash_of(500, 1)), 12);
+    assert_eq!(version(stream_of(3, true)), 10);
+    assert_eq!(version(stream_of(3, false)), 11, "a consumer that never got anything");
+}
+
+#[test]
+fn an_envelope_is_checked_before_what_is_in_it() {
+    let limits = Limits::default();
+    let mut payload = Vec::new();
+    dump(list_of(20, 5).as_ref(), &mut payload);
+    for at in 0..payload.len() {
+        let mut damaged = payload.clone();
+        damaged[at] ^= 1;
+        let error = restore(&damaged, &limits).unwrap_err();
+        assert!(matches!(error, Error::Checksum { .. } | Error::Version { .. }), "{at}: {error}");
+    }
+    assert!(matches!(restore(b"short", &limits), Err(Error::Short { .. })));
+}
+
+#[test]
+fn nothing_empty_and_nothing_twice_is_read() {
+    let limits = Limits::default();
+    let cases: &[&[u8]] = &[
+        b"\x02\x00",                                      // a set of nothing
+        b"\x02\x02\x01a\x01a",                            // a member twice
+        b"\x04\x02\x01a\x01b\x01a\x01c",                  // a field twice
+        b"\x05\x01\x01a\x00\x00\x00\x00\x00\x00\xf8\x7f", // a score that is NaN
+        b"\x01\x00",                                      // a list of nothing
+        b"\x12\x01\x02\x07\x07\x00\x00\x00\x00\x00\xff",  // a node of nothing
+        b"\x06\x01a",                                     // a module's value
+        b"\x02\xc3\x01\x01a",                             // a length that is a string
+    ];
+    for bytes in cases {
+        let mut reader = Reader::new(bytes, &limits);
+        let kind = reader.kind().unwrap();
+        assert!(reader.value(kind).is_err(), "{}", bytes.escape_ascii());
+    }
+}
+
+fn read_all(bytes: &[u8]) {
+    let limits = Limits::default();
+    let mut reader = Reader::new(bytes, &limits);
+    if let Ok(kind) = reader.kind()
+        && let Ok(value) = reader.value(kind)
+    {
+        // What was accepted can be used.
+        reading(value.as_ref());
+        if let Value::Object(object) = &value {
+            assert!(!matches!(object.stored(), Stored::Compact(_, [])));
+        }
+        let mut again = Vec::new();
+        dump(value.as_ref(), &mut again);
+        let restored = restore(&again, &limits).expect("what was accepted can be dumped and restored");
+        assert_eq!(reading(restored.as_ref()), reading(value.as_ref()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_values_are_errors_or_values(sample in 0usize..25, damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), cut: prop::sample::Index) {
+        let samples = samples();
+        let mut bytes = Vec::new();
+        dump(samples[sample % samples.len()].as_ref(), &mut bytes);
+        bytes.truncate(bytes.len() - 10);
+        for (at, byte) in &damage {
+            let at = at.index(bytes.len());
+            bytes[at] = *byte;
+        }
+        read_all(&bytes);
+        bytes.truncate(cut.index(bytes.len()));
+        read_all(&bytes);
+    }
+
+    #[test]
+    fn garbage_of_every_type_is_an_error_or_a_value(kind in 0u8..26, bytes: Vec<u8>) {
+        read_all(&[&[kind][..], &bytes].concat());
+    }
+}
