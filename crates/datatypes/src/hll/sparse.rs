@@ -153,6 +153,8 @@ pub(super) fn raise(hll: &mut Vec<u8>, index: usize, value: u8, bytes_max: usize
     }
     let end = (place.at + old.bytes()).min(hll.len());
     hll.splice(place.at..end, new.bytes[..new.len].iter().copied());
+    // Where the opcode was cut off at the end of a damaged value, so is the last of the new ones.
+    hll.truncate(grown);
     join_values(hll, place.previous.unwrap_or(HEADER_BYTES));
     Ok(Raised::Done(true))
 }

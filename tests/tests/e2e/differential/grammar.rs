@@ -131,7 +131,6 @@ pub(super) const HYPERLOGLOGS: &[Production] = &[
     (1, "PFDEBUG <word> <key>"),
     (6, "SET <key> <hyperloglog>"),
     (1, "SET <key> <value>"),
-    (1, "SETRANGE <key> <position> <value>"),
     (2, "PEXPIRE <key> <ms>"),
     (6, "GET <key>"),
     (3, "OBJECT ENCODING <key>"),
