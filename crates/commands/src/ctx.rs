@@ -110,11 +110,27 @@ impl<'a> Ctx<'a> {
         }
     }
 
+    /// The same with an instant, in milliseconds of Unix time, as the last argument.
+    #[inline]
+    pub fn effect_at(&mut self, key: &[u8], args: &[&[u8]], at: UnixMs) {
+        if self.core.effects.journals() {
+            let mut at_text = itoa::Buffer::new();
+            let args = [args, &[at_text.format(at.0).as_bytes()]].concat();
+            self.effect(key, &args);
+        }
+    }
+
     /// Says that something happened to a key: the event's class and name as Redis documents them.
     #[inline]
     pub fn event(&mut self, class: Event, name: &'static str, key: &[u8]) {
+        self.event_in(self.caller.db, class, name, key);
+    }
+
+    /// The same in another database than the selected one.
+    #[inline]
+    pub fn event_in(&mut self, db: DbIndex, class: Event, name: &'static str, key: &[u8]) {
         if self.core.effects.wants(class) {
-            self.core.effects.fire(self.caller.db, class, name, key);
+            self.core.effects.fire(db, class, name, key);
         }
     }
 

@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn an_expiry_on_the_way_comes_before_the_command() {
         let mut world = World::new(1);
-        world.check_effects(&["SET k v PX 10"], "SET k v PX 10");
+        world.check_effects(&["SET k v PX 10"], "SET k v PXAT 1700000000010");
         world.wait_ms(20);
         world.check_effects(&["APPEND k w"], "DEL k | APPEND k w");
         world.run("SET k v PX 10");

@@ -2,6 +2,7 @@
 
 use super::{offset, words};
 use crate::ctx::{Ctx, Outcome, parse_int};
+use crate::effects::Event;
 use crate::error::CommandError;
 use crate::string::value;
 use keyspace::Access;
@@ -24,18 +25,23 @@ pub(super) fn setbit(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comma
     };
     value::find(ctx, args.at(1), Access::Peek)?;
     let (key, len_min) = (ctx.key(args.at(1)), (offset / 8) as usize + 1);
-    let old = ctx.core.keyspace.edit_bytes(ctx.caller.db, key, len_min, ctx.now, |bytes, grown| {
-        let old = words::read(bytes, offset, 1);
-        words::write(bytes, offset, 1, bit);
-        (old, u64::from(grown || old != bit))
-    });
+    let (old, changed) =
+        ctx.core.keyspace.edit_bytes(ctx.caller.db, key, len_min, ctx.now, |bytes, grown| {
+            let old = words::read(bytes, offset, 1);
+            words::write(bytes, offset, 1, bit);
+            let changed = grown || old != bit;
+            ((old, changed), u64::from(changed))
+        });
+    if changed {
+        ctx.event(Event::STRING, "setbit", args.at(1));
+    }
     ctx.out.int(old as i64);
     Ok(Outcome::Done)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{World, check};
+    use crate::testing::{World, check, check_effects, check_events};
 
     const OFFSET: &str = "-ERR bit offset is not an integer or out of range";
     const BIT: &str = "-ERR bit is not an integer or out of range";
@@ -70,6 +76,14 @@ mod tests {
             check(&[&format!("SETBIT k 0 {bit}")], BIT);
         }
         check(&["SETBIT k x x"], OFFSET);
+    }
+
+    #[test]
+    fn a_change_is_its_own_effect() {
+        check_effects(&["SETBIT k 1 0"], "SETBIT k 1 0");
+        check_events(&["SETBIT k 1 0"], "setbit:k");
+        check_effects(&["SETBIT k 1 0", "SETBIT k 2 0"], "");
+        check_events(&["SETBIT k 1 0", "SETBIT k 2 0"], "");
     }
 
     #[test]

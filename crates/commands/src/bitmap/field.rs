@@ -3,6 +3,7 @@
 use super::fields::{Overflow, Type};
 use super::{offset, words};
 use crate::ctx::{Ctx, Outcome, parse_int};
+use crate::effects::Event;
 use crate::error::CommandError;
 use crate::string::value;
 use keyspace::{Access, StringRef};
@@ -43,11 +44,15 @@ pub(super) fn bitfield(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Com
     ctx.out.array(count);
     let key = ctx.key(args.at(1));
     let (keyspace, out) = (&mut ctx.core.keyspace, &mut ctx.out);
-    keyspace.edit_bytes(ctx.caller.db, key, len_min, ctx.now, |bytes, grown| {
+    let changes = keyspace.edit_bytes(ctx.caller.db, key, len_min, ctx.now, |bytes, grown| {
         let written = operations.checked().filter_map(|operation| operation.run(bytes, out));
         // Where the string grew, every write is a change.
-        ((), written.filter(|changed| *changed || grown).count() as u64)
+        let changes = written.filter(|changed| *changed || grown).count() as u64;
+        (changes, changes)
     });
+    if changes > 0 {
+        ctx.event(Event::STRING, "setbit", args.at(1));
+    }
     Ok(Outcome::Done)
 }
 
@@ -176,7 +181,7 @@ impl Iterator for Operations<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{World, check};
+    use crate::testing::{World, check, check_effects, check_events};
 
     #[test]
     fn fields_are_read_and_written_in_order() {
@@ -220,6 +225,18 @@ mod tests {
         check(&["BITFIELD k OVERFLOW never"], "-ERR Invalid OVERFLOW type specified");
         check(&["BITFIELD_RO k SET u8 0 1"], "-ERR BITFIELD_RO only supports the GET subcommand");
         check(&["BITFIELD_RO k SET u8 0 1 GET u8"], SYNTAX);
+    }
+
+    #[test]
+    fn changes_are_told_once() {
+        check_effects(&["BITFIELD k SET u8 0 1 SET u8 8 1"], "BITFIELD k SET u8 0 1 SET u8 8 1");
+        check_events(&["BITFIELD k SET u8 0 1 SET u8 8 1"], "setbit:k");
+        check_effects(&["BITFIELD k SET u8 0 1", "BITFIELD k SET u8 0 1"], "");
+        check_events(&["BITFIELD k SET u8 0 1", "BITFIELD k SET u8 0 1"], "");
+        // The string was made although the write failed. Redis does not tell it; the journal must know.
+        let failing = "BITFIELD k OVERFLOW FAIL SET u8 0 256";
+        check_effects(&[failing], failing);
+        check_events(&[failing], "");
     }
 
     #[test]

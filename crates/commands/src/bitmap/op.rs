@@ -2,6 +2,7 @@
 
 use super::words::{self, Combine};
 use crate::ctx::{Ctx, Outcome};
+use crate::effects::Event;
 use crate::error::CommandError;
 use crate::string::value;
 use stdx::Args;
@@ -49,17 +50,18 @@ fn first(ctx: &mut Ctx<'_>, key: &[u8], negated: bool) -> Result<Vec<u8>, Comman
 /// Stores the result and answers its length; an empty one deletes the key.
 fn store(ctx: &mut Ctx<'_>, key: &[u8], result: Vec<u8>) {
     let (key, len) = (ctx.key(key), result.len());
-    if len == 0 {
-        ctx.core.keyspace.remove(ctx.caller.db, key, ctx.now);
-    } else {
+    if len > 0 {
         ctx.core.keyspace.set_computed(ctx.caller.db, key, result, ctx.now);
+        ctx.event(Event::STRING, "set", key.bytes);
+    } else if ctx.core.keyspace.remove(ctx.caller.db, key, ctx.now) {
+        ctx.event(Event::GENERIC, "del", key.bytes);
     }
     ctx.out.int(len as i64);
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::check;
+    use crate::testing::{check, check_effects, check_events};
 
     #[test]
     fn strings_are_combined_bit_by_bit() {
@@ -78,6 +80,16 @@ mod tests {
         check(&["SET d x", "BITOP OR d none other"], ":0");
         check(&["SET d x", "BITOP OR d none", "EXISTS d"], ":0");
         check(&["SET d x", "SET e ''", "BITOP NOT d e", "EXISTS d"], ":0");
+    }
+
+    #[test]
+    fn a_result_is_set_and_none_deletes() {
+        check_effects(&["SET a 1", "BITOP NOT d a"], "BITOP NOT d a");
+        check_events(&["SET a 1", "BITOP NOT d a"], "set:d");
+        check_effects(&["SET d 1", "BITOP NOT d a"], "BITOP NOT d a");
+        check_events(&["SET d 1", "BITOP NOT d a"], "del:d");
+        check_effects(&["BITOP NOT d a"], "");
+        check_events(&["BITOP NOT d a"], "");
     }
 
     #[test]

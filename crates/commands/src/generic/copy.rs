@@ -2,6 +2,7 @@
 
 use super::{as_one_change, parse_db};
 use crate::ctx::{Ctx, Outcome};
+use crate::effects::Event;
 use crate::error::CommandError;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
 use keyspace::Access;
@@ -43,6 +44,7 @@ fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
             let value = ctx.core.keyspace.duplicate(db, from, now).expect("it was found just now");
             ctx.core.keyspace.put(to_db, to, value, now);
         });
+        ctx.event_in(to_db, Event::GENERIC, "copy_to", to.bytes);
     }
     ctx.out.int(done.into());
     Ok(Outcome::Done)
@@ -106,6 +108,8 @@ fn move_key(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> 
             let value = ctx.core.keyspace.take(db, key, now).expect("it was found just now");
             ctx.core.keyspace.put(to_db, key, value, now);
         });
+        ctx.event(Event::GENERIC, "move_from", key.bytes);
+        ctx.event_in(to_db, Event::GENERIC, "move_to", key.bytes);
     }
     ctx.out.int(done.into());
     Ok(Outcome::Done)
@@ -113,7 +117,7 @@ fn move_key(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> 
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{World, check};
+    use crate::testing::{World, check, check_effects, check_events};
     use stdx::DbIndex;
 
     #[test]
@@ -124,6 +128,30 @@ mod tests {
         check(&["SET a 1 EX 10", "COPY a b", "TTL b"], ":10");
         check(&["MSET a 1 b 2", "COPY a b"], ":0");
         check(&["MSET a 1 b 2", "COPY a b replace", "GET b"], "$1 1");
+    }
+
+    #[test]
+    fn both_are_their_own_effect() {
+        check_effects(&["SET a 1", "COPY a b REPLACE"], "COPY a b REPLACE");
+        check_events(&["SET a 1", "COPY a b DB 1"], "copy_to:b");
+        check_effects(&["SET a 1", "MOVE a 1"], "MOVE a 1");
+        check_events(&["SET a 1", "MOVE a 1"], "move_from:a move_to:a");
+        for line in ["COPY c b", "COPY a b", "MOVE c 1"] {
+            check_effects(&["MSET a 1 b 2", line], "");
+            check_events(&["MSET a 1 b 2", line], "");
+        }
+    }
+
+    #[test]
+    fn events_tell_the_database_that_they_happened_in() {
+        let mut world = World::new(1);
+        crate::effects::listen(&mut world.cores[0], false, u16::MAX);
+        world.run("SET a 1");
+        world.run("COPY a a DB 2");
+        world.run("MOVE a 3");
+        let fired = world.cores[0].effects.take_fired();
+        let told: Vec<_> = fired.iter().map(|event| (event.name, event.db.0)).collect();
+        assert_eq!(told, [("set", 0), ("copy_to", 2), ("move_from", 0), ("move_to", 3)]);
     }
 
     #[test]

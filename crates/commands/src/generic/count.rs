@@ -1,6 +1,7 @@
 //! DEL, UNLINK, EXISTS and TOUCH: commands on any number of keys that answer how many were there.
 
 use crate::ctx::{Ctx, Outcome};
+use crate::effects::Event;
 use crate::error::CommandError;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec, Merge};
 use keyspace::{Access, Key};
@@ -41,7 +42,13 @@ pub(super) const UNLINK: Command = Command {
 };
 
 fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    count(ctx, args, |ctx, key| ctx.core.keyspace.remove(ctx.caller.db, key, ctx.now))
+    count(ctx, args, |ctx, key| {
+        let removed = ctx.core.keyspace.remove(ctx.caller.db, key, ctx.now);
+        if removed {
+            ctx.event(Event::GENERIC, "del", key.bytes);
+        }
+        removed
+    })
 }
 
 pub(super) const EXISTS: Command = Command {
@@ -106,7 +113,7 @@ fn count(
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{World, check};
+    use crate::testing::{World, check, check_effects, check_events};
 
     #[test]
     fn what_was_there_is_counted() {
@@ -116,6 +123,16 @@ mod tests {
         check(&["MSET a 1 b 2", "TOUCH a b c a"], ":3");
         check(&["MSET a 1 b 2", "DEL a", "EXISTS a b"], ":1");
         check(&["DEL"], "-ERR wrong number of arguments for 'del' command");
+    }
+
+    #[test]
+    fn what_goes_is_told() {
+        check_effects(&["MSET a 1 b 2", "DEL a b c"], "DEL a b c");
+        check_events(&["MSET a 1 b 2", "DEL a b c a"], "del:a del:b");
+        check_effects(&["SET a 1", "UNLINK a"], "UNLINK a");
+        check_events(&["SET a 1", "UNLINK a"], "del:a");
+        check_effects(&["DEL a"], "");
+        check_events(&["TOUCH a"], "");
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn swapdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{World, check};
+    use crate::testing::{World, check, check_effects, check_events};
     use stdx::DbIndex;
 
     #[test]
@@ -136,6 +136,14 @@ mod tests {
         world.check(&["FLUSHALL SYNC"], "+OK");
         world.check(&["FLUSHALL FOO"], "-ERR syntax error");
         world.check(&["FLUSHDB SYNC ASYNC"], "-ERR syntax error");
+    }
+
+    #[test]
+    fn whole_databases_have_effects_but_no_events() {
+        for line in ["FLUSHALL", "FLUSHDB ASYNC", "SWAPDB 0 1"] {
+            check_effects(&["SET a 1", line], line);
+            check_events(&["SET a 1", line], "");
+        }
     }
 
     #[test]

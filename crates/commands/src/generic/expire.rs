@@ -1,6 +1,7 @@
 //! EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT and PERSIST.
 
 use crate::ctx::{Ctx, Outcome};
+use crate::effects::{Event, Journal};
 use crate::error::CommandError;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
 use keyspace::Access;
@@ -13,6 +14,7 @@ const SETS_EXPIRY: Command = Command {
     categories: &["keyspace"],
     keys: &[KeySpec::range(1, 1, 1, &["RW", "update"])],
     crossing: Crossing::OneShard,
+    journal: Journal::Rewritten,
     group: "generic",
     history: &[("7.0.0", "`NX`, `XX`, `GT` and `LT` came.")],
     ..Command::EMPTY
@@ -90,10 +92,31 @@ fn change(
     let found = ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, Access::Write);
     let done = found.is_some_and(|entry| allows(entry.expiry()));
     if done {
-        ctx.core.keyspace.set_expiry(ctx.caller.db, key, to, ctx.now);
+        set_expiry(ctx, args.at(1), to);
     }
     ctx.out.int(done.into());
     Ok(Outcome::Done)
+}
+
+/// Sets or takes away the expiry of a key that is there, and says so: PEXPIREAT, PERSIST, or DEL for an instant that
+/// has passed.
+pub(crate) fn set_expiry(ctx: &mut Ctx<'_>, name: &[u8], expiry: Option<UnixMs>) {
+    let key = ctx.key(name);
+    ctx.core.keyspace.set_expiry(ctx.caller.db, key, expiry, ctx.now);
+    match expiry {
+        Some(at) if at <= ctx.now => {
+            ctx.event(Event::GENERIC, "del", name);
+            ctx.effect(name, &[b"DEL", name]);
+        }
+        Some(at) => {
+            ctx.event(Event::GENERIC, "expire", name);
+            ctx.effect_at(name, &[b"PEXPIREAT", name], at);
+        }
+        None => {
+            ctx.event(Event::GENERIC, "persist", name);
+            ctx.effect(name, &[b"PERSIST", name]);
+        }
+    }
 }
 
 /// When an expiry may be changed. XX may stand beside GT or LT.
@@ -155,7 +178,7 @@ pub(super) const PERSIST: Command = Command {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{World, check};
+    use crate::testing::{World, check, check_effects, check_events};
 
     #[test]
     fn four_ways_to_say_when() {
@@ -224,6 +247,23 @@ mod tests {
         check(&["PEXPIREAT k 1 NX LT GT"], NX);
         check(&["EXPIRE k 1 GT LT"], "-ERR GT and LT options at the same time are not compatible");
         check(&["EXPIRE k x foo"], "-ERR Unsupported option foo");
+    }
+
+    #[test]
+    fn effects_are_instants() {
+        check_effects(&["SET k v", "EXPIRE k 10"], "PEXPIREAT k 1700000010000");
+        check_effects(&["SET k v", "PEXPIRE k 10 NX"], "PEXPIREAT k 1700000000010");
+        check_effects(&["SET k v", "EXPIREAT k 1700000010"], "PEXPIREAT k 1700000010000");
+        check_effects(&["SET k v", "PEXPIREAT k 1700000000010"], "PEXPIREAT k 1700000000010");
+        check_effects(&["SET k v", "EXPIRE k -1"], "DEL k");
+        check_effects(&["SET k v", "EXPIRE k 10 XX"], "");
+        check_effects(&["EXPIRE k 10"], "");
+        check_effects(&["SET k v EX 10", "PERSIST k"], "PERSIST k");
+        check_effects(&["SET k v", "PERSIST k"], "");
+        check_events(&["SET k v", "EXPIRE k 10"], "expire:k");
+        check_events(&["SET k v", "PEXPIREAT k 5"], "del:k");
+        check_events(&["SET k v EX 10", "PERSIST k"], "persist:k");
+        check_events(&["SET k v", "EXPIRE k 10 XX"], "");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::row::Command;
 use stdx::DbIndex;
 
 pub use copy::destination_db;
+pub(crate) use expire::set_expiry;
 pub use scan::COUNT_DEFAULT;
 
 /// The family's rows, in COMMAND's order.

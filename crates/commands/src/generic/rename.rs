@@ -2,6 +2,7 @@
 
 use super::as_one_change;
 use crate::ctx::{Ctx, Outcome};
+use crate::effects::Event;
 use crate::error::CommandError;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
 use keyspace::Access;
@@ -68,12 +69,14 @@ fn move_value(ctx: &mut Ctx<'_>, args: Args<'_>, overwrite: bool) -> Result<bool
         let value = ctx.core.keyspace.take(db, from, ctx.now).expect("it was found just now");
         ctx.core.keyspace.put(db, to, value, ctx.now);
     });
+    ctx.event(Event::GENERIC, "rename_from", from.bytes);
+    ctx.event(Event::GENERIC, "rename_to", to.bytes);
     Ok(true)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{World, check};
+    use crate::testing::{World, check, check_effects, check_events};
 
     #[test]
     fn the_value_and_its_expiry_move() {
@@ -88,6 +91,18 @@ mod tests {
         check(&["SET a 1", "RENAMENX a b"], ":1");
         check(&["MSET a 1 b 2", "RENAMENX a b"], ":0");
         check(&["MSET a 1 b 2", "RENAMENX a b", "MGET a b"], "*2 $1 1 $1 2");
+    }
+
+    #[test]
+    fn both_are_their_own_effect() {
+        check_effects(&["SET a 1", "RENAME a b"], "RENAME a b");
+        check_events(&["MSET a 1 b 2", "RENAME a b"], "rename_from:a rename_to:b");
+        check_effects(&["SET a 1", "RENAMENX a b"], "RENAMENX a b");
+        check_events(&["SET a 1", "RENAMENX a b"], "rename_from:a rename_to:b");
+        for line in ["RENAME a a", "RENAMENX a b", "RENAME c d"] {
+            check_effects(&["MSET a 1 b 2", line], "");
+            check_events(&["MSET a 1 b 2", line], "");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::value;
 use crate::ctx::{Ctx, Outcome};
+use crate::effects::Event;
 use crate::error::CommandError;
 use datatypes::hll;
 use keyspace::Access;
@@ -15,6 +16,9 @@ pub(super) fn pfadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
         let added = add_all(bytes, args.from(2), sparse_max, &mut changes);
         (added.map(|()| changes > 0), changes)
     })?;
+    if changed {
+        ctx.event(Event::STRING, "pfadd", args.at(1));
+    }
     ctx.out.int(i64::from(changed));
     Ok(Outcome::Done)
 }
@@ -39,7 +43,7 @@ fn add_all(
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{World, check};
+    use crate::testing::{World, check, check_effects, check_events};
 
     #[test]
     fn elements_are_added_once() {
@@ -84,6 +88,22 @@ mod tests {
             world.run(line);
         }
         assert_eq!(world.cores[0].keyspace.stats.dirty, 4 + 1 + 1);
+    }
+
+    #[test]
+    fn a_change_is_its_own_effect() {
+        check_effects(&["PFADD k a"], "PFADD k a");
+        check_events(&["PFADD k a"], "pfadd:k");
+        check_effects(&["PFADD k a", "PFADD k a"], "");
+        check_events(&["PFADD k a", "PFADD k a"], "");
+        check_effects(&["PFADD k a", "PFCOUNT k"], "PFCOUNT k");
+        check_events(&["PFADD k a", "PFCOUNT k"], "");
+        check_effects(&["PFADD k a", "PFCOUNT k", "PFCOUNT k"], "");
+        check_effects(&["PFADD k a", "PFCOUNT k k"], "");
+        check_effects(&["PFMERGE d"], "PFMERGE d");
+        check_events(&["PFMERGE d"], "pfadd:d");
+        check_effects(&["PFADD k a", "PFDEBUG TODENSE k"], "PFDEBUG TODENSE k");
+        check_effects(&["PFADD k a", "PFDEBUG ENCODING k"], "");
     }
 
     #[test]

@@ -24,11 +24,13 @@ fn count_one(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<u64, CommandError> {
     if let Some(cached) = cached {
         return Ok(cached);
     }
-    let (key, count) = (ctx.key(key), counted?);
-    ctx.core.keyspace.edit_bytes(ctx.caller.db, key, 0, ctx.now, |bytes, _| {
+    let count = counted?;
+    let place = ctx.key(key);
+    ctx.core.keyspace.edit_bytes(ctx.caller.db, place, 0, ctx.now, |bytes, _| {
         hll::set_cached(bytes, count);
         ((), 1)
     });
+    ctx.effect(key, &[b"PFCOUNT", key]);
     Ok(count)
 }
 

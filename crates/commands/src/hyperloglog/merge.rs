@@ -2,6 +2,7 @@
 
 use super::value;
 use crate::ctx::{Ctx, Outcome};
+use crate::effects::Event;
 use crate::error::CommandError;
 use datatypes::hll::{self, Encoding, Registers};
 use stdx::Args;
@@ -23,6 +24,7 @@ pub(super) fn pfmerge(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comm
         }
         (store(bytes, &all, dense, sparse_max), 1)
     })?;
+    ctx.event(Event::STRING, "pfadd", args.at(1));
     ctx.out.ok();
     Ok(Outcome::Done)
 }

@@ -1,6 +1,7 @@
 //! The rows of the HyperLogLog commands.
 
 use super::{add, count, debug, merge, selftest};
+use crate::effects::Journal;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
 
 /// The family's rows, in COMMAND's order.
@@ -32,6 +33,7 @@ const PFCOUNT: Command = Command {
         ..KeySpec::range(1, -1, 1, &["RW", "access"])
     }],
     crossing: Crossing::TwoHops,
+    journal: Journal::Rewritten,
     handler: count::pfcount,
     summary: "Estimates how many different elements were added to HyperLogLogs.",
     since: "2.8.9",

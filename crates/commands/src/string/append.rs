@@ -2,6 +2,7 @@
 
 use super::value;
 use crate::ctx::{Ctx, Outcome};
+use crate::effects::Event;
 use crate::error::CommandError;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
 use keyspace::{Access, NewString, Ttl};
@@ -37,6 +38,7 @@ fn append(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
             ctx.core.keyspace.append(ctx.caller.db, key, added, ctx.now)
         }
     };
+    ctx.event(Event::STRING, "append", args.at(1));
     ctx.out.int(len as i64);
     Ok(Outcome::Done)
 }
@@ -69,13 +71,14 @@ fn setrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> 
     value::check_len(ctx, offset, written.len())?;
     let key = ctx.key(args.at(1));
     let len = ctx.core.keyspace.set_range(ctx.caller.db, key, offset, written, ctx.now);
+    ctx.event(Event::STRING, "setrange", args.at(1));
     ctx.out.int(len as i64);
     Ok(Outcome::Done)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{World, check};
+    use crate::testing::{World, check, check_effects, check_events};
 
     const TOO_LONG: &str = "-ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 
@@ -99,6 +102,16 @@ mod tests {
         check(&["SET k hello", "SETRANGE k 9 ''"], ":5");
         check(&["SET k 1234", "SETRANGE k 1 99", "GET k"], "$4 1994");
         check(&["SET k hello EX 10", "SETRANGE k 0 H", "TTL k"], ":10");
+    }
+
+    #[test]
+    fn both_are_their_own_effect() {
+        check_effects(&["APPEND k v"], "APPEND k v");
+        check_events(&["APPEND k ''"], "append:k");
+        check_effects(&["SETRANGE k 2 v"], "SETRANGE k 2 v");
+        check_events(&["SETRANGE k 2 v"], "setrange:k");
+        check_effects(&["SETRANGE k 2 ''"], "");
+        check_events(&["SETRANGE k 2 ''"], "");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::value;
 use crate::ctx::{Ctx, Outcome, parse_int};
+use crate::effects::{Event, Journal};
 use crate::error::CommandError;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
 use keyspace::{Access, NewString, StringRef, Ttl};
@@ -97,6 +98,7 @@ fn add(ctx: &mut Ctx<'_>, args: Args<'_>, by: i64) -> Result<Outcome, CommandErr
     let new = old.checked_add(by).ok_or(CommandError::OVERFLOW)?;
     let key = ctx.key(args.at(1));
     ctx.core.keyspace.set_string(ctx.caller.db, key, NewString::Int(new), Ttl::Keep, ctx.now);
+    ctx.event(Event::STRING, "incrby", args.at(1));
     ctx.out.int(new);
     Ok(Outcome::Done)
 }
@@ -108,6 +110,7 @@ pub(super) const INCRBYFLOAT: Command = Command {
     categories: &["string"],
     keys: &[KeySpec::range(1, 1, 1, &["RW", "access", "update"])],
     crossing: Crossing::OneShard,
+    journal: Journal::Rewritten,
     handler: incrbyfloat,
     summary: "Adds to a floating point number; a key that is not there counts as 0.",
     since: "2.6.0",
@@ -125,13 +128,15 @@ fn incrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandErro
         })?;
     let key = ctx.key(args.at(1));
     ctx.core.keyspace.set_string(ctx.caller.db, key, NewString::Text(sum.as_bytes()), Ttl::Keep, ctx.now);
+    ctx.event(Event::STRING, "incrbyfloat", args.at(1));
+    ctx.effect(args.at(1), &[b"SET", args.at(1), sum.as_bytes(), b"KEEPTTL"]);
     ctx.out.bulk(sum.as_bytes());
     Ok(Outcome::Done)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::check;
+    use crate::testing::{check, check_effects, check_events};
 
     #[test]
     fn counting_up_and_down() {
@@ -159,6 +164,19 @@ mod tests {
         check(&["SET k 9223372036854775807", "INCR k"], "-ERR increment or decrement would overflow");
         check(&["SET k -9223372036854775808", "DECR k"], "-ERR increment or decrement would overflow");
         check(&["DECRBY k -9223372036854775808"], "-ERR decrement would overflow");
+    }
+
+    #[test]
+    fn effects_and_events() {
+        check_effects(&["INCR k"], "INCR k");
+        check_effects(&["DECRBY k 5"], "DECRBY k 5");
+        check_effects(&["SET k a", "INCR k"], "");
+        check_effects(&["SET k 10 EX 5", "INCRBYFLOAT k 0.5"], "SET k 10.5 KEEPTTL");
+        for line in ["INCR k", "DECR k", "INCRBY k 2", "DECRBY k 2"] {
+            check_events(&[line], "incrby:k");
+        }
+        check_events(&["INCRBYFLOAT k 2"], "incrbyfloat:k");
+        check_events(&["SET k a", "INCR k"], "");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::value;
 use crate::ctx::{Ctx, Outcome};
+use crate::effects::{Event, Journal};
 use crate::error::CommandError;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
 use stdx::Args;
@@ -38,6 +39,7 @@ pub(super) const GETDEL: Command = Command {
     categories: &["string"],
     keys: &[KeySpec::range(1, 1, 1, &["RW", "access", "delete"])],
     crossing: Crossing::OneShard,
+    journal: Journal::Rewritten,
     handler: getdel,
     summary: "Answers the value of a string and deletes its key.",
     since: "6.2.0",
@@ -56,6 +58,8 @@ fn getdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
         }
     }
     ctx.core.keyspace.remove(ctx.caller.db, key, ctx.now);
+    ctx.event(Event::GENERIC, "del", args.at(1));
+    ctx.effect(args.at(1), &[b"DEL", args.at(1)]);
     Ok(Outcome::Done)
 }
 
@@ -83,7 +87,7 @@ fn strlen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{World, check};
+    use crate::testing::{World, check, check_effects, check_events};
 
     #[test]
     fn get_answers_bytes_numbers_and_null() {
@@ -99,6 +103,10 @@ mod tests {
         check(&["SET k v", "GETDEL k"], "$1 v");
         check(&["SET k v", "GETDEL k", "GETDEL k"], "$-1");
         check(&["SET k v", "GETDEL k", "EXISTS k"], ":0");
+        check_effects(&["SET k v", "GETDEL k"], "DEL k");
+        check_events(&["SET k v", "GETDEL k"], "del:k");
+        check_effects(&["GETDEL k"], "");
+        check_events(&["GETDEL k"], "");
     }
 
     #[test]

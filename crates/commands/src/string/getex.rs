@@ -3,7 +3,9 @@
 use super::options::{self, Expiry, For};
 use super::value;
 use crate::ctx::{Ctx, Outcome};
+use crate::effects::Journal;
 use crate::error::CommandError;
+use crate::generic;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
 use stdx::Args;
 
@@ -17,6 +19,7 @@ pub(super) const GETEX: Command = Command {
         ..KeySpec::range(1, 1, 1, &["RW", "access", "update"])
     }],
     crossing: Crossing::OneShard,
+    journal: Journal::Rewritten,
     handler: getex,
     summary: "Answers the value of a string and sets or takes away its time to live.",
     since: "6.2.0",
@@ -53,14 +56,14 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     };
     value::reply(&mut ctx.out, value);
     if let Some(expiry) = change {
-        ctx.core.keyspace.set_expiry(ctx.caller.db, key, expiry, ctx.now);
+        generic::set_expiry(ctx, args.at(1), expiry);
     }
     Ok(Outcome::Done)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{World, check};
+    use crate::testing::{World, check, check_effects, check_events};
 
     #[test]
     fn the_value_is_answered_and_the_expiry_changed() {
@@ -78,6 +81,19 @@ mod tests {
     fn a_time_that_has_passed_deletes() {
         check(&["SET k v", "GETEX k PXAT 1"], "$1 v");
         check(&["SET k v", "GETEX k PXAT 1", "DBSIZE"], ":0");
+    }
+
+    #[test]
+    fn effects_are_what_becomes_of_the_expiry() {
+        check_effects(&["SET k v", "GETEX k EX 10"], "PEXPIREAT k 1700000010000");
+        check_effects(&["SET k v", "GETEX k PXAT 1"], "DEL k");
+        check_effects(&["SET k v EX 10", "GETEX k PERSIST"], "PERSIST k");
+        check_effects(&["SET k v", "GETEX k PERSIST"], "");
+        check_effects(&["SET k v EX 10", "GETEX k"], "");
+        check_events(&["SET k v", "GETEX k EX 10"], "expire:k");
+        check_events(&["SET k v", "GETEX k PXAT 1"], "del:k");
+        check_events(&["SET k v EX 10", "GETEX k PERSIST"], "persist:k");
+        check_events(&["SET k v EX 10", "GETEX k"], "");
     }
 
     #[test]

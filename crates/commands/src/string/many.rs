@@ -2,6 +2,7 @@
 
 use super::value;
 use crate::ctx::{Ctx, Outcome};
+use crate::effects::Event;
 use crate::error::CommandError;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec, Merge};
 use keyspace::{Access, NewString, Ttl};
@@ -96,12 +97,13 @@ fn store(ctx: &mut Ctx<'_>, args: Args<'_>) {
         let key = ctx.key(args.at(index));
         let value = NewString::Bytes(args.at(index + 1));
         ctx.core.keyspace.set_string(ctx.caller.db, key, value, Ttl::Clear, ctx.now);
+        ctx.event(Event::STRING, "set", args.at(index));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::check;
+    use crate::testing::{check, check_effects, check_events};
 
     #[test]
     fn mget_answers_in_order_with_nulls() {
@@ -121,6 +123,16 @@ mod tests {
         check(&["SET b 1", "MSETNX a 1 b 2"], ":0");
         check(&["SET b 1", "MSETNX a 1 b 2", "EXISTS a"], ":0");
         check(&["MSETNX a 1 a 2", "GET a"], "$1 2");
+    }
+
+    #[test]
+    fn both_are_their_own_effect() {
+        check_effects(&["MSET a 1 b 2"], "MSET a 1 b 2");
+        check_events(&["MSET a 1 b 2"], "set:a set:b");
+        check_effects(&["MSETNX a 1 b 2"], "MSETNX a 1 b 2");
+        check_events(&["MSETNX a 1 b 2"], "set:a set:b");
+        check_effects(&["SET a 1", "MSETNX a 1 b 2"], "");
+        check_events(&["SET a 1", "MSETNX a 1 b 2"], "");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::options::{self, Expiry, For, Options, Time};
 use super::value;
 use crate::ctx::{Ctx, Outcome};
+use crate::effects::{Event, Journal};
 use crate::error::CommandError;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
 use keyspace::{Access, NewString, Ttl};
@@ -18,6 +19,7 @@ pub(super) const SET: Command = Command {
         ..KeySpec::range(1, 1, 1, &["RW", "access", "update", "variable_flags"])
     }],
     crossing: Crossing::OneShard,
+    journal: Journal::Rewritten,
     handler: set,
     summary: "Stores a string under a key, whatever the key held before.",
     since: "1.0.0",
@@ -88,6 +90,7 @@ pub(super) const SETNX: Command = Command {
     categories: &["string"],
     keys: &[KeySpec::range(1, 1, 1, &["OW", "insert"])],
     crossing: Crossing::OneShard,
+    journal: Journal::Rewritten,
     handler: setnx,
     summary: "Stores a string under a key that does not exist yet.",
     since: "1.0.0",
@@ -113,6 +116,7 @@ pub(super) const SETEX: Command = Command {
     categories: &["string"],
     keys: &[KeySpec::range(1, 1, 1, &["OW", "update"])],
     crossing: Crossing::OneShard,
+    journal: Journal::Rewritten,
     handler: setex,
     summary: "Stores a string under a key with a time to live in seconds.",
     since: "2.0.0",
@@ -133,6 +137,7 @@ pub(super) const PSETEX: Command = Command {
     categories: &["string"],
     keys: &[KeySpec::range(1, 1, 1, &["OW", "update"])],
     crossing: Crossing::OneShard,
+    journal: Journal::Rewritten,
     handler: psetex,
     summary: "Stores a string under a key with a time to live in milliseconds.",
     since: "2.6.0",
@@ -165,6 +170,7 @@ pub(super) const GETSET: Command = Command {
     categories: &["string"],
     keys: &[KeySpec::range(1, 1, 1, &["RW", "access", "update"])],
     crossing: Crossing::OneShard,
+    journal: Journal::Rewritten,
     handler: getset,
     summary: "Stores a string under a key and answers the one it held before.",
     since: "1.0.0",
@@ -180,10 +186,20 @@ fn getset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     Ok(Outcome::Done)
 }
 
+/// Stores a string; its effect is SET with the expiry as an instant, whichever command it was.
 #[inline]
-fn store(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
-    let key = ctx.key(key);
+fn store(ctx: &mut Ctx<'_>, name: &[u8], value: &[u8], ttl: Ttl) {
+    let key = ctx.key(name);
     ctx.core.keyspace.set_string(ctx.caller.db, key, NewString::Bytes(value), ttl, ctx.now);
+    ctx.event(Event::STRING, "set", name);
+    match ttl {
+        Ttl::Clear => ctx.effect(name, &[b"SET", name, value]),
+        Ttl::Keep => ctx.effect(name, &[b"SET", name, value, b"KEEPTTL"]),
+        Ttl::At(at) => {
+            ctx.event(Event::GENERIC, "expire", name);
+            ctx.effect_at(name, &[b"SET", name, value, b"PXAT"], at);
+        }
+    }
 }
 
 fn exists(ctx: &mut Ctx<'_>, key: &[u8]) -> bool {
@@ -208,7 +224,7 @@ fn reply_old(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<bool, CommandError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{START, World, check};
+    use crate::testing::{START, World, check, check_effects, check_events};
 
     #[test]
     fn set_overwrites_and_clears_the_expiry() {
@@ -308,5 +324,33 @@ mod tests {
         }
         let stats = world.cores[0].keyspace.stats;
         assert_eq!((stats.hits, stats.misses, stats.dirty), (1, 1, 4));
+    }
+
+    #[test]
+    fn effects_are_sets_with_an_instant() {
+        check_effects(&["SET k v"], "SET k v");
+        check_effects(&["SET k v EX 10"], "SET k v PXAT 1700000010000");
+        check_effects(&["SET k v PX 10 GET"], "SET k v PXAT 1700000000010");
+        check_effects(&["SET k v EXAT 1700000001"], "SET k v PXAT 1700000001000");
+        check_effects(&["SET k v NX GET"], "SET k v");
+        check_effects(&["SET k v", "SET k v XX KEEPTTL"], "SET k v KEEPTTL");
+        check_effects(&["SET k v XX"], "");
+        check_effects(&["SETEX k 10 v"], "SET k v PXAT 1700000010000");
+        check_effects(&["PSETEX k 10 v"], "SET k v PXAT 1700000000010");
+        check_effects(&["SETNX k v"], "SET k v");
+        check_effects(&["SET k v", "SETNX k w"], "");
+        check_effects(&["GETSET k v"], "SET k v");
+        check_effects(&["SETEX k 0 v"], "");
+    }
+
+    #[test]
+    fn events_are_set_and_expire() {
+        check_events(&["SET k v"], "set:k");
+        check_events(&["SET k v EX 10"], "set:k expire:k");
+        check_events(&["SET k v XX"], "");
+        check_events(&["SET k v KEEPTTL"], "set:k");
+        check_events(&["PSETEX k 10 v"], "set:k expire:k");
+        check_events(&["SETNX k v"], "set:k");
+        check_events(&["GETSET k v"], "set:k");
     }
 }
