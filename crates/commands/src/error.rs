@@ -106,6 +106,27 @@ impl CommandError {
     pub const LCS_TABLE_TOO_LARGE: Self = text("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
 }
 
+/// Texts of the list commands.
+#[rustfmt::skip]
+impl CommandError {
+    /// LPOP, RPOP.
+    pub const NOT_POSITIVE: Self = text("ERR value is out of range, must be positive");
+    /// LSET.
+    pub const INDEX_RANGE: Self = text("ERR index out of range");
+    /// LMPOP.
+    pub const NUMKEYS: Self = text("ERR numkeys should be greater than 0");
+    /// LMPOP.
+    pub const COUNT_ZERO: Self = text("ERR count should be greater than 0");
+    /// LPOS.
+    pub const RANK_ZERO: Self = text("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list");
+    /// LPOS.
+    pub const RANK_RANGE: Self = text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
+    /// LPOS.
+    pub const COUNT_NEGATIVE: Self = text("ERR COUNT can't be negative");
+    /// LPOS.
+    pub const MAXLEN_NEGATIVE: Self = text("ERR MAXLEN can't be negative");
+}
+
 /// Texts of the connection and server commands.
 #[rustfmt::skip]
 impl CommandError {

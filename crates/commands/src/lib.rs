@@ -15,6 +15,7 @@ pub mod generic;
 pub mod help;
 pub mod hyperloglog;
 mod key_specs;
+pub mod list;
 mod names;
 mod parts;
 #[cfg(test)]

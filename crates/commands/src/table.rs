@@ -48,6 +48,7 @@ pub const FAMILIES: &[&[Command]] = &[
     crate::bitmap::COMMANDS,
     crate::hyperloglog::COMMANDS,
     crate::generic::COMMANDS,
+    crate::list::COMMANDS,
     crate::connection::COMMANDS,
     crate::server::COMMANDS,
 ];

@@ -64,7 +64,7 @@ impl<'a> ListMut<'a> {
         list.len()
     }
 
-    /// Adds one element at an end: what [`ListMut::push`] does for one that was taken out of another list.
+    /// Adds one element at an end, as [`ListMut::push`] does.
     pub fn push_one(&mut self, end: End, element: &[u8]) -> usize {
         self.push(end, std::iter::once(element))
     }
@@ -119,6 +119,17 @@ impl<'a> ListMut<'a> {
             }
             other => panic!("a {} is no list", other.kind().name()),
         }
+    }
+
+    /// Moves an element from an end to an end, after `visit` saw it.
+    pub fn rotate(&mut self, from: End, to: End, visit: impl FnOnce(Element<'_>)) {
+        let Some(element) = self.as_ref().peek(from) else { return };
+        visit(element);
+        let mut text = Vec::new();
+        element.append_to(&mut text);
+        self.discard(from, 1);
+        self.push_one(to, &text);
+        self.shrunk();
     }
 
     fn discard(&mut self, end: End, count: usize) {

@@ -1,0 +1,134 @@
+//! LPOP and RPOP.
+
+use super::{parse_count, popped, reply};
+use crate::ctx::{Ctx, Outcome};
+use crate::error::CommandError;
+use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
+use datatypes::Kind;
+use datatypes::list::End;
+use stdx::Args;
+
+/// What both rows have in common.
+const POP: Command = Command {
+    arity: -2,
+    flags: Flags::WRITE.or(Flags::FAST),
+    categories: &["list"],
+    keys: &[KeySpec::range(1, 1, 1, &["RW", "access", "delete"])],
+    crossing: Crossing::OneShard,
+    since: "1.0.0",
+    group: "list",
+    complexity: "O(N) with N the number of elements that are taken",
+    history: &[("6.2.0", "takes COUNT.")],
+    args: &[Arg::key(), Arg::new("count", "integer").optional().since("6.2.0")],
+    ..Command::EMPTY
+};
+
+pub(super) const LPOP: Command = Command {
+    name: "lpop",
+    handler: lpop,
+    summary: "Takes the first element, or several, out of a list and answers it.",
+    ..POP
+};
+
+pub(super) const RPOP: Command = Command {
+    name: "rpop",
+    handler: rpop,
+    summary: "Takes the last element, or several, out of a list and answers it.",
+    ..POP
+};
+
+fn lpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    pop(ctx, args, End::Front)
+}
+
+fn rpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    pop(ctx, args, End::Back)
+}
+
+#[inline]
+fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Result<Outcome, CommandError> {
+    let key = ctx.key(args.at(1));
+    if args.len() > 2 {
+        return pop_several(ctx, args, end);
+    }
+    let edited = ctx.core.keyspace.edit(ctx.caller.db, key, Kind::List, false, ctx.now, |editing| {
+        editing.list().pop(end, 1, |element| reply(&mut ctx.out, element));
+        editing.changed(1);
+    })?;
+    match edited {
+        None => ctx.out.null(),
+        Some(edited) => popped(ctx, key.bytes, end, edited.removed),
+    }
+    Ok(Outcome::Done)
+}
+
+fn pop_several(ctx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Result<Outcome, CommandError> {
+    if args.len() > 3 {
+        let name = if end == End::Front { LPOP.name } else { RPOP.name };
+        return Err(CommandError::Arity(name.into()));
+    }
+    let key = ctx.key(args.at(1));
+    let count = parse_count(args.at(2), 0, CommandError::NOT_POSITIVE)?;
+    let edited = ctx.core.keyspace.edit(ctx.caller.db, key, Kind::List, false, ctx.now, |editing| {
+        let mut list = editing.list();
+        let count = count.min(list.as_ref().len());
+        ctx.out.array(count);
+        list.pop(end, count, |element| reply(&mut ctx.out, element));
+        editing.changed(count as u64);
+    })?;
+    match edited {
+        None => ctx.out.null_array(),
+        Some(edited) if count > 0 => popped(ctx, key.bytes, end, edited.removed),
+        Some(_) => {}
+    }
+    Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_effects, check_events};
+
+    #[test]
+    fn one_element_from_an_end() {
+        check(&["RPUSH k a 17 c", "LPOP k"], "$1 a");
+        check(&["RPUSH k a 17 c", "RPOP k"], "$1 c");
+        check(&["RPUSH k a 17 c", "RPOP k", "RPOP k"], "$2 17");
+        check(&["RPUSH k a", "RPOP k", "EXISTS k"], ":0");
+        check(&["LPOP k"], "$-1");
+        check(&["HELLO 3", "RPOP k"], "_");
+    }
+
+    #[test]
+    fn several_elements_from_an_end() {
+        check(&["RPUSH k a b c d", "LPOP k 2"], "*2 $1 a $1 b");
+        check(&["RPUSH k a b c d", "RPOP k 3"], "*3 $1 d $1 c $1 b");
+        check(&["RPUSH k a b c d", "RPOP k 9", "EXISTS k"], ":0");
+        check(&["RPUSH k a b c d", "RPOP k 3", "LPOP k 9223372036854775807"], "*1 $1 a");
+        check(&["RPUSH k a", "LPOP k 0"], "*0");
+        check(&["LPOP k 0"], "*-1");
+        check(&["HELLO 3", "RPOP k 3"], "_");
+    }
+
+    #[test]
+    fn counts_that_are_none() {
+        for text in ["-1", "x", "9223372036854775808", "''"] {
+            check(
+                &["SET k v", &format!("LPOP k {text}")],
+                "-ERR value is out of range, must be positive",
+            );
+        }
+        check(&["RPOP k 1 2"], "-ERR wrong number of arguments for 'rpop' command");
+        check(&["SET k v", "RPOP k 0"], "-WRONGTYPE Operation against a key holding the wrong kind of value");
+        check(&["SET k v", "LPOP k"], "-WRONGTYPE Operation against a key holding the wrong kind of value");
+    }
+
+    #[test]
+    fn pops_are_told() {
+        check_events(&["RPUSH k a b", "LPOP k"], "lpop:k");
+        check_events(&["RPUSH k a b", "RPOP k 2"], "rpop:k del:k");
+        check_events(&["RPUSH k a b", "RPOP k 0"], "");
+        check_events(&["RPOP k 1"], "");
+        check_effects(&["RPUSH k a b", "RPOP k 5"], "RPOP k 5");
+        check_effects(&["RPUSH k a b", "RPOP k 0"], "");
+    }
+}

@@ -1,0 +1,147 @@
+//! LMOVE and RPOPLPUSH.
+
+use super::{parse_end, popped, pushed, reply};
+use crate::ctx::{Ctx, Outcome};
+use crate::effects::Journal;
+use crate::error::CommandError;
+use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
+use datatypes::Kind;
+use datatypes::list::End;
+use keyspace::Access;
+use stdx::Args;
+
+/// What both rows have in common.
+const MOVE: Command = Command {
+    flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::SIGNALS),
+    categories: &["list"],
+    keys: &[KeySpec::range(1, 1, 1, &["RW", "access", "delete"]), KeySpec::range(2, 2, 1, &["RW", "insert"])],
+    crossing: Crossing::TwoHops,
+    journal: Journal::Rewritten,
+    group: "list",
+    ..Command::EMPTY
+};
+
+pub(super) const LMOVE: Command = Command {
+    name: "lmove",
+    arity: 5,
+    handler: lmove,
+    summary: "Takes an element from an end of a list, puts it at an end of another or the same, and answers it.",
+    since: "6.2.0",
+    args: &[
+        Arg::key_named("source", 0),
+        Arg::key_named("destination", 1),
+        Arg::one_of("wherefrom", &[Arg::token("left", "LEFT"), Arg::token("right", "RIGHT")]),
+        Arg::one_of("whereto", &[Arg::token("left", "LEFT"), Arg::token("right", "RIGHT")]),
+    ],
+    ..MOVE
+};
+
+pub(super) const RPOPLPUSH: Command = Command {
+    name: "rpoplpush",
+    arity: 3,
+    handler: rpoplpush,
+    summary: "Takes the last element of a list, puts it at the front of another or the same, and answers it.",
+    since: "1.2.0",
+    deprecated: Some(("6.2.0", "`LMOVE` with the `RIGHT` and `LEFT` arguments")),
+    args: &[Arg::key_named("source", 0), Arg::key_named("destination", 1)],
+    ..MOVE
+};
+
+fn lmove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let (from, to) = (parse_end(args.at(3))?, parse_end(args.at(4))?);
+    transfer(ctx, args, from, to)
+}
+
+fn rpoplpush(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    transfer(ctx, args, End::Back, End::Front)
+}
+
+fn transfer(ctx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Result<Outcome, CommandError> {
+    let (source, destination) = (args.at(1), args.at(2));
+    let before = ctx.core.keyspace.stats.dirty;
+    let start = ctx.out.written().len();
+    let (made, removed) = if source == destination {
+        if !rotate(ctx, source, from, to)? {
+            ctx.out.null();
+            return Ok(Outcome::Done);
+        }
+        (false, false)
+    } else {
+        let Some(removed) = pop(ctx, source, destination, from)? else {
+            ctx.out.null();
+            return Ok(Outcome::Done);
+        };
+        (push(ctx, destination, start, to)?, removed)
+    };
+    ctx.core.keyspace.stats.dirty = before + 1;
+    if ctx.core.effects.journals() {
+        say(ctx, source, destination, (from, to), start);
+    }
+    pushed(ctx, destination, to, made);
+    popped(ctx, source, from, removed);
+    Ok(Outcome::Done)
+}
+
+/// From one end of a list to an end of the same; false if there is no such list.
+fn rotate(ctx: &mut Ctx<'_>, key: &[u8], from: End, to: End) -> Result<bool, CommandError> {
+    let key = ctx.key(key);
+    let edited = ctx.core.keyspace.edit(ctx.caller.db, key, Kind::List, false, ctx.now, |editing| {
+        editing.list().rotate(from, to, |element| reply(&mut ctx.out, element));
+        editing.changed(1);
+    })?;
+    Ok(edited.is_some())
+}
+
+/// Pops an element into the reply, if `destination` may take it; says whether that was the last, or `None` when there
+/// is no such list.
+fn pop(
+    ctx: &mut Ctx<'_>,
+    source: &[u8],
+    destination: &[u8],
+    from: End,
+) -> Result<Option<bool>, CommandError> {
+    let (source, destination) = (ctx.key(source), ctx.key(destination));
+    let there = ctx.core.keyspace.find(ctx.caller.db, destination, ctx.now, Access::Peek);
+    let may_take = there.is_none_or(|entry| entry.list().is_some());
+    let edited = ctx.core.keyspace.edit(ctx.caller.db, source, Kind::List, false, ctx.now, |editing| {
+        if may_take {
+            editing.list().pop(from, 1, |element| reply(&mut ctx.out, element));
+            editing.changed(1);
+        }
+    })?;
+    match edited {
+        Some(_) if !may_take => Err(CommandError::WrongType),
+        edited => Ok(edited.map(|edited| edited.removed)),
+    }
+}
+
+/// Pushes the element that the reply holds from `start` on; says whether the list was made.
+fn push(ctx: &mut Ctx<'_>, destination: &[u8], start: usize, to: End) -> Result<bool, CommandError> {
+    let key = ctx.key(destination);
+    let element = in_bulk(&ctx.out.written()[start..]);
+    let edited = ctx.core.keyspace.edit(ctx.caller.db, key, Kind::List, true, ctx.now, |editing| {
+        editing.list().push(to, std::iter::once(element));
+        editing.changed(1);
+    })?;
+    Ok(edited.is_some_and(|edited| edited.made))
+}
+
+/// The effects: one of each key.
+fn say(ctx: &mut Ctx<'_>, source: &[u8], destination: &[u8], (from, to): (End, End), start: usize) {
+    let element = in_bulk(&ctx.out.written()[start..]).to_vec();
+    let pop: &[u8] = if from == End::Front { b"LPOP" } else { b"RPOP" };
+    let push: &[u8] = if to == End::Front { b"LPUSH" } else { b"RPUSH" };
+    let effects: [(&[u8], &[&[u8]]); 2] =
+        [(source, &[pop, source]), (destination, &[push, destination, &element])];
+    // A list of one element would go with its pop, and its expiry with it.
+    let keeps_key = source == destination;
+    for (key, effect) in if keeps_key { [effects[1], effects[0]] } else { effects } {
+        ctx.effect(key, effect);
+    }
+}
+
+/// What a bulk string holds.
+fn in_bulk(resp: &[u8]) -> &[u8] {
+    let head = resp.iter().position(|&byte| byte == b'\n').expect("a bulk string begins with a line") + 1;
+    &resp[head..resp.len() - 2]
+}
