@@ -82,6 +82,18 @@ impl CommandError {
     pub const BIT_WANTED: Self = text("ERR The bit argument must be 1 or 0.");
     /// BITOP.
     pub const BITOP_NOT: Self = text("ERR BITOP NOT must be called with a single source key.");
+    /// SPOP, LPOP and others that take a count.
+    pub const NOT_POSITIVE: Self = text("ERR value is out of range, must be positive");
+    /// SRANDMEMBER.
+    pub const DRAWS_RANGE: Self = text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
+    /// SRANDMEMBER; Lacewing's own.
+    pub const TOO_MANY_DRAWS: Self = text("ERR value is out of range: no more than 100000000 members are drawn at once");
+    /// SINTERCARD and others that count their keys.
+    pub const NUMKEYS: Self = text("ERR numkeys should be greater than 0");
+    /// SINTERCARD and others that count their keys.
+    pub const NUMKEYS_PAST_ARGS: Self = text("ERR Number of keys can't be greater than number of args");
+    /// SINTERCARD and ZINTERCARD.
+    pub const LIMIT_NEGATIVE: Self = text("ERR LIMIT can't be negative");
     /// BITFIELD.
     pub const FIELD_TYPE: Self = text("ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.");
     /// BITFIELD.

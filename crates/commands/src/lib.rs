@@ -22,6 +22,7 @@ mod parts;
 mod reference;
 pub mod row;
 pub mod server;
+pub mod set;
 pub mod string;
 pub mod table;
 #[cfg(test)]

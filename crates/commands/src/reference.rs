@@ -45,11 +45,13 @@ fn described(name: &str, row: &Command) -> String {
 }
 
 fn key_spec(spec: &KeySpec) -> String {
-    let (BeginSearch::Index(first), FindKeys::Range { last, step, limit: 0 }) = (spec.begin, spec.find)
-    else {
-        panic!("{spec:?} has no form in the list");
+    let BeginSearch::Index(begin) = spec.begin else { panic!("{spec:?} has no form in the list") };
+    let found = match spec.find {
+        FindKeys::Range { last, step, limit: 0 } => format!("{last}/{step}"),
+        FindKeys::KeyNum { count, first, step } => format!("n{count},{first}/{step}"),
+        _ => panic!("{spec:?} has no form in the list"),
     };
-    format!("{first}+{last}/{step}:{}", spec.flags.join(","))
+    format!("{begin}+{found}:{}", spec.flags.join(","))
 }
 
 fn argument(arg: &Arg) -> String {

@@ -47,6 +47,7 @@ pub const FAMILIES: &[&[Command]] = &[
     crate::string::COMMANDS,
     crate::bitmap::COMMANDS,
     crate::hyperloglog::COMMANDS,
+    crate::set::COMMANDS,
     crate::generic::COMMANDS,
     crate::list::COMMANDS,
     crate::connection::COMMANDS,

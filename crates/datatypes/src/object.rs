@@ -138,7 +138,14 @@ impl Place for Object {
     }
 
     fn set_compact(&mut self, form: Form, bytes: &[u8]) {
-        *self = Self::Compact(form, bytes.to_vec());
+        match self {
+            Self::Compact(old_form, old) => {
+                *old_form = form;
+                old.clear();
+                old.extend_from_slice(bytes);
+            }
+            Self::Large(_) => *self = Self::Compact(form, bytes.to_vec()),
+        }
     }
 
     fn set_large(&mut self, large: Large) -> Option<Box<Large>> {

@@ -87,8 +87,8 @@ impl Keyspace {
     }
 
     /// When values stop being compact.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Sets how recently or how often a key was used, as far as the policy in force remembers it (RESTORE).
@@ -121,6 +121,13 @@ impl Keyspace {
         }
         self.stats.misses += u64::from(counts);
         None
+    }
+
+    /// Looks at a key without a trace, so that several can be borrowed at a time. An expired one is not found, but
+    /// stays.
+    pub fn peek(&self, db: DbIndex, key: Key<'_>, now: UnixMs) -> Option<EntryRef<'_>> {
+        let found = self.dbs[db.index()].dict.find(key.slot, self.hasher.hash(key.bytes), key.bytes);
+        found.filter(|entry| !entry.due(now)).map(|entry| entry.as_ref(self.clock))
     }
 
     /// Stores a string under `key`, over whatever was there.

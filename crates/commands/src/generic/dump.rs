@@ -77,7 +77,7 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     if ttl < 0 {
         return Err(CommandError::TTL_NEGATIVE);
     }
-    let value = rdb::restore(args.at(3), ctx.core.keyspace.limits()).map_err(|error| match error {
+    let value = rdb::restore(args.at(3), &ctx.core.keyspace.limits()).map_err(|error| match error {
         rdb::Error::Version { .. } | rdb::Error::Checksum { .. } => CommandError::PAYLOAD_FOREIGN,
         // Less than an envelope: nothing in it can be told.
         rdb::Error::Short { at } if at == args.at(3).len() && at < ENVELOPE_BYTES => {

@@ -11,7 +11,7 @@ mod keys;
 mod object;
 mod random;
 mod rename;
-mod scan;
+pub(crate) mod scan;
 mod ttl;
 
 use crate::ctx::{Ctx, parse_int};

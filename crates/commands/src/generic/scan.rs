@@ -35,7 +35,7 @@ pub(super) const SCAN: Command = Command {
 
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let cursor = parse_cursor(args.at(1)).ok_or(CommandError::CURSOR)?;
-    let options = Options::parse(args)?;
+    let options = Options::parse(args.from(2), true)?;
     let (mut keys, mut found, mut looked_up) = (Vec::new(), 0, 0);
     let mut reply = Reply::new(&mut keys, ctx.caller.proto);
     let next = ctx.core.keyspace.scan(ctx.caller.db, cursor, options.count, ctx.now, &mut |entry| {
@@ -60,16 +60,21 @@ fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     Ok(Outcome::Done)
 }
 
-struct Options<'a> {
-    count: usize,
-    pattern: Option<&'a [u8]>,
+/// What SCAN, SSCAN, HSCAN and ZSCAN take after the cursor.
+pub(crate) struct Options<'a> {
+    /// COUNT: how many to visit in one call, more or less.
+    pub(crate) count: usize,
+    /// MATCH.
+    pub(crate) pattern: Option<&'a [u8]>,
+    /// TYPE.
     kind: Option<&'a [u8]>,
 }
 
 impl<'a> Options<'a> {
-    fn parse(args: Args<'a>) -> Result<Self, CommandError> {
+    /// Parses what follows the cursor; TYPE only `of_keys`.
+    pub(crate) fn parse(words: Args<'a>, of_keys: bool) -> Result<Self, CommandError> {
         let mut options = Self { count: COUNT_DEFAULT, pattern: None, kind: None };
-        let mut words = args.from(2).iter();
+        let mut words = words.iter();
         while let Some(word) = words.next() {
             let value = words.next().ok_or(CommandError::Syntax)?;
             if word.eq_ignore_ascii_case(b"COUNT") {
@@ -78,7 +83,7 @@ impl<'a> Options<'a> {
                     usize::try_from(count).ok().filter(|&count| count > 0).ok_or(CommandError::Syntax)?;
             } else if word.eq_ignore_ascii_case(b"MATCH") {
                 options.pattern = Some(value);
-            } else if word.eq_ignore_ascii_case(b"TYPE") {
+            } else if of_keys && word.eq_ignore_ascii_case(b"TYPE") {
                 options.kind = Some(value);
             } else {
                 return Err(CommandError::Syntax);
@@ -90,7 +95,7 @@ impl<'a> Options<'a> {
 
 /// A cursor as C's `strtoul` reads it, since Redis does: digits after an optional sign, and nothing at all is 0. A
 /// space before it, anything after it and more than 64 bits are refused.
-fn parse_cursor(text: &[u8]) -> Option<Cursor> {
+pub(crate) fn parse_cursor(text: &[u8]) -> Option<Cursor> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),

@@ -149,8 +149,13 @@ pub(super) fn remove(place: &mut dyn Place, int: i64) -> bool {
 
 /// Removes the integer at index `at` from the array in `place`.
 pub(super) fn remove_at(place: &mut dyn Place, at: usize) {
-    let width = Ints::new(super::compact(place)).width.bytes();
-    place.gap(1 + at * width, width, 0);
+    let ints = Ints::new(super::compact(place));
+    let (len, width) = (ints.len(), ints.width.bytes());
+    if len == 1 {
+        place.gap(0, 1 + width, 0);
+    } else {
+        place.gap(1 + at * width, width, 0);
+    }
 }
 
 /// The array of `ints`, which ascend.
@@ -194,8 +199,7 @@ mod tests {
         for int in all {
             assert!(remove(&mut object, int) && !remove(&mut object, int));
         }
-        assert_eq!(bytes(&object), [8]);
-        assert!(Ints::new(bytes(&object)).is_empty());
+        assert!(bytes(&object).is_empty());
     }
 
     proptest! {

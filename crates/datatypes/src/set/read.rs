@@ -24,8 +24,8 @@ pub enum SetRef<'a> {
 }
 
 impl<'a> SetRef<'a> {
-    /// The set that is stored so.
-    pub(super) fn of(stored: Stored<'a>) -> Self {
+    /// The set that is stored so. Panics on another kind of value.
+    pub fn of(stored: Stored<'a>) -> Self {
         match crate::ValueRef::of(stored) {
             crate::ValueRef::Set(set) => set,
             other => panic!("a {} where a set was", other.kind().name()),

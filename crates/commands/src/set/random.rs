@@ -1,0 +1,171 @@
+//! SPOP and SRANDMEMBER.
+
+use super::value::{self, Told};
+use crate::ctx::{Ctx, Outcome, parse_int};
+use crate::effects::Event;
+use crate::error::CommandError;
+use datatypes::Kind;
+use stdx::Args;
+
+pub(super) fn spop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let count = match args.len() {
+        2 => None,
+        3 => {
+            let count = parse_int(args.at(2)).and_then(|count| usize::try_from(count).ok());
+            Some(count.ok_or(CommandError::NOT_POSITIVE)?)
+        }
+        _ => return Err(CommandError::Syntax),
+    };
+    let name = args.at(1);
+    let (key, journals) = (ctx.key(name), ctx.core.effects.journals());
+    let mut told = Told::default();
+    let (core, out) = (&mut *ctx.core, &mut ctx.out);
+    let rng = &mut core.rng;
+    let edited = core.keyspace.edit(ctx.caller.db, key, Kind::Set, false, ctx.now, |editing| {
+        let mut set = editing.set();
+        let popped = count.map_or(1, |count| count.min(set.len()));
+        if count.is_some() {
+            out.set(popped);
+        }
+        let tells = journals && popped < set.len();
+        let take = |member: datatypes::Element<'_>| {
+            value::reply(out, member);
+            if tells {
+                told.push(member);
+            }
+        };
+        match count {
+            None => set.pop(rng, take).expect("no set is empty"),
+            Some(0) => {}
+            Some(_) => set.pop_many(popped, rng, take),
+        }
+        editing.changed(popped as u64);
+        popped
+    })?;
+    match (edited, count) {
+        (None, None) => ctx.out.null(),
+        (None, Some(_)) => ctx.out.set(0),
+        (Some(edited), _) if edited.result > 0 => {
+            ctx.event(Event::SET, "spop", name);
+            if edited.removed {
+                ctx.effect(name, &[b"DEL", name]);
+                ctx.event(Event::GENERIC, "del", name);
+            } else {
+                told.say(ctx, b"SREM", name);
+            }
+        }
+        (Some(_), _) => {}
+    }
+    Ok(Outcome::Done)
+}
+
+pub(super) fn srandmember(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let count = match args.len() {
+        2 => None,
+        3 => Some(parse_count(args.at(2))?),
+        _ => return Err(CommandError::Syntax),
+    };
+    let (key, access) = (ctx.key(args.at(1)), ctx.read_access());
+    let (core, out) = (&mut *ctx.core, &mut ctx.out);
+    let found = core.keyspace.find(ctx.caller.db, key, ctx.now, access);
+    let set = found.map(|entry| entry.set().ok_or(CommandError::WrongType)).transpose()?;
+    match (set, count) {
+        (None, None) => out.null(),
+        (None, Some(_)) => out.array(0),
+        (Some(set), None) => value::reply(out, set.random(&mut core.rng).expect("no set is empty")),
+        (Some(set), Some(count @ ..0)) => {
+            let count = count.unsigned_abs() as usize;
+            out.array(count);
+            set.draw(count, &mut core.rng, |member| value::reply(out, member));
+        }
+        (Some(set), Some(count)) => {
+            let count = (count as usize).min(set.len());
+            out.array(count);
+            set.sample(count, &mut core.rng, |member| value::reply(out, member));
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// How many members are asked for: negative for so many draws.
+fn parse_count(text: &[u8]) -> Result<i64, CommandError> {
+    match parse_int(text).ok_or(CommandError::NotInteger)? {
+        i64::MIN => Err(CommandError::DRAWS_RANGE),
+        count if count < -DRAWS_MAX => Err(CommandError::TOO_MANY_DRAWS),
+        count => Ok(count),
+    }
+}
+
+/// Members that one command draws at most. The reply is in memory before it is sent, and grows with what the client
+/// asks for, not with what there is: without a bound one command could take all memory.
+const DRAWS_MAX: i64 = 100_000_000;
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{World, check, check_effects, check_events};
+
+    const WRONG: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value";
+    const RANGE: &str = "-ERR value is out of range, must be positive";
+
+    #[test]
+    fn a_popped_member_is_gone() {
+        check(&["SADD s a", "SPOP s"], "$1 a");
+        check(&["SADD s a", "SPOP s", "EXISTS s"], ":0");
+        check(&["SADD s 1 2 3", "SPOP s", "SCARD s"], ":2");
+        check(&["SPOP s"], "$-1");
+        check(&["SPOP s 3"], "*0");
+        check(&["HELLO 3", "SPOP s 3"], "~0");
+        check(&["HELLO 3", "SADD s a", "SPOP s 3"], "~1 $1 a");
+        check(&["SADD s a b c", "SPOP s 0"], "*0");
+        check(&["SADD s a b c", "SPOP s 2", "SCARD s"], ":1");
+        check(&["SADD s 1 2 3", "SPOP s 9"], "*3 $1 1 $1 2 $1 3");
+        check(&["SADD s a b c", "SPOP s 3", "EXISTS s"], ":0");
+        check(&["SPOP s -1"], RANGE);
+        check(&["SPOP s x"], RANGE);
+        check(&["SPOP s 1 x"], "-ERR syntax error");
+        check(&["SET s x", "SPOP s"], WRONG);
+        check(&["SET s x", "SPOP s 1"], WRONG);
+    }
+
+    #[test]
+    fn a_pop_is_told_as_what_it_took() {
+        check_effects(&["SADD s a", "SPOP s"], "DEL s");
+        check_effects(&["SADD s a b", "SPOP s 2"], "DEL s");
+        check_effects(&["SADD s a b", "SPOP s 0"], "");
+        check_events(&["SADD s a b", "SPOP s 2"], "spop:s del:s");
+        check_events(&["SADD s a b", "SPOP s"], "spop:s");
+        check_events(&["SPOP s 2"], "");
+        let mut world = World::new(1);
+        world.run("SADD s a b");
+        crate::effects::listen(&mut world.cores[0], true, 0);
+        let popped = world.run("SPOP s");
+        let effects = world.cores[0].effects.take();
+        let args: Vec<&[u8]> = effects[0].args.as_args().iter().collect();
+        assert_eq!((effects.len(), &args[..2]), (1, &[&b"SREM"[..], b"s"][..]));
+        assert_eq!(popped.as_bytes(), [b"$1 ", args[2]].concat());
+    }
+
+    #[test]
+    fn random_members_stay() {
+        check(&["SADD s a", "SRANDMEMBER s"], "$1 a");
+        check(&["SRANDMEMBER s"], "$-1");
+        check(&["SRANDMEMBER s 2"], "*0");
+        check(&["SADD s a", "SRANDMEMBER s -3"], "*3 $1 a $1 a $1 a");
+        check(&["SADD s a", "SRANDMEMBER s 3"], "*1 $1 a");
+        check(&["SADD s 1 2 3", "SRANDMEMBER s 5"], "*3 $1 1 $1 2 $1 3");
+        check(&["SADD s a", "SRANDMEMBER s 0"], "*0");
+        check(&["HELLO 3", "SADD s a", "SRANDMEMBER s 1"], "*1 $1 a");
+        check(&["SADD s a b", "SRANDMEMBER s 1", "SCARD s"], ":2");
+        check(&["SRANDMEMBER s x"], "-ERR value is not an integer or out of range");
+        check(
+            &["SRANDMEMBER s -9223372036854775808"],
+            "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+        );
+        check(
+            &["SADD s a", "SRANDMEMBER s -9223372036854775807"],
+            "-ERR value is out of range: no more than 100000000 members are drawn at once",
+        );
+        check(&["SRANDMEMBER s 1 x"], "-ERR syntax error");
+        check(&["SET s x", "SRANDMEMBER s"], WRONG);
+    }
+}
