@@ -8,7 +8,7 @@
 use crate::core::Core;
 use crate::row::Flags;
 use crate::table::CommandRef;
-use keyspace::Cause;
+use keyspace::{Cause, ExpiredFields};
 use stdx::args::OwnedArgs;
 use stdx::{Args, DbIndex};
 
@@ -163,7 +163,7 @@ fn settle(core: &mut Core, mark: Mark, command: CommandRef, db: DbIndex, args: A
     }
 }
 
-/// Adds what the keyspace did by itself: expiries and evictions.
+/// Adds what the keyspace did by itself: expiries and evictions of keys, expiries of fields.
 pub fn removed(core: &mut Core) {
     for (db, key, cause) in core.keyspace.effects.removed.drain(..) {
         if core.effects.journals {
@@ -175,6 +175,19 @@ pub fn removed(core: &mut Core) {
         };
         if core.effects.wants(class) {
             core.effects.fire(db, class, name, &key);
+        }
+    }
+    for ExpiredFields { db, key, names, emptied } in core.keyspace.effects.fields.drain(..) {
+        if core.effects.journals {
+            let command: [&[u8]; 2] = [b"HDEL", &key];
+            let args: Vec<&[u8]> = command.into_iter().chain(names.iter().map(|name| &name[..])).collect();
+            core.effects.push(db, &args);
+        }
+        if core.effects.wants(Event::HASH) {
+            core.effects.fire(db, Event::HASH, "hexpired", &key);
+        }
+        if emptied && core.effects.wants(Event::GENERIC) {
+            core.effects.fire(db, Event::GENERIC, "del", &key);
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use crate::dict::Dict;
 use crate::entry::{Entry, Links};
+use crate::fields::next_due;
 use crate::hash::KeyHasher;
 use crate::scan::{Scan, cursor_of};
 use crate::segments::Upsert;
 use crate::types::{Key, SlotRange};
-use stdx::Slot;
+use datatypes::hash::Dues;
+use stdx::{Slot, UnixMs};
 
 #[derive(Debug)]
 pub(crate) struct Db {
@@ -17,11 +19,19 @@ pub(crate) struct Db {
     pub(crate) entry_bytes: usize,
     /// Where in `links` the expire cycle goes on.
     pub(crate) expire_at: usize,
+    /// The keys of hashes with fields that expire, by when the next field does: see `fields`.
+    pub(crate) field_dues: Dues,
 }
 
 impl Db {
     pub(crate) fn new(range: SlotRange) -> Self {
-        Self { links: Links::default(), dict: Dict::new(range), entry_bytes: 0, expire_at: 0 }
+        Self {
+            links: Links::default(),
+            dict: Dict::new(range),
+            entry_bytes: 0,
+            expire_at: 0,
+            field_dues: Dues::default(),
+        }
     }
 
     /// Bytes of entries and tables.
@@ -33,7 +43,7 @@ impl Db {
     /// Bytes of tables alone.
     #[inline]
     pub(crate) fn overhead(&self) -> usize {
-        self.dict.bytes() + self.links.memory()
+        self.dict.bytes() + self.links.memory() + self.field_dues.memory()
     }
 
     #[inline]
@@ -46,7 +56,16 @@ impl Db {
         let mut entry = self.dict.remove(key.slot, hash, key.bytes, hasher)?;
         self.links.remove(&mut entry);
         self.entry_bytes -= entry.memory();
+        self.move_due(key.bytes, next_due(&entry), None);
         Some(entry)
+    }
+
+    /// The next field of the hash at `key` was due at `before`, and now is at `after`.
+    #[inline]
+    pub(crate) fn move_due(&mut self, key: &[u8], before: Option<UnixMs>, after: Option<UnixMs>) {
+        if before != after {
+            move_due(&mut self.field_dues, key, before, after);
+        }
     }
 
     /// Changes a key's entry through `change`, or puts in the one that `make` makes for the tag it is given. `change`
@@ -60,7 +79,13 @@ impl Db {
         change: impl FnOnce(&mut Entry, &mut Links, &mut usize),
         make: impl FnOnce(u16) -> Entry,
     ) {
-        let both = Both { links: &mut self.links, bytes: &mut self.entry_bytes, change, make };
+        let both = Both {
+            links: &mut self.links,
+            field_dues: &mut self.field_dues,
+            bytes: &mut self.entry_bytes,
+            change,
+            make,
+        };
         self.dict.upsert(key.slot, hash, key.bytes, hasher, both);
     }
 
@@ -106,6 +131,9 @@ impl Db {
                 listed += 1;
                 assert_eq!(self.links.key(index), entry.key());
             }
+            if let Some(at) = next_due(entry).filter(|_| !entry.is_lent()) {
+                assert!(self.field_dues.contains(at, entry.key()), "a hash with a field that expires");
+            }
         };
         let mut chosen = Vec::new();
         let mut scan = Scan { hasher, budget: usize::MAX, chosen: &mut chosen, visit: &mut check };
@@ -116,13 +144,24 @@ impl Db {
         self.bytes()
     }
 
-    pub(crate) fn into_parts(self) -> (Dict, Links) {
-        (self.dict, self.links)
+    pub(crate) fn into_parts(self) -> (Dict, Links, Dues) {
+        (self.dict, self.links, self.field_dues)
+    }
+}
+
+#[inline(never)]
+fn move_due(dues: &mut Dues, key: &[u8], before: Option<UnixMs>, after: Option<UnixMs>) {
+    if let Some(at) = before {
+        dues.remove(at, key);
+    }
+    if let Some(at) = after {
+        dues.insert(at, key);
     }
 }
 
 struct Both<'a, C, M> {
     links: &'a mut Links,
+    field_dues: &'a mut Dues,
     bytes: &'a mut usize,
     change: C,
     make: M,
@@ -139,6 +178,9 @@ impl<C: FnOnce(&mut Entry, &mut Links, &mut usize), M: FnOnce(u16) -> Entry> Ups
         let mut entry = (self.make)(tag);
         if entry.expiry().is_some() {
             self.links.insert(&mut entry);
+        }
+        if let Some(at) = next_due(&entry) {
+            self.field_dues.insert(at, entry.key());
         }
         *self.bytes += entry.memory();
         entry

@@ -1,6 +1,7 @@
 //! Changing values that are not strings: one lookup, the change in place, and the accounts afterwards.
 
 use crate::entry::{Entry, EntryPlace, INLINE_MAX, Parts, Value, buffer_of};
+use crate::fields::next_due;
 use crate::keyspace::Keyspace;
 use crate::types::{Cause, Key, NewString, Ttl, WrongKind};
 use datatypes::{HashMut, Kind, Large, Limits, ListMut, Object, Place, SetMut, Stored, Stream, ZSetMut};
@@ -106,12 +107,15 @@ impl Keyspace {
                 }
                 entry.set_clock(self.clock.touched(entry.clock(), now, &mut self.random));
                 let size = entry.memory();
+                let due = next_due(entry);
                 let mut at = EntryPlace { entry, links: &mut place.links };
                 let mut editing = Editing::new(&mut at, &self.limits);
                 let result = change(&mut editing);
                 let changes = editing.changes;
                 place.entry_bytes = place.entry_bytes - size + at.entry.memory();
+                let due_now = next_due(at.entry);
                 let removed = kind != Kind::Stream && is_empty(at.entry.stored());
+                place.move_due(key.bytes, due, due_now);
                 if removed {
                     let entry = place.remove(key, hash, &self.hasher).expect("a key that was just seen");
                     self.bury(entry);

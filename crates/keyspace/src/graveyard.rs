@@ -4,6 +4,7 @@ use crate::db::Db;
 use crate::entry::{Entry, Links, Remains};
 use crate::segments::Segments;
 use datatypes::Large;
+use datatypes::hash::Dues;
 use hashbrown::hash_table;
 
 /// Frees in slices what must not be freed at once.
@@ -24,6 +25,7 @@ pub(crate) struct Graveyard {
 #[derive(Debug)]
 struct Flushed {
     links: Links,
+    field_dues: Dues,
     slots: Vec<Segments>,
 }
 
@@ -34,8 +36,8 @@ impl Graveyard {
     /// Takes a flushed database that held `bytes`.
     pub(crate) fn bury(&mut self, db: Db) {
         self.bytes += db.bytes();
-        let (dict, links) = db.into_parts();
-        self.databases.push(Flushed { links, slots: dict.into_slots() });
+        let (dict, links, field_dues) = db.into_parts();
+        self.databases.push(Flushed { links, field_dues, slots: dict.into_slots() });
     }
 
     /// Takes what is left of a value, if anything, to be freed later.
@@ -109,7 +111,7 @@ impl Graveyard {
             } else if let Some(segments) = self.segments.pop() {
                 self.open(segments);
             } else if let Some(remains) = self.databases.last_mut() {
-                if remains.links.release(SLICE) {
+                if remains.links.release(SLICE) || remains.field_dues.dismantle(SLICE) {
                     return true;
                 }
                 // An array of slots is at most half a megabyte, most of it maybe empty: its walk is one slice.

@@ -5,6 +5,7 @@ use crate::access::Clock;
 use crate::db::Db;
 use crate::entry::{Entry, EntryRef, INLINE_MAX, Links, Parts, Value, buffer_of};
 use crate::evict::Pool;
+use crate::fields::next_due;
 use crate::graveyard::Graveyard;
 use crate::hash::{KeyHasher, Random};
 use crate::scan::{self, Scan};
@@ -136,13 +137,16 @@ impl Keyspace {
         let hash = self.hasher.hash(key.bytes);
         let before = self.dbs[db.index()].bytes();
         let (clock, random, graveyard) = (self.clock, &mut self.random, &mut self.graveyard);
-        let mut expired = false;
+        let (mut expired, mut due) = (false, None);
         self.dbs[db.index()].upsert(
             key,
             hash,
             &self.hasher,
             |entry, links, bytes| {
                 expired = entry.due(now);
+                if entry.kind() == Kind::Hash {
+                    due = next_due(entry);
+                }
                 let expiry = match ttl {
                     Ttl::Clear => None,
                     Ttl::Keep => entry.expiry().filter(|_| !expired),
@@ -165,6 +169,7 @@ impl Keyspace {
         if expired {
             self.note_removal(db, key.bytes, Cause::Expired);
         }
+        self.dbs[db.index()].move_due(key.bytes, due, None);
         self.changed(db, key.bytes, hash, before, 1);
     }
 

@@ -11,6 +11,7 @@ mod edit;
 mod entry;
 mod evict;
 mod expiry;
+mod fields;
 mod graveyard;
 mod hash;
 mod keyspace;
@@ -30,6 +31,6 @@ pub use keyspace::Keyspace;
 pub use prefetch::Approached;
 pub use stdx::size::good_size;
 pub use types::{
-    Access, Cause, Cursor, Effects, Key, KeyspaceStats, NewString, Recency, SlotRange, Ttl, Version,
-    WrongKind,
+    Access, Cause, Cursor, Effects, ExpiredFields, Key, KeyspaceStats, NewString, Recency, SlotRange, Ttl,
+    Version, WrongKind,
 };

@@ -1,6 +1,7 @@
 //! Values on the move: taken out, put in, copied, and lent to another core.
 
 use crate::entry::Detached;
+use crate::fields::next_due;
 use crate::keyspace::Keyspace;
 use crate::types::Key;
 use std::cell::Cell;
@@ -63,7 +64,12 @@ impl Keyspace {
             (false, value) => {
                 let before = self.dbs[db.index()].bytes();
                 let loan = value.map(|value| value.entry);
-                self.dbs[db.index()].update(key, hash, |entry, _| entry.end_loan(loan));
+                let due = self.dbs[db.index()].update(key, hash, |entry, _| {
+                    entry.end_loan(loan);
+                    next_due(entry)
+                });
+                // It may have been put off meanwhile.
+                self.dbs[db.index()].move_due(key.bytes, None, due.flatten());
                 self.resized(db, before);
             }
         }
@@ -74,7 +80,7 @@ impl Keyspace {
         let before = self.dbs[db.index()].bytes();
         // Only one of the two closures runs.
         let value = Cell::new(Some(value.entry));
-        let mut buried = None;
+        let (mut buried, mut due) = (None, None);
         let named = |tag| {
             let mut entry = value.take().expect("put once");
             if entry.key() == key.bytes {
@@ -93,6 +99,7 @@ impl Keyspace {
                 if entry.expiry().is_some() {
                     links.insert(&mut entry);
                 }
+                due = Some((next_due(place), next_due(&entry)));
                 let old = std::mem::replace(place, entry);
                 *bytes = *bytes - old.memory() + place.memory();
                 buried = Some(old);
@@ -101,6 +108,9 @@ impl Keyspace {
         );
         if let Some(old) = buried {
             self.bury(old);
+        }
+        if let Some((before, after)) = due {
+            self.dbs[db.index()].move_due(key.bytes, before, after);
         }
         self.changed(db, key.bytes, hash, before, 1);
     }

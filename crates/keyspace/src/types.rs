@@ -93,6 +93,21 @@ pub struct Effects {
     pub on: bool,
     /// Keys that expired or were evicted, in order; the listener drains it.
     pub removed: Vec<(DbIndex, Box<[u8]>, Cause)>,
+    /// Fields that expired, likewise. Keys and fields that went between two commands touch each other no further.
+    pub fields: Vec<ExpiredFields>,
+}
+
+/// Fields of one hash that expired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpiredFields {
+    /// The hash's database.
+    pub db: DbIndex,
+    /// Its key.
+    pub key: Box<[u8]>,
+    /// The fields' names.
+    pub names: Vec<Box<[u8]>>,
+    /// Whether they were the last, so that the key went too.
+    pub emptied: bool,
 }
 
 /// Counters that INFO shows.
@@ -104,6 +119,8 @@ pub struct KeyspaceStats {
     pub misses: u64,
     /// expired_keys
     pub expired: u64,
+    /// Fields of hashes that expired.
+    pub expired_fields: u64,
     /// evicted_keys
     pub evicted: u64,
     /// Changes since the start: what `rdb_changes_since_last_save` counts.

@@ -77,7 +77,8 @@ fn period(node: &Node, has_more: bool, commands: &mut u64) -> Duration {
     let state = node.state.borrow();
     let core = &state.core;
     let period = Duration::from_millis(1000 / u64::from(core.config.hz.clamp(1, 500)));
-    let has_expiring = (0..core.keyspace.databases()).any(|db| core.keyspace.expiring(DbIndex(db)) > 0);
+    let expires = |db| core.keyspace.expiring(db) > 0 || core.keyspace.has_expiring_fields(db);
+    let has_expiring = (0..core.keyspace.databases()).any(|db| expires(DbIndex(db)));
     let was_idle =
         std::mem::replace(commands, core.stats.commands_processed) == core.stats.commands_processed;
     let period = if was_idle && !has_more && !has_expiring { period.max(IDLE_PERIOD) } else { period };

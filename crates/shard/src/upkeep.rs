@@ -171,14 +171,15 @@ pub fn upkeep(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> 
     Left { expired, memory: evicts_on || reclaims_on }
 }
 
-/// Looks for expired keys; true when it was stopped before few were left.
+/// Looks for expired keys, and fields; true when it was stopped before few were left.
 fn expire(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> bool {
     let began = (core.nanos)();
     let cycle = core.keyspace.expire_cycle(now, core.config.active_expire_effort as u8, go_on);
+    let has_due_fields = core.keyspace.expire_fields_cycle(now, go_on);
     let nanos = (core.nanos)() - began;
     core.stats.expire_cycle_ran(cycle.looked, cycle.removed, nanos);
     core.note_latency("expire-cycle", nanos, now);
-    cycle.has_more
+    cycle.has_more || has_due_fields
 }
 
 /// Evicts while memory is over the limit, this shard is the one to evict, and `go_on` says so. True when it stopped early.

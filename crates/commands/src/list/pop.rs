@@ -112,10 +112,7 @@ mod tests {
     #[test]
     fn counts_that_are_none() {
         for text in ["-1", "x", "9223372036854775808", "''"] {
-            check(
-                &["SET k v", &format!("LPOP k {text}")],
-                "-ERR value is out of range, must be positive",
-            );
+            check(&["SET k v", &format!("LPOP k {text}")], "-ERR value is out of range, must be positive");
         }
         check(&["RPOP k 1 2"], "-ERR wrong number of arguments for 'rpop' command");
         check(&["SET k v", "RPOP k 0"], "-WRONGTYPE Operation against a key holding the wrong kind of value");

@@ -65,7 +65,10 @@ mod tests {
     fn no_list_and_no_number() {
         check(&["LTRIM k 0 0"], "+OK");
         check(&["SET k v", "LTRIM k 0 x"], "-ERR value is not an integer or out of range");
-        check(&["SET k v", "LTRIM k 0 0"], "-WRONGTYPE Operation against a key holding the wrong kind of value");
+        check(
+            &["SET k v", "LTRIM k 0 0"],
+            "-WRONGTYPE Operation against a key holding the wrong kind of value",
+        );
     }
 
     #[test]

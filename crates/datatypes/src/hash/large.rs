@@ -1,12 +1,11 @@
 //! Large hashes: a table of fields, and beside it the order in which those expire that do.
 
-use super::Field;
+use super::{Dues, Field};
 use crate::Element;
 use crate::hash::KeepExpiry;
 use crate::item;
 use crate::object::LargeValue;
 use crate::table::{Item, Table};
-use std::collections::BTreeSet;
 use stdx::size::good_size;
 use stdx::{Rng, UnixMs};
 
@@ -14,16 +13,8 @@ use stdx::{Rng, UnixMs};
 #[derive(Clone, Debug, Default)]
 pub struct Hash {
     fields: Table<item::Field>,
-    /// `None` until a field expires.
+    /// The fields that expire; `None` until one does.
     dues: Option<Box<Dues>>,
-}
-
-/// The fields that expire, by when.
-#[derive(Clone, Debug, Default)]
-struct Dues {
-    order: BTreeSet<(UnixMs, Box<[u8]>)>,
-    /// Bytes of the names.
-    names: usize,
 }
 
 impl Hash {
@@ -60,12 +51,11 @@ impl Hash {
 
     #[inline]
     pub(super) fn next_due(&self) -> Option<UnixMs> {
-        self.dues.as_ref()?.order.first().map(|(at, _)| *at)
+        self.dues.as_ref()?.next_due()
     }
 
     pub(super) fn due_len(&self, now: UnixMs) -> usize {
-        let Some(dues) = &self.dues else { return 0 };
-        dues.order.iter().take_while(|(at, _)| *at <= now).count()
+        self.dues.as_ref().map_or(0, |dues| dues.due_len(now))
     }
 
     #[inline]
@@ -125,40 +115,15 @@ impl Hash {
     /// Takes a field out of the order.
     #[cold]
     fn forget(&mut self, at: UnixMs, name: &[u8]) {
-        self.dues.as_mut().expect("an order, for a field expires").remove(at, name);
-    }
-}
-
-impl Dues {
-    fn insert(&mut self, at: UnixMs, name: &[u8]) {
-        self.order.insert((at, name.into()));
-        self.names += good_size(name.len());
-    }
-
-    fn remove(&mut self, at: UnixMs, name: &[u8]) {
-        let there = self.order.remove(&(at, name.into()));
+        let there = self.dues.as_mut().is_some_and(|dues| dues.remove(at, name));
         assert!(there, "a field that expires is not in its order");
-        self.names -= good_size(name.len());
-    }
-
-    /// Takes the first out if it is due.
-    fn pop_due(&mut self, now: UnixMs) -> Option<Box<[u8]>> {
-        if self.order.first()?.0 > now {
-            return None;
-        }
-        let (_, name) = self.order.pop_first()?;
-        self.names -= good_size(name.len());
-        Some(name)
-    }
-
-    fn memory(&self) -> usize {
-        good_size(size_of::<Self>()) + self.names + self.order.len() * ORDER_ENTRY_BYTES
     }
 }
 
 impl LargeValue for Hash {
     fn memory(&self) -> usize {
-        self.fields.memory() + self.dues.as_ref().map_or(0, |dues| dues.memory())
+        self.fields.memory()
+            + self.dues.as_ref().map_or(0, |dues| good_size(size_of::<Dues>()) + dues.memory())
     }
 
     fn len(&self) -> usize {
@@ -166,15 +131,10 @@ impl LargeValue for Hash {
     }
 
     fn dismantle(&mut self, budget: usize) -> bool {
-        if let Some(dues) = &mut self.dues {
-            for _ in 0..budget.max(1) {
-                if dues.order.pop_first().is_none() {
-                    self.dues = None;
-                    break;
-                }
-            }
+        if self.dues.as_mut().is_some_and(|dues| dues.dismantle(budget.max(1))) {
             return true;
         }
+        self.dues = None;
         self.fields.dismantle(budget)
     }
 }
@@ -182,6 +142,3 @@ impl LargeValue for Hash {
 fn read(item: &item::Field) -> Field<'_> {
     Field { name: Element::Bytes(item.key()), value: Element::Bytes(item.value()), expiry: item.expiry() }
 }
-
-/// Of a B-tree whose nodes of eleven entries are three quarters full on average.
-const ORDER_ENTRY_BYTES: usize = (11 * size_of::<(UnixMs, Box<[u8]>)>() + 16) / 8;

@@ -12,9 +12,11 @@
 //! Source of thresholds and order: Redis's `t_hash.c` (7.2; field expiry 7.4).
 
 mod compact;
+mod dues;
 mod edit;
 mod large;
 
+pub use dues::Dues;
 pub use edit::{HashMut, KeepExpiry};
 pub use large::Hash;
 

@@ -125,6 +125,12 @@ impl Entry {
         self.block().header().has(LENT)
     }
 
+    /// Whether the value itself went on a loan.
+    #[inline]
+    pub(crate) fn is_away(&self) -> bool {
+        self.block().header().has(AWAY)
+    }
+
     /// Whether the string was made by APPEND or SETRANGE.
     pub(crate) fn is_raw(&self) -> bool {
         self.block().header().has(RAW)

@@ -1,0 +1,157 @@
+//! Fields of hashes that expire: removing those that are due, when they are met and actively.
+//!
+//! Each database keeps the keys of its hashes with such fields in the order of their next due field. A hash that is not
+//! lent is in there at that time; entries of other times are left over from loans, and are put right when their time
+//! comes.
+
+use crate::entry::{Entry, EntryPlace};
+use crate::keyspace::Keyspace;
+use crate::types::{ExpiredFields, Key};
+use datatypes::{Form, HashMut, HashRef, Kind, Large, Stored};
+use stdx::{DbIndex, UnixMs};
+
+impl Keyspace {
+    /// Whether any hash of database `db` has fields that expire.
+    #[inline]
+    pub fn has_expiring_fields(&self, db: DbIndex) -> bool {
+        !self.dbs[db.index()].field_dues.is_empty()
+    }
+
+    /// How many hashes of database `db` have fields that expire.
+    pub fn hashes_with_expiry(&self, db: DbIndex) -> usize {
+        self.dbs[db.index()].field_dues.len()
+    }
+
+    /// Removes at most `max` of the fields of the hash at `key` that are due, those first that have been for longest,
+    /// and the key with its last field. Returns how many went; none of a key that is lent, missing or no hash.
+    pub fn expire_fields(&mut self, db: DbIndex, key: Key<'_>, now: UnixMs, max: usize) -> usize {
+        self.remove_fields(db, key, now, |hash, removed| {
+            hash.remove_due(now, max, &mut |name| removed.push(name.into()));
+        })
+    }
+
+    /// As [`Keyspace::expire_fields`], for those of the fields `names` that are due.
+    pub fn remove_due_fields(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        names: &mut dyn Iterator<Item = &[u8]>,
+        now: UnixMs,
+    ) -> usize {
+        self.remove_fields(db, key, now, |hash, removed| {
+            for name in names {
+                if hash.get().field(name).is_some_and(|field| field.due(now)) {
+                    hash.remove(name);
+                    removed.push(name.into());
+                }
+            }
+        })
+    }
+
+    /// Removes fields that are due from as many hashes as there are any in, until `go_on` says no: asked after every
+    /// 64 fields or hash, so that each call does something. True when there are more.
+    pub fn expire_fields_cycle(&mut self, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> bool {
+        for number in 0..self.dbs.len() {
+            let db = DbIndex(number as u16);
+            while self.has_due_fields(db, now) {
+                self.expire_next_hash(db, now);
+                if !go_on() {
+                    return (number..self.dbs.len()).any(|db| self.has_due_fields(DbIndex(db as u16), now));
+                }
+            }
+        }
+        false
+    }
+
+    fn has_due_fields(&self, db: DbIndex, now: UnixMs) -> bool {
+        self.dbs[db.index()].field_dues.next_due().is_some_and(|at| at <= now)
+    }
+
+    /// Does a slice of the hash that has been due for longest, and puts it where it belongs then.
+    fn expire_next_hash(&mut self, db: DbIndex, now: UnixMs) {
+        let place = &mut self.dbs[db.index()];
+        let before = place.bytes();
+        let Some(name) = place.field_dues.pop_due(now) else { return };
+        let key = Key::new(&name);
+        let hash = self.hasher.hash(&name);
+        // A hash that is lent comes back soon. Any other is put in at its time, for then it is taken out there.
+        let again = match place.find(key, hash) {
+            Some(entry) if entry.is_lent() => Some(UnixMs(now.0 + LENT_RETRY_MS)),
+            Some(entry) => next_due(entry),
+            None => None,
+        };
+        if let Some(at) = again {
+            place.field_dues.insert(at, &name);
+        }
+        self.resized(db, before);
+        if again.is_some_and(|at| at <= now) {
+            self.expire_fields(db, key, now, SLICE);
+        }
+    }
+
+    /// Lets `remove` take due fields out of the hash at `key`; it adds their names to the list it is given.
+    fn remove_fields(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        now: UnixMs,
+        remove: impl FnOnce(&mut HashMut<'_>, &mut Vec<Box<[u8]>>),
+    ) -> usize {
+        let hash = self.hasher.hash(key.bytes);
+        let place = &mut self.dbs[db.index()];
+        let before = place.bytes();
+        let Some(entry) = place.dict.find_mut(key.slot, hash, key.bytes) else { return 0 };
+        if entry.is_lent() || entry.kind() != Kind::Hash || entry.due(now) {
+            return 0;
+        }
+        let Some(due) = next_due(entry).filter(|&at| at <= now) else { return 0 };
+        let size = entry.memory();
+        let mut names = Vec::new();
+        let mut at = EntryPlace { entry, links: &mut place.links };
+        remove(&mut HashMut::new(&mut at, &self.limits), &mut names);
+        place.entry_bytes = place.entry_bytes - size + at.entry.memory();
+        let (after, emptied) = (next_due(at.entry), is_empty(at.entry));
+        place.move_due(key.bytes, Some(due), after);
+        if emptied {
+            let entry = place.remove(key, hash, &self.hasher).expect("a key that was just seen");
+            self.bury(entry);
+        }
+        if names.is_empty() {
+            return 0;
+        }
+        self.changed(db, key.bytes, hash, before, 0);
+        self.stats.expired_fields += names.len() as u64;
+        let count = names.len();
+        if self.effects.on {
+            self.effects.fields.push(ExpiredFields { db, key: key.bytes.into(), names, emptied });
+        }
+        count
+    }
+}
+
+/// When the next field of an entry is due; `None` for all but hashes, and for what is away on a loan.
+#[inline]
+pub(crate) fn next_due(entry: &Entry) -> Option<UnixMs> {
+    if entry.kind() == Kind::Hash && !entry.is_away() { stored_due(entry.stored()) } else { None }
+}
+
+#[inline]
+fn stored_due(stored: Stored<'_>) -> Option<UnixMs> {
+    match stored {
+        Stored::Compact(Form::HashTtl, bytes) => HashRef::CompactTtl(bytes).next_due(),
+        Stored::Large(Large::Hash(hash)) => HashRef::Large(hash).next_due(),
+        _ => None,
+    }
+}
+
+fn is_empty(entry: &Entry) -> bool {
+    match entry.stored() {
+        Stored::Compact(_, bytes) => bytes.is_empty(),
+        Stored::Large(large) => large.is_empty(),
+    }
+}
+
+/// Fields removed between two looks at the caller's clock.
+const SLICE: usize = 64;
+/// When to look again at a hash that is lent.
+const LENT_RETRY_MS: i64 = 100;
