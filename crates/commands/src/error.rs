@@ -137,6 +137,42 @@ impl CommandError {
     pub const COUNT_NEGATIVE: Self = text("ERR COUNT can't be negative");
     /// LPOS.
     pub const MAXLEN_NEGATIVE: Self = text("ERR MAXLEN can't be negative");
+/// Texts of the hash commands.
+#[rustfmt::skip]
+impl CommandError {
+    /// HINCRBY.
+    pub const HASH_NOT_INTEGER: Self = text("ERR hash value is not an integer");
+    /// HINCRBYFLOAT.
+    pub const HASH_NOT_FLOAT: Self = text("ERR hash value is not a float");
+    /// HINCRBYFLOAT.
+    pub const NAN_OR_INFINITY: Self = text("ERR value is NaN or Infinity");
+    /// HRANDFIELD.
+    pub const PAST_64_BITS: Self = text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
+    /// HRANDFIELD.
+    pub const OUT_OF_RANGE: Self = text("ERR value is out of range");
+    /// HEXPIRE and other commands on fields.
+    pub const FIELDS_MISSING: Self = text("ERR Mandatory argument FIELDS is missing or not at the right position");
+    /// HTTL and other commands on fields.
+    pub const FIELDS_NOT_POSITIVE: Self = text("ERR Number of fields must be a positive integer");
+    /// HEXPIRE and its kin.
+    pub const FIELDS_NOT_ABOVE_0: Self = text("ERR Parameter `numFields` should be greater than 0");
+    /// HEXPIRE and other commands on fields.
+    pub const FIELDS_COUNT: Self = text("ERR The `numfields` parameter must match the number of arguments");
+    /// HEXPIRE and other commands on fields.
+    pub const NEGATIVE_EXPIRE: Self = text("ERR invalid expire time, must be >= 0");
+    /// HSETEX.
+    pub const HSETEX_EXPIRATIONS: Self = text("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified");
+    /// HSETEX.
+    pub const HSETEX_CONDITIONS: Self = text("ERR Only one of FXX or FNX arguments can be specified");
+    /// HSETEX.
+    pub const HSETEX_NO_TIME: Self = text("ERR missing expire time");
+    /// HSETEX.
+    pub const HSETEX_COUNT: Self = text("ERR invalid number of fields");
+
+    /// HSETEX.
+    pub(crate) fn unknown_argument(word: &[u8]) -> Self {
+        format!("ERR unknown argument: {}", String::from_utf8_lossy(word)).into()
+    }
 }
 
 /// Texts of the connection and server commands.

@@ -46,6 +46,7 @@ pub type CommandRef = &'static Registered;
 pub const FAMILIES: &[&[Command]] = &[
     crate::string::COMMANDS,
     crate::bitmap::COMMANDS,
+    crate::hash::COMMANDS,
     crate::hyperloglog::COMMANDS,
     crate::set::COMMANDS,
     crate::generic::COMMANDS,
