@@ -84,8 +84,8 @@ impl CommandError {
     pub const BITOP_NOT: Self = text("ERR BITOP NOT must be called with a single source key.");
     /// SPOP, LPOP and others that take a count.
     pub const NOT_POSITIVE: Self = text("ERR value is out of range, must be positive");
-    /// SRANDMEMBER.
-    pub const DRAWS_RANGE: Self = text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
+    /// SRANDMEMBER, HRANDFIELD, LPOS.
+    pub const PAST_64_BITS: Self = text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
     /// SRANDMEMBER; Lacewing's own.
     pub const TOO_MANY_DRAWS: Self = text("ERR value is out of range: no more than 100000000 members are drawn at once");
     /// SINTERCARD and others that count their keys.
@@ -121,22 +121,18 @@ impl CommandError {
 /// Texts of the list commands.
 #[rustfmt::skip]
 impl CommandError {
-    /// LPOP, RPOP.
-    pub const NOT_POSITIVE: Self = text("ERR value is out of range, must be positive");
     /// LSET.
     pub const INDEX_RANGE: Self = text("ERR index out of range");
-    /// LMPOP.
-    pub const NUMKEYS: Self = text("ERR numkeys should be greater than 0");
     /// LMPOP.
     pub const COUNT_ZERO: Self = text("ERR count should be greater than 0");
     /// LPOS.
     pub const RANK_ZERO: Self = text("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list");
     /// LPOS.
-    pub const RANK_RANGE: Self = text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
-    /// LPOS.
     pub const COUNT_NEGATIVE: Self = text("ERR COUNT can't be negative");
     /// LPOS.
     pub const MAXLEN_NEGATIVE: Self = text("ERR MAXLEN can't be negative");
+}
+
 /// Texts of the hash commands.
 #[rustfmt::skip]
 impl CommandError {
@@ -146,8 +142,6 @@ impl CommandError {
     pub const HASH_NOT_FLOAT: Self = text("ERR hash value is not a float");
     /// HINCRBYFLOAT.
     pub const NAN_OR_INFINITY: Self = text("ERR value is NaN or Infinity");
-    /// HRANDFIELD.
-    pub const PAST_64_BITS: Self = text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
     /// HRANDFIELD.
     pub const OUT_OF_RANGE: Self = text("ERR value is out of range");
     /// HEXPIRE and other commands on fields.

@@ -93,7 +93,7 @@ fn parse(args: Args<'_>) -> Result<Search, CommandError> {
         if word.eq_ignore_ascii_case(b"rank") {
             let rank = match parse_int(value).ok_or(CommandError::NotInteger)? {
                 0 => return Err(CommandError::RANK_ZERO),
-                i64::MIN => return Err(CommandError::RANK_RANGE),
+                i64::MIN => return Err(CommandError::PAST_64_BITS),
                 rank => rank,
             };
             search.backward = rank < 0;

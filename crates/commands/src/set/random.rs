@@ -90,7 +90,7 @@ pub(super) fn srandmember(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, 
 /// How many members are asked for: negative for so many draws.
 fn parse_count(text: &[u8]) -> Result<i64, CommandError> {
     match parse_int(text).ok_or(CommandError::NotInteger)? {
-        i64::MIN => Err(CommandError::DRAWS_RANGE),
+        i64::MIN => Err(CommandError::PAST_64_BITS),
         count if count < -DRAWS_MAX => Err(CommandError::TOO_MANY_DRAWS),
         count => Ok(count),
     }
