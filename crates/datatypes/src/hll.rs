@@ -96,6 +96,19 @@ pub fn raise(hll: &mut Vec<u8>, index: usize, count: u8, sparse_bytes_max: usize
     Ok(changed)
 }
 
+/// Raises each register to that of `all`; the cardinality is then stale, whether or not one was lower.
+pub fn raise_all(hll: &mut Vec<u8>, all: &Registers, sparse_bytes_max: usize) -> Result<(), Corrupt> {
+    for (index, value) in all.values().iter().enumerate().filter(|(_, value)| **value > 0) {
+        if hll[ENCODING_AT] == DENSE {
+            dense::raise_all(&mut hll[HEADER_BYTES..], all.values());
+            break;
+        }
+        raise(hll, index, *value, sparse_bytes_max)?;
+    }
+    set_stale(hll);
+    Ok(())
+}
+
 /// Makes a sparse HyperLogLog dense; says whether it was sparse. A corrupt one stays as it is.
 pub fn make_dense(hll: &mut Vec<u8>) -> Result<bool, Corrupt> {
     if hll[ENCODING_AT] == DENSE {
@@ -132,7 +145,7 @@ pub fn count(hll: &[u8]) -> Result<u64, Corrupt> {
     let mut histogram = estimate::Histogram::default();
     let registers = &hll[HEADER_BYTES..];
     if hll[ENCODING_AT] == DENSE {
-        dense::each_four(registers, |_, four| histogram.count_four(four));
+        dense::each_eight(registers, |_, word| histogram.count_eight(word));
     } else {
         let mut values = 0;
         sparse::each_run(registers, |run, value| {
@@ -159,8 +172,10 @@ impl Registers {
     pub fn merge(&mut self, hll: &[u8]) -> Result<(), Corrupt> {
         let (registers, all) = (&hll[HEADER_BYTES..], &mut self.0);
         if hll[ENCODING_AT] == DENSE {
-            dense::each_four(registers, |first, four| {
-                all[first..first + 4].iter_mut().zip(four).for_each(|(own, other)| *own = other.max(*own));
+            let (all, _) = all.as_chunks_mut::<8>();
+            dense::each_eight(registers, |first, word| {
+                let own = u64::from_le_bytes(all[first / 8]);
+                all[first / 8] = dense::higher(own, word).to_le_bytes();
             });
             return Ok(());
         }
@@ -172,8 +187,8 @@ impl Registers {
     /// Estimates the cardinality.
     pub fn count(&self) -> u64 {
         let mut histogram = estimate::Histogram::default();
-        let (fours, _) = self.0.as_chunks::<4>();
-        fours.iter().for_each(|four| histogram.count_four(*four));
+        let (words, _) = self.0.as_chunks::<8>();
+        words.iter().for_each(|word| histogram.count_eight(u64::from_le_bytes(*word)));
         histogram.cardinality()
     }
 
@@ -183,7 +198,7 @@ impl Registers {
     }
 }
 
-const _: () = assert!(REGISTERS.is_multiple_of(4) && DENSE_BYTES == 12_304);
+const _: () = assert!(REGISTERS.is_multiple_of(8) && DENSE_BYTES == 12_304);
 
 #[cfg(test)]
 mod tests;

@@ -94,7 +94,7 @@ impl Keyspace {
 
     /// Changes a string as a whole, its length too; a missing one is empty before, and made. The expiry stays. The
     /// caller has checked the kind, and sees to the length limit. `change` returns besides its result how many
-    /// changes it made; without any the key counts as unchanged.
+    /// changes it made; without any, it has left the bytes as they were, and the key counts as unchanged.
     pub fn edit_string<R>(
         &mut self,
         db: DbIndex,
@@ -188,6 +188,10 @@ fn edit_entry<R>(
     }
     copy_short(entry, scratch);
     let told = change(scratch, false);
+    if told.1 == 0 && matches!(entry.string(), Some(StringRef::Bytes(_))) {
+        entry.set_raw(true);
+        return told;
+    }
     let expiry = entry.expiry();
     entry.assign(links, bytes_value(scratch), true, expiry);
     told

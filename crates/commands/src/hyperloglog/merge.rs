@@ -34,11 +34,7 @@ fn store(hll: &mut Vec<u8>, all: &Registers, dense: bool, sparse_max: usize) -> 
     if dense {
         hll::make_dense(hll)?;
     }
-    for (index, value) in all.values().iter().enumerate().filter(|(_, value)| **value > 0) {
-        hll::raise(hll, index, *value, sparse_max)?;
-    }
-    hll::set_stale(hll);
-    Ok(())
+    hll::raise_all(hll, all, sparse_max)
 }
 
 #[cfg(test)]

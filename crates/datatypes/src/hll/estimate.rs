@@ -13,11 +13,19 @@ impl Default for Histogram {
 }
 
 impl Histogram {
+    /// Counts eight registers, the bytes of a word.
     #[inline]
-    pub(super) fn count_four(&mut self, values: [u8; 4]) {
-        for (table, value) in self.0.iter_mut().zip(values) {
-            table[(value & 63) as usize] += 1;
-        }
+    pub(super) fn count_eight(&mut self, word: u64) {
+        let [a, b, c, d] = &mut self.0;
+        let mut count = |table: &mut [u32; 64], byte: u32| table[(word >> (8 * byte)) as usize & 63] += 1;
+        count(a, 0);
+        count(b, 1);
+        count(c, 2);
+        count(d, 3);
+        count(a, 4);
+        count(b, 5);
+        count(c, 6);
+        count(d, 7);
     }
 
     pub(super) fn count_run(&mut self, value: u8, len: usize) {

@@ -169,18 +169,39 @@ struct Place {
     first: usize,
 }
 
+/// The hot loop of adding: the lengths of the runs come from a table, so that only the rare long ones branch.
 fn find(hll: &[u8], index: usize) -> Result<Place, Corrupt> {
     let (mut at, mut previous, mut first) = (HEADER_BYTES, None, 0);
-    while let Some(opcode) = Opcode::read(hll.get(at..).unwrap_or_default()) {
-        if index < first + opcode.len() {
+    while let Some(&byte) = hll.get(at) {
+        let (mut len, mut bytes) = (RUN_LENS[byte as usize] as usize, 1);
+        if len == 0 {
+            (len, bytes) = (Opcode::read(&hll[at..]).map_or(0, Opcode::len), 2);
+        }
+        if index < first + len {
+            let opcode = Opcode::read(&hll[at..]).ok_or(Corrupt)?;
             return Ok(Place { opcode, at, previous, first });
         }
         previous = Some(at);
-        at += opcode.bytes();
-        first += opcode.len();
+        at += bytes;
+        first += len;
     }
     Err(Corrupt)
 }
+
+/// How many registers an opcode of one byte stands for; 0 for the first byte of a longer one.
+const RUN_LENS: [u8; 256] = {
+    let mut lens = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        lens[byte] = match byte >> 6 {
+            0 => byte as u8 + 1,
+            1 => 0,
+            _ => (byte & 3) as u8 + 1,
+        };
+        byte += 1;
+    }
+    lens
+};
 
 /// Joins neighbours of the same value near `at`, the opcode before the one that changed. Which ones, and in which
 /// order, is Redis's: the bytes are to be the same.

@@ -54,6 +54,11 @@ fn both_encodings_agree_with_an_array_of_registers() {
             let mut registers = Registers::default();
             registers.merge(hll).expect("it is whole");
             assert_eq!(registers.values(), model);
+            let mut copy = empty();
+            assert_eq!(raise_all(&mut copy, &registers, sparse_max), Ok(()));
+            let mut again = Registers::default();
+            again.merge(&copy).expect("it is whole");
+            assert_eq!(again.values(), model);
             assert_eq!(count(hll), Ok(registers.count()));
         }
     }
