@@ -97,18 +97,18 @@ pub fn opcodes(hll: &[u8]) -> impl Iterator<Item = Opcode> {
 /// Visits the runs of registers that are not 0, with their value. Errors: `Corrupt` when the opcodes stand for more or
 /// for fewer registers than there are; those visited until then are registers.
 #[inline]
-pub(super) fn each_run(mut bytes: &[u8], mut visit: impl FnMut(Range<usize>, u8)) -> Result<(), Corrupt> {
-    let mut first = 0;
-    while let Some(opcode) = Opcode::read(bytes) {
+pub(super) fn each_run(bytes: &[u8], mut visit: impl FnMut(Range<usize>, u8)) -> Result<(), Corrupt> {
+    let (mut at, mut first) = (0, 0);
+    while let Some(opcode) = Opcode::read(&bytes[at..]) {
         let end = first + opcode.len();
-        if end > REGISTERS {
-            return Err(Corrupt);
-        }
         if let Opcode::Value(value, _) = opcode {
+            if end > REGISTERS {
+                return Err(Corrupt);
+            }
             visit(first..end, value);
         }
         first = end;
-        bytes = bytes.get(opcode.bytes()..).unwrap_or_default();
+        at = (at + opcode.bytes()).min(bytes.len());
     }
     if first == REGISTERS { Ok(()) } else { Err(Corrupt) }
 }
@@ -151,9 +151,13 @@ pub(super) fn raise(hll: &mut Vec<u8>, index: usize, value: u8, bytes_max: usize
     if new.len > old.bytes() && grown > bytes_max {
         return Ok(Raised::DoesNotFit);
     }
-    let end = (place.at + old.bytes()).min(hll.len());
-    hll.splice(place.at..end, new.bytes[..new.len].iter().copied());
+    let (start, len) = (place.at, hll.len());
+    let end = (start + old.bytes()).min(len);
     // Where the opcode was cut off at the end of a damaged value, so is the last of the new ones.
+    hll.resize(len.max(start + new.len), 0);
+    hll.resize(hll.len().max(grown), 0);
+    hll.copy_within(end..len, start + new.len);
+    hll[start..start + new.len].copy_from_slice(&new.bytes[..new.len]);
     hll.truncate(grown);
     join_values(hll, place.previous.unwrap_or(HEADER_BYTES));
     Ok(Raised::Done(true))
@@ -169,39 +173,44 @@ struct Place {
     first: usize,
 }
 
-/// The hot loop of adding: the lengths of the runs come from a table, so that only the rare long ones branch.
+/// The hot loop of adding: as long as eight opcodes are all short and end before the register, they are taken at once.
 fn find(hll: &[u8], index: usize) -> Result<Place, Corrupt> {
     let (mut at, mut previous, mut first) = (HEADER_BYTES, None, 0);
-    while let Some(&byte) = hll.get(at) {
-        let (mut len, mut bytes) = (RUN_LENS[byte as usize] as usize, 1);
-        if len == 0 {
-            (len, bytes) = (Opcode::read(&hll[at..]).map_or(0, Opcode::len), 2);
+    loop {
+        while let Some(word) = hll.get(at..).and_then(|rest| rest.first_chunk()) {
+            let Some(len) = eight_lens(u64::from_le_bytes(*word)) else { break };
+            if index < first + len {
+                break;
+            }
+            previous = Some(at + 7);
+            at += 8;
+            first += len;
         }
-        if index < first + len {
-            let opcode = Opcode::read(&hll[at..]).ok_or(Corrupt)?;
-            return Ok(Place { opcode, at, previous, first });
+        // What stopped it is among the next eight.
+        for _ in 0..8 {
+            let opcode = Opcode::read(hll.get(at..).unwrap_or_default()).ok_or(Corrupt)?;
+            if index < first + opcode.len() {
+                return Ok(Place { opcode, at, previous, first });
+            }
+            previous = Some(at);
+            at += opcode.bytes();
+            first += opcode.len();
         }
-        previous = Some(at);
-        at += bytes;
-        first += len;
     }
-    Err(Corrupt)
 }
 
-/// How many registers an opcode of one byte stands for; 0 for the first byte of a longer one.
-const RUN_LENS: [u8; 256] = {
-    let mut lens = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        lens[byte] = match byte >> 6 {
-            0 => byte as u8 + 1,
-            1 => 0,
-            _ => (byte & 3) as u8 + 1,
-        };
-        byte += 1;
+/// How many registers the eight opcodes of a word stand for together; `None` when a long one is among them.
+fn eight_lens(word: u64) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let values = word >> 7 & ONES;
+    if word >> 6 & ONES & !values != 0 {
+        return None;
     }
-    lens
-};
+    // Six bits tell the length of zeros, two that of values.
+    let lens = (word & (0x3F * ONES ^ 0x3C * values)) + ONES;
+    let pairs = (lens & 0x00FF_00FF_00FF_00FF) + (lens >> 8 & 0x00FF_00FF_00FF_00FF);
+    Some((pairs.wrapping_mul(0x0001_0001_0001_0001) >> 48) as usize)
+}
 
 /// Joins neighbours of the same value near `at`, the opcode before the one that changed. Which ones, and in which
 /// order, is Redis's: the bytes are to be the same.
