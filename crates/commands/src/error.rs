@@ -88,7 +88,7 @@ impl CommandError {
     pub const PAST_64_BITS: Self = text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
     /// SRANDMEMBER; Lacewing's own.
     pub const TOO_MANY_DRAWS: Self = text("ERR value is out of range: no more than 100000000 members are drawn at once");
-    /// SINTERCARD and others that count their keys.
+    /// SINTERCARD, LMPOP and others that count their keys.
     pub const NUMKEYS: Self = text("ERR numkeys should be greater than 0");
     /// SINTERCARD and others that count their keys.
     pub const NUMKEYS_PAST_ARGS: Self = text("ERR Number of keys can't be greater than number of args");
@@ -128,7 +128,11 @@ impl CommandError {
     /// LPOS.
     pub const RANK_ZERO: Self = text("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list");
     /// LPOS.
+    pub const RANK_RANGE: Self = Self::DRAWS_RANGE;
+    /// LPOS.
     pub const COUNT_NEGATIVE: Self = text("ERR COUNT can't be negative");
+    /// SORT.
+    pub const SORT_NUMBERS: Self = text("ERR One or more scores can't be converted into double");
     /// LPOS.
     pub const MAXLEN_NEGATIVE: Self = text("ERR MAXLEN can't be negative");
 }

@@ -44,14 +44,21 @@ fn described(name: &str, row: &Command) -> String {
     .join(" | ")
 }
 
+/// `2+0/1:RW,update`: from argument 2 to the one 0 after it, each. `STREAMS@1+-1/1/2:RO`: after the word, which comes from
+/// argument 1 on, the first half to the last. `1+n0,1/1:RW`: argument 1 counts the keys, which begin 1 after it.
 fn key_spec(spec: &KeySpec) -> String {
-    let BeginSearch::Index(begin) = spec.begin else { panic!("{spec:?} has no form in the list") };
-    let found = match spec.find {
-        FindKeys::Range { last, step, limit: 0 } => format!("{last}/{step}"),
-        FindKeys::KeyNum { count, first, step } => format!("n{count},{first}/{step}"),
-        _ => panic!("{spec:?} has no form in the list"),
+    let begin = match spec.begin {
+        BeginSearch::Index(first) => first.to_string(),
+        BeginSearch::Keyword(word, start) => format!("{word}@{start}"),
+        BeginSearch::Unknown => "?".to_owned(),
     };
-    format!("{begin}+{found}:{}", spec.flags.join(","))
+    let find = match spec.find {
+        FindKeys::Range { last, step, limit: 0 } => format!("{last}/{step}"),
+        FindKeys::Range { last, step, limit } => format!("{last}/{step}/{limit}"),
+        FindKeys::KeyNum { count, first, step } => format!("n{count},{first}/{step}"),
+        FindKeys::Unknown => "?".to_owned(),
+    };
+    format!("{begin}+{find}:{}", spec.flags.join(","))
 }
 
 fn argument(arg: &Arg) -> String {
@@ -64,6 +71,9 @@ fn argument(arg: &Arg) -> String {
     }
     text += if arg.optional { "?" } else { "" };
     text += if arg.multiple { "*" } else { "" };
+    if !arg.display.is_empty() {
+        text += &format!("~{}", arg.display);
+    }
     if !arg.since.is_empty() {
         text += &format!("@{}", arg.since);
     }

@@ -212,6 +212,8 @@ pub struct Arg {
     pub multiple_token: bool,
     /// Since which version, or "" as the command.
     pub since: &'static str,
+    /// The name that is shown to people, or "" for its name.
+    pub display: &'static str,
     /// Members of a oneof or block.
     pub args: &'static [Arg],
 }
@@ -228,6 +230,7 @@ impl Arg {
             multiple: false,
             multiple_token: false,
             since: "",
+            display: "",
             args: &[],
         }
     }

@@ -12,6 +12,7 @@ mod object;
 mod random;
 mod rename;
 pub(crate) mod scan;
+pub mod sort;
 mod ttl;
 
 use crate::ctx::{Ctx, parse_int};
@@ -48,6 +49,8 @@ pub const COMMANDS: &[Command] = &[
     rename::RENAMENX,
     dump::RESTORE,
     scan::SCAN,
+    sort::SORT,
+    sort::SORT_RO,
     database::SWAPDB,
     count::TOUCH,
     ttl::TTL,

@@ -103,7 +103,7 @@ fn argument(out: &mut Reply<'_>, arg: &Arg) {
     text(out, "name", arg.name);
     text(out, "type", arg.kind);
     if shown {
-        text(out, "display_text", arg.name);
+        text(out, "display_text", if arg.display.is_empty() { arg.name } else { arg.display });
     }
     if let Some(spec) = arg.key_spec {
         out.bulk(b"key_spec_index");
