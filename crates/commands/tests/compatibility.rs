@@ -56,6 +56,11 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
     ("shutdown", "`SAVE` answers an error until there is persistence; without an option nothing is saved"),
     ("slowlog|get", "the entries of all cores, numbered in one order"),
+    (
+        "srandmember",
+        "a negative count draws at most 100,000,000 members: the reply is in memory before it is sent",
+    ),
+    ("sscan", "cursors have no meaning to clients, as documented; their values differ"),
     ("wait", "answers 0 at once, as there is no replica to wait for"),
 ];
 

@@ -107,6 +107,16 @@ fn hyperloglogs_are_as_in_redis() {
 }
 
 #[test]
+fn sets_are_as_in_redis() {
+    check_lacewing(Family::Sets);
+}
+
+#[test]
+fn redis_does_not_differ_from_itself_in_sets() {
+    check_redis_with_itself(Family::Sets);
+}
+
+#[test]
 fn redis_does_not_differ_from_itself_in_strings() {
     check_redis_with_itself(Family::Strings);
 }

@@ -94,8 +94,9 @@ impl<'a> Options<'a> {
 }
 
 /// A cursor as C's `strtoul` reads it, since Redis does: digits after an optional sign, and nothing at all is 0. A
-/// space before it, anything after it and more than 64 bits are refused.
+/// space before it, anything after it up to a NUL and more than 64 bits are refused.
 pub(crate) fn parse_cursor(text: &[u8]) -> Option<Cursor> {
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
@@ -155,6 +156,8 @@ mod tests {
         check("0", Some(0));
         check("", Some(0));
         check("007", Some(7));
+        check("7\0x", Some(7));
+        check("\0", Some(0));
         check("+7", Some(7));
         check("-1", Some(u64::MAX));
         check("18446744073709551615", Some(u64::MAX));

@@ -9,12 +9,14 @@ use super::generate::Command;
 pub(super) enum Rule {
     /// To the last byte.
     Same,
-    /// Arrays, as sets: the order is nobody's business.
+    /// Arrays or sets, as sets: the order is nobody's business.
     Unordered,
     /// Positive integers that depend on the clock, up to so much apart; others to the last byte.
     Clock(i64),
-    /// Both are of the same kind, whatever they say.
+    /// Both are of the same kind, whatever they say; arrays are of the same length.
     Kind,
+    /// The encoding of a set: Redis 7.0 has only two.
+    SetEncoding,
     /// As one page of a scan: both are pages, or the same error.
     Page,
 }
@@ -24,24 +26,35 @@ impl Rule {
         let word =
             |index: usize| command.get(index).map(|word| word.to_ascii_lowercase()).unwrap_or_default();
         match word(0).as_slice() {
-            b"keys" => Self::Unordered,
+            b"keys" | b"smembers" | b"sinter" | b"sunion" | b"sdiff" => Self::Unordered,
+            b"spop" if command.len() > 2 => Self::Unordered,
             b"ttl" | b"expiretime" => Self::Clock(2),
             b"pttl" | b"pexpiretime" => Self::Clock(2000),
-            b"randomkey" => Self::Kind,
-            b"scan" => Self::Page,
+            b"randomkey" | b"srandmember" => Self::Kind,
+            b"scan" | b"sscan" => Self::Page,
             b"object" if matches!(word(1).as_slice(), b"idletime" | b"freq") => Self::Kind,
             b"memory" => Self::Kind,
             _ => Self::Same,
         }
     }
 
+    /// Where the cursor of a command whose replies are pages is.
+    pub(super) fn cursor_at(command: &Command) -> usize {
+        if command[0].eq_ignore_ascii_case(b"scan") { 1 } else { 2 }
+    }
+
     pub(super) fn holds(self, one: &Value, other: &Value) -> bool {
         match (self, one, other) {
-            (Self::Unordered, Value::Array(one), Value::Array(other)) => sorted(one) == sorted(other),
+            (Self::Unordered, Value::Array(one), Value::Array(other))
+            | (Self::Unordered, Value::Set(one), Value::Set(other)) => sorted(one) == sorted(other),
             (Self::Clock(tolerance), Value::Int(one @ 1..), Value::Int(other @ 1..)) => {
                 one.abs_diff(*other) <= tolerance.unsigned_abs()
             }
             (Self::Kind, Value::Bulk(_), Value::Bulk(_)) | (Self::Kind, Value::Int(_), Value::Int(_)) => true,
+            (Self::Kind, Value::Array(one), Value::Array(other)) => one.len() == other.len(),
+            (Self::SetEncoding, Value::Bulk(one), Value::Bulk(other)) => {
+                one == other || (one == b"hashtable" && other == b"listpack")
+            }
             (Self::Page, Value::Array(one), Value::Array(other)) => one.len() == 2 && other.len() == 2,
             (_, Value::Error(one), Value::Error(other)) => same_error(one, other),
             _ => one == other,
@@ -101,5 +114,10 @@ mod tests {
         check("RANDOMKEY", &bulk("a"), &Value::NullBulk, false);
         check("object idletime k", &Value::Int(0), &Value::Int(1), true);
         check("object encoding k", &bulk("raw"), &bulk("int"), false);
+        check("SMEMBERS k", &ab, &ba, true);
+        check("SPOP k 2", &ab, &ba, true);
+        check("SRANDMEMBER k 2", &ab, &Value::Array(vec![bulk("a")]), false);
+        assert!(Rule::SetEncoding.holds(&bulk("hashtable"), &bulk("listpack")));
+        assert!(!Rule::SetEncoding.holds(&bulk("intset"), &bulk("listpack")));
     }
 }

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use stdx::Rng;
 
-use super::grammar::{BITMAPS, GENERIC, HYPERLOGLOGS, LARGE, OTHER_TYPES, Production, STRINGS};
+use super::grammar::{BITMAPS, GENERIC, HYPERLOGLOGS, LARGE, OTHER_TYPES, Production, SETS, STRINGS};
 
 /// A command's words.
 pub(super) type Command = Vec<Vec<u8>>;
@@ -17,6 +17,7 @@ pub(super) enum Family {
     Large,
     Bitmaps,
     HyperLogLogs,
+    Sets,
 }
 
 pub(super) struct Generator {
@@ -37,6 +38,7 @@ impl Generator {
             Family::Large => LARGE,
             Family::Bitmaps => BITMAPS,
             Family::HyperLogLogs => HYPERLOGLOGS,
+            Family::Sets => SETS,
         };
         let mut productions = productions.to_vec();
         if other_types {
@@ -110,6 +112,10 @@ impl Generator {
     /// Takes away, adds or replaces a word, now and then. Replacements are never a time or size that would be valid:
     /// keys must not expire while the round is played.
     fn spoil(&mut self, command: &mut Command) {
+        // Without its count, or with other members to choose from, what it takes out is random.
+        if command[0].eq_ignore_ascii_case(b"spop") || command.get(1).is_some_and(|key| key == b"one") {
+            return;
+        }
         if self.rng.one_in(60) && command.len() > 1 {
             command.pop();
         }
@@ -162,6 +168,22 @@ impl Generator {
             "field-place" => self.field_place(),
             "overflow" => self.one_of(&["WRAP", "SAT", "SAT", "FAIL", "FAIL", "fail", "NONE"]),
             "element" => self.element(),
+            "member" => self.member(),
+            "pops" => self.one_of(&["0", "100000", "100000", "9223372036854775807", "-1", "x"]),
+            "draws" => self.one_of(&[
+                "0",
+                "1",
+                "3",
+                "40",
+                "100000",
+                "9223372036854775807",
+                "-1",
+                "-3",
+                "-200",
+                "-9223372036854775808",
+                "x",
+                "",
+            ]),
             "hyperloglog" => self.hyperloglog(),
             "word" => self.one_of(&["FOO", "NX", "EX", "", "KEEPTTL", "LEN", "1"]),
             "odd" => self.one_of(&[
@@ -355,6 +377,17 @@ impl Generator {
             0 => self.value(),
             1 => self.bytes(30),
             _ => self.rng.below(1000).to_string().into_bytes(),
+        }
+    }
+
+    /// Few enough that sets have some in common, integers of every width among them.
+    fn member(&mut self) -> Vec<u8> {
+        match self.rng.below(20) {
+            0 => self.value(),
+            1 => (self.rng.next_u64() as i64 >> self.rng.below(64)).to_string().into_bytes(),
+            2 => format!("member:{}", self.rng.below(200)).into_bytes(),
+            3 => self.one_of(&["", "007", "32767", "32768", "-2147483649", "9223372036854775807"]),
+            _ => self.rng.below(60).to_string().into_bytes(),
         }
     }
 

@@ -140,6 +140,43 @@ pub(super) const HYPERLOGLOGS: &[Production] = &[
     (1, "<word> (<key>)+"),
 ];
 
+/// Every set command. What is random leaves no trace but on the set `one`, which never has more than one member.
+pub(super) const SETS: &[Production] = &[
+    (16, "SADD <key> (<member>)+"),
+    (4, "SADD <key> (<member>)+ (<member>)+ (<member>)+ (<member>)+"),
+    (2, "SADD <key> <elements>"),
+    (8, "SREM <key> (<member>)+"),
+    (4, "SCARD <key>"),
+    (6, "SISMEMBER <key> <member>"),
+    (4, "SMISMEMBER <key> (<member>)+"),
+    (6, "SMEMBERS <key>"),
+    (2, "SPOP <key> <pops>"),
+    (4, "SADD one m"),
+    (2, "SPOP one"),
+    (2, "SPOP one <count>"),
+    (4, "SRANDMEMBER <key>"),
+    (6, "SRANDMEMBER <key> <draws>"),
+    (8, "SMOVE <key> <key> <member>"),
+    (5, "SINTER (<key>)+"),
+    (5, "SUNION (<key>)+"),
+    (6, "SDIFF (<key>)+"),
+    (5, "SINTERSTORE <key> (<key>)+"),
+    (5, "SUNIONSTORE <key> (<key>)+"),
+    (5, "SDIFFSTORE <key> (<key>)+"),
+    (3, "SINTERCARD 1 <key> {LIMIT <offset>|<word>}"),
+    (3, "SINTERCARD 2 <key> <key> {LIMIT <offset>|<word>}"),
+    (1, "SINTERCARD <integer> (<key>)+"),
+    (6, "SSCAN <key> 0 {MATCH <pattern>|COUNT <count>|TYPE <type>|<word>}"),
+    (1, "SSCAN <key> <integer>"),
+    (4, "SET <key> <value>"),
+    (2, "PEXPIRE <key> <ms>"),
+    (2, "COPY <key> <key> REPLACE"),
+    (2, "RENAME <key> <key>"),
+    (1, "TYPE <key>"),
+    (2, "DEL <key>"),
+    (1, "<word> (<key>)+"),
+];
+
 /// Strings that pass every buffer's usual size.
 pub(super) const LARGE: &[Production] = &[
     (10, "SET <key> <large>"),

@@ -106,7 +106,7 @@ impl Pair {
     pub(super) fn play(&mut self, round: &Round) -> Option<Difference> {
         self.peers.iter_mut().for_each(|peer| peer.reset(round.resp3));
         for (index, batch) in round.commands.chunks(round.batch).enumerate() {
-            if let Err((at, what)) = self.exchange(batch) {
+            if let Err((at, what)) = self.exchange(batch, Rule::of) {
                 return Some(Difference { at: Some(index * round.batch + at), what });
             }
         }
@@ -114,19 +114,24 @@ impl Pair {
     }
 
     /// Sends commands to both and compares the replies; `Err` with the first command whose replies differ, and how.
-    fn exchange(&mut self, batch: &[Command]) -> Result<Vec<Value>, (usize, String)> {
+    fn exchange(
+        &mut self,
+        batch: &[Command],
+        rule: impl Fn(&Command) -> Rule,
+    ) -> Result<Vec<Value>, (usize, String)> {
         let [one, other] = &mut self.peers;
         one.send(batch);
         other.send(batch);
         let mut replies = Vec::with_capacity(batch.len());
         for (at, command) in batch.iter().enumerate() {
             let (a, b) = (one.read().map_err(|what| (at, what))?, other.read().map_err(|what| (at, what))?);
-            let rule = Rule::of(command);
+            let rule = rule(command);
             if !rule.holds(&a, &b) {
                 let what = format!("{}: {}\n  {}: {}", one.name, cut(&show(&a)), other.name, cut(&show(&b)));
                 return Err((at, what));
             }
-            let from_the_start = command.get(1).is_some_and(|cursor| cursor == b"0");
+            let cursor = command.get(Rule::cursor_at(command));
+            let from_the_start = cursor.is_some_and(|cursor| cursor == b"0");
             if rule == Rule::Page && from_the_start && batch.len() == 1 {
                 self.compare_scans(command, a.clone(), b).map_err(|what| (at, what))?;
                 return Ok(vec![a]);
@@ -167,17 +172,24 @@ impl Pair {
             self.ask(&["DBSIZE".into()])?;
             let Value::Array(keys) = self.ask(&["KEYS".into(), "*".into()])? else { continue };
             for key in sorted(&keys).into_iter().flatten() {
-                self.ask(&["TYPE".into(), key.into()])?;
-                self.ask(&["GET".into(), key.into()])?;
+                let Value::Simple(kind) = self.ask(&["TYPE".into(), key.into()])? else { continue };
+                let is_set = kind == b"set";
+                let reading = if is_set { "SMEMBERS" } else { "GET" };
+                self.ask(&[reading.into(), key.into()])?;
                 self.ask(&["PTTL".into(), key.into()])?;
-                self.ask(&["OBJECT".into(), "ENCODING".into(), key.into()])?;
+                let encoding = ["OBJECT".into(), "ENCODING".into(), key.into()];
+                self.ask_by(&encoding, |_| if is_set { Rule::SetEncoding } else { Rule::Same })?;
             }
         }
         Ok(())
     }
 
     fn ask(&mut self, command: &[Vec<u8>]) -> Result<Value, String> {
-        let reply = self.exchange(&[command.to_vec()]);
+        self.ask_by(command, Rule::of)
+    }
+
+    fn ask_by(&mut self, command: &[Vec<u8>], rule: impl Fn(&Command) -> Rule) -> Result<Value, String> {
+        let reply = self.exchange(&[command.to_vec()], rule);
         let reply = reply.map_err(|(_, what)| format!("afterwards, {}\n  {what}", line(command)))?;
         Ok(reply.into_iter().next().expect("one command has one reply"))
     }
@@ -199,7 +211,8 @@ impl Peer {
                 return Ok(keys);
             }
             let mut command = command.clone();
-            command[1].clone_from(cursor);
+            let at = Rule::cursor_at(&command);
+            command[at].clone_from(cursor);
             self.send(&[command]);
             page = self.read()?;
         }
