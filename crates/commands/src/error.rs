@@ -170,6 +170,43 @@ impl CommandError {
     /// HSETEX.
     pub(crate) fn unknown_argument(word: &[u8]) -> Self {
         format!("ERR unknown argument: {}", String::from_utf8_lossy(word)).into()
+/// Texts of the sorted-set commands.
+#[rustfmt::skip]
+impl CommandError {
+    /// ZADD.
+    pub const NX_AND_XX: Self = text("ERR XX and NX options at the same time are not compatible");
+    /// ZADD.
+    pub const GT_LT_AND_NX: Self = text("ERR GT, LT, and/or NX options at the same time are not compatible");
+    /// ZADD.
+    pub const INCR_OF_ONE: Self = text("ERR INCR option supports a single increment-element pair");
+    /// ZADD, ZINCRBY.
+    pub const NAN_SCORE: Self = text("ERR resulting score is not a number (NaN)");
+    /// ZRANGEBYSCORE and its kin.
+    pub const SCORE_RANGE: Self = text("ERR min or max is not a float");
+    /// ZRANGEBYLEX and its kin.
+    pub const LEX_RANGE: Self = text("ERR min or max not valid string range item");
+    /// ZRANGE.
+    pub const LIMIT_OF_RANKS: Self = text("ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX");
+    /// ZRANGE.
+    pub const SCORES_OF_LEX: Self = text("ERR syntax error, WITHSCORES not supported in combination with BYLEX");
+    /// ZPOPMIN, ZPOPMAX.
+    pub const NOT_POSITIVE: Self = text("ERR value is out of range, must be positive");
+    /// ZMPOP.
+    pub const NUMKEYS_NOT_POSITIVE: Self = text("ERR numkeys should be greater than 0");
+    /// ZMPOP.
+    pub const COUNT_NOT_POSITIVE: Self = text("ERR count should be greater than 0");
+    /// ZRANDMEMBER.
+    pub const PAST_63_BITS: Self = text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
+    /// ZRANDMEMBER.
+    pub const OUT_OF_RANGE: Self = text("ERR value is out of range");
+    /// ZUNION and its kin.
+    pub const WEIGHT: Self = text("ERR weight value is not a float");
+    /// ZINTERCARD.
+    pub const LIMIT_NEGATIVE: Self = text("ERR LIMIT can't be negative");
+
+    /// ZUNION and its kin.
+    pub(crate) fn no_input_keys(command: &str) -> Self {
+        format!("ERR at least 1 input key is needed for '{command}' command").into()
     }
 }
 

@@ -24,6 +24,7 @@ mod reference;
 pub mod row;
 pub mod server;
 pub mod set;
+pub mod sorted_set;
 pub mod string;
 pub mod table;
 #[cfg(test)]

@@ -191,6 +191,18 @@ impl KeySpec {
             notes: "",
         }
     }
+
+    /// Keys whose number stands at argument `count`, and which follow it.
+    pub const fn counted(count: u16, flags: &'static [&'static str]) -> Self {
+        let find = FindKeys::KeyNum { count: 0, first: 1, step: 1 };
+        Self { begin: BeginSearch::Index(count), find, flags, notes: "" }
+    }
+
+    /// One key after `word`, which stands at argument `start` or later.
+    pub const fn after(word: &'static str, start: i16, flags: &'static [&'static str]) -> Self {
+        let find = FindKeys::Range { last: 0, step: 1, limit: 0 };
+        Self { begin: BeginSearch::Keyword(word, start), find, flags, notes: "" }
+    }
 }
 
 /// An argument's description in COMMAND DOCS.

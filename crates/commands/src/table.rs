@@ -51,6 +51,7 @@ pub const FAMILIES: &[&[Command]] = &[
     crate::set::COMMANDS,
     crate::generic::COMMANDS,
     crate::list::COMMANDS,
+    crate::sorted_set::COMMANDS,
     crate::connection::COMMANDS,
     crate::server::COMMANDS,
 ];

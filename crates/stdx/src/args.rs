@@ -48,6 +48,12 @@ impl<'a> Args<'a> {
         Args { buf: self.buf, spans: &self.spans[index.min(self.spans.len())..] }
     }
 
+    /// The arguments before `index` (all when past the last).
+    #[inline]
+    pub fn to(self, index: usize) -> Args<'a> {
+        Args { buf: self.buf, spans: &self.spans[..index.min(self.spans.len())] }
+    }
+
     /// All arguments in order.
     #[inline]
     pub fn iter(self) -> impl ExactSizeIterator<Item = &'a [u8]> + DoubleEndedIterator + Clone {

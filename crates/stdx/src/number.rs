@@ -6,7 +6,7 @@ pub mod longdouble;
 mod rounding;
 mod scan;
 
-pub use double::{format_f64, parse_f64};
+pub use double::{format_decimal, format_f64, format_g17, parse_f64, parse_strtod};
 
 /// A signed integer in the one form that Redis takes for it: digits, a `-` before them if negative, and no leading
 /// zero, plus, space or `-0`. So the text of a number is the number, and a string value may be kept as an integer.

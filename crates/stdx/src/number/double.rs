@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::rounding::{self, DOUBLE};
-use super::scan::{Magnitude, scan};
+use super::scan::{Magnitude, Scanned, scan};
 
 /// A double as ZADD and other commands take it: what C's `strtod` takes, `inf`, `infinity` and hexadecimal numbers
 /// included. Refused: `nan`, anything around the number, a number past the largest double, and one that would round
@@ -23,6 +23,28 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
             (value.is_finite() && (value != 0.0 || zero)).then_some(value)
         }
     }
+}
+
+/// A double as C's `strtod` takes one from a string that ends at its first NUL: as [`parse_f64`], with white space before
+/// it, infinite past the largest double and 0 below the smallest. Nothing at all is 0. Bounds of ranges are read so.
+pub fn parse_strtod(text: &[u8]) -> Option<f64> {
+    let end = text.iter().position(|&byte| byte == 0).unwrap_or(text.len());
+    if end == 0 {
+        return Some(0.0);
+    }
+    let space = |byte: &&u8| matches!(**byte, b' ' | b'\t'..=b'\r');
+    let text = &text[text.iter().take_while(space).count()..end];
+    parse_f64(text).or_else(|| {
+        // Only a number too large or too small is left to be one.
+        let Scanned { negative, magnitude } = scan(text)?;
+        let Magnitude::Finite { radix, exponent, .. } = magnitude else { return None };
+        let value = match radix {
+            10 => std::str::from_utf8(text).ok()?.parse::<f64>().ok()?.abs(),
+            _ if exponent > 0 => f64::INFINITY,
+            _ => 0.0,
+        };
+        Some(if negative { -value } else { value })
+    })
 }
 
 fn hexadecimal(whole: &[u8], fraction: &[u8], exponent: i64) -> Option<f64> {
@@ -77,13 +99,9 @@ pub fn format_f64(value: f64, out: &mut Vec<u8>) {
 fn shortest(value: f64) -> (Digits, i32) {
     let mut text = Digits::default();
     write!(text, "{value:e}").expect("a double in scientific notation has at most 24 bytes");
-    let mark = text.as_slice().iter().position(|&byte| byte == b'e').expect("the notation has an exponent");
-    let exponent: i32 = std::str::from_utf8(&text.as_slice()[mark + 1..])
-        .ok()
-        .and_then(|digits| digits.parse().ok())
-        .expect("an exponent is a small number");
+    let (mantissa, exponent) = split_exponent(text.as_slice());
     let mut digits = Digits::default();
-    for &byte in text.as_slice()[..mark].iter().filter(|&&byte| byte != b'.') {
+    for &byte in mantissa.iter().filter(|&&byte| byte != b'.') {
         digits.bytes[digits.len] = byte;
         digits.len += 1;
     }
@@ -100,17 +118,7 @@ fn layout(digits: &Digits, exponent: i32, out: &mut Vec<u8>) {
         out.extend_from_slice(digits);
         out.extend(std::iter::repeat_n(b'0', exponent as usize));
     } else if exponent < 0 && (exponent > -7 || scientific.abs() < 4) {
-        let point = len + exponent;
-        if point > 0 {
-            let (whole, fraction) = digits.split_at(point as usize);
-            out.extend_from_slice(whole);
-            out.push(b'.');
-            out.extend_from_slice(fraction);
-        } else {
-            out.extend_from_slice(b"0.");
-            out.extend(std::iter::repeat_n(b'0', -point as usize));
-            out.extend_from_slice(digits);
-        }
+        positional(digits, len + exponent, out);
     } else {
         out.push(digits[0]);
         if len > 1 {
@@ -119,6 +127,82 @@ fn layout(digits: &Digits, exponent: i32, out: &mut Vec<u8>) {
         }
         out.extend_from_slice(if scientific < 0 { b"e-" } else { b"e+" });
         out.extend_from_slice(itoa::Buffer::new().format(scientific.unsigned_abs()).as_bytes());
+    }
+}
+
+/// Splits scientific notation as Rust prints it.
+fn split_exponent(text: &[u8]) -> (&[u8], i32) {
+    let mark = text.iter().position(|&byte| byte == b'e').expect("the notation has an exponent");
+    let exponent = std::str::from_utf8(&text[mark + 1..]).ok().and_then(|digits| digits.parse().ok());
+    (&text[..mark], exponent.expect("an exponent is a small number"))
+}
+
+/// Digits with the point behind the first `point` of them, and zeros where there are none.
+fn positional(digits: &[u8], point: i32, out: &mut Vec<u8>) {
+    if point <= 0 {
+        out.extend_from_slice(b"0.");
+        out.extend(std::iter::repeat_n(b'0', -point as usize));
+        return out.extend_from_slice(digits);
+    }
+    let (whole, fraction) = digits.split_at(digits.len().min(point as usize));
+    out.extend_from_slice(whole);
+    out.extend(std::iter::repeat_n(b'0', point as usize - whole.len()));
+    if !fraction.is_empty() {
+        out.push(b'.');
+        out.extend_from_slice(fraction);
+    }
+}
+
+/// Appends `value` as C's `%.17g` prints it: 17 digits without zeros at the end, with an exponent (`1e+20`, `1e-05`) below
+/// 10^-4 and from 10^17 on. The sorted sets that Redis does not keep compact show their scores so in ZSCAN.
+pub fn format_g17(value: f64, out: &mut Vec<u8>) {
+    const DIGITS: i32 = 17;
+    if !value.is_finite() || value == 0.0 {
+        return format_f64(value, out);
+    }
+    let mut text = Digits::default();
+    write!(text, "{:.16e}", value.abs()).expect("17 digits in scientific notation have at most 24 bytes");
+    let (mantissa, exponent) = split_exponent(text.as_slice());
+    let mut digits = Digits::default();
+    for &byte in mantissa.iter().filter(|&&byte| byte != b'.') {
+        digits.bytes[digits.len] = byte;
+        digits.len += 1;
+    }
+    while digits.len > 1 && digits.bytes[digits.len - 1] == b'0' {
+        digits.len -= 1;
+    }
+    if value < 0.0 {
+        out.push(b'-');
+    }
+    let digits = digits.as_slice();
+    if (-4..DIGITS).contains(&exponent) {
+        return positional(digits, exponent + 1, out);
+    }
+    out.push(digits[0]);
+    if digits.len() > 1 {
+        out.push(b'.');
+        out.extend_from_slice(&digits[1..]);
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    write!(out, "e{sign}{:02}", exponent.unsigned_abs()).expect("a vector takes any text");
+}
+
+/// Appends `value` in decimal without an exponent, with up to 17 decimals and no zeros at the end, nor `-0`: how Redis
+/// prints coordinates.
+pub fn format_decimal(value: f64, out: &mut Vec<u8>) {
+    if !value.is_finite() {
+        return format_f64(value, out);
+    }
+    let start = out.len();
+    write!(out, "{value:.17}").expect("a vector takes any text");
+    while out.last() == Some(&b'0') {
+        out.pop();
+    }
+    if out.last() == Some(&b'.') {
+        out.pop();
+    }
+    if &out[start..] == b"-0" {
+        out.remove(start);
     }
 }
 
@@ -225,6 +309,52 @@ mod tests {
         check(1_234.567_890_123, "1234.567890123");
         check(5e-324, "5e-324");
         check(f64::MAX, "1.7976931348623157e+308");
+    }
+
+    #[test]
+    fn bounds_are_read_as_c_reads_them() {
+        let check = |text: &str, expected: Option<f64>| {
+            assert_eq!(parse_strtod(text.as_bytes()), expected, "{text}");
+        };
+        check("", Some(0.0));
+        check("\0", Some(0.0));
+        check(" \n1.5", Some(1.5));
+        check("2\0x", Some(2.0));
+        check("1e400", Some(f64::INFINITY));
+        check("-1e400", Some(f64::NEG_INFINITY));
+        check("1e-400", Some(0.0));
+        check("0x1p9999", Some(f64::INFINITY));
+        check("0x1p-9999", Some(0.0));
+        check("+inf", Some(f64::INFINITY));
+        for refused in [" ", "1 ", "nan", "1x", "(1", "-", " nan"] {
+            check(refused, None);
+        }
+    }
+
+    #[test]
+    fn doubles_with_17_digits_and_in_decimal() {
+        let check = |value: f64, general: &str, decimal: &str| {
+            let (mut one, mut other) = (Vec::new(), Vec::new());
+            format_g17(value, &mut one);
+            format_decimal(value, &mut other);
+            assert_eq!(
+                (String::from_utf8(one), String::from_utf8(other)),
+                (Ok(general.into()), Ok(decimal.into()))
+            );
+        };
+        check(0.0, "0", "0");
+        check(-0.0, "-0", "0");
+        check(3.1, "3.1000000000000001", "3.10000000000000009");
+        check(-1.5, "-1.5", "-1.5");
+        check(100.0, "100", "100");
+        check(1e16, "10000000000000000", "10000000000000000");
+        check(1e17, "1e+17", "100000000000000000");
+        check(0.0001, "0.0001", "0.0001");
+        check(0.00001, "1.0000000000000001e-05", "0.00001");
+        check(-1e-18, "-1.0000000000000001e-18", "0");
+        check(1.25e-300, "1.25e-300", "0");
+        check(f64::INFINITY, "inf", "inf");
+        check(13.361_389_338_970_184, "13.361389338970184", "13.36138933897018433");
     }
 
     proptest! {
