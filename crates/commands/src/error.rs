@@ -128,8 +128,6 @@ impl CommandError {
     /// LPOS.
     pub const RANK_ZERO: Self = text("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list");
     /// LPOS.
-    pub const RANK_RANGE: Self = Self::DRAWS_RANGE;
-    /// LPOS.
     pub const COUNT_NEGATIVE: Self = text("ERR COUNT can't be negative");
     /// SORT.
     pub const SORT_NUMBERS: Self = text("ERR One or more scores can't be converted into double");
@@ -170,6 +168,9 @@ impl CommandError {
     /// HSETEX.
     pub(crate) fn unknown_argument(word: &[u8]) -> Self {
         format!("ERR unknown argument: {}", String::from_utf8_lossy(word)).into()
+    }
+}
+
 /// Texts of the sorted-set commands.
 #[rustfmt::skip]
 impl CommandError {
@@ -189,20 +190,8 @@ impl CommandError {
     pub const LIMIT_OF_RANKS: Self = text("ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX");
     /// ZRANGE.
     pub const SCORES_OF_LEX: Self = text("ERR syntax error, WITHSCORES not supported in combination with BYLEX");
-    /// ZPOPMIN, ZPOPMAX.
-    pub const NOT_POSITIVE: Self = text("ERR value is out of range, must be positive");
-    /// ZMPOP.
-    pub const NUMKEYS_NOT_POSITIVE: Self = text("ERR numkeys should be greater than 0");
-    /// ZMPOP.
-    pub const COUNT_NOT_POSITIVE: Self = text("ERR count should be greater than 0");
-    /// ZRANDMEMBER.
-    pub const PAST_63_BITS: Self = text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
-    /// ZRANDMEMBER.
-    pub const OUT_OF_RANGE: Self = text("ERR value is out of range");
     /// ZUNION and its kin.
     pub const WEIGHT: Self = text("ERR weight value is not a float");
-    /// ZINTERCARD.
-    pub const LIMIT_NEGATIVE: Self = text("ERR LIMIT can't be negative");
 
     /// ZUNION and its kin.
     pub(crate) fn no_input_keys(command: &str) -> Self {
@@ -308,6 +297,94 @@ impl CommandError {
     pub(crate) fn subcommand(container: &str, word: &[u8]) -> Self {
         let word = String::from_utf8_lossy(word);
         format!("ERR unknown subcommand or wrong number of arguments for '{word}'. Try {container} HELP.").into()
+    }
+}
+
+/// Texts of the stream commands.
+#[rustfmt::skip]
+impl CommandError {
+    /// Whatever takes an id.
+    pub const STREAM_ID: Self = text("ERR Invalid stream ID specified as stream command argument");
+    /// XRANGE and others: nothing comes after the excluded id.
+    pub const STREAM_START: Self = text("ERR invalid start ID for the interval");
+    /// XRANGE and others: nothing comes before the excluded id.
+    pub const STREAM_END: Self = text("ERR invalid end ID for the interval");
+    /// XADD.
+    pub const STREAM_ID_ZERO: Self = text("ERR The ID specified in XADD must be greater than 0-0");
+    /// XADD.
+    pub const STREAM_ID_SMALL: Self = text("ERR The ID specified in XADD is equal or smaller than the target stream top item");
+    /// XADD.
+    pub const STREAM_EXHAUSTED: Self = text("ERR The stream has exhausted the last possible ID, unable to add more items");
+    /// XADD.
+    pub const STREAM_ENTRY_SIZE: Self = text("ERR Elements are too large to be stored");
+    /// XADD, XTRIM.
+    pub const TRIM_TWICE: Self = text("ERR syntax error, MAXLEN and MINID options at the same time are not compatible");
+    /// XADD, XTRIM.
+    pub const TRIM_MAXLEN: Self = text("ERR The MAXLEN argument must be >= 0.");
+    /// XADD, XTRIM.
+    pub const TRIM_LIMIT: Self = text("ERR The LIMIT argument must be >= 0.");
+    /// XADD, XTRIM.
+    pub const TRIM_LIMIT_ALONE: Self = text("ERR syntax error, LIMIT cannot be used without specifying a trimming strategy");
+    /// XADD, XTRIM.
+    pub const TRIM_LIMIT_EXACT: Self = text("ERR syntax error, LIMIT cannot be used without the special ~ option");
+    /// XTRIM.
+    pub const TRIM_TO_NOTHING: Self = text("ERR syntax error, XTRIM must be called with a trimming strategy");
+    /// XSETID.
+    pub const SETID_ADDED: Self = text("ERR entries_added must be positive");
+    /// XSETID.
+    pub const SETID_BELOW_GIVEN: Self = text("ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id");
+    /// XSETID.
+    pub const SETID_BELOW_DELETED: Self = text("ERR The ID specified in XSETID is smaller than current max_deleted_entry_id");
+    /// XSETID.
+    pub const SETID_BELOW_LAST: Self = text("ERR The ID specified in XSETID is smaller than the target stream top item");
+    /// XSETID.
+    pub const SETID_ADDED_SMALL: Self = text("ERR The entries_added specified in XSETID is smaller than the target stream length");
+    /// XGROUP.
+    pub const GROUP_WITHOUT_KEY: Self = text("ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.");
+    /// XGROUP CREATE.
+    pub const GROUP_BUSY: Self = text("BUSYGROUP Consumer Group name already exists");
+    /// XGROUP CREATE, XGROUP SETID.
+    pub const GROUP_ENTRIES_READ: Self = text("ERR value for ENTRIESREAD must be positive or -1");
+    /// XREAD.
+    pub const READ_GROUP: Self = text("ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.");
+    /// XREAD.
+    pub const READ_NOACK: Self = text("ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.");
+    /// XREAD.
+    pub const READ_NEW: Self = text("ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.");
+    /// XREADGROUP.
+    pub const READ_GROUP_MISSING: Self = text("ERR Missing GROUP option for XREADGROUP");
+    /// XREADGROUP.
+    pub const READ_LAST: Self = text("ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.");
+    /// XREAD, XREADGROUP; Lacewing's own.
+    pub const NO_BLOCK: Self = text("ERR BLOCK is not part of this version of Lacewing");
+    /// XAUTOCLAIM.
+    pub const CLAIM_COUNT: Self = text("ERR COUNT must be > 0");
+
+    /// XREAD, XREADGROUP.
+    pub(crate) fn unbalanced_streams(command: &str, symbol: char) -> Self {
+        format!("ERR Unbalanced '{command}' list of streams: for each stream key an ID or '{symbol}' must be specified.").into()
+    }
+
+    /// XPENDING, XCLAIM, XAUTOCLAIM, and with more to say XREADGROUP.
+    pub(crate) fn no_key_or_group(key: &[u8], group: &[u8], more: &str) -> Self {
+        let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));
+        format!("NOGROUP No such key '{key}' or consumer group '{group}'{more}").into()
+    }
+
+    /// XGROUP, XINFO CONSUMERS.
+    pub(crate) fn no_group(group: &[u8], key: &[u8]) -> Self {
+        let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));
+        format!("NOGROUP No such consumer group '{group}' for key name '{key}'").into()
+    }
+
+    /// XCLAIM, XAUTOCLAIM: an argument that is no integer.
+    pub(crate) fn claim_argument(what: &str, command: &str) -> Self {
+        format!("ERR Invalid {what} argument for {command}").into()
+    }
+
+    /// XCLAIM.
+    pub(crate) fn claim_option(word: &[u8]) -> Self {
+        quoting("ERR Unrecognized XCLAIM option", word)
     }
 }
 

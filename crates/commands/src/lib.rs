@@ -25,6 +25,7 @@ pub mod row;
 pub mod server;
 pub mod set;
 pub mod sorted_set;
+pub mod stream;
 pub mod string;
 pub mod table;
 #[cfg(test)]

@@ -49,6 +49,7 @@ pub const FAMILIES: &[&[Command]] = &[
     crate::hash::COMMANDS,
     crate::hyperloglog::COMMANDS,
     crate::set::COMMANDS,
+    crate::stream::COMMANDS,
     crate::generic::COMMANDS,
     crate::list::COMMANDS,
     crate::sorted_set::COMMANDS,

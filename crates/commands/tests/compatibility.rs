@@ -61,6 +61,12 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "a negative count draws at most 100,000,000 members: the reply is in memory before it is sent",
     ),
     ("sscan", "cursors have no meaning to clients, as documented; their values differ"),
+    ("xread", "`BLOCK` answers an error until commands may wait"),
+    (
+        "xreadgroup",
+        "`BLOCK` answers an error until commands may wait; replicas and logs are also told of consumers, of entries that were \
+         read again and of how many a group has read, which Redis keeps to itself",
+    ),
     ("wait", "answers 0 at once, as there is no replica to wait for"),
 ];
 
@@ -109,7 +115,6 @@ const PLANS: &[(&str, Plan)] = &[
     ("scripting", Plan::Later("scripts and functions")),
     ("set", Plan::Later("sets")),
     ("sorted_set", Plan::Later("sorted sets")),
-    ("stream", Plan::Later("streams")),
     ("transactions", Plan::Later("transactions")),
 ];
 

@@ -102,13 +102,6 @@ impl Keyspace {
         }
     }
 
-    /// Finds a key as it is: no access is remembered or counted, and an expired one is not found but stays. So several
-    /// can be looked at side by side.
-    pub fn peek(&self, db: DbIndex, key: Key<'_>, now: UnixMs) -> Option<EntryRef<'_>> {
-        let entry = self.dbs[db.index()].find(key, self.hasher.hash(key.bytes))?;
-        (!entry.due(now)).then(|| entry.as_ref(self.clock))
-    }
-
     /// Finds a key; an expired one is removed first and not found.
     #[inline]
     pub fn find(&mut self, db: DbIndex, key: Key<'_>, now: UnixMs, access: Access) -> Option<EntryRef<'_>> {

@@ -54,6 +54,12 @@ impl<'a> Args<'a> {
         Args { buf: self.buf, spans: &self.spans[..index.min(self.spans.len())] }
     }
 
+    /// `len` arguments from `index` on; panics past the last.
+    #[inline]
+    pub fn part(self, index: usize, len: usize) -> Args<'a> {
+        Args { buf: self.buf, spans: &self.spans[index..index + len] }
+    }
+
     /// All arguments in order.
     #[inline]
     pub fn iter(self) -> impl ExactSizeIterator<Item = &'a [u8]> + DoubleEndedIterator + Clone {

@@ -59,7 +59,7 @@ fn positive(text: &[u8], otherwise: CommandError) -> Result<usize, CommandError>
 }
 
 pub(super) fn zmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let keys = positive(args.at(1), CommandError::NUMKEYS_NOT_POSITIVE)?;
+    let keys = positive(args.at(1), CommandError::NUMKEYS)?;
     let at = keys.checked_add(2).filter(|at| *at < args.len()).ok_or(CommandError::Syntax)?;
     let end = match args.at(at) {
         word if word.eq_ignore_ascii_case(b"MIN") => End::Min,
@@ -71,7 +71,7 @@ pub(super) fn zmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
     while let Some(word) = words.next() {
         match words.next() {
             Some(text) if wanted.is_none() && word.eq_ignore_ascii_case(b"COUNT") => {
-                wanted = Some(positive(text, CommandError::COUNT_NOT_POSITIVE)?);
+                wanted = Some(positive(text, CommandError::COUNT_ZERO)?);
             }
             _ => return Err(CommandError::Syntax),
         }

@@ -50,7 +50,7 @@ impl Wanted {
     fn parse(text: &[u8], args: Args<'_>) -> Result<Self, CommandError> {
         let count = parse_int(text).ok_or(CommandError::NotInteger)?;
         if count == i64::MIN {
-            return Err(CommandError::PAST_63_BITS);
+            return Err(CommandError::PAST_64_BITS);
         }
         let with_scores = match args.get(3) {
             Some(word) if args.len() > 4 || !word.eq_ignore_ascii_case(b"WITHSCORES") => {

@@ -70,7 +70,7 @@ pub(crate) fn store(ctx: &mut Ctx<'_>, key: &[u8], members: &Members, event: &'s
         }
         sorted.chunks(EFFECT_MEMBERS_MAX).for_each(|part| say_added(ctx, key, part));
     }
-    let object = zset::collect(sorted.into_iter(), len, members.len_max, ctx.core.keyspace.limits());
+    let object = zset::collect(sorted.into_iter(), len, members.len_max, &ctx.core.keyspace.limits());
     ctx.core.keyspace.store(db, at, Value::Object(object), Ttl::Clear, now);
     ctx.event(Event::ZSET, event, key);
     ctx.out.int(len as i64);

@@ -17,7 +17,7 @@ impl Histogram {
     #[inline]
     pub(super) fn count_eight(&mut self, word: u64) {
         let [a, b, c, d] = &mut self.0;
-        let mut count = |table: &mut [u32; 64], byte: u32| table[(word >> (8 * byte)) as usize & 63] += 1;
+        let count = |table: &mut [u32; 64], byte: u32| table[(word >> (8 * byte)) as usize & 63] += 1;
         count(a, 0);
         count(b, 1);
         count(c, 2);

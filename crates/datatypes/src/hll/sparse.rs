@@ -207,7 +207,7 @@ fn eight_lens(word: u64) -> Option<usize> {
         return None;
     }
     // Six bits tell the length of zeros, two that of values.
-    let lens = (word & (0x3F * ONES ^ 0x3C * values)) + ONES;
+    let lens = (word & ((0x3F * ONES) ^ (0x3C * values))) + ONES;
     let pairs = (lens & 0x00FF_00FF_00FF_00FF) + (lens >> 8 & 0x00FF_00FF_00FF_00FF);
     Some((pairs.wrapping_mul(0x0001_0001_0001_0001) >> 48) as usize)
 }
