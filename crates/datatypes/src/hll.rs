@@ -150,9 +150,9 @@ pub fn count(hll: &[u8]) -> Result<u64, Corrupt> {
         let mut values = 0;
         sparse::each_run(registers, |run, value| {
             values += run.len();
-            histogram.count_run(value, run.len());
+            histogram.count_run(value, run.len(), run.start);
         })?;
-        histogram.count_run(0, REGISTERS - values);
+        histogram.count_run(0, REGISTERS - values, 0);
     }
     Ok(histogram.cardinality())
 }

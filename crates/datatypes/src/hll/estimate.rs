@@ -28,8 +28,10 @@ impl Histogram {
         count(d, 7);
     }
 
-    pub(super) fn count_run(&mut self, value: u8, len: usize) {
-        self.0[0][value as usize] += len as u32;
+    /// Counts `len` registers of one value. `table`: any number, best another one than the last.
+    #[inline]
+    pub(super) fn count_run(&mut self, value: u8, len: usize, table: usize) {
+        self.0[table & 3][value as usize & 63] += len as u32;
     }
 
     fn of(&self, value: u32) -> f64 {
