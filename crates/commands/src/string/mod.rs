@@ -11,6 +11,8 @@ mod lcs;
 mod many;
 mod options;
 mod range;
+#[cfg(test)]
+mod replay;
 mod set;
 pub(crate) mod value;
 
