@@ -78,9 +78,10 @@ fn reading(world: &mut World) -> Vec<String> {
     for db in 0..DATABASES {
         world.client().db = DbIndex(db);
         read.push(world.run("DBSIZE"));
-        read.extend(KEYS.iter().flat_map(|key| {
-            [world.run(&format!("PEXPIRETIME {key}")), world.run(&format!("GET {key}"))]
-        }));
+        read.extend(
+            KEYS.iter()
+                .flat_map(|key| [world.run(&format!("PEXPIRETIME {key}")), world.run(&format!("GET {key}"))]),
+        );
     }
     read
 }
