@@ -7,6 +7,7 @@ mod configuration;
 mod connections;
 mod counts;
 mod differential;
+mod dump;
 mod floors;
 mod harness;
 mod systemd;
