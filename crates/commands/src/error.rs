@@ -128,6 +128,8 @@ impl CommandError {
     /// LPOS.
     pub const RANK_ZERO: Self = text("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list");
     /// LPOS.
+    pub const RANK_RANGE: Self = text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
+    /// LPOS.
     pub const COUNT_NEGATIVE: Self = text("ERR COUNT can't be negative");
     /// SORT.
     pub const SORT_NUMBERS: Self = text("ERR One or more scores can't be converted into double");

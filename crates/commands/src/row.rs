@@ -118,6 +118,8 @@ impl Flags {
     pub const MOVABLE_KEYS: Self = Self(1 << 19);
     /// Lacewing's: others may take its effect as a signal, so everything before it in the pipeline is waited for.
     pub const SIGNALS: Self = Self(1 << 24);
+    /// Lacewing's: it may read keys that it does not name, see [`crate::generic::sort`].
+    pub const READS_BY_PATTERN: Self = Self(1 << 25);
 
     /// Both sets together.
     pub const fn or(self, other: Self) -> Self {

@@ -236,6 +236,9 @@ impl<'a> Turn<'a> {
         };
         let slot = Slot::of(args.at(first as usize));
         let router = self.node.router;
+        if router.shards() > 1 && commands::generic::sort::reads_by_pattern(command, args) {
+            return self.by_patterns(command, args);
+        }
         let shard = router.shard_of(slot);
         let is_one = router.shards() == 1
             || keys.iter().all(|&at| router.shard_of(Slot::of(args.at(at as usize))) == shard);
@@ -246,6 +249,17 @@ impl<'a> Turn<'a> {
             return Verdict::Blocked(Blocked::Order);
         }
         let mut in_flight = InFlight::over_keys(self.node, self.state, command, args, &keys, self.from());
+        in_flight.muted = self.muted;
+        Verdict::InFlight(Box::new(in_flight))
+    }
+
+    /// A command that reads keys by patterns, wherever they are.
+    #[cold]
+    fn by_patterns(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
+        if self.outgoing.overlap.ask(Kind::Barrier) == pipeline::Verdict::Wait {
+            return Verdict::Blocked(Blocked::Order);
+        }
+        let mut in_flight = InFlight::by_patterns(self.node, self.state, command, args, self.from());
         in_flight.muted = self.muted;
         Verdict::InFlight(Box::new(in_flight))
     }

@@ -6,6 +6,7 @@
 use crate::node::{Node, State};
 use crate::transaction::Borrowing;
 use commands::Core;
+use commands::generic::sort;
 use keyspace::{Detached, Key, Keyspace};
 use std::collections::HashSet;
 use stdx::{DbIndex, SLOTS, ShardId, UnixMs};
@@ -62,9 +63,13 @@ pub(crate) fn run(
             scratch.put(loan.db, Key::new(&loan.key), value, now);
         }
     }
+    // Nothing is replied then, and the command looks again.
+    let runs = knows_all(scratch, borrowing, &loans);
     let versions: Vec<_> = loans.iter().map(|loan| scratch.watch(loan.db, Key::new(&loan.key))).collect();
     std::mem::swap(&mut state.core.keyspace, scratch);
-    shard::run(&mut state.core, borrowing.command, borrowing.caller, borrowing.args, None, reply, now);
+    if runs {
+        shard::run(&mut state.core, borrowing.command, borrowing.caller, borrowing.args, None, reply, now);
+    }
     std::mem::swap(&mut state.core.keyspace, scratch);
     for (loan, version) in loans.iter_mut().zip(versions) {
         let key = Key::new(&loan.key);
@@ -78,6 +83,16 @@ pub(crate) fn run(
     let (own, others) = loans.into_iter().partition(|loan| loan.owner == node.id);
     give_back(&mut state.core, own, now);
     others
+}
+
+/// Whether a command that reads keys by patterns was lent all that it will read.
+fn knows_all(scratch: &mut Keyspace, borrowing: &Borrowing<'_>, loans: &[Loan]) -> bool {
+    if !sort::reads_by_pattern(borrowing.command, borrowing.args) {
+        return true;
+    }
+    let lent: HashSet<&[u8]> = loans.iter().map(|loan| &*loan.key).collect();
+    let db = borrowing.caller.db;
+    sort::is_covered(scratch, db, borrowing.args, borrowing.now, &|key| lent.contains(key))
 }
 
 /// The databases that the command may reach into: the selected one, and COPY's DB.

@@ -5,6 +5,8 @@
 //!
 //! [`Participant`]: coordinator::participant::Participant
 
+mod patterns;
+
 use crate::connection::Link;
 use crate::hop::{Item, Part, Sink};
 use crate::loan::{self, Loan};
@@ -17,6 +19,7 @@ use coordinator::router::{Partition, Route};
 use coordinator::shards::ShardSet;
 use coordinator::tx::{Act, Notice, Order, Plan, Step, Transaction};
 use foldhash::fast::FixedState;
+use patterns::Patterns;
 use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -107,6 +110,8 @@ pub(crate) struct InFlight {
     loans: Vec<Loan>,
     /// What the server could not do that the command asked of it here.
     failure: Option<String>,
+    /// Of a command that reads keys by patterns: how far it is.
+    patterns: Option<Patterns>,
     progress: Progress,
 }
 
@@ -200,10 +205,11 @@ impl InFlight {
         let work = Arc::new(Work { command, caller, now, mode, args: args.into(), parts, key_order, lends });
         let shards: ShardSet = work.parts.iter().map(|part| part.shard).collect();
         let plan = if lends { Plan::Lend(shards) } else { Plan::Fanout(shards) };
-        let full = command.row.flags.has(Flags::DENYOOM)
-            && state.core.config.maxmemory != 0
-            && !shard::make_room(&mut state.core, now);
-        let progress = if full { Progress::Refused(shard::OUT_OF_MEMORY) } else { locking(node, plan) };
+        let progress = if is_full(state, command, now) {
+            Progress::Refused(shard::OUT_OF_MEMORY)
+        } else {
+            locking(node, plan)
+        };
         Self::new(node, work, client, progress)
     }
 
@@ -246,6 +252,7 @@ impl InFlight {
             replies,
             loans: Vec::new(),
             failure: None,
+            patterns: None,
             progress,
         }
     }
@@ -253,26 +260,36 @@ impl InFlight {
     /// Goes on as far as it can. True when it is over and its reply is written.
     pub(crate) fn advance(&mut self, node: &Rc<Node>, link: &Link) -> bool {
         self.has_started = true;
-        self.read_letters(link);
-        let is_over = match &mut self.progress {
-            Progress::Refused(text) => {
-                let text = *text;
-                let mut state = node.state.borrow_mut();
-                state.core.stats.rejected(self.work.command.index, text);
-                if !self.muted {
-                    let mut outgoing = link.outgoing.borrow_mut();
-                    resp::Reply::new(outgoing.replies.buf(), self.work.caller.proto).error(text);
+        loop {
+            self.read_letters(link);
+            let is_over = match &mut self.progress {
+                Progress::Refused(text) => {
+                    let text = *text;
+                    self.refuse(node, link, text);
+                    return true;
                 }
-                return true;
+                Progress::Locking(_) => self.advance_locking(node, link),
+                Progress::Gathering(_) => self.advance_gathering(node),
+                Progress::Walking(_) => self.advance_walk(node),
+            };
+            if !is_over {
+                return false;
             }
-            Progress::Locking(_) => self.advance_locking(node, link),
-            Progress::Gathering(_) => self.advance_gathering(node),
-            Progress::Walking(_) => self.advance_walk(node),
-        };
-        if is_over {
-            self.reply(node, link);
+            if !self.takes_next_step(node) {
+                break;
+            }
         }
-        is_over
+        self.reply(node, link);
+        true
+    }
+
+    fn refuse(&self, node: &Node, link: &Link, text: &str) {
+        let mut state = node.state.borrow_mut();
+        state.core.stats.rejected(self.work.command.index, text);
+        if !self.muted {
+            let mut outgoing = link.outgoing.borrow_mut();
+            resp::Reply::new(outgoing.replies.buf(), self.work.caller.proto).error(text);
+        }
     }
 
     fn read_letters(&mut self, link: &Link) {
@@ -652,6 +669,13 @@ fn run_parked(node: &Node, parked: &ParkedCommand) {
             hop.say(Item::slow(parked.command, parked.sink.client, parked.args.as_args(), nanos));
         }
     });
+}
+
+/// Whether the command takes memory and there is none left for it.
+fn is_full(state: &mut State, command: CommandRef, now: UnixMs) -> bool {
+    command.row.flags.has(Flags::DENYOOM)
+        && state.core.config.maxmemory != 0
+        && !shard::make_room(&mut state.core, now)
 }
 
 fn locking(node: &Node, plan: Plan) -> Progress {

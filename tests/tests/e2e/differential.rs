@@ -117,6 +117,21 @@ fn redis_does_not_differ_from_itself_in_sets() {
 }
 
 #[test]
+fn lists_are_as_in_redis() {
+    check_lacewing(Family::Lists);
+}
+
+#[test]
+fn sorting_is_as_in_redis() {
+    check_lacewing(Family::Sorts);
+}
+
+#[test]
+fn redis_does_not_differ_from_itself_in_sorting() {
+    check_redis_with_itself(Family::Sorts);
+}
+
+#[test]
 fn redis_does_not_differ_from_itself_in_strings() {
     check_redis_with_itself(Family::Strings);
 }

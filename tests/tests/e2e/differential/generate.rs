@@ -1,5 +1,7 @@
 //! Random commands from the grammar, most of them valid.
 
+mod lists;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use stdx::Rng;
@@ -18,6 +20,8 @@ pub(super) enum Family {
     Bitmaps,
     HyperLogLogs,
     Sets,
+    Lists,
+    Sorts,
 }
 
 pub(super) struct Generator {
@@ -39,6 +43,8 @@ impl Generator {
             Family::Bitmaps => BITMAPS,
             Family::HyperLogLogs => HYPERLOGLOGS,
             Family::Sets => SETS,
+            Family::Lists => lists::LISTS,
+            Family::Sorts => lists::SORTS,
         };
         let mut productions = productions.to_vec();
         if other_types {
@@ -196,7 +202,7 @@ impl Generator {
                 "\r\n",
                 "nan",
             ]),
-            other => panic!("no words of kind {other}"),
+            other => self.list_word(other),
         }
     }
 

@@ -106,7 +106,7 @@ impl Pair {
     pub(super) fn play(&mut self, round: &Round) -> Option<Difference> {
         self.peers.iter_mut().for_each(|peer| peer.reset(round.resp3));
         for (index, batch) in round.commands.chunks(round.batch).enumerate() {
-            if let Err((at, what)) = self.exchange(batch, Rule::of) {
+            if let Err((at, what)) = self.exchange(batch) {
                 return Some(Difference { at: Some(index * round.batch + at), what });
             }
         }
@@ -114,18 +114,14 @@ impl Pair {
     }
 
     /// Sends commands to both and compares the replies; `Err` with the first command whose replies differ, and how.
-    fn exchange(
-        &mut self,
-        batch: &[Command],
-        rule: impl Fn(&Command) -> Rule,
-    ) -> Result<Vec<Value>, (usize, String)> {
+    fn exchange(&mut self, batch: &[Command]) -> Result<Vec<Value>, (usize, String)> {
         let [one, other] = &mut self.peers;
         one.send(batch);
         other.send(batch);
         let mut replies = Vec::with_capacity(batch.len());
         for (at, command) in batch.iter().enumerate() {
             let (a, b) = (one.read().map_err(|what| (at, what))?, other.read().map_err(|what| (at, what))?);
-            let rule = rule(command);
+            let rule = Rule::of(command);
             if !rule.holds(&a, &b) {
                 let what = format!("{}: {}\n  {}: {}", one.name, cut(&show(&a)), other.name, cut(&show(&b)));
                 return Err((at, what));
@@ -173,26 +169,30 @@ impl Pair {
             let Value::Array(keys) = self.ask(&["KEYS".into(), "*".into()])? else { continue };
             for key in sorted(&keys).into_iter().flatten() {
                 let Value::Simple(kind) = self.ask(&["TYPE".into(), key.into()])? else { continue };
-                let is_set = kind == b"set";
-                let reading = if is_set { "SMEMBERS" } else { "GET" };
-                self.ask(&[reading.into(), key.into()])?;
+                self.ask(&reading(&kind, key))?;
                 self.ask(&["PTTL".into(), key.into()])?;
-                let encoding = ["OBJECT".into(), "ENCODING".into(), key.into()];
-                self.ask_by(&encoding, |_| if is_set { Rule::SetEncoding } else { Rule::Same })?;
+                self.ask(&["OBJECT".into(), "ENCODING".into(), key.into()])?;
             }
         }
         Ok(())
     }
 
     fn ask(&mut self, command: &[Vec<u8>]) -> Result<Value, String> {
-        self.ask_by(command, Rule::of)
-    }
-
-    fn ask_by(&mut self, command: &[Vec<u8>], rule: impl Fn(&Command) -> Rule) -> Result<Value, String> {
-        let reply = self.exchange(&[command.to_vec()], rule);
+        let reply = self.exchange(&[command.to_vec()]);
         let reply = reply.map_err(|(_, what)| format!("afterwards, {}\n  {what}", line(command)))?;
         Ok(reply.into_iter().next().expect("one command has one reply"))
     }
+}
+
+/// The command that answers a whole value of a kind.
+fn reading(kind: &[u8], key: &[u8]) -> Command {
+    let words: &[&[u8]] = match kind {
+        b"list" => &[b"LRANGE", key, b"0", b"-1"],
+        b"set" => &[b"SMEMBERS", key],
+        b"zset" => &[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"],
+        _ => &[b"GET", key],
+    };
+    words.iter().map(|word| word.to_vec()).collect()
 }
 
 impl Peer {

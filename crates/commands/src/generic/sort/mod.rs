@@ -1,9 +1,9 @@
 //! SORT and SORT_RO.
 //!
 //! BY and GET name keys by patterns: keys that the command does not declare, found only by looking at what is sorted.
-//! Where they may lie on other shards, the server asks [`reads_by_pattern`], has the elements told by
-//! [`SCOUT`], finds the keys' names with [`pattern_keys`], gathers all values at home under locks, and lets the command
-//! run there if [`is_covered`] says that the names are still those.
+//! Where they may lie on other shards, the server asks [`reads_by_pattern`], has the elements told by [`SCOUT`], finds
+//! the keys' names with [`pattern_keys`], gathers all values at home under locks, and lets the command run there if
+//! [`is_covered`] says that the names are still those.
 
 mod options;
 mod order;
@@ -13,6 +13,7 @@ use crate::ctx::{Ctx, Outcome};
 use crate::effects::{Event, Journal};
 use crate::error::CommandError;
 use crate::row::{Arg, BeginSearch, Command, Crossing, FindKeys, Flags, KeySpec};
+use crate::table::CommandRef;
 use datatypes::ValueRef;
 use datatypes::list;
 use keyspace::{Access, Key, Keyspace, Ttl};
@@ -51,7 +52,7 @@ const COMPLEXITY: &str =
 pub(super) const SORT: Command = Command {
     name: "sort",
     arity: -2,
-    flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::SIGNALS),
+    flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::SIGNALS).or(Flags::READS_BY_PATTERN),
     categories: &["set", "sortedset", "list", "dangerous"],
     keys: &[SOURCE, BY_OR_GET, DESTINATION],
     get_keys: Some(keys),
@@ -77,7 +78,7 @@ pub(super) const SORT: Command = Command {
 pub(super) const SORT_RO: Command = Command {
     name: "sort_ro",
     arity: -2,
-    flags: Flags::READONLY,
+    flags: Flags::READONLY.or(Flags::READS_BY_PATTERN),
     categories: &["set", "sortedset", "list", "dangerous"],
     keys: &[SOURCE, BY_OR_GET],
     get_keys: Some(first_key),
@@ -113,8 +114,13 @@ fn first_key(_: Args<'_>, positions: &mut Vec<u32>) {
     positions.push(1);
 }
 
-/// Whether it reads keys that it does not name. Not if it is not well-formed: then it answers an error.
-pub fn reads_by_pattern(args: Args<'_>) -> bool {
+/// Whether the command reads keys that it does not name. Not if it is not well-formed: then it answers an error.
+#[inline]
+pub fn reads_by_pattern(command: CommandRef, args: Args<'_>) -> bool {
+    command.row.flags.has(Flags::READS_BY_PATTERN) && has_patterns(args)
+}
+
+fn has_patterns(args: Args<'_>) -> bool {
     Options::parse(args, true).is_ok_and(|options| options.patterns().next().is_some())
 }
 
