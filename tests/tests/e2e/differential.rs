@@ -129,6 +129,13 @@ fn sorting_is_as_in_redis() {
 #[test]
 fn redis_does_not_differ_from_itself_in_sorting() {
     check_redis_with_itself(Family::Sorts);
+fn hashes_are_as_in_redis() {
+    check_lacewing(Family::Hashes);
+}
+
+#[test]
+fn redis_does_not_differ_from_itself_in_hashes() {
+    check_redis_with_itself(Family::Hashes);
 }
 
 #[test]

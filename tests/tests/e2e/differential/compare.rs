@@ -11,6 +11,8 @@ pub(super) enum Rule {
     Same,
     /// Arrays or sets, as sets: the order is nobody's business.
     Unordered,
+    /// Maps, or flat arrays of as many pairs, as sets of pairs.
+    Pairs,
     /// Positive integers that depend on the clock, up to so much apart; others to the last byte.
     Clock(i64),
     /// Both are of the same kind, whatever they say; arrays are of the same length.
@@ -26,12 +28,13 @@ impl Rule {
         let word =
             |index: usize| command.get(index).map(|word| word.to_ascii_lowercase()).unwrap_or_default();
         match word(0).as_slice() {
-            b"keys" | b"smembers" | b"sinter" | b"sunion" | b"sdiff" => Self::Unordered,
+            b"keys" | b"smembers" | b"sinter" | b"sunion" | b"sdiff" | b"hkeys" | b"hvals" => Self::Unordered,
+            b"hgetall" => Self::Pairs,
             b"spop" if command.len() > 2 => Self::Unordered,
             b"ttl" | b"expiretime" => Self::Clock(2),
             b"pttl" | b"pexpiretime" => Self::Clock(2000),
-            b"randomkey" | b"srandmember" => Self::Kind,
-            b"scan" | b"sscan" => Self::Page,
+            b"randomkey" | b"srandmember" | b"hrandfield" => Self::Kind,
+            b"scan" | b"sscan" | b"hscan" => Self::Page,
             b"object" if matches!(word(1).as_slice(), b"idletime" | b"freq") => Self::Kind,
             b"object" if word(1) == b"encoding" => Self::Encoding,
             b"memory" => Self::Kind,
@@ -48,6 +51,10 @@ impl Rule {
         match (self, one, other) {
             (Self::Unordered, Value::Array(one), Value::Array(other))
             | (Self::Unordered, Value::Set(one), Value::Set(other)) => sorted(one) == sorted(other),
+            (Self::Pairs, Value::Array(one), Value::Array(other)) => pairs(one) == pairs(other),
+            (Self::Pairs, Value::Map(one), Value::Map(other)) => {
+                one.len() == other.len() && one.iter().all(|pair| other.contains(pair))
+            }
             (Self::Clock(tolerance), Value::Int(one @ 1..), Value::Int(other @ 1..)) => {
                 one.abs_diff(*other) <= tolerance.unsigned_abs()
             }
@@ -79,6 +86,14 @@ pub(super) fn sorted(values: &[Value]) -> Vec<Option<&[u8]>> {
     let mut strings: Vec<_> = values.iter().map(Value::as_bytes).collect();
     strings.sort_unstable();
     strings
+}
+
+/// A flat list of strings in pairs, in order.
+fn pairs(values: &[Value]) -> Vec<Vec<Option<&[u8]>>> {
+    let mut pairs: Vec<Vec<_>> =
+        values.chunks(2).map(|pair| pair.iter().map(Value::as_bytes).collect()).collect();
+    pairs.sort_unstable();
+    pairs
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use stdx::Rng;
 
-use super::grammar::{BITMAPS, GENERIC, HYPERLOGLOGS, LARGE, OTHER_TYPES, Production, SETS, STRINGS};
+use super::grammar::{BITMAPS, GENERIC, HASHES, HYPERLOGLOGS, LARGE, OTHER_TYPES, Production, SETS, STRINGS};
 
 /// A command's words.
 pub(super) type Command = Vec<Vec<u8>>;
@@ -22,6 +22,7 @@ pub(super) enum Family {
     Sets,
     Lists,
     Sorts,
+    Hashes,
 }
 
 pub(super) struct Generator {
@@ -45,6 +46,7 @@ impl Generator {
             Family::Sets => SETS,
             Family::Lists => lists::LISTS,
             Family::Sorts => lists::SORTS,
+            Family::Hashes => HASHES,
         };
         let mut productions = productions.to_vec();
         if other_types {

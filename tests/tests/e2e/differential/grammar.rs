@@ -177,6 +177,38 @@ pub(super) const SETS: &[Production] = &[
     (1, "<word> (<key>)+"),
 ];
 
+/// Every hash command of Redis 7.0. Names are drawn as members are: few, so that they meet again.
+pub(super) const HASHES: &[Production] = &[
+    (16, "HSET <key> (<member> <value>)+"),
+    (4, "HSET <key> (<member> <value>)+ (<member> <value>)+ (<member> <value>)+"),
+    (2, "HSET <key> <elements>"),
+    (4, "HSET <key> <value> <value>"),
+    (4, "HMSET <key> (<member> <value>)+"),
+    (5, "HSETNX <key> <member> <value>"),
+    (8, "HGET <key> <member>"),
+    (4, "HMGET <key> (<member>)+"),
+    (8, "HDEL <key> (<member>)+"),
+    (4, "HLEN <key>"),
+    (4, "HSTRLEN <key> <member>"),
+    (4, "HEXISTS <key> <member>"),
+    (8, "HINCRBY <key> <member> <integer>"),
+    (8, "HINCRBYFLOAT <key> <member> <float>"),
+    (6, "HGETALL <key>"),
+    (4, "HKEYS <key>"),
+    (4, "HVALS <key>"),
+    (3, "HRANDFIELD <key>"),
+    (4, "HRANDFIELD <key> <draws>"),
+    (4, "HRANDFIELD <key> <draws> {WITHVALUES|<word>}"),
+    (6, "HSCAN <key> 0 {MATCH <pattern>|COUNT <count>|TYPE <type>|<word>}"),
+    (1, "HSCAN <key> <integer>"),
+    (4, "SET <key> <value>"),
+    (2, "PEXPIRE <key> <ms>"),
+    (2, "COPY <key> <key> REPLACE"),
+    (2, "RENAME <key> <key>"),
+    (2, "DEL <key>"),
+    (1, "<word> (<key>)+"),
+];
+
 /// Strings that pass every buffer's usual size.
 pub(super) const LARGE: &[Production] = &[
     (10, "SET <key> <large>"),

@@ -170,6 +170,13 @@ impl Pair {
             for key in sorted(&keys).into_iter().flatten() {
                 let Value::Simple(kind) = self.ask(&["TYPE".into(), key.into()])? else { continue };
                 self.ask(&reading(&kind, key))?;
+                let is_set = kind == b"set";
+                let reading = match kind.as_slice() {
+                    b"set" => "SMEMBERS",
+                    b"hash" => "HGETALL",
+                    _ => "GET",
+                };
+                self.ask(&[reading.into(), key.into()])?;
                 self.ask(&["PTTL".into(), key.into()])?;
                 self.ask(&["OBJECT".into(), "ENCODING".into(), key.into()])?;
             }
