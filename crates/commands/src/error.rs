@@ -129,6 +129,7 @@ impl CommandError {
     pub const RANK_ZERO: Self = text("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list");
     /// LPOS.
     pub const RANK_RANGE: Self = text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
+    pub const RANK_RANGE: Self = Self::PAST_64_BITS;
     /// LPOS.
     pub const COUNT_NEGATIVE: Self = text("ERR COUNT can't be negative");
     /// SORT.
@@ -198,6 +199,51 @@ impl CommandError {
     /// ZUNION and its kin.
     pub(crate) fn no_input_keys(command: &str) -> Self {
         format!("ERR at least 1 input key is needed for '{command}' command").into()
+    }
+}
+
+/// Texts of the geospatial commands.
+#[rustfmt::skip]
+impl CommandError {
+    /// GEODIST and others.
+    pub const GEO_UNIT: Self = text("ERR unsupported unit provided. please use M, KM, FT, MI");
+    /// GEORADIUS, GEOSEARCH.
+    pub const GEO_RADIUS: Self = text("ERR need numeric radius");
+    /// GEORADIUS, GEOSEARCH.
+    pub const GEO_RADIUS_NEGATIVE: Self = text("ERR radius cannot be negative");
+    /// GEOSEARCH.
+    pub const GEO_WIDTH: Self = text("ERR need numeric width");
+    /// GEOSEARCH.
+    pub const GEO_HEIGHT: Self = text("ERR need numeric height");
+    /// GEOSEARCH.
+    pub const GEO_SIDES_NEGATIVE: Self = text("ERR height or width cannot be negative");
+    /// GEORADIUSBYMEMBER, GEOSEARCH.
+    pub const GEO_MEMBER: Self = text("ERR could not decode requested zset member");
+    /// GEORADIUS, GEOSEARCH.
+    pub const GEO_COUNT: Self = text("ERR COUNT must be > 0");
+    /// GEORADIUS, GEOSEARCH.
+    pub const GEO_ANY: Self = text("ERR the ANY argument requires COUNT argument");
+
+    /// GEOADD and others.
+    pub(crate) fn no_place(longitude: f64, latitude: f64) -> Self {
+        format!("ERR invalid longitude,latitude pair {longitude:.6},{latitude:.6}").into()
+    }
+
+    /// GEORADIUS, GEOSEARCHSTORE.
+    pub(crate) fn geo_store_details(what: &str) -> Self {
+        format!("ERR {what} is not compatible with WITHDIST, WITHHASH and WITHCOORD options").into()
+    }
+
+    /// GEOSEARCH, GEOSEARCHSTORE.
+    pub(crate) fn geo_from(command: &[u8]) -> Self {
+        let command = String::from_utf8_lossy(command);
+        format!("ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for {command}").into()
+    }
+
+    /// GEOSEARCH, GEOSEARCHSTORE.
+    pub(crate) fn geo_by(command: &[u8]) -> Self {
+        let command = String::from_utf8_lossy(command);
+        format!("ERR exactly one of BYRADIUS and BYBOX can be specified for {command}").into()
     }
 }
 

@@ -53,6 +53,7 @@ pub const FAMILIES: &[&[Command]] = &[
     crate::generic::COMMANDS,
     crate::list::COMMANDS,
     crate::sorted_set::COMMANDS,
+    crate::geo::COMMANDS,
     crate::connection::COMMANDS,
     crate::server::COMMANDS,
 ];

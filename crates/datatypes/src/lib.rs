@@ -9,6 +9,7 @@
 //! no clock and no randomness: times and random numbers are passed in.
 
 pub mod element;
+pub mod geo;
 pub mod item;
 mod kind;
 mod limits;
