@@ -12,6 +12,7 @@ mod generate;
 mod grammar;
 mod minimise;
 mod run;
+mod scored;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -136,6 +137,23 @@ fn hashes_are_as_in_redis() {
 #[test]
 fn redis_does_not_differ_from_itself_in_hashes() {
     check_redis_with_itself(Family::Hashes);
+fn sorted_sets_are_as_in_redis() {
+    check_lacewing(Family::SortedSets);
+}
+
+#[test]
+fn redis_does_not_differ_from_itself_in_sorted_sets() {
+    check_redis_with_itself(Family::SortedSets);
+}
+
+#[test]
+fn places_are_as_in_redis() {
+    check_lacewing(Family::Places);
+}
+
+#[test]
+fn redis_does_not_differ_from_itself_in_places() {
+    check_redis_with_itself(Family::Places);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! When two replies to the same command count as the same.
 
 use resp::Value;
+use stdx::number::{format_g17, parse_f64};
 
 use super::generate::Command;
 
@@ -19,6 +20,12 @@ pub(super) enum Rule {
     Kind,
     /// Encodings: Redis 7.0 does not have all of 7.2's, for sets and for lists.
     Encoding,
+    /// The encoding of a set: Redis 7.0 has only two.
+    SetEncoding,
+    /// Scores may have been written with 17 digits or with the fewest that say the same: Redis 7.0 and 7.2 differ there.
+    Scores,
+    /// Both are errors, whatever they say, or the same.
+    Refused,
     /// As one page of a scan: both are pages, or the same error.
     Page,
 }
@@ -35,6 +42,12 @@ impl Rule {
             b"pttl" | b"pexpiretime" => Self::Clock(2000),
             b"randomkey" | b"srandmember" | b"hrandfield" => Self::Kind,
             b"scan" | b"sscan" | b"hscan" => Self::Page,
+            b"randomkey" | b"srandmember" => Self::Kind,
+            b"scan" | b"sscan" | b"zscan" => Self::Page,
+            b"zrandmember" => Self::Kind,
+            // Redis 7.0 has no WITHSCORE, and so counts the arguments.
+            b"zrank" | b"zrevrank" => Self::Refused,
+            [b'z', ..] => Self::Scores,
             b"object" if matches!(word(1).as_slice(), b"idletime" | b"freq") => Self::Kind,
             b"object" if word(1) == b"encoding" => Self::Encoding,
             b"memory" => Self::Kind,
@@ -64,11 +77,35 @@ impl Rule {
                 one == other
                     || (matches!(one.as_slice(), b"hashtable" | b"quicklist") && other == b"listpack")
             }
+            (Self::Scores, one, other) => same_scores(one, other),
+            (Self::Refused, Value::Error(_), Value::Error(_)) => true,
             (Self::Page, Value::Array(one), Value::Array(other)) => one.len() == 2 && other.len() == 2,
             (_, Value::Error(one), Value::Error(other)) => same_error(one, other),
             _ => one == other,
         }
     }
+}
+
+/// Whether strings that are not the same are the same number, one of them in seventeen digits.
+fn same_scores(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same_scores(one, other))
+        }
+        (Value::Bulk(one), Value::Bulk(other)) => one == other || *one == seventeen_digits(other),
+        (Value::Error(one), Value::Error(other)) => same_error(one, other),
+        _ => one == other,
+    }
+}
+
+/// A number as Redis 7.0 writes it; any other text as it is.
+pub(super) fn seventeen_digits(text: &[u8]) -> Vec<u8> {
+    let mut digits = Vec::new();
+    match parse_f64(text) {
+        Some(score) => format_g17(score, &mut digits),
+        None => digits.extend_from_slice(text),
+    }
+    digits
 }
 
 /// Errors repeat words of the command, and Redis ends them at a NUL: from the first byte on that is not printable in
@@ -123,6 +160,9 @@ mod tests {
         check("TTL k", &Value::Int(100), &Value::Int(97), false);
         check("TTL k", &Value::Int(-1), &Value::Int(-2), false);
         check("TTL k", &Value::Int(1), &Value::Int(-1), false);
+        check("ZSCORE z m", &bulk("3.1000000000000001"), &bulk("3.1"), true);
+        check("ZSCORE z m", &bulk("3.1"), &bulk("3.1000000000000001"), false);
+        check("ZSCORE z m", &bulk("3.1000000000000001"), &bulk("3.2"), false);
         let error = |text: &str| Value::Error(text.into());
         check("GET", &error("ERR a 'k' 'x'"), &error("ERR a 'k\0y' 'x'"), true);
         check("GET", &error("ERR a 'k' 'x'"), &error("ERR b 'k\0y' 'x'"), false);

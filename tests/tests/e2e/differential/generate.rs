@@ -7,6 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use stdx::Rng;
 
 use super::grammar::{BITMAPS, GENERIC, HASHES, HYPERLOGLOGS, LARGE, OTHER_TYPES, Production, SETS, STRINGS};
+use super::grammar::{BITMAPS, GENERIC, HYPERLOGLOGS, LARGE, OTHER_TYPES, Production, SETS, STRINGS};
+use super::scored::{self, PLACES, SORTED_SETS};
 
 /// A command's words.
 pub(super) type Command = Vec<Vec<u8>>;
@@ -23,6 +25,8 @@ pub(super) enum Family {
     Lists,
     Sorts,
     Hashes,
+    SortedSets,
+    Places,
 }
 
 pub(super) struct Generator {
@@ -47,6 +51,8 @@ impl Generator {
             Family::Lists => lists::LISTS,
             Family::Sorts => lists::SORTS,
             Family::Hashes => HASHES,
+            Family::SortedSets => SORTED_SETS,
+            Family::Places => PLACES,
         };
         let mut productions = productions.to_vec();
         if other_types {
@@ -105,10 +111,13 @@ impl Generator {
                     let (first, count) = (self.rng.next_u64(), self.rng.below(1500));
                     out.extend((0..count).map(|number| (first + number).to_string().into_bytes()));
                 }
-                b'<' => {
-                    let word = self.word(&item[1..item.len() - 1]);
-                    out.push(word);
-                }
+                b'<' => match scored::words(&mut self.rng, item) {
+                    Some(words) => out.extend(words),
+                    None => {
+                        let word = self.word(&item[1..item.len() - 1]);
+                        out.push(word);
+                    }
+                },
                 _ => {
                     let word = self.any_case(item);
                     out.push(word);
@@ -205,6 +214,7 @@ impl Generator {
                 "nan",
             ]),
             other => self.list_word(other),
+            other => scored::word(&mut self.rng, other).unwrap_or_else(|| panic!("no words of kind {other}")),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lacewing_tests::{Client, show};
 use resp::Value;
 
-use super::compare::{Rule, sorted};
+use super::compare::{Rule, seventeen_digits, sorted};
 use super::generate::{Command, Generator};
 
 /// Some commands from empty databases.
@@ -145,6 +145,9 @@ impl Pair {
                 return Ok(());
             }
             let mut keys = peer.scan(command, page)?;
+            if command[0].eq_ignore_ascii_case(b"zscan") {
+                keys.iter_mut().for_each(|key| *key = seventeen_digits(key));
+            }
             keys.sort_unstable();
             keys.dedup();
             seen.push(keys);
@@ -177,6 +180,14 @@ impl Pair {
                     _ => "GET",
                 };
                 self.ask(&[reading.into(), key.into()])?;
+                let reading: &[&str] = match kind.as_slice() {
+                    b"set" => &["SMEMBERS"],
+                    b"zset" => &["ZRANGE", "0", "-1", "WITHSCORES"],
+                    _ => &["GET"],
+                };
+                let mut reading: Command = reading.iter().map(|word| word.as_bytes().to_vec()).collect();
+                reading.insert(1, key.into());
+                self.ask(&reading)?;
                 self.ask(&["PTTL".into(), key.into()])?;
                 self.ask(&["OBJECT".into(), "ENCODING".into(), key.into()])?;
             }
