@@ -128,9 +128,6 @@ impl CommandError {
     /// LPOS.
     pub const RANK_ZERO: Self = text("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list");
     /// LPOS.
-    pub const RANK_RANGE: Self = text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
-    pub const RANK_RANGE: Self = Self::PAST_64_BITS;
-    /// LPOS.
     pub const COUNT_NEGATIVE: Self = text("ERR COUNT can't be negative");
     /// SORT.
     pub const SORT_NUMBERS: Self = text("ERR One or more scores can't be converted into double");
@@ -220,7 +217,7 @@ impl CommandError {
     /// GEORADIUSBYMEMBER, GEOSEARCH.
     pub const GEO_MEMBER: Self = text("ERR could not decode requested zset member");
     /// GEORADIUS, GEOSEARCH.
-    pub const GEO_COUNT: Self = text("ERR COUNT must be > 0");
+    pub const COUNT_BELOW_1: Self = text("ERR COUNT must be > 0");
     /// GEORADIUS, GEOSEARCH.
     pub const GEO_ANY: Self = text("ERR the ANY argument requires COUNT argument");
 
@@ -405,8 +402,6 @@ impl CommandError {
     pub const READ_LAST: Self = text("ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.");
     /// XREAD, XREADGROUP; Lacewing's own.
     pub const NO_BLOCK: Self = text("ERR BLOCK is not part of this version of Lacewing");
-    /// XAUTOCLAIM.
-    pub const CLAIM_COUNT: Self = text("ERR COUNT must be > 0");
 
     /// XREAD, XREADGROUP.
     pub(crate) fn unbalanced_streams(command: &str, symbol: char) -> Self {

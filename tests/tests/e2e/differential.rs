@@ -130,6 +130,9 @@ fn sorting_is_as_in_redis() {
 #[test]
 fn redis_does_not_differ_from_itself_in_sorting() {
     check_redis_with_itself(Family::Sorts);
+}
+
+#[test]
 fn hashes_are_as_in_redis() {
     check_lacewing(Family::Hashes);
 }
@@ -137,6 +140,9 @@ fn hashes_are_as_in_redis() {
 #[test]
 fn redis_does_not_differ_from_itself_in_hashes() {
     check_redis_with_itself(Family::Hashes);
+}
+
+#[test]
 fn sorted_sets_are_as_in_redis() {
     check_lacewing(Family::SortedSets);
 }

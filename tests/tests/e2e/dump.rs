@@ -28,7 +28,8 @@ fn fill(client: &mut Client) -> Vec<String> {
         put([words(&format!("ZADD zset:{name}")), scored.collect()].concat());
     }
     for (name, factor) in [("16", 1i64), ("32", 10_000), ("64", 1 << 40)] {
-        put([words(&format!("SADD ints:{name}")), (-20..20).map(|i| (i * factor).to_string()).collect()].concat());
+        put([words(&format!("SADD ints:{name}")), (-20..20).map(|i| (i * factor).to_string()).collect()]
+            .concat());
     }
     put(words("ZADD zset:edges inf a -inf b 0 c -0 d 1e300 e 1.7976931348623157e308 f 5e-324 g 3 h -4 i"));
     for id in 1..=250 {
@@ -48,7 +49,8 @@ fn fill(client: &mut Client) -> Vec<String> {
 
 fn sorted(value: Value, stride: usize) -> String {
     let Value::Array(values) = value else { return show(&value) };
-    let mut groups: Vec<String> = values.chunks(stride).map(|group| group.iter().map(show).collect()).collect();
+    let mut groups: Vec<String> =
+        values.chunks(stride).map(|group| group.iter().map(show).collect()).collect();
     groups.sort();
     groups.join(" ")
 }

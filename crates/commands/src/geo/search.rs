@@ -97,8 +97,10 @@ impl<'a> Request<'a> {
                 request.order = Some(Order::Farthest);
             } else if is(b"COUNT") && words.len() > 0 {
                 let count = words.next().and_then(parse_int).ok_or(CommandError::NotInteger)?;
-                request.count =
-                    usize::try_from(count).ok().filter(|count| *count > 0).ok_or(CommandError::GEO_COUNT)?;
+                request.count = usize::try_from(count)
+                    .ok()
+                    .filter(|count| *count > 0)
+                    .ok_or(CommandError::COUNT_BELOW_1)?;
             } else {
                 let read = match syntax {
                     Syntax::Radius { stores } => *stores && request.store_word(word, &mut words),

@@ -213,7 +213,7 @@ impl Walk {
         while at < args.len() {
             if is(args.at(at), "COUNT") && at + 1 < args.len() {
                 let count = parse_int(args.at(at + 1)).filter(|count| (1..=COUNT_MAX).contains(count));
-                walk.count = count.ok_or(CommandError::CLAIM_COUNT)? as u64;
+                walk.count = count.ok_or(CommandError::COUNT_BELOW_1)? as u64;
                 at += 1;
             } else if is(args.at(at), "JUSTID") {
                 walk.just_id = true;

@@ -20,8 +20,6 @@ pub(super) enum Rule {
     Kind,
     /// Encodings: Redis 7.0 does not have all of 7.2's, for sets and for lists.
     Encoding,
-    /// The encoding of a set: Redis 7.0 has only two.
-    SetEncoding,
     /// Scores may have been written with 17 digits or with the fewest that say the same: Redis 7.0 and 7.2 differ there.
     Scores,
     /// Both are errors, whatever they say, or the same.
@@ -40,11 +38,8 @@ impl Rule {
             b"spop" if command.len() > 2 => Self::Unordered,
             b"ttl" | b"expiretime" => Self::Clock(2),
             b"pttl" | b"pexpiretime" => Self::Clock(2000),
-            b"randomkey" | b"srandmember" | b"hrandfield" => Self::Kind,
-            b"scan" | b"sscan" | b"hscan" => Self::Page,
-            b"randomkey" | b"srandmember" => Self::Kind,
-            b"scan" | b"sscan" | b"zscan" => Self::Page,
-            b"zrandmember" => Self::Kind,
+            b"randomkey" | b"srandmember" | b"hrandfield" | b"zrandmember" => Self::Kind,
+            b"scan" | b"sscan" | b"hscan" | b"zscan" => Self::Page,
             // Redis 7.0 has no WITHSCORE, and so counts the arguments.
             b"zrank" | b"zrevrank" => Self::Refused,
             [b'z', ..] => Self::Scores,

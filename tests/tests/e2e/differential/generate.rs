@@ -7,7 +7,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use stdx::Rng;
 
 use super::grammar::{BITMAPS, GENERIC, HASHES, HYPERLOGLOGS, LARGE, OTHER_TYPES, Production, SETS, STRINGS};
-use super::grammar::{BITMAPS, GENERIC, HYPERLOGLOGS, LARGE, OTHER_TYPES, Production, SETS, STRINGS};
 use super::scored::{self, PLACES, SORTED_SETS};
 
 /// A command's words.
