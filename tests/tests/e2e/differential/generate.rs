@@ -212,8 +212,10 @@ impl Generator {
                 "\r\n",
                 "nan",
             ]),
-            other => self.list_word(other),
-            other => scored::word(&mut self.rng, other).unwrap_or_else(|| panic!("no words of kind {other}")),
+            other => match scored::word(&mut self.rng, other) {
+                Some(word) => word,
+                None => self.list_word(other),
+            },
         }
     }
 

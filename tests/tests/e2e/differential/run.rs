@@ -173,21 +173,6 @@ impl Pair {
             for key in sorted(&keys).into_iter().flatten() {
                 let Value::Simple(kind) = self.ask(&["TYPE".into(), key.into()])? else { continue };
                 self.ask(&reading(&kind, key))?;
-                let is_set = kind == b"set";
-                let reading = match kind.as_slice() {
-                    b"set" => "SMEMBERS",
-                    b"hash" => "HGETALL",
-                    _ => "GET",
-                };
-                self.ask(&[reading.into(), key.into()])?;
-                let reading: &[&str] = match kind.as_slice() {
-                    b"set" => &["SMEMBERS"],
-                    b"zset" => &["ZRANGE", "0", "-1", "WITHSCORES"],
-                    _ => &["GET"],
-                };
-                let mut reading: Command = reading.iter().map(|word| word.as_bytes().to_vec()).collect();
-                reading.insert(1, key.into());
-                self.ask(&reading)?;
                 self.ask(&["PTTL".into(), key.into()])?;
                 self.ask(&["OBJECT".into(), "ENCODING".into(), key.into()])?;
             }
@@ -207,6 +192,8 @@ fn reading(kind: &[u8], key: &[u8]) -> Command {
     let words: &[&[u8]] = match kind {
         b"list" => &[b"LRANGE", key, b"0", b"-1"],
         b"set" => &[b"SMEMBERS", key],
+        b"hash" => &[b"HGETALL", key],
+        b"stream" => &[b"XRANGE", key, b"-", b"+"],
         b"zset" => &[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"],
         _ => &[b"GET", key],
     };
