@@ -10,5 +10,6 @@ mod differential;
 mod dump;
 mod floors;
 mod harness;
+mod sorting;
 mod systemd;
 mod tools;
