@@ -244,6 +244,19 @@ pub fn entry_size(element: Element<'_>) -> usize {
 /// Appends an element and its back-length to a listpack that is being put together.
 #[inline]
 pub fn push_entry(bytes: &mut Vec<u8>, element: Element<'_>) {
+    match element {
+        Element::Int(int @ 0..=127) => bytes.extend_from_slice(&[int as u8, 1]),
+        Element::Bytes(text) if text.len() < SHORT => {
+            bytes.reserve(text.len() + 2);
+            bytes.push(0x80 | text.len() as u8);
+            bytes.extend_from_slice(text);
+            bytes.push(text.len() as u8 + 1);
+        }
+        element => push_any_entry(bytes, element),
+    }
+}
+
+fn push_any_entry(bytes: &mut Vec<u8>, element: Element<'_>) {
     let (at, size) = (bytes.len(), element.size());
     bytes.resize(at + size, 0);
     element.write(&mut bytes[at..]);
@@ -344,6 +357,8 @@ fn back_length(bytes: &[u8]) -> Option<usize> {
 /// In the header: count the elements yourself.
 pub const COUNT_UNKNOWN: u16 = u16::MAX;
 const BACK_LENGTH_MAX: usize = 5;
+/// Shorter strings have a header of one byte.
+const SHORT: usize = 64;
 
 #[cfg(test)]
 mod tests {

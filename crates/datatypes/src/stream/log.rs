@@ -188,7 +188,7 @@ impl Log {
         if !self.tail.is_empty() {
             let closed = std::mem::take(&mut self.tail);
             self.bytes = self.bytes - vec_bytes(&closed) + good_size(closed.len()) + INDEX_BYTES;
-            self.closed.insert(self.tail_id, closed.into_boxed_slice());
+            self.closed.insert(self.tail_id, exact(closed));
         }
         self.nodes += nodes;
         self.bytes += vec_bytes(&bytes);
@@ -279,7 +279,7 @@ impl Log {
     /// Ends reading: what is known besides the blocks. False if it does not agree with them. `first_id` and `entries_added`
     /// are not known to old files: then they follow from the blocks.
     pub fn restored(&mut self, restored: &Restored) -> bool {
-        self.tail.shrink_to_fit();
+        self.tail = exact(std::mem::take(&mut self.tail)).into_vec();
         self.bytes = self.closed.values().map(|bytes| good_size(bytes.len()) + INDEX_BYTES).sum::<usize>()
             + vec_bytes(&self.tail);
         self.first_id = restored.first_id.or_else(|| self.first_entry_id()).unwrap_or(StreamId::MIN);
@@ -319,7 +319,7 @@ impl Log {
         let mut bytes = std::mem::take(place).into_vec();
         let before = good_size(bytes.len());
         let result = edit(&mut bytes);
-        *place = bytes.into_boxed_slice();
+        *place = exact(bytes);
         self.bytes = self.bytes - before + good_size(place.len());
         result
     }
@@ -380,6 +380,15 @@ fn find(block: &Block<'_>, master: &Master, id: StreamId) -> Option<(usize, Head
         at = block.after(&head);
     }
     None
+}
+
+/// The bytes in a block of the allocator of their size. To shrink one is not enough: the allocator leaves it as it is.
+fn exact(bytes: Vec<u8>) -> Box<[u8]> {
+    if good_size(bytes.len()) < good_size(bytes.capacity()) {
+        bytes[..].into()
+    } else {
+        bytes.into_boxed_slice()
+    }
 }
 
 /// Bytes of memory behind a vector.

@@ -87,11 +87,11 @@ fn has_fields(bytes: &[u8], master: &Master, pairs: Args<'_>) -> bool {
 
 /// Puts a number in the place of the element at `at`.
 fn replace_int(bytes: &mut Vec<u8>, at: usize, int: i64) {
-    let old = Block::new(StreamId::MIN, &bytes[..]).listpack.after(at) - at;
-    if (0..=127).contains(&int) && old == 2 {
+    if (0..=127).contains(&int) && bytes[at] <= 127 {
         bytes[at] = int as u8;
         return;
     }
+    let old = Block::new(StreamId::MIN, &bytes[..]).listpack.after(at) - at;
     let mut element = Vec::with_capacity(16);
     push_entry(&mut element, Element::Int(int));
     if element.len() == old {
