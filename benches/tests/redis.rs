@@ -241,23 +241,30 @@ fn a_comparison_measures_every_kind_of_scenario() {
         idle_connections: 20,
         growth_keys: 2000,
         growth_rate: 10_000.0,
+        dataset_share: 0.001,
         ..Sizes::full(cpus[..1].to_vec(), cpus[cpus.len() - 1..].to_vec())
     };
     let failing = "failing=redis-server --port {port} --dir /no/such/directory";
     let plan = Plan {
         servers: [REDIS, failing].map(|text| text.parse().unwrap()).to_vec(),
         baseline: 0,
-        scenarios: select(&["mset-p16", "memory", "idle", "growth"].map(str::to_owned)),
+        scenarios: select(
+            &["mset-p16", "memory", "idle", "growth", "lpush-p16", "rpop-p16", "memory-zset-big"]
+                .map(str::to_owned),
+        ),
         rounds: 1,
         sizes,
     };
     let results = compare(plan, |_| ()).unwrap();
     assert!(!results.is_complete());
-    let wanted: [&[&str]; 4] = [
+    let wanted: [&[&str]; 7] = [
         &[metrics::CPU, metrics::RATE, metrics::P999],
         &[metrics::RESIDENT_PER_KEY, metrics::USED_PER_KEY],
         &[metrics::IDLE_CPU],
         &[metrics::CPU, metrics::MAX, metrics::STEADY_MAX, metrics::STEADY_P999],
+        &[metrics::CPU, metrics::RATE],
+        &[metrics::CPU, metrics::RATE],
+        &[metrics::RESIDENT_PER_KEY, metrics::USED_PER_KEY],
     ];
     for (row, wanted) in results.rows.iter().zip(wanted) {
         assert_eq!(row.cells[0].failures, Vec::<String>::new());
@@ -267,4 +274,37 @@ fn a_comparison_measures_every_kind_of_scenario() {
         }
     }
     assert!(report::markdown(&results, None).contains("- Memory per key, failing: failed: "));
+}
+
+#[test]
+fn every_dataset_of_the_types_can_be_made_and_its_commands_meet_it() {
+    if redis().is_none() {
+        return;
+    }
+    let cpus = usable_cpus().unwrap();
+    let sizes = Sizes {
+        seconds: 0.02,
+        dataset_share: 0.001,
+        ..Sizes::full(cpus[..1].to_vec(), cpus[cpus.len() - 1..].to_vec())
+    };
+    let without = format!("{REDIS} --rename-command HSET ''").replacen("redis=", "without=", 1);
+    let plan = Plan {
+        servers: [REDIS, &without].map(|text| text.parse().unwrap()).to_vec(),
+        baseline: 0,
+        scenarios: select(&["types".to_owned()])
+            .into_iter()
+            .filter(|one| !one.name.contains("memory"))
+            .collect(),
+        rounds: 1,
+        sizes,
+    };
+    let results = compare(plan, |_| ()).unwrap();
+    for row in &results.rows {
+        assert_eq!(row.cells[0].failures, Vec::<String>::new(), "{}", row.scenario.name);
+        let refused = row.cells[1]
+            .failures
+            .iter()
+            .any(|text| text.contains("skipped, the server does not take it: ERR unknown command 'HSET'"));
+        assert_eq!(refused, row.scenario.name.starts_with('h'), "{}", row.scenario.name);
+    }
 }

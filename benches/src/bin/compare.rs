@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use lacewing_benches::compare::document::replace_section;
 use lacewing_benches::compare::measure::Sizes;
-use lacewing_benches::compare::scenario::{SCENARIOS, Scenario, select};
+use lacewing_benches::compare::scenario::{Scenario, all, select};
 use lacewing_benches::compare::server::ServerSpec;
 use lacewing_benches::compare::{Plan, Results, chart, compare, report};
 use lacewing_benches::machine::{parse_cpus, usable_cpus};
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 /// Whether every round gave figures.
 fn work(arguments: &ArgMatches) -> Result<bool> {
     if arguments.get_flag("list") {
-        SCENARIOS.iter().for_each(|scenario| println!("{:14} {}", scenario.name, scenario.title));
+        all().for_each(|scenario| println!("{:8} {:22} {}", scenario.group, scenario.name, scenario.title));
         return Ok(true);
     }
     let servers = servers(arguments)?;
@@ -41,7 +41,7 @@ fn work(arguments: &ArgMatches) -> Result<bool> {
     };
     // A document that cannot take the results should be known before the minutes that they cost.
     if let Some(path) = arguments.get_one::<PathBuf>("write") {
-        replace_section(&read(path)?, "")?;
+        replace_section(&read(path)?, section(arguments), "")?;
     }
     let results = compare(plan, |line| eprintln!("{line}"))?;
     write(arguments, &results)?;
@@ -57,14 +57,27 @@ fn write(arguments: &ArgMatches, results: &Results) -> Result<()> {
         put(path, &chart::of_results(results).to_svg())?;
     }
     if let Some(document) = path("write") {
-        let picture = document.with_extension("svg");
+        let section = section(arguments);
+        let picture = picture_beside(document, section);
         let name = picture.file_name().and_then(|name| name.to_str());
-        put(document, &replace_section(&read(document)?, &report::markdown(results, name))?)?;
+        put(document, &replace_section(&read(document)?, section, &report::markdown(results, name))?)?;
         put(&picture, &chart::of_results(results).to_svg())?;
     }
     let svg = path("svg").and_then(|path| path.to_str());
     print!("{}", report::markdown(results, svg));
     Ok(())
+}
+
+/// `docs/name.svg` for `docs/name.md`, `docs/name-section.svg` for a section.
+fn picture_beside(document: &Path, section: &str) -> PathBuf {
+    let stem = document.file_stem().unwrap_or_default().to_string_lossy();
+    let dash = if section.is_empty() { "" } else { "-" };
+    document.with_file_name(format!("{stem}{dash}{section}.svg"))
+}
+
+/// Which section of the document the results are.
+fn section(arguments: &ArgMatches) -> &str {
+    arguments.get_one::<String>("section").map_or("", String::as_str)
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -127,6 +140,10 @@ fn sizes(arguments: &ArgMatches) -> Result<Sizes> {
     sizes.memory_keys = arguments.get_one("memory-keys").copied().unwrap_or(sizes.memory_keys);
     sizes.growth_keys = arguments.get_one("growth-keys").copied().unwrap_or(sizes.growth_keys);
     sizes.growth_rate = arguments.get_one("growth-rate").copied().unwrap_or(sizes.growth_rate);
+    sizes.dataset_share = arguments.get_one("dataset-share").copied().unwrap_or(sizes.dataset_share);
+    if !(sizes.dataset_share > 0.0 && sizes.dataset_share <= 1.0) {
+        bail!("the share of datasets must be above 0, at most 1");
+    }
     if !(sizes.seconds > 0.0 && sizes.growth_rate > 0.0 && sizes.memory_keys > 0 && sizes.growth_keys > 0) {
         bail!("times, rates and counts must be above 0");
     }
@@ -146,7 +163,7 @@ fn command() -> Command {
         .after_help(AFTER_HELP)
         .arg(many("server", "NAME=COMMAND", "A server; {port}, {dir} and {cores} are filled in [lacewing and redis]"))
         .arg(option("baseline", "NAME", "The server that ratios are to [redis, or the first]"))
-        .arg(many("scenario", "NAME", "Only this scenario, or those that begin so with a * at the end"))
+        .arg(many("scenario", "NAME", "This scenario, or those of this group, or with a * at the end those that begin so [strings]"))
         .arg(flag("list", "Print the scenarios and end"))
         .arg(option("rounds", "N", "Rounds of each server [3]").value_parser(value_parser!(usize)))
         .arg(option("seconds", "S", "Length of one measurement [3]").value_parser(value_parser!(f64)))
@@ -156,9 +173,11 @@ fn command() -> Command {
         .arg(option("memory-keys", "N", "Keys of the memory scenario [3000000]").value_parser(value_parser!(u64)))
         .arg(option("growth-keys", "N", "Keys of the growth scenario [20000000]").value_parser(value_parser!(u64)))
         .arg(option("growth-rate", "N", "Its new keys per second [50000]").value_parser(value_parser!(f64)))
+        .arg(option("dataset-share", "X", "Datasets of types have this share of their size [1]").value_parser(value_parser!(f64)))
         .arg(path("json", "Write all figures as JSON"))
         .arg(path("svg", "Write the chart"))
-        .arg(path("write", "Put the results into this document between its markers, and the chart beside it"))
+        .arg(path("write", "Put the results into this document between its section's markers, and the chart beside it"))
+        .arg(option("section", "NAME", "The section whose markers <!-- compare:NAME:begin --> are [without a name]"))
 }
 
 const AFTER_HELP: &str = "\

@@ -1,26 +1,37 @@
-//! Puts generated text into a document, between two marker lines.
+//! Puts generated text into a document, between the two marker lines of a section.
 
 use anyhow::{Context, Result, bail};
 
-/// Starts the generated part, on a line of its own.
-pub const BEGIN: &str = "<!-- compare:begin -->";
-/// Ends it.
-pub const END: &str = "<!-- compare:end -->";
+/// The line that starts the generated part of a section; the section without a name has markers without one.
+pub fn begin(section: &str) -> String {
+    marker(section, "begin")
+}
 
-/// `document` with what stands between the markers replaced by `section`. Errors: a marker is missing, twice there, or
-/// before its partner.
-pub fn replace_section(document: &str, section: &str) -> Result<String> {
+/// The line that ends it.
+pub fn end(section: &str) -> String {
+    marker(section, "end")
+}
+
+/// `document` with what stands between the markers of `section` replaced by `text`. Errors: a marker is missing, twice
+/// there, or before its partner.
+pub fn replace_section(document: &str, section: &str, text: &str) -> Result<String> {
     let place = |marker: &str| -> Result<usize> {
         if document.matches(marker).count() > 1 {
             bail!("the document has the marker '{marker}' more than once");
         }
         document.find(marker).with_context(|| format!("the document has no marker '{marker}'"))
     };
-    let (begin, end) = (place(BEGIN)? + BEGIN.len(), place(END)?);
+    let (begin, end) = (begin(section), end(section));
+    let (begin, end) = (place(&begin)? + begin.len(), place(&end)?);
     if end < begin {
         bail!("the document's markers are in the wrong order");
     }
-    Ok(format!("{}\n\n{}\n\n{}", &document[..begin], section.trim(), &document[end..]))
+    Ok(format!("{}\n\n{}\n\n{}", &document[..begin], text.trim(), &document[end..]))
+}
+
+fn marker(section: &str, side: &str) -> String {
+    let colon = if section.is_empty() { "" } else { ":" };
+    format!("<!-- compare:{section}{colon}{side} -->")
 }
 
 #[cfg(test)]
@@ -28,18 +39,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_section_is_replaced_and_the_rest_stays() {
-        let document = format!("# Title\n\n{BEGIN}\nold\n{END}\n\nafter\n");
-        let once = replace_section(&document, "new\n").unwrap();
-        assert_eq!(once, format!("# Title\n\n{BEGIN}\n\nnew\n\n{END}\n\nafter\n"));
-        assert_eq!(replace_section(&once, "new").unwrap(), once);
+    fn a_section_is_replaced_and_the_rest_stays() {
+        let part = |section, text| format!("{}\n{text}\n{}\n\n", begin(section), end(section));
+        let document = format!("# Title\n\n{}between\n{}after\n", part("a", "old"), part("", "\nold\n"));
+        let once = replace_section(&document, "a", "new\n").unwrap();
+        let expected = format!("# Title\n\n{}between\n{}after\n", part("a", "\nnew\n"), part("", "\nold\n"));
+        assert_eq!(once, expected);
+        assert_eq!(replace_section(&once, "a", "new").unwrap(), once);
+        assert_eq!(replace_section(&once, "", "old").unwrap(), once);
     }
 
     #[test]
     fn documents_without_their_markers_are_refused() {
-        for bad in [String::new(), BEGIN.to_owned(), format!("{END}{BEGIN}"), format!("{BEGIN}{BEGIN}{END}")]
-        {
-            assert!(replace_section(&bad, "x").is_err(), "{bad:?}");
+        let (begin, end) = (begin("a"), end("a"));
+        for bad in [String::new(), begin.clone(), format!("{end}{begin}"), format!("{begin}{begin}{end}")] {
+            assert!(replace_section(&bad, "a", "x").is_err(), "{bad:?}");
         }
+        assert!(replace_section(&(begin + &end), "b", "x").is_err());
     }
 }

@@ -7,8 +7,9 @@ use anyhow::{Context, Result, bail};
 
 use super::metrics::{self, Metrics};
 use super::procfs::{CpuMeter, Spent, resident_bytes};
-use super::scenario::{Scenario, Work};
+use super::scenario::{PIPELINE, Scenario, Work};
 use super::server::{Instance, ServerSpec};
+use super::types::{Dataset, Unit};
 use crate::load::connection::Client;
 use crate::load::keys::Distribution;
 use crate::load::stats::{Second, Summary, us};
@@ -36,6 +37,8 @@ pub struct Sizes {
     pub growth_keys: u64,
     /// New keys per second.
     pub growth_rate: f64,
+    /// Datasets of types have this share of their size.
+    pub dataset_share: f64,
 }
 
 impl Sizes {
@@ -51,12 +54,18 @@ impl Sizes {
             idle_connections: 1000,
             growth_keys: 20_000_000,
             growth_rate: 50_000.0,
+            dataset_share: 1.0,
         }
     }
 
     /// Small and short: to see that everything works, not for figures to publish.
     pub fn quick(self) -> Self {
-        Self { seconds: 1.0, memory_keys: 300_000, growth_keys: 200_000, ..self }
+        Self { seconds: 1.0, memory_keys: 300_000, growth_keys: 200_000, dataset_share: 0.1, ..self }
+    }
+
+    /// `count`, as of a dataset of the full size, in the size that this is.
+    pub fn scaled(&self, count: u64) -> u64 {
+        ((count as f64 * self.dataset_share).round() as u64).max(1)
     }
 
     fn cpus(&self, cores: usize) -> Vec<usize> {
@@ -99,7 +108,11 @@ pub fn measure(spec: &ServerSpec, scenario: &Scenario, sizes: &Sizes) -> Result<
     let instance = Instance::start(spec, &cpus)?;
     let metrics = match scenario.work {
         Work::Throughput { mix, pipeline } => throughput(&instance, sizes, mix, pipeline),
+        Work::Command { data, commands, keys, requests } => {
+            command(&instance, sizes, data, commands, keys, requests)
+        }
         Work::Memory => memory(&instance, sizes),
+        Work::DatasetMemory { data, unit } => dataset_memory(&instance, sizes, data, unit),
         Work::Idle => idle(&instance, sizes),
         Work::Growth => growth(&instance, sizes),
     }?;
@@ -114,27 +127,88 @@ fn throughput(instance: &Instance, sizes: &Sizes, mix: &str, pipeline: u32) -> R
     Ok(latencies(&summary, spent))
 }
 
+fn command(
+    instance: &Instance,
+    sizes: &Sizes,
+    data: &Dataset,
+    commands: &[&str],
+    keys: u64,
+    requests: Option<u64>,
+) -> Result<Metrics> {
+    fill(instance, sizes, data)?;
+    let load = Load {
+        mix: String::new(),
+        templates: commands.iter().map(|&command| command.to_owned()).collect(),
+        pipeline: PIPELINE,
+        keys: sizes.scaled(keys),
+        ..sizes.load(instance)
+    };
+    try_once(instance, &load)?;
+    let until = |share: f64| match requests {
+        Some(requests) => Until::Requests((sizes.scaled(requests) as f64 * share) as u64),
+        None => Until::Seconds(sizes.seconds * share),
+    };
+    metered(instance, &Load { until: until(WARM_UP_SHARE), seed: WARM_UP_SEED, ..load.clone() })?;
+    let (summary, spent) = metered(instance, &Load { until: until(1.0), ..load })?;
+    if summary.nulls * NULLS_ONE_IN > summary.ops() {
+        bail!("{} of {} replies were null: this was not the dataset", summary.nulls, summary.ops());
+    }
+    Ok(latencies(&summary, spent))
+}
+
+/// Makes the dataset.
+fn fill(instance: &Instance, sizes: &Sizes, data: &Dataset) -> Result<()> {
+    let load = Load {
+        mix: String::new(),
+        templates: vec![data.template()],
+        keys: sizes.scaled(data.keys),
+        until: Until::Requests(sizes.scaled(data.commands)),
+        ..sizes.load(instance).fill()
+    };
+    try_once(instance, &load)?;
+    metered(instance, &load).map(drop)
+}
+
 fn memory(instance: &Instance, sizes: &Sizes) -> Result<Metrics> {
-    let load = Load { keys: sizes.memory_keys, ..sizes.load(instance) };
+    let keys = sizes.memory_keys;
+    grown(instance, sizes, keys, keys, || {
+        metered(instance, &Load { keys, ..sizes.load(instance) }.fill()).map(drop)
+    })
+}
+
+fn dataset_memory(instance: &Instance, sizes: &Sizes, data: &Dataset, unit: Unit) -> Result<Metrics> {
+    let keys = if data.is_many_keys() { sizes.scaled(data.keys) } else { 1 };
+    let units = match unit {
+        Unit::Key => keys,
+        Unit::Member => sizes.scaled(data.keys),
+    };
+    grown(instance, sizes, keys, units, || fill(instance, sizes, data))
+}
+
+/// How much memory `fill` takes that makes `keys` keys, for each of `units`.
+fn grown(
+    instance: &Instance,
+    sizes: &Sizes,
+    keys: u64,
+    units: u64,
+    fill: impl FnOnce() -> Result<()>,
+) -> Result<Metrics> {
     // What connections and buffers take is not the keys'.
+    let load = sizes.load(instance);
     let warm_up = Load { mix: "ping".to_owned(), until: Until::Requests(WARM_UP_PINGS), ..load.fill() };
     metered(instance, &warm_up)?;
     let used = || instance.info("used_memory").and_then(|bytes| bytes.parse::<f64>().ok());
     let (resident_before, used_before) = (settled_resident(instance)?, used());
-    metered(instance, &load.fill())?;
-    let keys = Client::connect(instance.target())?.call(&["DBSIZE"])?;
-    if keys != format!(":{}\r\n", sizes.memory_keys).into_bytes() {
-        bail!(
-            "{} keys were set and the server has {}",
-            sizes.memory_keys,
-            String::from_utf8_lossy(&keys).trim()
-        );
+    fill()?;
+    let found = Client::connect(instance.target())?.call(&["DBSIZE"])?;
+    if found != format!(":{keys}\r\n").into_bytes() {
+        bail!("{keys} keys were set and the server has {}", String::from_utf8_lossy(&found).trim());
     }
-    let per_key = |bytes: f64| bytes / sizes.memory_keys as f64;
+    let per_unit = |bytes: f64| bytes / units as f64;
     let mut metrics = Metrics::new();
-    metrics.insert(metrics::RESIDENT_PER_KEY, per_key(settled_resident(instance)? - resident_before));
+    metrics.insert(metrics::RESIDENT_PER_KEY, per_unit(settled_resident(instance)? - resident_before));
     if let (Some(before), Some(after)) = (used_before, used()) {
-        metrics.insert(metrics::USED_PER_KEY, per_key(after - before));
+        metrics.insert(metrics::USED_PER_KEY, per_unit(after - before));
     }
     Ok(metrics)
 }
@@ -213,6 +287,28 @@ fn latencies(summary: &Summary, spent: Spent) -> Metrics {
     ])
 }
 
+/// Errors when the server does not take the commands of `load`. Sends a few, to the same keys: what they add to a
+/// dataset does not show.
+fn try_once(instance: &Instance, load: &Load) -> Result<()> {
+    let once = Load {
+        threads: 1,
+        connections: 1,
+        pipeline: 1,
+        until: Until::Requests(2 * load.templates.len() as u64),
+        target: instance.target().clone(),
+        ..load.clone()
+    };
+    let summary = run(&once, &mut ())?;
+    match summary.error_texts.first() {
+        // An unknown command's text goes on with its arguments.
+        Some(text) => bail!(
+            "skipped, the server does not take it: {}",
+            text.split_once(", with args").map_or(text.as_str(), |(error, _)| error)
+        ),
+        None => Ok(()),
+    }
+}
+
 /// Runs `load` and returns what the server's threads spent beside the summary: from all connections open to the
 /// last reply.
 fn metered(instance: &Instance, load: &Load) -> Result<(Summary, Spent)> {
@@ -220,10 +316,15 @@ fn metered(instance: &Instance, load: &Load) -> Result<(Summary, Spent)> {
         Metered { meter: CpuMeter::new(instance.pid()), before: Spent::default(), after: Spent::default() };
     let summary = run(load, &mut meter)?;
     if summary.errors > 0 {
-        bail!("{} error replies to '{}': {}", summary.errors, load.mix, summary.error_texts.join("; "));
+        bail!(
+            "{} error replies to '{}': {}",
+            summary.errors,
+            load.commands(),
+            summary.error_texts.join("; ")
+        );
     }
     if summary.ops() == 0 {
-        bail!("no replies to '{}'", load.mix);
+        bail!("no replies to '{}'", load.commands());
     }
     Ok((summary, meter.after - meter.before))
 }
@@ -253,6 +354,10 @@ impl Observer for Metered {
 
 /// A throughput scenario runs this share of its time before it is measured.
 const WARM_UP_SHARE: f64 = 0.2;
+/// The warm-up draws other numbers than what is measured.
+const WARM_UP_SEED: u64 = 1_000;
+/// More than one null among so many replies, and the commands did not meet the dataset.
+const NULLS_ONE_IN: u64 = 1_000;
 /// Commands before memory is measured.
 const WARM_UP_PINGS: u64 = 50_000;
 /// Between two looks at a server's memory.

@@ -11,6 +11,7 @@ pub mod procfs;
 pub mod report;
 pub mod scenario;
 pub mod server;
+pub mod types;
 
 use anyhow::{Error, Result, bail};
 
@@ -90,7 +91,7 @@ impl Results {
 
     /// The rows of throughput scenarios.
     pub fn throughput_rows(&self) -> impl Iterator<Item = &Row> {
-        self.rows.iter().filter(|row| matches!(row.scenario.work, Work::Throughput { .. }))
+        self.rows.iter().filter(|row| row.scenario.work.is_closed_loop())
     }
 
     /// `server`'s median of `metric` over the baseline's.
@@ -136,8 +137,8 @@ pub fn compare(plan: Plan, mut say: impl FnMut(&str)) -> Result<Results> {
 /// Memory hardly differs between rounds, and growing takes minutes: once is enough.
 fn rounds(scenario: &Scenario, rounds: usize) -> usize {
     match scenario.work {
-        Work::Memory | Work::Growth => 1,
-        Work::Throughput { .. } | Work::Idle => rounds,
+        Work::Memory | Work::DatasetMemory { .. } | Work::Growth => 1,
+        Work::Throughput { .. } | Work::Command { .. } | Work::Idle => rounds,
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::metrics;
 use super::scenario::{Bound, Goal, Work};
+use super::types::Unit;
 use super::{Cell, Results, Row};
 
 /// All of the results as Markdown, from the machine's line to the goals. `chart` is the picture's file name.
@@ -16,16 +17,17 @@ pub fn markdown(results: &Results, chart: Option<&str>) -> String {
             text +=
                 &format!("![Server CPU per operation, relative to {}]({chart})\n\n", baseline_name(results));
         }
-        text += &throughput(results);
+        text += &(throughput(results) + &datasets(results));
     }
     for row in &results.rows {
         text += &match row.scenario.work {
-            Work::Throughput { .. } => String::new(),
+            Work::Throughput { .. } | Work::Command { .. } | Work::DatasetMemory { .. } => String::new(),
             Work::Memory => memory(results, row),
             Work::Idle => idle(results, row),
             Work::Growth => growth(results, row),
         };
     }
+    text += &dataset_memory(results);
     text + &goals(results) + &failures(results)
 }
 
@@ -36,17 +38,21 @@ fn header(results: &Results) -> String {
     for (spec, version) in plan.servers.iter().zip(&results.versions) {
         text += &format!("- {}: {version}, `{}`\n", spec.name, spec.command_line());
     }
+    let with_keys = plan.scenarios.iter().any(|scenario| matches!(scenario.work, Work::Throughput { .. }));
+    let keys =
+        if with_keys { format!("{} keys of 16 B, values of 32 B; ", sizes.keys) } else { String::new() };
     text += &format!(
-        "\nServers on CPU {:?}, load on CPU {:?}; {} connections, {} keys of 16 B, values of 32 B; {} rounds of {} s, \
-         medians; ratios to {}.\n\n",
+        "\nServers on CPU {:?}, load on CPU {:?}; {} connections; {keys}{} rounds of {} s, medians; ratios to {}.\n\n",
         sizes.server_cpus,
         sizes.load_cpus,
         sizes.connections,
-        sizes.keys,
         plan.rounds,
         sizes.seconds,
         baseline_name(results),
     );
+    if sizes.dataset_share != 1.0 {
+        text += &format!("Datasets are {} times the size that is told.\n\n", sizes.dataset_share);
+    }
     text
 }
 
@@ -73,9 +79,9 @@ fn throughput(results: &Results) -> String {
             ]);
         }
     }
-    let columns =
-        ["", "server", "CPU us/op", "spread", "ratio", "ops/s", "ratio", "p50 us", "p99 us", "p99.9 us"];
-    let mut text = table(&columns, &rows);
+    let columns: &[&str] =
+        &["", "server", "CPU us/op", "spread", "ratio", "ops/s", "ratio", "p50 us", "p99 us", "p99.9 us"];
+    let mut text = table(columns, &rows);
     if generator_was_the_limit {
         text += "\\* The load generator was the limit of this throughput.\n\n";
     }
@@ -97,6 +103,45 @@ fn memory(results: &Results, row: &Row) -> String {
         "Memory per key, {} keys of 16 B with values of 32 B:\n\n",
         thousands_of(results.plan.sizes.memory_keys)
     ) + &by_server(results, row, &["resident B/key", "ratio", "used_memory B/key"], line)
+}
+
+/// What the commands of types ran over, where there were any.
+fn datasets(results: &Results) -> String {
+    let line = |row: &Row| match row.scenario.work {
+        Work::Command { data, commands, .. } => Some(vec![
+            row.scenario.title.to_owned(),
+            format!("`{}`", commands.join("`, `")),
+            data.about.to_owned(),
+        ]),
+        _ => None,
+    };
+    let lines: Vec<_> = results.rows.iter().filter_map(line).collect();
+    if lines.is_empty() { String::new() } else { table(&["", "commands", "over"], &lines) }
+}
+
+fn dataset_memory(results: &Results) -> String {
+    let mut lines = Vec::new();
+    for row in &results.rows {
+        let Work::DatasetMemory { data, unit } = row.scenario.work else { continue };
+        for (server, cell) in row.cells.iter().enumerate() {
+            lines.push(vec![
+                data.about.to_owned(),
+                results.plan.servers[server].name.clone(),
+                number(cell.median(metrics::RESIDENT_PER_KEY), 1),
+                match unit {
+                    Unit::Key => "key".to_owned(),
+                    Unit::Member => "member".to_owned(),
+                },
+                number(results.ratio(row, server, metrics::RESIDENT_PER_KEY), 2),
+                number(cell.median(metrics::USED_PER_KEY), 1),
+            ]);
+        }
+    }
+    if lines.is_empty() {
+        return String::new();
+    }
+    "Memory of the types:\n\n".to_owned()
+        + &table(&["", "server", "resident B", "per", "ratio", "used_memory B"], &lines)
 }
 
 fn idle(results: &Results, row: &Row) -> String {
@@ -248,6 +293,7 @@ pub fn to_json(results: &Results) -> Value {
         "idle_connections": plan.sizes.idle_connections,
         "growth_keys": plan.sizes.growth_keys,
         "growth_rate": plan.sizes.growth_rate,
+        "dataset_share": plan.sizes.dataset_share,
         "scenarios": results.rows.iter().map(row).collect::<Vec<_>>(),
     })
 }
@@ -292,7 +338,7 @@ const WAIT_TOLERATED: f64 = 0.05;
 mod tests {
     use super::super::measure::Sizes;
     use super::super::metrics::Metrics;
-    use super::super::scenario::SCENARIOS;
+    use super::super::scenario::all;
     use super::*;
     use crate::compare::Plan;
 
@@ -306,15 +352,14 @@ mod tests {
             };
             Cell { rounds: vec![round(figure * 1.2), round(figure), round(figure * 0.9)], failures: vec![] }
         };
-        let rows =
-            SCENARIOS.iter().map(|scenario| Row { scenario: *scenario, cells: vec![cell(5.0), cell(10.0)] });
+        let rows = all().map(|scenario| Row { scenario: *scenario, cells: vec![cell(5.0), cell(10.0)] });
         let mut rows: Vec<Row> = rows.collect();
         rows[1].cells[0] = Cell { rounds: vec![], failures: vec!["failed: <no> & \"yes\"".to_owned()] };
         Results {
             plan: Plan {
                 servers,
                 baseline: 1,
-                scenarios: SCENARIOS.to_vec(),
+                scenarios: all().copied().collect(),
                 rounds: 3,
                 sizes: Sizes::full(vec![0], vec![1]),
             },
@@ -339,6 +384,10 @@ mod tests {
             "| GET P1 | cpu_us_per_op at most 0.90 of the baseline | - | - |",
             "Memory per key, 3,000,000 keys",
             "- GET P1, lacewing: failed: <no>",
+            "| LPUSH P16 | lacewing | 5.00 | 30 % | 0.50 |",
+            "| HGET P16, big | `HGET big __key__` | one hash of 1 million fields",
+            "| 1 million sets of 20 members of 12 B | lacewing | 5.0 | key | 0.50 | - |",
+            "| A big sorted set | resident_bytes_per_key at most 0.60 of the baseline | 0.50 | yes |",
         ] {
             assert!(text.contains(expected), "missing: {expected}\n{text}");
         }

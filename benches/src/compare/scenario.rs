@@ -1,5 +1,7 @@
 //! The scenarios, with the goals that Lacewing has for each.
 
+use super::types::{self, Dataset, Unit};
+
 /// What is done to a server, and what of it is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
@@ -16,6 +18,31 @@ pub enum Work {
     Idle,
     /// New keys by an open loop, from none to many: the worst pauses.
     Growth,
+    /// A closed loop of commands over a dataset, in batches of [`PIPELINE`].
+    Command {
+        /// What there is before.
+        data: &'static Dataset,
+        /// The commands, each as often as the others; templates as of `lacewing-bench --command`.
+        commands: &'static [&'static str],
+        /// How many numbers `__key__` is drawn from.
+        keys: u64,
+        /// How many commands are sent, where the dataset does not last for any number of them.
+        requests: Option<u64>,
+    },
+    /// A dataset: memory per key or member.
+    DatasetMemory {
+        /// Which.
+        data: &'static Dataset,
+        /// Its memory is divided by the number of these.
+        unit: Unit,
+    },
+}
+
+impl Work {
+    /// Whether it gives CPU per operation, throughput and latencies of a closed loop.
+    pub fn is_closed_loop(&self) -> bool {
+        matches!(self, Self::Throughput { .. } | Self::Command { .. })
+    }
 }
 
 /// What a figure must be.
@@ -43,6 +70,8 @@ pub struct Goal {
 pub struct Scenario {
     /// For `--scenario`.
     pub name: &'static str,
+    /// For `--scenario` too: [`STRINGS`] or [`TYPES`].
+    pub group: &'static str,
     /// For tables and charts.
     pub title: &'static str,
     /// Cores of servers that can use more than one.
@@ -60,11 +89,22 @@ const fn throughput(
     pipeline: u32,
     goals: &'static [Goal],
 ) -> Scenario {
-    Scenario { name, title, cores: 1, work: Work::Throughput { mix, pipeline }, goals }
+    Scenario { name, group: STRINGS, title, cores: 1, work: Work::Throughput { mix, pipeline }, goals }
 }
 
+/// The group of the scenarios of strings, connections and the table of keys.
+pub const STRINGS: &str = "strings";
+/// The group of the scenarios of all other types.
+pub const TYPES: &str = "types";
+/// Commands per batch of [`Work::Command`].
+pub const PIPELINE: u32 = 16;
+
 /// All of them, in the order of the tables.
-pub const SCENARIOS: &[Scenario] = &[
+pub fn all() -> impl Iterator<Item = &'static Scenario> {
+    SCENARIOS.iter().chain(types::SCENARIOS)
+}
+
+const SCENARIOS: &[Scenario] = &[
     throughput("set-p1", "SET P1", "set", 1, &[cpu(0.90)]),
     throughput("get-p1", "GET P1", "get", 1, &[cpu(0.90)]),
     throughput("set-p16", "SET P16", "set", 16, &[cpu(0.60)]),
@@ -77,6 +117,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { cores: 2, ..throughput("two-cores-get", "GET P16, 2 cores", "get", 16, TWO_CORES) },
     Scenario {
         name: "memory",
+        group: STRINGS,
         title: "Memory per key",
         cores: 1,
         work: Work::Memory,
@@ -84,6 +125,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "idle",
+        group: STRINGS,
         title: "Idle connections",
         cores: 1,
         work: Work::Idle,
@@ -91,6 +133,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "growth",
+        group: STRINGS,
         title: "A growing table",
         cores: 1,
         work: Work::Growth,
@@ -102,20 +145,22 @@ pub const SCENARIOS: &[Scenario] = &[
 const TWO_CORES: &[Goal] =
     &[cpu(1.0), Goal { metric: super::metrics::RATE, bound: Bound::RatioAtLeast(1.0) }];
 
-const fn cpu(ratio: f64) -> Goal {
+pub(super) const fn cpu(ratio: f64) -> Goal {
     Goal { metric: super::metrics::CPU, bound: Bound::RatioAtMost(ratio) }
 }
 
-/// The scenarios that one of `filters` names, all without filters: whole names, or beginnings with a `*` at the end.
+/// The scenarios that one of `filters` names: names of scenarios or groups, or beginnings of scenarios' names with a `*`
+/// at the end. Without filters, the group [`STRINGS`].
 pub fn select(filters: &[String]) -> Vec<Scenario> {
+    let default = [STRINGS.to_owned()];
+    let filters = if filters.is_empty() { &default } else { filters };
     let named = |scenario: &&Scenario| {
-        filters.is_empty()
-            || filters.iter().any(|filter| match filter.strip_suffix('*') {
-                Some(start) => scenario.name.starts_with(start),
-                None => scenario.name == filter,
-            })
+        filters.iter().any(|filter| match filter.strip_suffix('*') {
+            Some(start) => scenario.name.starts_with(start),
+            None => scenario.name == filter || scenario.group == filter,
+        })
     };
-    SCENARIOS.iter().filter(named).copied().collect()
+    all().filter(named).copied().collect()
 }
 
 #[cfg(test)]
@@ -124,10 +169,10 @@ mod tests {
 
     #[test]
     fn names_differ() {
-        let mut names: Vec<_> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+        let mut names: Vec<_> = all().map(|scenario| scenario.name).chain([STRINGS, TYPES]).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), SCENARIOS.len());
+        assert_eq!(names.len(), all().count() + 2);
     }
 
     #[test]
@@ -140,6 +185,9 @@ mod tests {
         check(&["set-p1"], &["set-p1"]);
         check(&["idle", "mset*"], &["mset-p1", "mset-p16", "idle"]);
         check(&["p1"], &[]);
+        check(&["hget*"], &["hget-p16", "hget-big-p16"]);
         assert_eq!(select(&[]).len(), SCENARIOS.len());
+        assert_eq!(select(&["types".to_owned()]).len(), types::SCENARIOS.len());
+        assert_eq!(select(&["*".to_owned()]).len(), all().count());
     }
 }

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, bail};
 
 use super::keys::{KeyNames, Picker, write_digits};
-use super::value::Values;
+use super::value::{TEXT_BYTES_MAX, Values};
 use stdx::rng::Rng;
 
 /// What a template's place holders stand for.
@@ -20,6 +20,10 @@ enum Segment {
     Value,
     /// A random number below the count of keys, in [`RANDOM_DIGITS`] digits.
     Random,
+    /// A random number below `bound`, in as many digits as the largest of them has.
+    Below { bound: u64, digits: usize },
+    /// So many random letters.
+    Text(usize),
 }
 
 /// Whose values the reply carries; `--verify` checks these.
@@ -146,6 +150,12 @@ impl Writer {
                     write_digits(random.below(*count), &mut field);
                     out.extend_from_slice(&field);
                 }
+                Segment::Below { bound, digits } => {
+                    let mut field = [b'0'; DIGITS_MAX];
+                    write_digits(random.below(*bound), &mut field[..*digits]);
+                    out.extend_from_slice(&field[..*digits]);
+                }
+                Segment::Text(len) => values.write_text(random, *len, out),
             }
         }
     }
@@ -209,25 +219,54 @@ fn compile(words: &[String], sizes: NameSizes) -> Result<Vec<Segment>> {
 
 /// Cuts one word into its place holders and what is between them; and its length in bytes.
 fn pieces(word: &str, sizes: NameSizes) -> Result<(Vec<Segment>, usize)> {
+    if word.contains(VALUE) {
+        bail!("'{word}': {VALUE} must be an argument of its own");
+    }
+    let (mut rest, mut found, mut len) = (word, Vec::new(), 0);
+    while let Some((at, text, segment, size)) = first_holder(rest, sizes)? {
+        found.push(Segment::Bytes(rest.as_bytes()[..at].to_vec()));
+        found.push(segment);
+        len += at + size;
+        rest = &rest[at + text..];
+    }
+    found.push(Segment::Bytes(rest.as_bytes().to_vec()));
+    Ok((found, len + rest.len()))
+}
+
+/// The first place holder in `word`: where it is, how long it is there, what it stands for, and how long that is.
+fn first_holder(word: &str, sizes: NameSizes) -> Result<Option<(usize, usize, Segment, usize)>> {
     let holders = [
         (KEY, Segment::Key, sizes.key),
         (COUNTER, Segment::Counter, sizes.counter),
         (RANDOM, Segment::Random, RANDOM_DIGITS),
     ];
-    if word.contains(VALUE) {
-        bail!("'{word}': {VALUE} must be an argument of its own");
+    let plain = holders
+        .into_iter()
+        .filter_map(|(text, segment, size)| Some((word.find(text)?, text.len(), segment, size)));
+    let numbered = [BELOW, TEXT].map(|text| numbered_holder(word, text));
+    let mut found: Vec<_> = plain.collect();
+    for holder in numbered {
+        found.extend(holder?);
     }
-    let (mut rest, mut found, mut len) = (word, Vec::new(), 0);
-    while let Some((at, (text, segment, size))) =
-        holders.iter().filter_map(|holder| Some((rest.find(holder.0)?, holder))).min_by_key(|(at, _)| *at)
-    {
-        found.push(Segment::Bytes(rest.as_bytes()[..at].to_vec()));
-        found.push(segment.clone());
-        len += at + size;
-        rest = &rest[at + text.len()..];
+    Ok(found.into_iter().min_by_key(|(at, ..)| *at))
+}
+
+/// The first `__rand:N__` or `__text:N__` in `word`, by what it begins with; as [`first_holder`].
+fn numbered_holder(word: &str, begin: &str) -> Result<Option<(usize, usize, Segment, usize)>> {
+    let Some(at) = word.find(begin) else { return Ok(None) };
+    let rest = &word[at + begin.len()..];
+    let number =
+        rest.split_once("__").and_then(|(number, _)| number.parse().ok().filter(|number| *number > 0));
+    let number: u64 = number.with_context(|| format!("'{word}': want {begin}N__, N a number from 1"))?;
+    let text = begin.len() + rest.find("__").unwrap_or_default() + 2;
+    if begin == BELOW {
+        let digits = (number - 1).checked_ilog10().unwrap_or(0) as usize + 1;
+        return Ok(Some((at, text, Segment::Below { bound: number, digits }, digits)));
     }
-    found.push(Segment::Bytes(rest.as_bytes().to_vec()));
-    Ok((found, len + rest.len()))
+    if number > TEXT_BYTES_MAX as u64 {
+        bail!("'{word}': at most {TEXT_BYTES_MAX} letters");
+    }
+    Ok(Some((at, text, Segment::Text(number as usize), number as usize)))
 }
 
 /// Digits of `__rand__`.
@@ -238,6 +277,10 @@ const KEY: &str = "__key__";
 const COUNTER: &str = "__counter__";
 const VALUE: &str = "__value__";
 const RANDOM: &str = "__rand__";
+const BELOW: &str = "__rand:";
+const TEXT: &str = "__text:";
+/// Digits of the largest u64.
+const DIGITS_MAX: usize = 20;
 
 #[cfg(test)]
 mod tests {
@@ -278,6 +321,31 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         let number = text.lines().last().unwrap();
         assert!(number.len() == RANDOM_DIGITS && number.parse::<u64>().unwrap() < 100, "{text:?}");
+    }
+
+    #[test]
+    fn numbers_and_letters_have_the_length_they_are_asked_for() {
+        let check = |template: &str, lens: &[usize]| {
+            let mut out = Vec::new();
+            writer("", &[template]).unwrap().write(&mut out, None);
+            let text = String::from_utf8(out).unwrap();
+            let mut lines = text.split("\r\n").skip(1);
+            for len in lens {
+                assert_eq!(lines.next(), Some(format!("${len}").as_str()), "{text:?}");
+                assert_eq!(lines.next().map(str::len), Some(*len), "{text:?}");
+            }
+        };
+        check("HSET __key__ f__rand:10__ 1__rand:1000__", &[4, 6, 2, 4]);
+        check("SADD __key____rand:1__ __text:8__ m__text:2__x__rand:101__", &[4, 7, 8, 7]);
+        for bad in [
+            "SET a __rand:__",
+            "SET a __rand:0__",
+            "SET a __text:9",
+            "SET a __text:99999__",
+            "SET a __text:x__",
+        ] {
+            assert!(writer("", &[bad]).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

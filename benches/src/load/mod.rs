@@ -112,6 +112,12 @@ impl Load {
         }
     }
 
+    /// What it sends, for messages.
+    pub fn commands(&self) -> String {
+        let text = [std::slice::from_ref(&self.mix), self.templates.as_slice()].concat().join("; ");
+        text.trim_start_matches("; ").chars().take(COMMANDS_SHOWN).collect()
+    }
+
     fn check(&self) -> Result<()> {
         if self.threads == 0 || self.connections < self.threads {
             bail!("{} connections for {} threads: each thread needs one", self.connections, self.threads);
@@ -307,6 +313,8 @@ fn take_ending(summary: &mut Summary, ending: Ending) {
     }
 }
 
+/// Characters of the commands in messages.
+const COMMANDS_SHOWN: usize = 100;
 /// Commands per batch while keys are loaded.
 const FILL_PIPELINE: u32 = 64;
 /// Connections while keys are loaded.

@@ -80,7 +80,7 @@ impl Values {
     pub fn new(size: ValueSize, carry_key: bool) -> Self {
         let mut random = Rng::new(0);
         let letter = |_| b'a' + random.below(26) as u8;
-        let pool = (0..size.bounds().1 + POOL_EXTRA).map(letter).collect();
+        let pool = (0..size.bounds().1.max(TEXT_BYTES_MAX) + POOL_EXTRA).map(letter).collect();
         Self { size, carry_key, pool }
     }
 
@@ -96,6 +96,13 @@ impl Values {
             out.extend_from_slice(&self.pool[start..start + size]);
         }
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// Appends `len` letters, at most [`TEXT_BYTES_MAX`].
+    #[inline]
+    pub fn write_text(&self, random: &mut Rng, len: usize, out: &mut Vec<u8>) {
+        let start = random.below(POOL_EXTRA as u64) as usize;
+        out.extend_from_slice(&self.pool[start..start + len]);
     }
 }
 
@@ -124,6 +131,8 @@ pub fn expected(key: u64, size: usize, keys: &KeyNames, out: &mut Vec<u8>) {
 
 /// Redis's default bound of one bulk string.
 pub const VALUE_BYTES_MAX: usize = 512 << 20;
+/// Most letters of a `__text:N__`.
+pub const TEXT_BYTES_MAX: usize = 4096;
 /// How many different values of one size there are.
 const POOL_EXTRA: usize = 4096;
 
