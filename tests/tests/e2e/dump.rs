@@ -43,6 +43,7 @@ fn fill(client: &mut Client) -> Vec<String> {
     put(words("XACK stream group 5-12"));
     put(words("XADD emptied 1-1 a b"));
     put(words("XTRIM emptied MAXLEN 0"));
+    put(words("XGROUP CREATE emptied group 0"));
     let Value::Array(keys) = client.call(&["KEYS", "*"]) else { panic!("KEYS tells no keys") };
     keys.iter().map(|key| show(key).trim_matches('"').to_owned()).collect()
 }
