@@ -8,6 +8,7 @@ use stdx::Rng;
 
 use super::grammar::{BITMAPS, GENERIC, HASHES, HYPERLOGLOGS, LARGE, OTHER_TYPES, Production, SETS, STRINGS};
 use super::scored::{self, PLACES, SORTED_SETS};
+pub(super) use lists::SORTED;
 
 /// A command's words.
 pub(super) type Command = Vec<Vec<u8>>;

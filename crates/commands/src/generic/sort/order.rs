@@ -110,10 +110,10 @@ impl Items {
         };
         let desc = options.desc;
         let items = &mut self.items;
+        // Texts and weights may be equal of elements that are not. A stable sort leaves these in their order.
         match (options.alpha, options.by.is_some()) {
             (false, _) => sort_part(items, range, desc, by_number),
-            (true, false) => sort_part(items, range, desc, by_text),
-            // A stable sort: equal weights are frequent, and leave elements in their order.
+            (true, false) => items.sort_by(|one, other| directed(by_text(one, other), desc)),
             (true, true) => items.sort_by(|one, other| directed(by_weight(one, other), desc)),
         }
     }

@@ -46,6 +46,9 @@ fn by_their_own_numbers_or_texts() {
     check(&[push, "SORT k DESC"], "*6 $3 1e2 $2 10 $1 9 $1 9 $3 1.5 $2 -2");
     check(&[push, "SORT k ALPHA"], "*6 $2 -2 $3 1.5 $2 10 $3 1e2 $1 9 $1 9");
     check(&[push, "SORT k DESC ASC"], "*6 $2 -2 $3 1.5 $1 9 $1 9 $2 10 $3 1e2");
+    let texts = r#"RPUSH k b "a\x00y" a "a\x00x""#;
+    check(&[texts, "SORT k ALPHA LIMIT 0 3"], r"*3 $3 a\x00y $1 a $3 a\x00x");
+    check(&[texts, "SORT k ALPHA LIMIT 1 1 DESC"], r"*1 $3 a\x00y");
     check(&["RPUSH k 1 01 1.0", "SORT k"], "*3 $2 01 $1 1 $3 1.0");
     check(&["RPUSH k 1 x", "SORT k"], "-ERR One or more scores can't be converted into double");
     check(&["SORT k"], "*0");

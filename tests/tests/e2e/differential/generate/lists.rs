@@ -51,14 +51,14 @@ pub(super) const LISTS: &[Production] = &[
 /// and without LIMIT, with which Redis sorts in an order of its own.
 pub(super) const SORTS: &[Production] = &[
     (8, "RPUSH <list> (<number>)+"),
-    (2, "RPUSH <list> (<item>)+"),
-    (6, "RPUSH <texts> (<item>)+"),
+    (2, "RPUSH <list> (<text>)+"),
+    (6, "RPUSH <texts> (<text>)+"),
     (4, "SADD <sorted-set> (<number>)+"),
     (4, "ZADD <sorted-zset> <rank> <number>"),
     (8, "SET <weight> <number>"),
-    (4, "SET <weight> <item>"),
+    (4, "SET <weight> <text>"),
     (8, "HSET <weight-hash> <weight-field> <number>"),
-    (2, "HSET <weight-hash> <weight-field> <item>"),
+    (2, "HSET <weight-hash> <weight-field> <text>"),
     (12, "SORT <list> {DESC|ASC|LIMIT <index> <count>|STORE <list>|GET <get>|<word>}"),
     (6, "SORT <texts> ALPHA {DESC|ASC|LIMIT <index> <count>|STORE <texts>|GET <get>|<word>}"),
     (6, "SORT <sorted-set> {DESC|ALPHA|LIMIT <index> <count>|STORE <list>|GET <get>}"),
@@ -84,6 +84,7 @@ impl Generator {
     pub(super) fn list_word(&mut self, kind: &str) -> Vec<u8> {
         match kind {
             "item" => self.item(),
+            "text" => self.text(),
             "block" => vec![b'x'; self.rng.index(10_000)],
             "number" => self.number(),
             "index" => self.index(),
@@ -114,8 +115,19 @@ impl Generator {
         }
     }
 
-    /// A number that SORT can compare, or rarely none. Not one beyond a double's range: after that Redis takes later
+    /// A text that SORT finds in order, or seldom a number. None beyond a double's range: after that Redis takes later
     /// numbers for such too.
+    fn text(&mut self) -> Vec<u8> {
+        match self.rng.below(8) {
+            0 => self.bytes(40),
+            1 => self.one_of(&["a\0b", "a\0c", "a", "1\0x", ""]),
+            2 => vec![b'y'; self.rng.index(200)],
+            3..=5 => format!("element:{}", self.rng.below(20)).into_bytes(),
+            _ => self.rng.below(12).to_string().into_bytes(),
+        }
+    }
+
+    /// A number that SORT can compare, or rarely none; see `text`.
     fn number(&mut self) -> Vec<u8> {
         match self.rng.below(24) {
             0 => self.one_of(&["x", "nan", "1 ", "-", "1e", " "]),
