@@ -74,17 +74,18 @@ impl Keyspace {
         let Some(name) = place.field_dues.pop_due(now) else { return };
         let key = Key::new(&name);
         let hash = self.hasher.hash(&name);
+        let Some(entry) = place.find(key, hash) else { return self.resized(db, before) };
         // A hash that is lent comes back soon. Any other is put in at its time, for then it is taken out there.
-        let again = match place.find(key, hash) {
-            Some(entry) if entry.is_lent() => Some(UnixMs(now.0 + LENT_RETRY_MS)),
-            Some(entry) => next_due(entry),
-            None => None,
-        };
+        let due = next_due(entry);
+        let again = if entry.is_lent() { Some(UnixMs(now.0 + LENT_RETRY_MS)) } else { due };
+        let key_is_due = entry.due(now);
         if let Some(at) = again {
             place.field_dues.insert(at, &name);
         }
         self.resized(db, before);
-        if again.is_some_and(|at| at <= now) {
+        if key_is_due {
+            self.expire(db, key, hash);
+        } else if again.is_some_and(|at| at <= now) {
             self.expire_fields(db, key, now, SLICE);
         }
     }

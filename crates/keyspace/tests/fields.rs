@@ -83,6 +83,18 @@ fn a_field_that_was_set_again_stays() {
 }
 
 #[test]
+fn a_key_that_is_due_goes_as_a_whole() {
+    let mut keyspace = keyspace();
+    set(&mut keyspace, DB, "h", "a", Some(10));
+    set(&mut keyspace, DB, "h", "b", None);
+    assert!(keyspace.set_expiry(DB, Key::new(b"h"), Some(UnixMs(NOW.0 + 5)), NOW));
+    assert!(!keyspace.expire_fields_cycle(UnixMs(NOW.0 + 10), &mut || true));
+    assert_eq!((keyspace.len(DB), keyspace.stats.expired), (0, 1));
+    assert!(told(&mut keyspace).is_empty());
+    keyspace.audit();
+}
+
+#[test]
 fn fields_of_one_large_hash_go_in_slices() {
     let mut keyspace = keyspace();
     for number in 0..1000 {
