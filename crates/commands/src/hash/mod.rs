@@ -13,6 +13,8 @@ mod get;
 mod getex;
 mod random;
 mod remove;
+#[cfg(test)]
+mod replay;
 mod rows;
 mod scan;
 mod set;
