@@ -17,6 +17,7 @@ pub mod listpack;
 mod object;
 pub mod packed;
 mod place;
+pub mod segments;
 pub mod table;
 
 pub mod hash;

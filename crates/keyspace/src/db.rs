@@ -5,9 +5,9 @@ use crate::entry::{Entry, Links};
 use crate::fields::next_due;
 use crate::hash::KeyHasher;
 use crate::scan::{Scan, cursor_of};
-use crate::segments::Upsert;
 use crate::types::{Key, SlotRange};
 use datatypes::hash::Dues;
+use datatypes::segments::Upsert;
 use stdx::{Slot, UnixMs};
 
 #[derive(Debug)]
@@ -52,8 +52,8 @@ impl Db {
     }
 
     /// Takes a key's entry out of both tables.
-    pub(crate) fn remove(&mut self, key: Key<'_>, hash: u64, hasher: &KeyHasher) -> Option<Entry> {
-        let mut entry = self.dict.remove(key.slot, hash, key.bytes, hasher)?;
+    pub(crate) fn remove(&mut self, key: Key<'_>, hash: u64) -> Option<Entry> {
+        let mut entry = self.dict.remove(key.slot, hash, key.bytes)?;
         self.links.remove(&mut entry);
         self.entry_bytes -= entry.memory();
         self.move_due(key.bytes, next_due(&entry), None);
@@ -167,7 +167,9 @@ struct Both<'a, C, M> {
     make: M,
 }
 
-impl<C: FnOnce(&mut Entry, &mut Links, &mut usize), M: FnOnce(u16) -> Entry> Upsert for Both<'_, C, M> {
+impl<C: FnOnce(&mut Entry, &mut Links, &mut usize), M: FnOnce(u16) -> Entry> Upsert<Entry>
+    for Both<'_, C, M>
+{
     #[inline]
     fn found(self, entry: &mut Entry) {
         (self.change)(entry, self.links, self.bytes);

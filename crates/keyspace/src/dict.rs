@@ -5,8 +5,8 @@
 
 use crate::entry::Entry;
 use crate::hash::{KeyHasher, Random};
-use crate::segments::{Segments, Tables, Upsert};
 use crate::types::SlotRange;
+use datatypes::segments::{Segments, Tables, Upsert};
 use stdx::Slot;
 use stdx::size::good_size;
 
@@ -17,7 +17,7 @@ const GROUP: usize = 64;
 pub(crate) struct Dict {
     range: SlotRange,
     /// Empty until the first key.
-    slots: Box<[Segments]>,
+    slots: Box<[Segments<Entry>]>,
     groups: Box<[Group]>,
     len: usize,
     bytes: usize,
@@ -78,7 +78,7 @@ impl Dict {
 
     /// Changes the key's entry or makes one; says whether it was made.
     #[inline]
-    pub(crate) fn upsert<U: Upsert>(
+    pub(crate) fn upsert<U: Upsert<Entry>>(
         &mut self,
         slot: Slot,
         hash: u64,
@@ -101,21 +101,21 @@ impl Dict {
         made
     }
 
-    pub(crate) fn remove(&mut self, slot: Slot, hash: u64, key: &[u8], hasher: &KeyHasher) -> Option<Entry> {
+    pub(crate) fn remove(&mut self, slot: Slot, hash: u64, key: &[u8]) -> Option<Entry> {
         let index = self.index(slot);
         let segments = self.slots.get_mut(index)?;
-        let entry = segments.remove(hash, key, &mut Tables { hasher, bytes: &mut self.bytes })?;
+        let entry = segments.remove(hash, key, &mut self.bytes)?;
         self.len -= 1;
         let group = &mut self.groups[index / GROUP];
         group.len -= 1;
-        if segments.len() == 0 {
+        if segments.is_empty() {
             group.occupied &= !(1 << (index % GROUP));
         }
         Some(entry)
     }
 
     /// The segments of a slot, `None` when the slot is not of this shard or the database has never held a key.
-    pub(crate) fn segments(&self, slot: usize) -> Option<&Segments> {
+    pub(crate) fn segments(&self, slot: usize) -> Option<&Segments<Entry>> {
         self.slots.get(slot.wrapping_sub(self.range.start as usize))
     }
 
@@ -133,7 +133,7 @@ impl Dict {
 
     /// A random key, all equally likely.
     pub(crate) fn random(&self, random: &mut Random) -> Option<&Entry> {
-        self.slots[self.random_slot(random)?].random(random)
+        self.slots[self.random_slot(random)?].random(|bound| random.below(bound))
     }
 
     /// Up to `count` keys for eviction to choose from: neighbours by hash of a random place, which is as good as
@@ -147,13 +147,13 @@ impl Dict {
                 return;
             }
             if self.groups[index / GROUP].occupied & 1 << (index % GROUP) != 0 {
-                sample_in(&self.slots[index], &mut left, random, visit);
+                self.slots[index].sample(&mut left, &mut |bound| random.below(bound), visit);
             }
         }
     }
 
     /// The slot array, to be freed elsewhere.
-    pub(crate) fn into_slots(mut self) -> Vec<Segments> {
+    pub(crate) fn into_slots(mut self) -> Vec<Segments<Entry>> {
         std::mem::take(&mut self.slots).into_vec()
     }
 
@@ -172,7 +172,8 @@ impl Dict {
 
     /// What the arrays of `slots` slots take.
     fn array_bytes(slots: usize) -> usize {
-        good_size(slots * size_of::<Segments>()) + good_size(slots.div_ceil(GROUP) * size_of::<Group>())
+        good_size(slots * size_of::<Segments<Entry>>())
+            + good_size(slots.div_ceil(GROUP) * size_of::<Group>())
     }
 
     /// A random slot, each as likely as it holds keys.
@@ -197,43 +198,7 @@ impl Dict {
 
     /// The bytes of the tables, counted by walking: what [`Dict::bytes`] must be.
     pub(crate) fn recount(&self) -> usize {
-        let tables: usize = self.slots.iter().map(recount).sum();
+        let tables: usize = self.slots.iter().map(Segments::recount).sum();
         if self.slots.is_empty() { 0 } else { Self::array_bytes(self.slots.len()) + tables }
-    }
-}
-
-fn recount(segments: &Segments) -> usize {
-    match segments {
-        Segments::One(table) => crate::segments::bytes_of(table),
-        Segments::Many(branch) => {
-            assert_eq!(branch.len, branch.children.iter().map(Segments::len).sum::<usize>());
-            crate::segments::BRANCH_BYTES + branch.children.iter().map(recount).sum::<usize>()
-        }
-    }
-}
-
-/// Visits up to `left` keys of a slot, from a random place on and round once.
-fn sample_in(segments: &Segments, left: &mut usize, random: &mut Random, visit: &mut dyn FnMut(&Entry)) {
-    match segments {
-        Segments::Many(branch) => {
-            let start = random.below(branch.children.len());
-            let (before, after) = branch.children.split_at(start);
-            for child in after.iter().chain(before) {
-                if *left > 0 {
-                    sample_in(child, left, random, visit);
-                }
-            }
-        }
-        Segments::One(table) => {
-            let buckets = table.num_buckets();
-            let start = random.below(buckets);
-            for entry in (start..buckets).chain(0..start).filter_map(|bucket| table.get_bucket(bucket)) {
-                if *left == 0 {
-                    return;
-                }
-                *left -= 1;
-                visit(entry);
-            }
-        }
     }
 }

@@ -117,7 +117,7 @@ impl Keyspace {
                 let removed = kind != Kind::Stream && is_empty(at.entry.stored());
                 place.move_due(key.bytes, due, due_now);
                 if removed {
-                    let entry = place.remove(key, hash, &self.hasher).expect("a key that was just seen");
+                    let entry = place.remove(key, hash).expect("a key that was just seen");
                     self.bury(entry);
                 }
                 if changes > 0 {
@@ -182,7 +182,7 @@ impl Keyspace {
         };
         let hash = self.hasher.hash(key.bytes);
         let before = self.dbs[db.index()].bytes();
-        let old = self.dbs[db.index()].remove(key, hash, &self.hasher);
+        let old = self.dbs[db.index()].remove(key, hash);
         let due = old.as_ref().is_some_and(|old| old.due(now));
         let kept = old.as_ref().filter(|_| !due).and_then(Entry::expiry);
         if let Some(old) = old {

@@ -114,7 +114,7 @@ impl Keyspace {
         let (after, emptied) = (next_due(at.entry), is_empty(at.entry));
         place.move_due(key.bytes, Some(due), after);
         if emptied {
-            let entry = place.remove(key, hash, &self.hasher).expect("a key that was just seen");
+            let entry = place.remove(key, hash).expect("a key that was just seen");
             self.bury(entry);
         }
         if names.is_empty() {

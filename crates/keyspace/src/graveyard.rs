@@ -2,9 +2,9 @@
 
 use crate::db::Db;
 use crate::entry::{Entry, Links, Remains};
-use crate::segments::Segments;
 use datatypes::Large;
 use datatypes::hash::Dues;
+use datatypes::segments::Segments;
 use hashbrown::hash_table;
 
 /// Frees in slices what must not be freed at once.
@@ -15,7 +15,7 @@ pub(crate) struct Graveyard {
     values: Vec<Box<Large>>,
     databases: Vec<Flushed>,
     /// Segments of the database being freed, still to be opened.
-    segments: Vec<Segments>,
+    segments: Vec<Segments<Entry>>,
     /// The segment being freed.
     entries: Option<hash_table::IntoIter<Entry>>,
     bytes: usize,
@@ -26,7 +26,7 @@ pub(crate) struct Graveyard {
 struct Flushed {
     links: Links,
     field_dues: Dues,
-    slots: Vec<Segments>,
+    slots: Vec<Segments<Entry>>,
 }
 
 /// Entries freed between two looks at the caller's clock.
@@ -126,7 +126,7 @@ impl Graveyard {
         true
     }
 
-    fn open(&mut self, segments: Segments) {
+    fn open(&mut self, segments: Segments<Entry>) {
         match segments {
             Segments::One(table) if table.is_empty() => {}
             Segments::One(table) => self.entries = Some(table.into_iter()),

@@ -1,5 +1,6 @@
 //! The hash of a key: foldhash, keyed for the process.
 
+use datatypes::segments::Hashes;
 use foldhash::{SharedSeed, quality::FoldHasher};
 use std::hash::Hasher;
 
@@ -21,6 +22,13 @@ impl KeyHasher {
         let mut hasher = FoldHasher::with_seed(self.seed, &self.shared);
         hasher.write(key);
         hasher.finish()
+    }
+}
+
+impl Hashes for KeyHasher {
+    #[inline]
+    fn hash(&self, key: &[u8]) -> u64 {
+        self.hash(key)
     }
 }
 

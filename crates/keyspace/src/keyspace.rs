@@ -335,7 +335,7 @@ impl Keyspace {
         dirty: u64,
     ) -> Option<Entry> {
         let before = self.dbs[db.index()].bytes();
-        let entry = self.dbs[db.index()].remove(key, hash, &self.hasher)?;
+        let entry = self.dbs[db.index()].remove(key, hash)?;
         if entry.due(now) {
             self.note_removal(db, key.bytes, Cause::Expired);
             self.changed(db, key.bytes, hash, before, 0);
@@ -361,7 +361,7 @@ impl Keyspace {
     /// Removes a key that is there, on the keyspace's own account.
     pub(crate) fn remove_because(&mut self, db: DbIndex, key: Key<'_>, hash: u64, cause: Cause) {
         let before = self.dbs[db.index()].bytes();
-        let entry = self.dbs[db.index()].remove(key, hash, &self.hasher).expect("a key that was just seen");
+        let entry = self.dbs[db.index()].remove(key, hash).expect("a key that was just seen");
         self.note_removal(db, key.bytes, cause);
         self.changed(db, key.bytes, hash, before, 0);
         self.bury(entry);

@@ -18,7 +18,6 @@ mod keyspace;
 mod loan;
 mod prefetch;
 mod scan;
-mod segments;
 mod strings;
 mod types;
 mod watch;

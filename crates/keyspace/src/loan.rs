@@ -4,6 +4,7 @@ use crate::entry::Detached;
 use crate::fields::next_due;
 use crate::keyspace::Keyspace;
 use crate::types::Key;
+use datatypes::segments::Item;
 use std::cell::Cell;
 use stdx::{DbIndex, UnixMs};
 

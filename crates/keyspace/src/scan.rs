@@ -7,9 +7,8 @@
 use crate::dict::Dict;
 use crate::entry::Entry;
 use crate::hash::KeyHasher;
-use crate::segments::{BRANCH_BITS, Segments};
 use crate::types::Cursor;
-use hashbrown::HashTable;
+use datatypes::segments::Walk;
 use stdx::{SLOTS, Slot};
 
 /// Bits of a cursor that say where in the slot.
@@ -61,59 +60,20 @@ impl Scan<'_> {
                 return cursor_at(slot, from);
             }
             let segments = dict.segments(slot).expect("an occupied slot is there");
-            if let Some(stopped) = self.walk(segments, 0, 0, from) {
+            let mut walk = Walk {
+                hasher: self.hasher,
+                place_shift: PLACE_SHIFT,
+                budget: self.budget,
+                chosen: self.chosen,
+                visit: self.visit,
+            };
+            let stopped = walk.run(segments, from);
+            self.budget = walk.budget;
+            if let Some(stopped) = stopped {
                 return cursor_at(slot, stopped);
             }
             (slot, from) = (slot + 1, 0);
         }
         cursor_at(slot.max(range.end as usize), 0)
-    }
-
-    /// Visits the keys of `segments`, whose hashes begin with `path`, from hash `from` on. Returns the hash to go on
-    /// from, or `None` when it came to the end.
-    fn walk(&mut self, segments: &Segments, depth: u32, path: u64, from: u64) -> Option<u64> {
-        let branch = match segments {
-            Segments::One(table) => return self.walk_one(table, depth, path, from),
-            Segments::Many(branch) => branch,
-        };
-        let shift = u64::BITS - BRANCH_BITS * (depth + 1);
-        let first = (from.max(path) - path) >> shift;
-        (first..branch.children.len() as u64).find_map(|number| {
-            let child_path = path | number << shift;
-            self.walk(&branch.children[number as usize], depth + 1, child_path, from.max(child_path))
-        })
-    }
-
-    fn walk_one(&mut self, table: &HashTable<Entry>, depth: u32, path: u64, from: u64) -> Option<u64> {
-        if self.budget == 0 {
-            return Some(from);
-        }
-        // A tag tells the hash up to `width`: of those that `from` falls amid, the keys tell the rest.
-        let shift = u64::BITS - u16::BITS - BRANCH_BITS * depth;
-        let width = 1 << shift;
-        let known = |entry: &Entry| path | u64::from(entry.tag()) << shift;
-        self.chosen.clear();
-        for (bucket, entry) in table.iter_buckets().map(|bucket| (bucket, table.get_bucket(bucket))) {
-            let entry = entry.expect("an occupied bucket");
-            let least = known(entry);
-            if least >= from || (least + (width - 1) >= from && self.hasher.hash(entry.key()) >= from) {
-                self.chosen.push(u64::from(entry.tag()) << 32 | bucket as u64);
-            }
-        }
-        let mut stop = None;
-        if self.chosen.len() > self.budget {
-            // Only now does the order matter: the keys before some place, all keys of that place together.
-            let (_, last, _) = self.chosen.select_nth_unstable(self.budget - 1);
-            let step = width.max(1 << PLACE_SHIFT);
-            let group = (path | (*last >> 32) << shift) & !(step - 1);
-            stop = group.checked_add(step);
-            let end = group + (step - 1);
-            self.chosen.retain(|chosen| path | (chosen >> 32) << shift <= end);
-        }
-        self.budget = self.budget.saturating_sub(self.chosen.len());
-        for chosen in self.chosen.iter() {
-            (self.visit)(table.get_bucket(*chosen as u32 as usize).expect("an occupied bucket"));
-        }
-        stop
     }
 }

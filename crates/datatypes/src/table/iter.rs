@@ -1,6 +1,6 @@
 //! All elements of a table, one after the other.
 
-use super::segments::Segments;
+use crate::segments::Segments;
 use hashbrown::hash_table;
 use std::iter::FusedIterator;
 use std::slice;

@@ -5,34 +5,14 @@
 
 mod hash;
 mod iter;
-mod scan;
-mod segments;
 
+pub use crate::segments::Item;
 pub use hash::{hash, set_seed};
 pub use iter::Iter;
 
-use segments::{Segments, Upsert};
-use std::fmt::Debug;
+use crate::segments::{self, Hashes, Segments, Tables, Upsert, Walk};
 use std::ops::{Deref, DerefMut};
 use stdx::Rng;
-
-/// An element of a [`Table`].
-pub trait Item: Debug {
-    /// What it is found by. Must not change while the element is in a table.
-    fn key(&self) -> &[u8];
-
-    /// The tag that [`Item::set_tag`] set last.
-    fn tag(&self) -> u16;
-
-    /// Keeps 16 bits for the table. Only tables call it.
-    fn set_tag(&mut self, tag: u16);
-
-    /// Bytes of memory that it takes beyond its own `size_of`, in whole blocks of the allocator.
-    fn memory(&self) -> usize;
-
-    /// Fetches its key into the cache, for it will be read soon.
-    fn prefetch(&self);
-}
 
 /// A set of elements, each with a key of its own.
 #[derive(Clone, Debug)]
@@ -106,7 +86,8 @@ impl<T: Item> Table<T> {
         // Counted apart: `bytes` is lent to the segments meanwhile.
         let mut items = 0;
         let upsert = Counted { items: &mut items, change, make };
-        let made = self.segments.upsert(hash(key), 0, key, &mut self.bytes, upsert);
+        let mut tables = Tables { hasher: &ProcessHash, bytes: &mut self.bytes };
+        let made = self.segments.upsert(hash(key), 0, key, &mut tables, upsert);
         self.bytes = self.bytes.wrapping_add_signed(items);
         made
     }
@@ -128,17 +109,25 @@ impl<T: Item> Table<T> {
     /// at the end. Cursors have 53 bits. An element that is there from beginning to end is visited exactly once,
     /// whatever happens to the table between the calls; any number is taken for some cursor.
     pub fn scan<'a>(&'a self, cursor: u64, count: usize, mut visit: impl FnMut(&'a T)) -> u64 {
-        scan::scan(&self.segments, cursor, count, &mut visit)
+        let mut walk = Walk {
+            hasher: &ProcessHash,
+            place_shift: PLACE_SHIFT,
+            budget: count.max(1),
+            chosen: &mut Vec::new(),
+            visit: &mut visit,
+        };
+        // Any number that a client makes up is some cursor.
+        walk.run(&self.segments, cursor << PLACE_SHIFT).map_or(0, |hash| hash >> PLACE_SHIFT)
     }
 
     /// A random element, all equally likely; `None` when there is none.
     pub fn random(&self, rng: &mut Rng) -> Option<&T> {
-        self.segments.random(rng)
+        self.segments.random(|bound| rng.index(bound))
     }
 
     /// Takes a random element out, all equally likely.
     pub fn pop_random(&mut self, rng: &mut Rng) -> Option<T> {
-        let item = self.segments.pop_random(rng, &mut self.bytes)?;
+        let item = self.segments.pop_random(&mut |bound| rng.index(bound), &mut self.bytes)?;
         self.bytes -= item.memory();
         Some(item)
     }
@@ -220,9 +209,23 @@ impl<T: Item, C: FnOnce(&mut T), M: FnOnce() -> T> Upsert<T> for Counted<'_, C, 
     }
 
     #[inline]
-    fn missing(self) -> T {
-        let item = (self.make)();
+    fn missing(self, tag: u16) -> T {
+        let mut item = (self.make)();
+        item.set_tag(tag);
         *self.items = item.memory() as isize;
         item
+    }
+}
+
+/// A cursor is the top 53 bits of a hash: clients that keep it in a double lose nothing.
+const PLACE_SHIFT: u32 = u64::BITS - 53;
+
+/// The hash of all tables.
+struct ProcessHash;
+
+impl Hashes for ProcessHash {
+    #[inline]
+    fn hash(&self, key: &[u8]) -> u64 {
+        hash(key)
     }
 }

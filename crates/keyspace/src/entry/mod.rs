@@ -18,6 +18,7 @@ pub(crate) use links::Links;
 pub(crate) use place::EntryPlace;
 pub use reference::{Detached, EntryRef};
 
+use datatypes::segments::Item;
 use datatypes::{Form, Kind, Large, Stored, StringRef};
 use std::ptr::NonNull;
 use stdx::UnixMs;
@@ -66,10 +67,6 @@ impl Entry {
     #[inline]
     pub(crate) fn tag(&self) -> u16 {
         (self.0.addr().get() >> POINTER_BITS) as u16
-    }
-
-    pub(crate) fn set_tag(&mut self, tag: u16) {
-        self.0 = word(tag, self.block());
     }
 
     #[inline]
@@ -349,6 +346,33 @@ impl Entry {
     #[inline]
     pub(crate) fn as_ref(&self, clock: crate::access::Clock) -> EntryRef<'_> {
         EntryRef::new(self.block(), clock)
+    }
+}
+
+impl Item for Entry {
+    #[inline]
+    fn key(&self) -> &[u8] {
+        self.key()
+    }
+
+    #[inline]
+    fn tag(&self) -> u16 {
+        self.tag()
+    }
+
+    #[inline]
+    fn set_tag(&mut self, tag: u16) {
+        self.0 = word(tag, self.block());
+    }
+
+    #[inline]
+    fn memory(&self) -> usize {
+        self.memory()
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        self.prefetch();
     }
 }
 

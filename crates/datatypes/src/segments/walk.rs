@@ -1,44 +1,32 @@
-//! Walking a table in the order of hashes, a bounded number of elements at a time.
+//! Walking elements in the order of their hashes, a bounded number at a time.
 //!
-//! A cursor is the top [`CURSOR_BITS`] bits of a hash: everything before that place has been visited. The place of an
-//! element never changes, whatever the segments do, so an element that stays is visited exactly once. Elements of the
-//! same place are visited together.
+//! The place of an element, the top bits of its hash, never changes, whatever the segments do: so an element that stays
+//! is visited exactly once by a walk that goes on where it stopped. Elements of the same place are visited together.
 
-use super::Item;
-use super::hash::hash;
-use super::segments::{BRANCH_BITS, Segments};
+use super::{BRANCH_BITS, Hashes, Item, Segments};
 use hashbrown::HashTable;
 
-/// Bits of a cursor: clients that keep it in a double lose nothing.
-const CURSOR_BITS: u32 = 53;
-/// From a cursor to a hash.
-const PLACE_SHIFT: u32 = u64::BITS - CURSOR_BITS;
-
 /// A walk in progress.
-struct Scan<'s, 'a, T> {
+pub struct Walk<'s, 'a, T, H> {
+    /// Hashes keys as for the segments.
+    pub hasher: &'s H,
+    /// A place is a hash without its lowest so many bits.
+    pub place_shift: u32,
     /// Elements still to visit in this call, more or less.
-    budget: usize,
+    pub budget: usize,
     /// Room to choose a segment's next elements in.
-    chosen: Vec<u64>,
-    visit: &'s mut dyn FnMut(&'a T),
+    pub chosen: &'s mut Vec<u64>,
+    /// Is given each element.
+    pub visit: &'s mut dyn FnMut(&'a T),
 }
 
-/// Visits about `count` elements from `cursor` on and returns where to go on; 0 at the end.
-pub(super) fn scan<'a, T: Item>(
-    segments: &'a Segments<T>,
-    cursor: u64,
-    count: usize,
-    visit: &mut dyn FnMut(&'a T),
-) -> u64 {
-    let mut scan = Scan { budget: count.max(1), chosen: Vec::new(), visit };
-    // Any number that a client makes up is some cursor.
-    let stopped = scan.walk(segments, 0, 0, cursor << PLACE_SHIFT);
-    stopped.map_or(0, |hash| hash >> PLACE_SHIFT)
-}
+impl<'a, T: Item, H: Hashes> Walk<'_, 'a, T, H> {
+    /// Visits elements from hash `from` on. Returns the hash to go on from, a place, or `None` when it came to the end.
+    pub fn run(&mut self, segments: &'a Segments<T>, from: u64) -> Option<u64> {
+        self.walk(segments, 0, 0, from)
+    }
 
-impl<'a, T: Item> Scan<'_, 'a, T> {
-    /// Visits the elements of `segments`, whose hashes begin with `path`, from hash `from` on. Returns the hash to go
-    /// on from, or `None` when it came to the end.
+    /// Visits the elements of `segments`, whose hashes begin with `path`, from hash `from` on.
     fn walk(&mut self, segments: &'a Segments<T>, depth: u32, path: u64, from: u64) -> Option<u64> {
         let branch = match segments {
             Segments::One(table) => return self.walk_one(table, depth, path, from),
@@ -67,7 +55,7 @@ impl<'a, T: Item> Scan<'_, 'a, T> {
         for bucket in table.iter_buckets() {
             let item = table.get_bucket(bucket).expect("an occupied bucket");
             let least = known(item);
-            if least >= from || (least + (width - 1) >= from && hash(item.key()) >= from) {
+            if least >= from || (least + (width - 1) >= from && self.hasher.hash(item.key()) >= from) {
                 self.chosen.push(u64::from(item.tag()) << 32 | bucket as u64);
             }
         }
@@ -75,16 +63,22 @@ impl<'a, T: Item> Scan<'_, 'a, T> {
         if self.chosen.len() > self.budget {
             // Only now does the order matter: the elements before some place, all of that place together.
             let (_, last, _) = self.chosen.select_nth_unstable(self.budget - 1);
-            let step = width.max(1 << PLACE_SHIFT);
+            let step = width.max(1 << self.place_shift);
             let group = (path | (*last >> 32) << shift) & !(step - 1);
             stop = group.checked_add(step);
             let end = group + (step - 1);
             self.chosen.retain(|chosen| path | (chosen >> 32) << shift <= end);
         }
         self.budget = self.budget.saturating_sub(self.chosen.len());
-        for chosen in &self.chosen {
+        for chosen in self.chosen.iter() {
             (self.visit)(table.get_bucket(*chosen as u32 as usize).expect("an occupied bucket"));
         }
         stop
+    }
+}
+
+impl<T, H> std::fmt::Debug for Walk<'_, '_, T, H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Walk").field("budget", &self.budget).finish_non_exhaustive()
     }
 }

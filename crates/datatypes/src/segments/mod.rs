@@ -1,4 +1,7 @@
-//! A table's elements: a segment, or a tree of segments that branches on the hash.
+//! Elements by key: a segment, or a tree of segments that branches on the hash. What a [`Table`] and a keyspace's slot
+//! are made of.
+//!
+//! [`Table`]: crate::table::Table
 //!
 //! A segment is a hash table of at most [`BUCKETS_MAX`] buckets. A full one splits into [`FAN_OUT`] by the next four
 //! bits of the hash, and a branch whose elements have become few is one segment again. So no insertion or removal ever
@@ -9,50 +12,90 @@
 //! one reads no element; only a split does, for the four bits that move into the tags. Read as a number, path and tag
 //! are the top of the hash: walking the tree in order is walking in the order of the hash, whatever its shape.
 
-use super::Item;
-use super::hash::hash;
+mod walk;
+
+pub use walk::Walk;
+
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Bucket;
-use stdx::Rng;
+use std::fmt::Debug;
 use stdx::size::table_size;
 
+/// An element: one word, which owns what it points to and keeps 16 bits for its segment.
+pub trait Item: Debug {
+    /// What it is found by. Must not change while the element is in a segment.
+    fn key(&self) -> &[u8];
+
+    /// The tag that [`Item::set_tag`] set last.
+    fn tag(&self) -> u16;
+
+    /// Keeps 16 bits for the segment. Only segments and those who make elements for them call it.
+    fn set_tag(&mut self, tag: u16);
+
+    /// Bytes of memory that it takes beyond its own `size_of`, in whole blocks of the allocator.
+    fn memory(&self) -> usize;
+
+    /// Fetches its key into the cache, for it will be read soon.
+    fn prefetch(&self);
+}
+
+/// The hash that elements are kept by: all 64 bits are good.
+pub trait Hashes {
+    /// The hash of a key.
+    fn hash(&self, key: &[u8]) -> u64;
+}
+
 /// The largest segment, in buckets: as many as a tag can index beside its control bits.
-pub(super) const BUCKETS_MAX: usize = 512;
+const BUCKETS_MAX: usize = 512;
 /// Elements that such a segment holds.
-pub(super) const SEGMENT_MAX: usize = BUCKETS_MAX / 8 * 7;
+const SEGMENT_MAX: usize = BUCKETS_MAX / 8 * 7;
 /// How many segments a full one becomes.
-const FAN_OUT: usize = 1 << BRANCH_BITS;
-pub(super) const BRANCH_BITS: u32 = 4;
+pub const FAN_OUT: usize = 1 << BRANCH_BITS;
+/// Bits of the hash that a branch uses up.
+pub const BRANCH_BITS: u32 = 4;
 /// Below this depth segments do not split but grow: hashes that agree in so many bits are an attack or a miracle.
-pub(super) const DEPTH_MAX: u32 = 8;
+const DEPTH_MAX: u32 = 8;
 /// A branch of this many elements or fewer is merged: far enough from `SEGMENT_MAX` not to split again soon.
 const MERGE_AT: usize = SEGMENT_MAX / 4;
 
 const _: () = assert!(BUCKETS_MAX.ilog2() + 7 == u16::BITS);
 const _: () = assert!(DEPTH_MAX * BRANCH_BITS + u16::BITS <= u64::BITS);
 
-/// All elements of a table, or one branch of them.
+/// All elements, or one branch of them.
 #[derive(Clone, Debug)]
-pub(super) enum Segments<T> {
+pub enum Segments<T> {
+    /// A segment.
     One(HashTable<T>),
+    /// A tree.
     Many(Box<Branch<T>>),
 }
 
+/// Where a tree branches on the next four bits of the hash.
 #[derive(Clone, Debug)]
-pub(super) struct Branch<T> {
+pub struct Branch<T> {
     /// Elements in all children.
-    pub(super) len: usize,
-    pub(super) children: [Segments<T>; FAN_OUT],
+    pub len: usize,
+    /// By those four bits.
+    pub children: [Segments<T>; FAN_OUT],
+}
+
+/// What changes of the segments need and report.
+#[derive(Debug)]
+pub struct Tables<'a, H> {
+    /// Hashes keys: always the same hash for the same segments.
+    pub hasher: &'a H,
+    /// Bytes that segments and branches take.
+    pub bytes: &'a mut usize,
 }
 
 const _: () = assert!(size_of::<Segments<u64>>() == 32);
 
 /// What [`Segments::upsert`] does with an element's place.
-pub(super) trait Upsert<T> {
+pub trait Upsert<T> {
     /// The element is there.
     fn found(self, item: &mut T);
-    /// It is not: makes it. Its tag is set by the caller.
-    fn missing(self) -> T;
+    /// It is not: makes it, with this tag.
+    fn missing(self, tag: u16) -> T;
 }
 
 /// The tag at the depth that `rest` is of.
@@ -82,28 +125,53 @@ fn is(item: &impl Item, tag: u16, key: &[u8]) -> bool {
     item.tag() == tag && item.key() == key
 }
 
+impl<T: Item> Default for Segments<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T: Item> Segments<T> {
-    pub(super) const fn new() -> Self {
+    /// No elements, and no memory.
+    pub const fn new() -> Self {
         Self::One(HashTable::new())
     }
 
+    /// How many there are.
     #[inline]
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         match self {
             Self::One(table) => table.len(),
             Self::Many(branch) => branch.len,
         }
     }
 
-    /// Finds an element; `rest` is its whole hash when called from outside.
+    /// Whether there are none.
     #[inline]
-    pub(super) fn find(&self, mut rest: u64, key: &[u8]) -> Option<&T> {
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Finds an element; `rest` is its key's whole hash.
+    #[inline]
+    pub fn find(&self, rest: u64, key: &[u8]) -> Option<&T> {
+        self.find_by(rest, |item, tag| is(item, tag, key))
+    }
+
+    /// An element with the tag of the key that has this hash: nearly always that key's.
+    #[inline]
+    pub fn peek(&self, rest: u64) -> Option<&T> {
+        self.find_by(rest, |item, tag| item.tag() == tag)
+    }
+
+    #[inline]
+    fn find_by(&self, mut rest: u64, fits: impl Fn(&T, u16) -> bool) -> Option<&T> {
         let mut at = self;
         loop {
             match at {
                 Self::One(table) => {
                     let tag = tag_of(rest);
-                    return table.find(table_hash(tag), |item| is(item, tag, key));
+                    return table.find(table_hash(tag), |item| fits(item, tag));
                 }
                 Self::Many(branch) => {
                     at = &branch.children[branch_of(rest)];
@@ -115,7 +183,7 @@ impl<T: Item> Segments<T> {
 
     /// As [`Segments::find`], to change the element.
     #[inline]
-    pub(super) fn find_mut(&mut self, mut rest: u64, key: &[u8]) -> Option<&mut T> {
+    pub fn find_mut(&mut self, mut rest: u64, key: &[u8]) -> Option<&mut T> {
         let mut at = self;
         loop {
             match at {
@@ -131,14 +199,15 @@ impl<T: Item> Segments<T> {
         }
     }
 
-    /// Changes an element or makes one, with one probe; says whether it was made. `bytes` is what the segments take.
+    /// Changes an element or makes one, with one probe; says whether it was made. `rest` is the key's whole hash, and
+    /// `depth` 0.
     #[inline]
-    pub(super) fn upsert<U: Upsert<T>>(
+    pub fn upsert<U: Upsert<T>>(
         &mut self,
         rest: u64,
         depth: u32,
         key: &[u8],
-        bytes: &mut usize,
+        tables: &mut Tables<'_, impl Hashes>,
         upsert: U,
     ) -> bool {
         match self {
@@ -150,17 +219,15 @@ impl<T: Item> Segments<T> {
                         false
                     }
                     Bucket::Vacant(place) => {
-                        let mut item = upsert.missing();
-                        item.set_tag(tag);
-                        place.insert(item);
+                        place.insert(upsert.missing(tag));
                         true
                     }
                 }
             }
-            Self::One(_) => self.upsert_full(rest, depth, key, bytes, upsert),
+            Self::One(_) => self.upsert_full(rest, depth, key, tables, upsert),
             Self::Many(branch) => {
                 let child = &mut branch.children[branch_of(rest)];
-                let made = child.upsert(rest << BRANCH_BITS, depth + 1, key, bytes, upsert);
+                let made = child.upsert(rest << BRANCH_BITS, depth + 1, key, tables, upsert);
                 branch.len += usize::from(made);
                 made
             }
@@ -173,20 +240,20 @@ impl<T: Item> Segments<T> {
         rest: u64,
         depth: u32,
         key: &[u8],
-        bytes: &mut usize,
+        tables: &mut Tables<'_, impl Hashes>,
         upsert: U,
     ) -> bool {
         if let Some(item) = self.find_mut(rest, key) {
             upsert.found(item);
             return false;
         }
-        self.make_room(depth, bytes);
-        self.upsert(rest, depth, key, bytes, upsert)
+        self.make_room(depth, tables);
+        self.upsert(rest, depth, key, tables, upsert)
     }
 
-    /// Removes an element.
+    /// Removes an element; `rest` is its key's whole hash. `bytes` is what the segments take.
     #[inline]
-    pub(super) fn remove(&mut self, rest: u64, key: &[u8], bytes: &mut usize) -> Option<T> {
+    pub fn remove(&mut self, rest: u64, key: &[u8], bytes: &mut usize) -> Option<T> {
         match self {
             Self::One(table) => {
                 let tag = tag_of(rest);
@@ -204,37 +271,64 @@ impl<T: Item> Segments<T> {
         }
     }
 
-    /// A random element, all equally likely. `None` when there is none.
-    pub(super) fn random(&self, rng: &mut Rng) -> Option<&T> {
+    /// A random element, all equally likely. `None` when there is none. `below` draws a number below the one given.
+    pub fn random(&self, mut below: impl FnMut(usize) -> usize) -> Option<&T> {
         let mut at = self;
         loop {
             match at {
-                Self::One(table) => return table.get_bucket(random_bucket(table, rng)?),
-                Self::Many(branch) => at = &branch.children[branch.random_child(rng)],
+                Self::One(table) => return table.get_bucket(random_bucket(table, &mut below)?),
+                Self::Many(branch) => at = &branch.children[branch.random_child(&mut below)],
             }
         }
     }
 
-    /// Removes a random element, all equally likely.
-    pub(super) fn pop_random(&mut self, rng: &mut Rng, bytes: &mut usize) -> Option<T> {
+    /// Removes a random element, all equally likely; `below` as in [`Segments::random`], `bytes` as in
+    /// [`Segments::remove`].
+    pub fn pop_random(&mut self, below: &mut dyn FnMut(usize) -> usize, bytes: &mut usize) -> Option<T> {
         match self {
             Self::One(table) => {
-                let place = table.get_bucket_entry(random_bucket(table, rng)?).ok()?;
+                let place = table.get_bucket_entry(random_bucket(table, below)?).ok()?;
                 let (item, _) = place.remove();
                 shrink_if_sparse(table, bytes);
                 Some(item)
             }
             Self::Many(branch) => {
-                let child = &mut branch.children[branch.random_child(rng)];
-                let item = child.pop_random(rng, bytes)?;
+                let child = &mut branch.children[branch.random_child(below)];
+                let item = child.pop_random(below, bytes)?;
                 self.one_less(bytes);
                 Some(item)
             }
         }
     }
 
+    /// Visits up to `left` elements, from a random place on and round once: neighbours, which is as good as random where
+    /// elements only have to be compared. `left` is what is left of it then.
+    pub fn sample(&self, left: &mut usize, below: &mut dyn FnMut(usize) -> usize, visit: &mut dyn FnMut(&T)) {
+        match self {
+            Self::Many(branch) => {
+                let (before, after) = branch.children.split_at(below(FAN_OUT));
+                for child in after.iter().chain(before) {
+                    if *left > 0 {
+                        child.sample(left, below, visit);
+                    }
+                }
+            }
+            Self::One(table) => {
+                let buckets = table.num_buckets();
+                let start = below(buckets);
+                for item in (start..buckets).chain(0..start).filter_map(|bucket| table.get_bucket(bucket)) {
+                    if *left == 0 {
+                        return;
+                    }
+                    *left -= 1;
+                    visit(item);
+                }
+            }
+        }
+    }
+
     /// Frees whole segments until about `budget` elements are gone; returns how many were.
-    pub(super) fn dismantle(&mut self, budget: usize, freed: &mut impl FnMut(HashTable<T>)) -> usize {
+    pub(crate) fn dismantle(&mut self, budget: usize, freed: &mut impl FnMut(HashTable<T>)) -> usize {
         let gone = match self {
             Self::One(table) => {
                 let gone = table.len();
@@ -243,7 +337,7 @@ impl<T: Item> Segments<T> {
             }
             Self::Many(branch) => {
                 let mut gone = 0;
-                for child in branch.children.iter_mut().filter(|child| child.len() > 0) {
+                for child in branch.children.iter_mut().filter(|child| !child.is_empty()) {
                     if gone >= budget {
                         break;
                     }
@@ -253,15 +347,16 @@ impl<T: Item> Segments<T> {
                 gone
             }
         };
-        if self.len() == 0 {
+        if self.is_empty() {
             *self = Self::new();
         }
         gone
     }
 
     /// Makes a full segment able to take one more element.
-    fn make_room(&mut self, depth: u32, bytes: &mut usize) {
+    fn make_room(&mut self, depth: u32, tables: &mut Tables<'_, impl Hashes>) {
         let Self::One(table) = self else { return };
+        let bytes = &mut *tables.bytes;
         let buckets = table.num_buckets();
         if buckets > 8 && table.len() <= buckets / 8 * 5 {
             // Full of the marks that removed elements leave: the same size will do.
@@ -275,13 +370,13 @@ impl<T: Item> Segments<T> {
         } else if buckets < BUCKETS_MAX || depth >= DEPTH_MAX {
             resize(table, bytes, |table| table.reserve(1, hash_in_table));
         } else {
-            self.split(depth, bytes);
+            self.split(depth, tables);
         }
     }
 
     /// Turns a segment into a branch of segments.
     #[cold]
-    fn split(&mut self, depth: u32, bytes: &mut usize) {
+    fn split(&mut self, depth: u32, tables: &mut Tables<'_, impl Hashes>) {
         let Self::One(table) = self else { return };
         // The elements are read below, for the hash bits beyond the tags: fetch them all at once.
         table.iter().for_each(Item::prefetch);
@@ -290,15 +385,15 @@ impl<T: Item> Segments<T> {
             lens[usize::from(item.tag()) >> (u16::BITS - BRANCH_BITS)] += 1;
         }
         let mut children = lens.map(HashTable::with_capacity);
-        *bytes -= bytes_of(table);
+        *tables.bytes -= bytes_of(table);
         let len = table.len();
         for mut item in std::mem::take(table) {
-            let rest = hash(item.key()) << (BRANCH_BITS * depth);
+            let rest = tables.hasher.hash(item.key()) << (BRANCH_BITS * depth);
             debug_assert_eq!(item.tag(), tag_of(rest));
             item.set_tag(tag_of(rest << BRANCH_BITS));
             children[branch_of(rest)].insert_unique(hash_in_table(&item), item, hash_in_table);
         }
-        *bytes += children.iter().map(bytes_of).sum::<usize>() + BRANCH_BYTES;
+        *tables.bytes += children.iter().map(bytes_of).sum::<usize>() + BRANCH_BYTES;
         *self = Self::Many(Box::new(Branch { len, children: children.map(Self::One) }));
     }
 
@@ -315,7 +410,7 @@ impl<T: Item> Segments<T> {
     /// Turns a branch of few elements into one segment.
     #[cold]
     fn merge(&mut self, bytes: &mut usize) {
-        let Self::Many(branch) = std::mem::replace(self, Self::new()) else { return };
+        let Self::Many(branch) = std::mem::take(self) else { return };
         let Self::One(merged) = self else { return };
         *bytes -= BRANCH_BYTES;
         merged.reserve(branch.len + branch.len / 2, hash_in_table);
@@ -332,7 +427,7 @@ impl<T: Item> Segments<T> {
     }
 
     /// Bytes of the segments and branches, counted by walking: what `bytes` must be. Checks the counts on the way.
-    pub(super) fn recount(&self) -> usize {
+    pub fn recount(&self) -> usize {
         match self {
             Self::One(table) => bytes_of(table),
             Self::Many(branch) => {
@@ -345,8 +440,8 @@ impl<T: Item> Segments<T> {
 
 impl<T: Item> Branch<T> {
     /// A random child, each as likely as it has elements; there is at least one in all of them.
-    fn random_child(&self, rng: &mut Rng) -> usize {
-        let mut skip = rng.index(self.len);
+    fn random_child(&self, below: &mut dyn FnMut(usize) -> usize) -> usize {
+        let mut skip = below(self.len);
         let within = |child: &Segments<T>| {
             let here = skip < child.len();
             skip = skip.wrapping_sub(child.len());
@@ -357,11 +452,11 @@ impl<T: Item> Branch<T> {
 }
 
 /// Bytes of a branch, its children's tables not counted.
-pub(super) const BRANCH_BYTES: usize = 640;
+const BRANCH_BYTES: usize = 640;
 const _: () = assert!(size_of::<Branch<u64>>() > 512 && size_of::<Branch<u64>>() <= BRANCH_BYTES);
 
 /// What a segment takes.
-pub(super) fn bytes_of<T>(table: &HashTable<T>) -> usize {
+pub(crate) fn bytes_of<T>(table: &HashTable<T>) -> usize {
     table_size(table.allocation_size())
 }
 
@@ -391,14 +486,13 @@ fn shrink<T: Item>(table: &mut HashTable<T>, bytes: &mut usize) {
 }
 
 /// A random bucket of those that hold an element, all equally likely.
-fn random_bucket<T>(table: &HashTable<T>, rng: &mut Rng) -> Option<usize> {
+fn random_bucket<T>(table: &HashTable<T>, below: &mut dyn FnMut(usize) -> usize) -> Option<usize> {
     if table.is_empty() {
         return None;
     }
     // Segments are at least an eighth full but for the smallest, so this ends soon; the bound is for the unlucky.
     let buckets = table.num_buckets();
-    let drawn =
-        (0..RANDOM_TRIES).map(|_| rng.index(buckets)).find(|&bucket| table.get_bucket(bucket).is_some());
+    let drawn = (0..RANDOM_TRIES).map(|_| below(buckets)).find(|&bucket| table.get_bucket(bucket).is_some());
     drawn.or_else(|| table.iter_buckets().next())
 }
 
