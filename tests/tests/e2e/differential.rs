@@ -13,6 +13,7 @@ mod grammar;
 mod minimise;
 mod run;
 mod scored;
+mod streams;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -160,6 +161,16 @@ fn places_are_as_in_redis() {
 #[test]
 fn redis_does_not_differ_from_itself_in_places() {
     check_redis_with_itself(Family::Places);
+}
+
+#[test]
+fn streams_are_as_in_redis() {
+    check_lacewing(Family::Streams);
+}
+
+#[test]
+fn redis_does_not_differ_from_itself_in_streams() {
+    check_redis_with_itself(Family::Streams);
 }
 
 #[test]

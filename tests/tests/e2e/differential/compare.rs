@@ -4,6 +4,7 @@ use resp::Value;
 use stdx::number::{format_g17, parse_f64};
 
 use super::generate::Command;
+use super::streams;
 
 /// How replies to a command are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(super) enum Rule {
     Scores,
     /// Both are errors, whatever they say, or the same.
     Refused,
+    /// Of streams: but for times.
+    Stream,
     /// As one page of a scan: both are pages, or the same error.
     Page,
 }
@@ -46,6 +49,7 @@ impl Rule {
             b"object" if matches!(word(1).as_slice(), b"idletime" | b"freq") => Self::Kind,
             b"object" if word(1) == b"encoding" => Self::Encoding,
             b"memory" => Self::Kind,
+            b"xpending" | b"xinfo" | b"xread" | b"xreadgroup" => Self::Stream,
             _ => Self::Same,
         }
     }
@@ -75,7 +79,11 @@ impl Rule {
             (Self::Scores, one, other) => same_scores(one, other),
             (Self::Refused, Value::Error(_), Value::Error(_)) => true,
             (Self::Page, Value::Array(one), Value::Array(other)) => one.len() == 2 && other.len() == 2,
+            (Self::Stream, Value::Error(one), Value::Error(other)) if one.starts_with(b"ERR Unbalanced") => {
+                other.starts_with(b"ERR Unbalanced")
+            }
             (_, Value::Error(one), Value::Error(other)) => same_error(one, other),
+            (Self::Stream, one, other) => streams::alike(one, other, now_ms()),
             _ => one == other,
         }
     }
@@ -101,6 +109,11 @@ pub(super) fn seventeen_digits(text: &[u8]) -> Vec<u8> {
         None => digits.extend_from_slice(text),
     }
     digits
+}
+
+fn now_ms() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.expect("it is past 1970").as_millis() as i64
 }
 
 /// Errors repeat words of the command, and Redis ends them at a NUL: from the first byte on that is not printable in

@@ -8,6 +8,7 @@ use stdx::Rng;
 
 use super::grammar::{BITMAPS, GENERIC, HASHES, HYPERLOGLOGS, LARGE, OTHER_TYPES, Production, SETS, STRINGS};
 use super::scored::{self, PLACES, SORTED_SETS};
+use super::streams;
 pub(super) use lists::SORTED;
 
 /// A command's words.
@@ -27,6 +28,7 @@ pub(super) enum Family {
     Hashes,
     SortedSets,
     Places,
+    Streams,
 }
 
 pub(super) struct Generator {
@@ -36,6 +38,7 @@ pub(super) struct Generator {
     /// Commands that have to follow what was generated last.
     follow: Vec<Command>,
     now_ms: i64,
+    ids: streams::Ids,
 }
 
 impl Generator {
@@ -53,14 +56,22 @@ impl Generator {
             Family::Hashes => HASHES,
             Family::SortedSets => SORTED_SETS,
             Family::Places => PLACES,
+            Family::Streams => streams::STREAMS,
         };
         let mut productions = productions.to_vec();
-        if other_types {
+        if other_types && !matches!(family, Family::Streams) {
             productions.extend(OTHER_TYPES);
         }
         let weights = productions.iter().map(|(weight, _)| weight).sum();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is past 1970");
-        Self { rng: Rng::new(seed), productions, weights, follow: Vec::new(), now_ms: now.as_millis() as i64 }
+        Self {
+            rng: Rng::new(seed),
+            productions,
+            weights,
+            follow: Vec::new(),
+            now_ms: now.as_millis() as i64,
+            ids: streams::Ids::default(),
+        }
     }
 
     pub(super) fn rng(&mut self) -> &mut Rng {
@@ -82,7 +93,14 @@ impl Generator {
         self.expand(template, &mut command);
         self.spoil(&mut command);
         self.settle(&command);
-        command
+        let mut first = streams::consumers_first(&command);
+        if first.is_empty() {
+            return command;
+        }
+        self.follow.push(command);
+        let next = first.remove(0);
+        self.follow.extend(first.into_iter().rev());
+        next
     }
 
     fn expand(&mut self, template: &str, out: &mut Command) {
@@ -129,6 +147,9 @@ impl Generator {
     /// Takes away, adds or replaces a word, now and then. Replacements are never a time or size that would be valid:
     /// keys must not expire while the round is played.
     fn spoil(&mut self, command: &mut Command) {
+        if streams::stays_valid(command) {
+            return;
+        }
         // Without its count, or with other members to choose from, what it takes out is random.
         if command[0].eq_ignore_ascii_case(b"spop") || command.get(1).is_some_and(|key| key == b"one") {
             return;
@@ -213,10 +234,10 @@ impl Generator {
                 "\r\n",
                 "nan",
             ]),
-            other => match scored::word(&mut self.rng, other) {
-                Some(word) => word,
-                None => self.list_word(other),
-            },
+            other => {
+                let word = self.ids.word(&mut self.rng, other).or_else(|| scored::word(&mut self.rng, other));
+                word.unwrap_or_else(|| self.list_word(other))
+            }
         }
     }
 

@@ -173,6 +173,9 @@ impl Pair {
             for key in sorted(&keys).into_iter().flatten() {
                 let Value::Simple(kind) = self.ask(&["TYPE".into(), key.into()])? else { continue };
                 self.ask(&reading(&kind, key))?;
+                if kind == b"stream" {
+                    self.ask(&["XINFO".into(), "GROUPS".into(), key.into()])?;
+                }
                 self.ask(&["PTTL".into(), key.into()])?;
                 self.ask(&["OBJECT".into(), "ENCODING".into(), key.into()])?;
             }
@@ -192,9 +195,9 @@ fn reading(kind: &[u8], key: &[u8]) -> Command {
     let words: &[&[u8]] = match kind {
         b"list" => &[b"LRANGE", key, b"0", b"-1"],
         b"set" => &[b"SMEMBERS", key],
-        b"hash" => &[b"HGETALL", key],
-        b"stream" => &[b"XRANGE", key, b"-", b"+"],
         b"zset" => &[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"],
+        b"hash" => &[b"HGETALL", key],
+        b"stream" => &[b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0"],
         _ => &[b"GET", key],
     };
     words.iter().map(|word| word.to_vec()).collect()
