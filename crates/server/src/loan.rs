@@ -77,6 +77,9 @@ pub(crate) fn run(
         scratch.unwatch(loan.db, key);
         loan.value = scratch.take(loan.db, key, now);
     }
+    // Data safety: what is left here would be lost.
+    let left: usize = (0..databases).map(|db| scratch.len(DbIndex(db))).sum();
+    assert!(left == 0, "{} wrote {left} keys that it had not named", borrowing.command.full_name);
     state.core.keyspace.stats.hits += std::mem::take(&mut scratch.stats.hits);
     state.core.keyspace.stats.misses += std::mem::take(&mut scratch.stats.misses);
     scratch.stats = Default::default();

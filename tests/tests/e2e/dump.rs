@@ -56,6 +56,17 @@ fn sorted(value: Value, stride: usize) -> String {
     groups.join(" ")
 }
 
+/// Members with the bits of their scores, which Redis 7.0 and 7.2 write with another number of digits.
+fn scores(reply: &Value) -> String {
+    let Value::Array(values) = reply else { panic!("{} is no sorted set", show(reply)) };
+    let line = |pair: &[Value]| {
+        let score = std::str::from_utf8(pair[1].as_bytes().expect("a score")).expect("a number");
+        let score: f64 = score.parse().expect("a number");
+        format!("{} {:x}", show(&pair[0]), score.to_bits())
+    };
+    values.chunks(2).map(line).collect::<Vec<_>>().join(" ")
+}
+
 /// All that a server tells of a key's value, in an order that does not depend on how it is kept.
 fn reading(client: &mut Client, key: &str) -> String {
     let kind = client.line(&format!("TYPE {key}"));
@@ -64,7 +75,7 @@ fn reading(client: &mut Client, key: &str) -> String {
         "+list" => show(&client.call(&["LRANGE", key, "0", "-1"])),
         "+set" => sorted(client.call(&["SMEMBERS", key]), 1),
         "+hash" => sorted(client.call(&["HGETALL", key]), 2),
-        "+zset" => show(&client.call(&["ZRANGE", key, "0", "-1", "WITHSCORES"])),
+        "+zset" => scores(&client.call(&["ZRANGE", key, "0", "-1", "WITHSCORES"])),
         "+stream" => {
             let entries = show(&client.call(&["XRANGE", key, "-", "+"]));
             let pending = show(&client.call(&["XPENDING", key, "group"]));
@@ -130,7 +141,8 @@ fn string(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn encodings_of_old_servers_read_as_redis_reads_them() {
-    let Some(redis) = RedisServer::start() else { return };
+    // As it comes, Redis takes clients' payloads on trust, and what is in them as it is.
+    let Some(redis) = RedisServer::with(&["--sanitize-dump-payload", "yes"]) else { return };
     let server = Server::start();
     let (mut here, mut there) = (server.client(), redis.client());
     let cases: Vec<(&str, Vec<u8>)> = vec![

@@ -9,6 +9,21 @@ use datatypes::ZSetRef;
 use datatypes::geo::{Area, Point, Shape};
 use stdx::Args;
 
+/// The positions of the keys: the set, and the key after the last STORE or STOREDIST, which is the one that counts.
+pub(super) fn keys(args: Args<'_>, positions: &mut Vec<u32>) {
+    positions.push(1);
+    let (mut stored, mut at) = (None, 5);
+    while at + 1 < args.len() {
+        let word = args.at(at);
+        at += 1;
+        if word.eq_ignore_ascii_case(b"STORE") || word.eq_ignore_ascii_case(b"STOREDIST") {
+            stored = Some(at as u32);
+            at += 1;
+        }
+    }
+    positions.extend(stored);
+}
+
 pub(super) fn georadius(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     around_point(ctx, args, true)
 }

@@ -3,7 +3,7 @@
 use resp::Value;
 use stdx::number::{format_g17, parse_f64};
 
-use super::generate::Command;
+use super::generate::{Command, SORTED};
 use super::streams;
 
 /// How replies to a command are compared.
@@ -47,6 +47,8 @@ impl Rule {
             b"zrank" | b"zrevrank" => Self::Refused,
             [b'z', ..] => Self::Scores,
             b"object" if matches!(word(1).as_slice(), b"idletime" | b"freq") => Self::Kind,
+            // SORT changes how Redis keeps a sorted set.
+            b"object" if SORTED.contains(&word(2).as_slice()) => Self::Kind,
             b"object" if word(1) == b"encoding" => Self::Encoding,
             b"memory" => Self::Kind,
             b"xpending" | b"xinfo" | b"xread" | b"xreadgroup" => Self::Stream,
