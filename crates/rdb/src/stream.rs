@@ -115,8 +115,13 @@ impl Reader<'_> {
     fn group(&mut self, stream: &mut Stream, format: u8) -> Result<(), Error> {
         let name = self.input.string()?;
         let last_id = self.id()?;
-        let read = if format >= 2 { self.input.len()? } else { UNKNOWN };
-        let entries_read = (read != UNKNOWN).then_some(read as i64);
+        // Redis 5 did not count what groups had read: it is told from their last ids where that can be done.
+        let entries_read = if format >= 2 {
+            Some(self.input.len()?).filter(|&read| read != UNKNOWN)
+        } else {
+            stream.log().reads_until(last_id)
+        };
+        let entries_read = entries_read.map(|read| read as i64);
         if !stream.create_group(&name, Group::new(last_id, entries_read)) {
             return Err(self.input.bad("group: its name comes twice"));
         }

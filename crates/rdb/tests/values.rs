@@ -198,6 +198,33 @@ fn nothing_empty_and_nothing_twice_is_read() {
     }
 }
 
+#[test]
+fn groups_of_old_streams_know_what_they_read() {
+    let mut stream = Object::new(Kind::Stream);
+    let Large::Stream(made) = stream.large_mut() else { panic!("a stream") };
+    for seq in 1..=3 {
+        let pairs = OwnedArgs::new(&["f", "v"]);
+        made.log_mut().append(StreamId { ms: 0, seq }, pairs.as_args(), &Limits::default()).unwrap();
+    }
+    let (id, block) = made.log().blocks().next().expect("a block");
+    let mut bytes = vec![15, 1, 16];
+    bytes.extend_from_slice(&id.to_bytes());
+    bytes.push(block.len() as u8);
+    bytes.extend_from_slice(block);
+    // Three entries, the last 0-3, and four groups that are at 0-0, 0-1, 0-2 and 0-3.
+    bytes.extend_from_slice(&[3, 0, 3, 4]);
+    for seq in 0..4 {
+        bytes.extend_from_slice(&[1, b'a' + seq, 0, seq, 0, 0]);
+    }
+    let limits = Limits::default();
+    let mut reader = Reader::new(&bytes, &limits);
+    let kind = reader.kind().unwrap();
+    let value = reader.value(kind).unwrap();
+    let ValueRef::Stream(stream) = value.as_ref() else { panic!("a stream") };
+    let read: Vec<Option<i64>> = stream.groups().map(|(_, group)| group.entries_read).collect();
+    assert_eq!(read, [Some(0), Some(1), None, Some(3)]);
+}
+
 fn read_all(bytes: &[u8]) {
     let limits = Limits::default();
     let mut reader = Reader::new(bytes, &limits);
