@@ -61,6 +61,7 @@ pub(super) struct DbUsage {
     pub(super) keys: u64,
     pub(super) expiring: u64,
     pub(super) ttl_sum_ms: u64,
+    pub(super) hashes_with_expiry: u64,
 }
 
 impl Usage {
@@ -71,7 +72,8 @@ impl Usage {
             let db = DbIndex(db);
             let expiring = keyspace.expiring(db) as u64;
             let ttl_sum_ms = keyspace.average_ttl_ms(db, ctx.now).saturating_mul(expiring);
-            DbUsage { keys: keyspace.len(db) as u64, expiring, ttl_sum_ms }
+            let hashes_with_expiry = keyspace.hashes_with_expiry(db) as u64;
+            DbUsage { keys: keyspace.len(db) as u64, expiring, ttl_sum_ms, hashes_with_expiry }
         };
         Self {
             data: keyspace.used_bytes() as u64,
@@ -85,7 +87,9 @@ impl Usage {
         [self.data, self.overhead, self.clients].into_iter().for_each(|bytes| out.int(bytes as i64));
         out.array(self.dbs.len());
         for db in &self.dbs {
-            [db.keys, db.expiring, db.ttl_sum_ms].into_iter().for_each(|number| out.int(number as i64));
+            [db.keys, db.expiring, db.ttl_sum_ms, db.hashes_with_expiry]
+                .into_iter()
+                .for_each(|number| out.int(number as i64));
         }
     }
 
@@ -100,6 +104,7 @@ impl Usage {
             db.keys += part.count();
             db.expiring += part.count();
             db.ttl_sum_ms = db.ttl_sum_ms.saturating_add(part.count());
+            db.hashes_with_expiry += part.count();
         }
     }
 

@@ -124,7 +124,7 @@ mod tests {
         }
         let reply = world.run("INFO keyspace");
         assert!(reply.contains("db0:keys=2,expires=1,avg_ttl="), "{reply}");
-        assert!(reply.contains("db3:keys=1,expires=0,avg_ttl=0 "), "{reply}");
+        assert!(reply.contains("db3:keys=1,expires=0,avg_ttl=0,subexpiry=0 "), "{reply}");
         check_field(&mut world, "persistence", "rdb_changes_since_last_save:3");
     }
 

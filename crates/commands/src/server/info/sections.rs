@@ -3,7 +3,7 @@
 
 use super::report::{Report, Sum};
 use crate::core::Core;
-use crate::server::memory::{fragmentation, percent};
+use crate::server::memory::{DbUsage, fragmentation, percent};
 use crate::table;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -177,6 +177,8 @@ fn stats(scene: &Scene<'_>, text: &mut String) {
     line(text, "instantaneous_output_repl_kbps", "0.00");
     line(text, "rejected_connections", sum(Sum::RejectedConnections));
     zeros(text, &["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    // As of Redis 7.4: fields of hashes.
+    line(text, "expired_subkeys", sum(Sum::ExpiredFields));
     line(text, "expired_keys", sum(Sum::Expired));
     // Each core sees its own keys: the mean of what they see.
     let stale_percent = sum(Sum::StaleMillionths) as f64 / 1e4 / f64::from(scene.core.shards);
@@ -268,7 +270,10 @@ fn latency_stats(scene: &Scene<'_>, text: &mut String) {
 fn keyspace(scene: &Scene<'_>, text: &mut String) {
     for (index, db) in scene.report.usage.dbs.iter().enumerate().filter(|(_, db)| db.keys > 0) {
         let average_ms = db.ttl_sum_ms.checked_div(db.expiring).unwrap_or(0);
-        let numbers = format_args!("keys={},expires={},avg_ttl={average_ms}", db.keys, db.expiring);
+        let DbUsage { keys, expiring, hashes_with_expiry, .. } = db;
+        let numbers = format_args!(
+            "keys={keys},expires={expiring},avg_ttl={average_ms},subexpiry={hashes_with_expiry}"
+        );
         line(text, &format!("db{index}"), numbers);
     }
 }
