@@ -27,6 +27,10 @@ const DIFFERENCES: &[(&str, &str)] = &[
          effect): what clients' tests use; `OBJECT` tells no address",
     ),
     (
+        "geosearch",
+        "which of several places at exactly the same distance `COUNT` keeps is told by neither",
+    ),
+    (
         "info",
         "numbers are summed over the cores; fields of parts that are not there yet are 0, those of Redis's allocator are missing; adds `lacewing_version` and \
          `cores`; `used_memory` counts keys, values, tables and clients, not the program itself",
@@ -68,6 +72,11 @@ const DIFFERENCES: &[(&str, &str)] = &[
          read again and of how many a group has read, which Redis keeps to itself",
     ),
     ("wait", "answers 0 at once, as there is no replica to wait for"),
+    (
+        "zrandmember",
+        "a negative count draws at most 100,000,000 members: the reply is in memory before it is sent",
+    ),
+    ("zscan", "cursors have no meaning to clients, as documented; their values differ"),
 ];
 
 /// Commands that are there to answer an error: by name or, for its subcommands, container; and the reason.

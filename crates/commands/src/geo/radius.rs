@@ -40,6 +40,23 @@ pub(super) fn georadiusbymember_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<
     around_member(ctx, args, false)
 }
 
+/// The positions of the keys: the first argument, and what stands behind the last STORE or STOREDIST.
+pub(super) fn keys(args: Args<'_>, positions: &mut Vec<u32>) {
+    const OPTIONS_AT: usize = 5;
+    positions.push(1);
+    let mut stored = None;
+    let mut at = OPTIONS_AT;
+    while at + 1 < args.len() {
+        let word = args.at(at);
+        if word.eq_ignore_ascii_case(b"STORE") || word.eq_ignore_ascii_case(b"STOREDIST") {
+            at += 1;
+            stored = Some(at as u32);
+        }
+        at += 1;
+    }
+    positions.extend(stored);
+}
+
 fn around_point(ctx: &mut Ctx<'_>, args: Args<'_>, stores: bool) -> Result<Outcome, CommandError> {
     let zset = value::find(ctx, args.at(1))?;
     let center = args::point(args.at(2), args.at(3))?;
@@ -82,6 +99,7 @@ fn search<'a>(
 #[cfg(test)]
 mod tests {
     use crate::testing::{check, check_effects, check_events};
+    use stdx::args::OwnedArgs;
 
     const ADD: &str = "GEOADD g 13.361389 38.115556 Palermo 15.087269 37.502669 Catania";
 
@@ -102,6 +120,20 @@ mod tests {
         check(&[ADD, "GEORADIUS g 15 37 200 km COUNT 1 ANY"], "*1 $7 Palermo");
         check(&[ADD, "GEORADIUSBYMEMBER g Palermo 200 km"], "*2 $7 Palermo $7 Catania");
         check(&["GEORADIUSBYMEMBER g Palermo x y"], "*0");
+    }
+
+    #[test]
+    fn the_last_key_to_store_at_counts() {
+        let keys = |line: &str| {
+            let mut positions = Vec::new();
+            let args = OwnedArgs::new(&line.split(' ').collect::<Vec<_>>());
+            super::keys(args.as_args(), &mut positions);
+            positions
+        };
+        assert_eq!(keys("GEORADIUS g 15 37 200 km"), [1]);
+        assert_eq!(keys("GEORADIUS g 15 37 200 km STORE a storedist b"), [1, 9]);
+        assert_eq!(keys("GEORADIUS g 15 37 200 km STORE store"), [1, 7]);
+        assert_eq!(keys("GEORADIUSBYMEMBER g m 200 km STORE a STORE"), [1, 6]);
     }
 
     #[test]

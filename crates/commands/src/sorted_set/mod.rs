@@ -13,6 +13,8 @@ mod random;
 mod range;
 mod read;
 mod remove;
+#[cfg(test)]
+mod replay;
 mod rows;
 mod scan;
 pub(crate) mod store;

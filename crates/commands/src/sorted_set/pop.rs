@@ -40,8 +40,8 @@ fn zpop(ctx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Result<Outcome, CommandE
     let count = match args.get(2) {
         None => 1,
         Some(text) => {
-            let count = parse_int(text).ok_or(CommandError::NotInteger)?;
-            usize::try_from(count).map_err(|_| CommandError::NOT_POSITIVE)?
+            let count = parse_int(text).and_then(|count| usize::try_from(count).ok());
+            count.ok_or(CommandError::NOT_POSITIVE)?
         }
     };
     // One member without a count is a flat pair in RESP3 too.
@@ -143,7 +143,7 @@ mod tests {
         check(&[ADD, "HELLO 3", "ZPOPMAX z 2"], "*2 *2 $1 c ,3 *2 $1 b ,2");
         check(&[ADD, "ZPOPMIN z 0"], "*0");
         check(&[ADD, "ZPOPMIN z -1"], "-ERR value is out of range, must be positive");
-        check(&[ADD, "ZPOPMIN z x"], "-ERR value is not an integer or out of range");
+        check(&[ADD, "ZPOPMIN z x"], "-ERR value is out of range, must be positive");
         check(&[ADD, "ZPOPMIN z 1 2"], "-ERR syntax error");
         check(&[ADD, "ZPOPMIN z 9", "EXISTS z"], ":0");
         check_events(&[ADD, "ZPOPMIN z 9"], "zpopmin:z del:z");

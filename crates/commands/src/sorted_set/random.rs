@@ -103,7 +103,7 @@ fn sample(
 const FEW_PART: usize = 8;
 
 /// Members that are answered at most when they may come again: no client waits for gigabytes of them.
-const AGAIN_MAX: usize = 1 << 27;
+const AGAIN_MAX: usize = 100_000_000;
 
 #[cfg(test)]
 mod tests {

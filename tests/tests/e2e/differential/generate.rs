@@ -154,6 +154,11 @@ impl Generator {
         if command[0].eq_ignore_ascii_case(b"spop") || command.get(1).is_some_and(|key| key == b"one") {
             return;
         }
+        // With another score, ranges by member would mean nothing.
+        if command[0].eq_ignore_ascii_case(b"zadd") && command.get(1).is_some_and(|key| key.starts_with(b"l"))
+        {
+            return;
+        }
         if self.rng.one_in(60) && command.len() > 1 {
             command.pop();
         }
