@@ -26,10 +26,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "only `SLEEP`, `SET-ACTIVE-EXPIRE`, `OBJECT` and `QUICKLIST-PACKED-THRESHOLD` (without \
          effect): what clients' tests use; `OBJECT` tells no address",
     ),
-    (
-        "geosearch",
-        "which of several places at exactly the same distance `COUNT` keeps is told by neither",
-    ),
+    ("geosearch", "which of several places at exactly the same distance `COUNT` keeps is told by neither"),
     (
         "info",
         "numbers are summed over the cores; fields of parts that are not there yet are 0, those of Redis's allocator are missing; adds `lacewing_version` and \

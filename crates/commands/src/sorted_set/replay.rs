@@ -85,7 +85,7 @@ fn reading(world: &mut World) -> Vec<[String; 4]> {
 #[test]
 fn replayed_effects_give_the_same_sorted_sets() {
     let mut read = 0;
-    for seed in 0..30 {
+    for seed in 0..40 {
         let mut rng = Rng::new(seed);
         let (mut world, mut other) = (World::new(1), World::new(1));
         effects::listen(&mut world.cores[0], true, 0);
@@ -104,5 +104,5 @@ fn replayed_effects_give_the_same_sorted_sets() {
         assert_eq!(before, reading(&mut other), "seed {seed}");
         read += before.iter().map(|[holds, ..]| holds.len()).sum::<usize>();
     }
-    assert!(read > 100_000, "hardly anything was there to compare: {read} bytes");
+    assert!(read > 50_000, "hardly anything was there to compare: {read} bytes");
 }

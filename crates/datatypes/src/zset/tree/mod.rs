@@ -88,7 +88,11 @@ impl Iterator for Pairs<'_> {
         let rank = self.ranks.next()?;
         let (leaf, at) = match self.front {
             Some((leaf, at)) if at < leaf.len() => (leaf, at),
-            _ => self.tree.leaf(rank),
+            _ => {
+                let (leaf, at) = self.tree.leaf(rank);
+                leaf.prefetch(at..at + self.ranks.len() + 1);
+                (leaf, at)
+            }
         };
         self.front = Some((leaf, at + 1));
         Some(leaf.pair(at))
@@ -105,7 +109,11 @@ impl DoubleEndedIterator for Pairs<'_> {
         let rank = self.ranks.next_back()?;
         let (leaf, at) = match self.back {
             Some((leaf, at @ 1..)) => (leaf, at - 1),
-            _ => self.tree.leaf(rank),
+            _ => {
+                let (leaf, at) = self.tree.leaf(rank);
+                leaf.prefetch(at.saturating_sub(self.ranks.len())..at + 1);
+                (leaf, at)
+            }
         };
         self.back = Some((leaf, at));
         Some(leaf.pair(at))

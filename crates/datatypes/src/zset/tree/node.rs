@@ -2,6 +2,7 @@
 
 use crate::item::ScoredPtr;
 use std::mem::swap;
+use std::ops::Range;
 
 /// A score and the member that has it.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +90,13 @@ impl Leaf {
     pub(super) fn pair(&self, at: usize) -> Pair {
         assert!(at < self.len, "pair {at} of {}", self.len);
         Pair { score: self.scores[at], member: self.members[at] }
+    }
+
+    /// Fetches the members of these places, as far as there are any: each is a cache line somewhere else.
+    #[inline]
+    pub(super) fn prefetch(&self, places: Range<usize>) {
+        let end = places.end.min(self.len);
+        self.members[places.start..end].iter().for_each(|member| member.prefetch());
     }
 
     #[inline]
