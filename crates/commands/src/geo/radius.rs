@@ -40,23 +40,6 @@ pub(super) fn georadiusbymember_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<
     around_member(ctx, args, false)
 }
 
-/// The positions of the keys: the first argument, and what stands behind the last STORE or STOREDIST.
-pub(super) fn keys(args: Args<'_>, positions: &mut Vec<u32>) {
-    const OPTIONS_AT: usize = 5;
-    positions.push(1);
-    let mut stored = None;
-    let mut at = OPTIONS_AT;
-    while at + 1 < args.len() {
-        let word = args.at(at);
-        if word.eq_ignore_ascii_case(b"STORE") || word.eq_ignore_ascii_case(b"STOREDIST") {
-            at += 1;
-            stored = Some(at as u32);
-        }
-        at += 1;
-    }
-    positions.extend(stored);
-}
-
 fn around_point(ctx: &mut Ctx<'_>, args: Args<'_>, stores: bool) -> Result<Outcome, CommandError> {
     let zset = value::find(ctx, args.at(1))?;
     let center = args::point(args.at(2), args.at(3))?;
