@@ -115,3 +115,22 @@ fn expired_keys_go_quickly_and_the_cycle_is_accounted_for() {
         "{text}"
     );
 }
+
+#[test]
+fn fields_that_are_due_go_by_themselves_and_with_them_their_hashes() {
+    let server = Server::with(&["--cores", "2"]);
+    let mut client = server.client();
+    for hash in 0..200 {
+        client.line(&format!("HSETEX short:{hash} PX 5 FIELDS 2 a 1 b 2"));
+        client.line(&format!("HSET long:{hash} a 1 b 2"));
+        client.line(&format!("HPEXPIRE long:{hash} 5 FIELDS 1 a"));
+        // To the other shard, or not: the expiry goes with the value.
+        client.line(&format!("RENAME long:{hash} moved:{hash}"));
+        client.line(&format!("COPY moved:{hash} copied:{hash}"));
+    }
+    until("all have expired", || info(&mut client, "keyspace").contains(",subexpiry=0").then_some(()));
+    // Fields that went before their hash was copied did not go twice.
+    assert!((600..=800).contains(&number(&mut client, "stats", "expired_subkeys")));
+    assert_eq!(client.line("DBSIZE"), ":400");
+    assert_eq!(client.line("HGETALL copied:7"), r#"["b", "2"]"#);
+}
