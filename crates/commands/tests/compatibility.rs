@@ -61,6 +61,12 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "srandmember",
         "a negative count draws at most 100,000,000 members: the reply is in memory before it is sent",
     ),
+    (
+        "sort",
+        "a sorted set keeps its encoding; elements whose weights are equal stay in their order, with `LIMIT` too; with \
+         several cores, keys that patterns name are locked as if the command wrote to them",
+    ),
+    ("sort_ro", "as SORT"),
     ("sscan", "cursors have no meaning to clients, as documented; their values differ"),
     ("xread", "`BLOCK` answers an error until commands may wait"),
     (
