@@ -120,7 +120,6 @@ impl Generator {
     fn item(&mut self) -> Vec<u8> {
         match self.rng.below(12) {
             0 => self.value(),
-            1 if self.rng.one_in(4) => self.one_of(&["a\0b", "a\0c", "a", "1\0x"]),
             1 => vec![b'y'; self.rng.index(200)],
             2 => format!("element:{}", self.rng.below(20)).into_bytes(),
             _ => (self.rng.below(12) as i64 - 2).to_string().into_bytes(),
