@@ -108,11 +108,13 @@ fn memory(results: &Results, row: &Row) -> String {
 /// What the commands of types ran over, where there were any.
 fn datasets(results: &Results) -> String {
     let line = |row: &Row| match row.scenario.work {
-        Work::Command { data, commands, .. } => Some(vec![
-            row.scenario.title.to_owned(),
-            format!("`{}`", commands.join("`, `")),
-            data.about.to_owned(),
-        ]),
+        Work::Command { data, commands, keys, .. } => {
+            let mut over = data.about.to_owned();
+            if keys != data.keys {
+                over += &format!("; named are {}", thousands_of(keys));
+            }
+            Some(vec![row.scenario.title.to_owned(), format!("`{}`", commands.join("`, `")), over])
+        }
         _ => None,
     };
     let lines: Vec<_> = results.rows.iter().filter_map(line).collect();
@@ -386,6 +388,7 @@ mod tests {
             "- GET P1, lacewing: failed: <no>",
             "| LPUSH P16 | lacewing | 5.00 | 30 % | 0.50 |",
             "| HGET P16, big | `HGET big __key__` | one hash of 1 million fields",
+            "| SADD P16, big | `SADD big __key__` | one set of 1 million members of 16 B; named are 2,000,000 |",
             "| 1 million sets of 20 members of 12 B | lacewing | 5.0 | key | 0.50 | - |",
             "| A big sorted set | resident_bytes_per_key at most 0.60 of the baseline | 0.50 | yes |",
         ] {

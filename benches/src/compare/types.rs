@@ -67,26 +67,18 @@ const HASHES: Dataset = small(
 );
 const BIG_HASH: Dataset =
     big("one hash of 1 million fields of 16 B, values of 12 B", "HSET big", "__key__ __text:12__", 1_000_000);
-const SETS: Dataset = small(
-    "100,000 sets of 20 members of 9 B; added are 40 names",
-    "SADD __key__",
-    "member:__i__",
-    20,
-    100_000,
-);
-const INT_SETS: Dataset =
-    small("100,000 sets of 20 integers; added are 40", "SADD __key__", "1000__i__", 20, 100_000);
-const BIG_SET: Dataset =
-    big("one set of 1 million members of 16 B; added are 2 million names", "SADD big", "__key__", 1_000_000);
+const SETS: Dataset = small("100,000 sets of 20 members of 9 B", "SADD __key__", "member:__i__", 20, 100_000);
+const INT_SETS: Dataset = small("100,000 sets of 20 integers", "SADD __key__", "1000__i__", 20, 100_000);
+const BIG_SET: Dataset = big("one set of 1 million members of 16 B", "SADD big", "__key__", 1_000_000);
 const ZSETS: Dataset = small(
-    "100,000 sorted sets of 20 members of 9 B, scores 0 to 99; added are 40 names",
+    "100,000 sorted sets of 20 members of 9 B, scores 0 to 99",
     "ZADD __key__",
     "__rand:100__ member:__i__",
     20,
     100_000,
 );
 const BIG_ZSET: Dataset = big(
-    "one sorted set of 1 million members of 16 B, scores below 1 million; added are 2 million names",
+    "one sorted set of 1 million members of 16 B, scores below 1 million",
     "ZADD big",
     "__rand:1000000__ __key__",
     1_000_000,
