@@ -150,6 +150,8 @@ config! {
         pub stream_node_max_entries: u64,
         /// `hll-sparse-max-bytes`.
         pub hll_sparse_max_bytes: u64,
+        /// `rdbcompression`.
+        pub rdbcompression: bool,
 
         /// Values of parameters that do nothing, by name; all of them are here.
         pub(crate) inert: BTreeMap<&'static str, Value>,

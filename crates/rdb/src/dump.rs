@@ -15,10 +15,10 @@ pub fn crc64(bytes: &[u8]) -> u64 {
 }
 
 /// A value in DUMP's envelope, appended to `out`: in the oldest version that has words for it, so that it can be
-/// restored in as many servers as possible.
-pub fn dump(value: ValueRef<'_>, out: &mut Vec<u8>) {
+/// restored in as many servers as possible. `compress` says whether long strings are compressed (LZF).
+pub fn dump(value: ValueRef<'_>, compress: bool, out: &mut Vec<u8>) {
     let start = out.len();
-    let mut writer = Writer::new(out, Version::V10, false);
+    let mut writer = Writer::new(out, Version::V10, compress);
     writer.kind(value);
     writer.value(value);
     let version = writer.needed() as u16;

@@ -69,7 +69,6 @@ fn write_int(out: &mut Vec<u8>, int: i64) -> bool {
 }
 
 fn write_compressed(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
-    // The format has 32 bits for the lengths of its history, the library fewer.
     if bytes.len() > COMPRESS_MAX {
         return false;
     }
@@ -88,8 +87,8 @@ fn write_compressed(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
 const INT_TEXT_MAX: usize = 11;
 /// Shorter strings are not compressed.
 const COMPRESS_OVER: usize = 20;
-/// Longer strings are not compressed.
-const COMPRESS_MAX: usize = 64 << 20;
+/// Longer strings are not compressed: the library counts in 32 bits.
+const COMPRESS_MAX: usize = 1 << 30;
 /// A compressed string does not become more than so many times as long: the format's own bound.
 const EXPANSION_MAX: usize = 264;
 

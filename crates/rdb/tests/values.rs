@@ -132,7 +132,7 @@ fn values_come_back_whatever_their_form_and_version() {
     let limits = Limits::default();
     for value in samples() {
         let mut payload = Vec::new();
-        dump(value.as_ref(), &mut payload);
+        dump(value.as_ref(), false, &mut payload);
         let restored = restore(&payload, &limits).unwrap();
         assert_eq!(reading(restored.as_ref()), reading(value.as_ref()));
         for (version, compress) in [(Version::V10, true), (Version::V11, false), (Version::V12, true)] {
@@ -152,7 +152,7 @@ fn values_come_back_whatever_their_form_and_version() {
 fn a_dump_says_the_oldest_version_that_can_hold_it() {
     let version = |value: Value| {
         let mut payload = Vec::new();
-        dump(value.as_ref(), &mut payload);
+        dump(value.as_ref(), false, &mut payload);
         payload[payload.len() - 10]
     };
     assert_eq!(version(Value::String(b"text".to_vec())), 10);
@@ -168,7 +168,7 @@ fn a_dump_says_the_oldest_version_that_can_hold_it() {
 fn an_envelope_is_checked_before_what_is_in_it() {
     let limits = Limits::default();
     let mut payload = Vec::new();
-    dump(list_of(20, 5).as_ref(), &mut payload);
+    dump(list_of(20, 5).as_ref(), false, &mut payload);
     for at in 0..payload.len() {
         let mut damaged = payload.clone();
         damaged[at] ^= 1;
@@ -237,7 +237,7 @@ fn read_all(bytes: &[u8]) {
             assert!(!matches!(object.stored(), Stored::Compact(_, [])));
         }
         let mut again = Vec::new();
-        dump(value.as_ref(), &mut again);
+        dump(value.as_ref(), false, &mut again);
         let restored = restore(&again, &limits).expect("what was accepted can be dumped and restored");
         assert_eq!(reading(restored.as_ref()), reading(value.as_ref()));
     }
@@ -250,7 +250,7 @@ proptest! {
     fn damaged_values_are_errors_or_values(sample in 0usize..25, damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), cut: prop::sample::Index) {
         let samples = samples();
         let mut bytes = Vec::new();
-        dump(samples[sample % samples.len()].as_ref(), &mut bytes);
+        dump(samples[sample % samples.len()].as_ref(), false, &mut bytes);
         bytes.truncate(bytes.len() - 10);
         for (at, byte) in &damage {
             let at = at.index(bytes.len());

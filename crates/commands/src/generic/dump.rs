@@ -25,13 +25,13 @@ pub(super) const DUMP: Command = Command {
 };
 
 fn dump(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let (key, access) = (ctx.key(args.at(1)), ctx.read_access());
+    let (key, access, compress) = (ctx.key(args.at(1)), ctx.read_access(), ctx.core.config.rdbcompression);
     let Some(entry) = ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, access) else {
         ctx.out.null();
         return Ok(Outcome::Done);
     };
     let mut payload = Vec::new();
-    rdb::dump(entry.value(), &mut payload);
+    rdb::dump(entry.value(), compress, &mut payload);
     ctx.out.bulk(&payload);
     Ok(Outcome::Done)
 }
@@ -179,6 +179,19 @@ mod tests {
         let at = (START.0 + 1000).to_string();
         assert_eq!(restored(&mut world, "copy", &at, &payload, &["REPLACE", "ABSTTL"]), "+OK");
         world.check(&["PTTL copy"], ":1000");
+    }
+
+    #[test]
+    fn long_texts_are_compressed_unless_told_not_to() {
+        let mut world = World::new(1);
+        world.run("SETRANGE k 9999 a");
+        world.run("RPUSH list aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
+        let long = [payload(&mut world, "k"), payload(&mut world, "list")];
+        assert!(long[0].len() < 200 && long[1].len() < 50, "{} and {} bytes", long[0].len(), long[1].len());
+        world.run("CONFIG SET rdbcompression no");
+        assert!(payload(&mut world, "k").len() > 10_000);
+        assert_eq!(restored(&mut world, "again", "0", &long[0], &[]), "+OK");
+        world.check(&["STRLEN again"], ":10000");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::{INT_MAX, LONG_MAX, MEMORY_MAX};
 use crate::Param;
 use crate::Shape::{Bool, Choice, Int, Memory, Text, Words};
-use crate::param::{fixed, inert};
+use crate::param::{fixed, flag, inert, plain};
 
 pub(super) const NO_PERSISTENCE: &str = "persistence is not part of this version";
 pub(super) const NO_REPLICATION: &str = "replication is not part of this version";
@@ -46,7 +46,7 @@ pub(super) const PERSISTENCE: &[Param] = &[
         NO_PERSISTENCE,
         "Refuses writes after a failed snapshot.",
     ),
-    inert("rdbcompression", Bool, "yes", NO_PERSISTENCE, "Compresses texts in snapshots."),
+    plain("rdbcompression", flag!(rdbcompression), "yes", "Compresses what DUMP writes (LZF)."),
     inert("rdbchecksum", Bool, "yes", NO_PERSISTENCE, "Ends snapshots with a checksum.").at_start(),
     inert("rdb-del-sync-files", Bool, "no", NO_PERSISTENCE, "Deletes snapshots made for replicas."),
     inert("rdb-save-incremental-fsync", Bool, "yes", NO_PERSISTENCE, "Flushes snapshots piece by piece."),
