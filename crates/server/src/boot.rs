@@ -37,7 +37,15 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
     let want = u64::from(config.maxclients) + DESCRIPTORS_RESERVED;
     let got = cores::raise_nofile(want);
     if got < want {
-        tracing::warn!(want, got, "fewer file descriptors than maxclients needs; raise LimitNOFILE");
+        config.maxclients =
+            u32::try_from(got.saturating_sub(DESCRIPTORS_RESERVED)).unwrap_or(u32::MAX).max(1);
+        let maxclients = config.maxclients;
+        tracing::warn!(
+            want,
+            got,
+            maxclients,
+            "fewer file descriptors than maxclients needs: it is lowered; raise LimitNOFILE"
+        );
     }
     let layout = Layout::plan(wanted_cores(&config), pin_mode(&config))?;
     let count = layout.cores.len();

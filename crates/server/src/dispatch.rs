@@ -30,6 +30,11 @@ pub(crate) enum Verdict {
     Close,
 }
 
+/// Whether a command's name is how a line of an HTTP request begins.
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
+}
+
 /// What a command waits for before it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Blocked {
@@ -136,6 +141,7 @@ impl<'a> Turn<'a> {
     fn start(&mut self, args: Args<'_>) -> Verdict {
         let command = match commands::lookup(args) {
             Ok(command) => command,
+            Err(Misfit::Unknown(_)) if is_http(args.at(0)) => return self.hang_up(),
             Err(misfit) => return self.refuse_misfit(&misfit),
         };
         if !self.authenticated && !command.row.flags.has(Flags::NO_AUTH) {
@@ -324,6 +330,16 @@ impl<'a> Turn<'a> {
     fn refuse(&mut self, command: CommandRef, text: &str) -> Verdict {
         self.state.core.stats.rejected(command.index, text);
         self.error(text)
+    }
+
+    /// Ends a connection that speaks HTTP, without an answer: what follows may be commands that a web page had its reader's
+    /// browser send.
+    #[cold]
+    fn hang_up(&mut self) -> Verdict {
+        let client = self.client_mut();
+        tracing::warn!(addr = %client.addr, "closing a client that speaks HTTP: a web page may have made a browser attack");
+        client.flags.set(ClientFlags::CLOSE_AFTER_REPLY, true);
+        Verdict::Close
     }
 
     /// As in Redis this is told before the password is asked for.

@@ -139,6 +139,25 @@ fn quit_answers_what_came_before_it_and_nothing_after() {
     assert_eq!(server.client().line(&format!("GET {a}")), "\"1\"");
 }
 
+/// A web page can have a browser send its reader's own server a request with commands in it.
+#[test]
+fn http_is_cut_off_before_what_follows_it_runs() {
+    let server = Server::start();
+    for request in [
+        "POST / HTTP/1.1\r\nSET k v\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nSET k v\r\n",
+        "host: x\r\nSET k v\r\n",
+    ] {
+        let mut client = server.client();
+        client.send_bytes(request.as_bytes());
+        if request.starts_with("GET") {
+            assert!(client.read().is_error(), "GET takes one key");
+        }
+        client.expect_closed();
+    }
+    assert_eq!(server.client().line("EXISTS k"), ":0");
+}
+
 /// The whole of what was answered before it, then the error, then the end.
 #[test]
 fn protocol_errors_are_answered_and_the_connection_closed() {
