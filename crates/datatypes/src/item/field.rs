@@ -6,7 +6,7 @@
 //!  | field | value
 //! ```
 
-use super::{LengthHeader, Thin};
+use super::{LengthHeader, Thin, element};
 use crate::table::Item;
 use std::fmt;
 use stdx::UnixMs;
@@ -172,40 +172,14 @@ impl Field {
     }
 }
 
-impl Item for Field {
+impl Field {
     #[inline]
-    fn key(&self) -> &[u8] {
-        self.field()
-    }
-
-    #[inline]
-    fn tag(&self) -> u16 {
-        self.0.tag()
-    }
-
-    #[inline]
-    fn set_tag(&mut self, tag: u16) {
-        self.0.set_tag(tag);
-    }
-
-    #[inline]
-    fn memory(&self) -> usize {
-        good_size(self.shape().size())
-    }
-
-    #[inline]
-    fn prefetch(&self) {
-        self.0.prefetch();
+    fn size(&self) -> usize {
+        self.shape().size()
     }
 }
 
-impl Drop for Field {
-    fn drop(&mut self) {
-        let size = self.shape().size();
-        // SAFETY: the allocation was made for a size of this class: changes within it stay there, others move.
-        unsafe { self.0.free(size) }
-    }
-}
+element!(Field, field);
 
 impl Clone for Field {
     fn clone(&self) -> Self {

@@ -4,10 +4,9 @@
 //!  u8 length, 255: wide | u64 length if wide | bytes
 //! ```
 
-use super::{LengthHeader, Thin};
+use super::{LengthHeader, Thin, element};
 use crate::table::Item;
 use std::fmt;
-use stdx::size::good_size;
 
 /// A member: bytes.
 pub struct Member(Thin);
@@ -69,40 +68,7 @@ impl Member {
     }
 }
 
-impl Item for Member {
-    #[inline]
-    fn key(&self) -> &[u8] {
-        self.bytes()
-    }
-
-    #[inline]
-    fn tag(&self) -> u16 {
-        self.0.tag()
-    }
-
-    #[inline]
-    fn set_tag(&mut self, tag: u16) {
-        self.0.set_tag(tag);
-    }
-
-    #[inline]
-    fn memory(&self) -> usize {
-        good_size(self.size())
-    }
-
-    #[inline]
-    fn prefetch(&self) {
-        self.0.prefetch();
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        let size = self.size();
-        // SAFETY: the allocation was made for this size, which never changes.
-        unsafe { self.0.free(size) }
-    }
-}
+element!(Member, bytes);
 
 impl Clone for Member {
     fn clone(&self) -> Self {
@@ -121,6 +87,7 @@ impl fmt::Debug for Member {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stdx::size::good_size;
 
     #[test]
     fn members_of_every_size_class_are_kept() {

@@ -104,6 +104,47 @@ impl Thin {
     }
 }
 
+/// What all elements have in common: `$key` tells the bytes that the table knows the element by.
+macro_rules! element {
+    ($element:ident, $key:ident) => {
+        impl Item for $element {
+            #[inline]
+            fn key(&self) -> &[u8] {
+                self.$key()
+            }
+
+            #[inline]
+            fn tag(&self) -> u16 {
+                self.0.tag()
+            }
+
+            #[inline]
+            fn set_tag(&mut self, tag: u16) {
+                self.0.set_tag(tag);
+            }
+
+            #[inline]
+            fn memory(&self) -> usize {
+                stdx::size::good_size(self.size())
+            }
+
+            #[inline]
+            fn prefetch(&self) {
+                self.0.prefetch();
+            }
+        }
+
+        impl Drop for $element {
+            fn drop(&mut self) {
+                let size = self.size();
+                // SAFETY: the allocation was made for a size of this class.
+                unsafe { self.0.free(size) }
+            }
+        }
+    };
+}
+use element;
+
 /// The layout of an allocation for `size` bytes: the whole class, so that sizes of one class have one layout.
 fn layout(size: usize) -> Layout {
     Layout::from_size_align(good_size(size), 1).expect("an element of less than isize::MAX bytes")

@@ -4,12 +4,11 @@
 //!  f64 score | u8 length, 255: wide | u64 length if wide | member
 //! ```
 
-use super::{LengthHeader, Thin};
+use super::{LengthHeader, Thin, element};
 use crate::table::Item;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
-use stdx::size::good_size;
 
 /// A member and its score.
 pub struct Scored(Thin);
@@ -125,40 +124,7 @@ impl ScoredPtr {
     }
 }
 
-impl Item for Scored {
-    #[inline]
-    fn key(&self) -> &[u8] {
-        self.member()
-    }
-
-    #[inline]
-    fn tag(&self) -> u16 {
-        self.0.tag()
-    }
-
-    #[inline]
-    fn set_tag(&mut self, tag: u16) {
-        self.0.set_tag(tag);
-    }
-
-    #[inline]
-    fn memory(&self) -> usize {
-        good_size(self.size())
-    }
-
-    #[inline]
-    fn prefetch(&self) {
-        self.0.prefetch();
-    }
-}
-
-impl Drop for Scored {
-    fn drop(&mut self) {
-        let size = self.size();
-        // SAFETY: the allocation was made for this size, which never changes.
-        unsafe { self.0.free(size) }
-    }
-}
+element!(Scored, member);
 
 impl Clone for Scored {
     fn clone(&self) -> Self {
@@ -177,6 +143,7 @@ impl fmt::Debug for Scored {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stdx::size::good_size;
 
     #[test]
     fn scores_change_in_place() {
