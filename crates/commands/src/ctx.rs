@@ -31,6 +31,8 @@ pub struct Caller {
     pub no_touch: bool,
     /// Connected from this machine, by loopback or a unix socket (`enable-debug-command local`).
     pub local: bool,
+    /// Whether a blocking command may wait: not inside EXEC, nor in a script, where it answers as though its time were up.
+    pub may_park: bool,
 }
 
 impl Caller {
@@ -44,6 +46,7 @@ impl Caller {
             proto: client.proto,
             no_touch: client.flags.has(ClientFlags::NO_TOUCH),
             local: client.flags.has(ClientFlags::LOCAL),
+            may_park: true,
         }
     }
 }
@@ -61,12 +64,15 @@ pub struct Ctx<'a> {
     pub now: UnixMs,
     /// The key that the command was routed by and its slot, so that CRC16 is computed once.
     pub routed: Option<(*const [u8], Slot)>,
+    /// Whether a handler may answer [`Outcome::Park`]; else it answers at once, with nil if there is nothing.
+    pub may_park: bool,
 }
 
 impl<'a> Ctx<'a> {
     /// A context for one command.
     pub fn new(core: &'a mut Core, caller: Caller, out: &'a mut Vec<u8>, now: UnixMs) -> Self {
-        Self { core, caller, out: Reply::new(out, caller.proto), now, routed: None }
+        let out = Reply::new(out, caller.proto);
+        Self { core, caller, out, now, routed: None, may_park: caller.may_park }
     }
 
     /// The key at `bytes`, with its slot.
