@@ -75,6 +75,11 @@ impl ShardSet {
         self.len == 0
     }
 
+    /// Those that are not in `other`.
+    pub fn without(&self, other: &Self) -> Self {
+        self.iter().filter(|shard| !other.contains(*shard)).collect()
+    }
+
     /// The lowest.
     #[inline]
     pub fn first(&self) -> Option<ShardId> {
@@ -188,6 +193,12 @@ mod tests {
         check(&[1, 2, 64, 65], 64, &[1, 2, 64], &[65]);
         check(&[1, 2], 2, &[1, 2], &[]);
         check(&[], 0, &[], &[]);
+    }
+
+    #[test]
+    fn those_outside_another_set() {
+        assert_eq!(set(&[0, 63, 64, 700]).without(&set(&[63, 700, 1023])), set(&[0, 64]));
+        assert_eq!(set(&[5]).without(&set(&[5])), ShardSet::EMPTY);
     }
 
     #[test]

@@ -10,6 +10,13 @@
 //!    └──►│ InOrder: lock the lowest missing  ├───────────────────────┘                  │
 //!        └────────────────┬──────────────────┘                                          │
 //!                         └ cancelled (anywhere), and no part was told to run ──────────┘
+//!
+//!   a held one:                      stage, again and again
+//!                        all locked ┌─────────┐◄────────────┐
+//!   TryRemotes, InOrder ───────────►│ Granted ├────────────►│ Staging │ released with ┌──────┐
+//!                                   └────┬────┘             └────┬────┘ its last stage│ Done │
+//!                                        │ released              └───────────────────►│      │
+//!                                        └───────────────────────────────────────────►└──────┘
 //! ```
 //!
 //! It starts in order where a try could gain nothing: with no remote shard, or a single one that is above home or
@@ -42,6 +49,14 @@
 //! locked. A reader that saw the one waits at the other until it has run too; a reader that was at the second
 //! before it was locked has its point before the transaction's, and so cannot have seen the first.
 //!
+//! **Held transactions** ([`Plan::Hold`]: EXEC, scripts) lock first and then work in any number of stages, each told to the
+//! machine when the one before is over. Nothing is released before the driver says so, and stages acquire nothing: so the
+//! instant at which all locks are held is the serialization point as before, however long the stages take, and all that
+//! was said above holds. A release that comes with the last stage lets a shard go when its part has run: whoever sees its
+//! effect there, and looks for another part of it, finds that other shard locked until it has run, too. While it is granted
+//! it waits for its driver alone; so that nobody waits for ever, the driver never waits for a lock of its own or of another,
+//! and drives the stages to their end.
+//!
 //! **The reply** is given at [`Step::Done`]. For a fan-out every part has run by then. For a loan the handler
 //! has run, and what it changed is on its way back to owners that are locked until it arrives, so nobody can look
 //! earlier; this saves a round trip.
@@ -68,6 +83,18 @@ pub enum Plan {
     Lend(ShardSet),
     /// A fan-out to shards 0 to n - 1; the driver claims each of them whole (FLUSHALL, SWAPDB, KEYS).
     Whole(u16),
+    /// These shards are locked, and stay so through all the stages that the driver then asks for (EXEC, scripts).
+    Hold(ShardSet),
+}
+
+/// What a held transaction does next, under the locks that it has: see [`Transaction::stage`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Each of these shards runs its part of the stage, all at the same time.
+    Run(ShardSet),
+    /// These shards lend entries to home, which runs the stage over them and its own; then they go back. Home needs no
+    /// lock of its own for this, and may be named or not.
+    Lend(ShardSet),
 }
 
 /// How an order gets its locks.
@@ -120,7 +147,11 @@ impl Order {
     pub const LOCK_LEND: Self = Self::of(Acquire::Wait, Act::Lend, false);
     /// Answered Ran.
     pub const LOCK_RUN_RELEASE: Self = Self::of(Acquire::Wait, Act::Run, true);
-    /// Answered Ran. Only at home, where it holds no locks.
+    /// Answered Lent.
+    pub const LEND: Self = Self::of(Acquire::Held, Act::Lend, false);
+    /// Not answered.
+    pub const RETURN: Self = Self::of(Acquire::Held, Act::Return, false);
+    /// Answered Ran. Of a loan only at home, where it may hold no locks.
     pub const RUN: Self = Self::of(Acquire::Held, Act::Run, false);
     /// Answered Ran.
     pub const RUN_RELEASE: Self = Self::of(Acquire::Held, Act::Run, true);
@@ -174,6 +205,9 @@ pub enum Step {
     },
     /// Give `order` to home's own participant.
     Home(Order),
+    /// A held transaction has all its locks, or its stage is over: call [`Transaction::stage`] or
+    /// [`Transaction::release`], then poll on. Told once each time.
+    Granted,
     /// It is over: reply. Nothing is awaited, and all locks are released or that is on its way.
     Done(Outcome),
 }
@@ -194,6 +228,7 @@ pub struct Transaction {
     id: TxId,
     home: ShardId,
     lends: bool,
+    holds: bool,
     parts: ShardSet,
     phase: Phase,
     /// Orders of this phase that are yet to be polled.
@@ -208,6 +243,20 @@ pub struct Transaction {
     ran: ShardSet,
     is_cancelled: bool,
     abandons: bool,
+    /// Of a held one: the stage under way.
+    staging: Staging,
+}
+
+/// A stage under way.
+#[derive(Clone, Copy, Debug, Default)]
+struct Staging {
+    is_loan: bool,
+    /// Of a loan: whether home was told to run it.
+    has_home: bool,
+    /// Shards whose entries are at home.
+    lent: ShardSet,
+    /// Whether the locks go with it.
+    releases: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,6 +265,9 @@ enum Phase {
     TryRemotes,
     InOrder,
     Running,
+    /// Of a held one: between stages; `false` until the driver has been told.
+    Granted(bool),
+    Staging,
     Ended(Outcome),
     Told,
 }
@@ -223,16 +275,18 @@ enum Phase {
 impl Transaction {
     /// Panics when no shard takes part.
     pub fn new(id: TxId, home: ShardId, plan: Plan) -> Self {
-        let (parts, lends) = match plan {
-            Plan::Fanout(shards) => (shards, false),
-            Plan::Lend(shards) => (shards, true),
-            Plan::Whole(count) => (ShardSet::all(count), false),
+        let (parts, lends, holds) = match plan {
+            Plan::Fanout(shards) => (shards, false, false),
+            Plan::Lend(shards) => (shards, true, false),
+            Plan::Whole(count) => (ShardSet::all(count), false, false),
+            Plan::Hold(shards) => (shards, false, true),
         };
         assert!(!parts.is_empty(), "a transaction that touches no shard");
         let mut tx = Self {
             id,
             home,
             lends,
+            holds,
             parts,
             phase: Phase::InOrder,
             outgoing: ShardSet::EMPTY,
@@ -242,6 +296,7 @@ impl Transaction {
             ran: ShardSet::EMPTY,
             is_cancelled: false,
             abandons: false,
+            staging: Staging::default(),
         };
         tx.start();
         tx
@@ -255,8 +310,7 @@ impl Transaction {
     /// What to do next; `None` when it waits for a notice, or is over.
     pub fn poll(&mut self) -> Option<Step> {
         if let Some(shard) = self.returning.pop_first() {
-            let lent = self.lends && shard != self.home;
-            return Some(self.step(shard, if lent { Order::RETURN_RELEASE } else { Order::RELEASE }));
+            return Some(self.step(shard, self.order_back(shard)));
         }
         // The answer may have come since it was cancelled; then there is nothing to give up.
         if std::mem::take(&mut self.abandons)
@@ -268,15 +322,53 @@ impl Transaction {
             self.awaited.insert(shard);
             return Some(self.step(shard, self.order_for(shard)));
         }
-        let Phase::Ended(outcome) = self.phase else { return None };
-        self.phase = Phase::Told;
-        Some(Step::Done(outcome))
+        match self.phase {
+            Phase::Granted(false) => {
+                self.phase = Phase::Granted(true);
+                Some(Step::Granted)
+            }
+            Phase::Ended(outcome) => {
+                self.phase = Phase::Told;
+                Some(Step::Done(outcome))
+            }
+            _ => None,
+        }
+    }
+
+    /// The next stage of a held transaction, to be called at [`Step::Granted`]. With `releases` it is the last, and each
+    /// shard is released as soon as it has nothing more to do. Panics when a stage is under way, or names a shard that
+    /// takes no part.
+    pub fn stage(&mut self, stage: Stage, releases: bool) {
+        assert!(self.phase == Phase::Granted(true), "{:?}: a stage out of turn", self.id);
+        let (is_loan, shards) = match stage {
+            Stage::Run(shards) => (false, shards),
+            Stage::Lend(shards) => (true, shards.without(&ShardSet::one(self.home))),
+        };
+        let strange = shards.without(&self.held).first();
+        assert!(strange.is_none(), "{:?}: a stage on {strange:?}, which it did not lock", self.id);
+        self.phase = Phase::Staging;
+        self.staging = Staging { is_loan, releases, ..Staging::default() };
+        self.outgoing = shards;
+        if releases && !is_loan {
+            self.returning = self.held.without(&shards);
+            self.held = shards;
+        }
+        self.advance();
+    }
+
+    /// Ends a held transaction, at [`Step::Granted`]. Panics when a stage is under way.
+    pub fn release(&mut self) {
+        assert!(self.phase == Phase::Granted(true), "{:?}: released out of turn", self.id);
+        self.staging = Staging::default();
+        self.end(Outcome::Executed);
     }
 
     /// The answer of `from` (home too) to an order. Panics when none is awaited from it.
     pub fn handle(&mut self, from: ShardId, notice: Notice) {
         assert!(self.awaited.remove(from), "{:?}: {notice:?} from {from:?}, which owes none", self.id);
         match notice {
+            Notice::Lent if self.holds => self.staging.lent.insert(from),
+            Notice::Ran if self.holds && (self.staging.is_loan || !self.staging.releases) => {}
             Notice::Locked | Notice::Lent => self.held.insert(from),
             Notice::Ran => {
                 self.held.remove(from);
@@ -290,13 +382,16 @@ impl Transaction {
 
     /// Asks it to stop, wherever it is. If no part was told to run yet, it takes its locks back and ends as
     /// Cancelled; if one was, it goes on to the end (a part that is refused, or leaves its line, did not run). The
-    /// driver polls on in either case; the outcome says which it was.
+    /// driver polls on in either case; the outcome says which it was. One that is held and has its locks goes on: it is
+    /// for the driver to release it.
     pub fn cancel(&mut self) {
         if self.is_cancelled {
             return;
         }
         self.is_cancelled = true;
-        if self.phase == Phase::Running && (!self.ran.is_empty() || !self.awaited.is_empty()) {
+        let was_told_to_run =
+            self.phase == Phase::Running && (!self.ran.is_empty() || !self.awaited.is_empty());
+        if was_told_to_run || matches!(self.phase, Phase::Granted(_) | Phase::Staging) {
             return;
         }
         self.outgoing = ShardSet::EMPTY;
@@ -334,11 +429,16 @@ impl Transaction {
         if is_over || !self.awaited.is_empty() || !self.outgoing.is_empty() {
             return;
         }
+        if self.phase == Phase::Staging {
+            return self.advance_stage();
+        }
         let has_run = if self.lends { !self.ran.is_empty() } else { self.ran.len() == self.parts.len() };
         if has_run {
             self.end(Outcome::Executed);
         } else if self.is_cancelled && self.ran.is_empty() {
             self.end(Outcome::Cancelled);
+        } else if self.missing() == 0 && self.holds {
+            self.phase = Phase::Granted(false);
         } else if self.missing() == 0 {
             self.run();
         } else if self.phase == Phase::TryHome && self.held.contains(self.home) {
@@ -346,6 +446,18 @@ impl Transaction {
         } else {
             self.lock_next();
         }
+    }
+
+    /// All that the stage asked of others is answered.
+    fn advance_stage(&mut self) {
+        if self.staging.is_loan && !std::mem::replace(&mut self.staging.has_home, true) {
+            return self.outgoing.insert(self.home);
+        }
+        if self.staging.releases {
+            return self.end(Outcome::Executed);
+        }
+        self.phase = Phase::Granted(false);
+        self.returning = self.staging.lent;
     }
 
     /// How many parts are neither locked nor done. (What ran is no longer held.)
@@ -391,10 +503,29 @@ impl Transaction {
         }
     }
 
+    /// What a shard is told that is needed no longer, or that gets back what it lent.
+    fn order_back(&self, shard: ShardId) -> Order {
+        let lent =
+            if self.holds { self.staging.lent.contains(shard) } else { self.lends && shard != self.home };
+        match (lent, self.phase) {
+            (true, Phase::Granted(_)) => Order::RETURN,
+            (true, _) => Order::RETURN_RELEASE,
+            (false, _) => Order::RELEASE,
+        }
+    }
+
+    fn stage_order(&self, shard: ShardId) -> Order {
+        match self.staging {
+            Staging { is_loan: true, .. } if shard != self.home => Order::LEND,
+            Staging { is_loan: false, releases: true, .. } => Order::RUN_RELEASE,
+            _ => Order::RUN,
+        }
+    }
+
     fn order_for(&self, shard: ShardId) -> Order {
         let lends = self.lends && shard != self.home;
         // Whether every other shard is held: only then may this one release what it locks.
-        let is_last = self.missing() == 1;
+        let is_last = self.missing() == 1 && !self.holds;
         match self.phase {
             Phase::TryHome => Order::TRY_LOCK,
             Phase::TryRemotes if lends => Order::TRY_LOCK_LEND,
@@ -407,7 +538,10 @@ impl Transaction {
                 assert_eq!(self.missing(), 0, "{:?} runs before it holds all its locks", self.id);
                 if self.held.contains(shard) { Order::RUN_RELEASE } else { Order::RUN }
             }
-            Phase::Ended(_) | Phase::Told => unreachable!("nothing is ordered after the end"),
+            Phase::Staging => self.stage_order(shard),
+            Phase::Granted(_) | Phase::Ended(_) | Phase::Told => {
+                unreachable!("nothing is ordered between stages, nor after the end")
+            }
         }
     }
 

@@ -323,6 +323,7 @@ impl InFlight {
             match machine.poll() {
                 None => return false,
                 Some(Step::Done(_)) => return true,
+                Some(Step::Granted) => unreachable!("only held transactions are granted"),
                 Some(Step::Send { to, order }) => {
                     let part = self.order_part(node, order, to);
                     let message = Message { tx, what: What::Order(order, part) };

@@ -28,6 +28,23 @@ pub struct Shared {
     pub appends: Vec<Vec<Key>>,
     /// Commands that the server dropped or cancelled.
     pub never: BTreeSet<usize>,
+    /// Commands that saw a key change between two of their stages, though not by themselves.
+    pub torn: Vec<usize>,
+}
+
+impl Shared {
+    /// Adds what a stage of `op` read to what it read before: of each list, as it was before the command's own appends.
+    fn add_reads(&mut self, op: usize, reads: &mut Lists, stage: Lists) {
+        let own = self.workload.commands[op].value;
+        for (key, mut list) in stage {
+            if self.appends[op].contains(&key) && list.last() == Some(&own) {
+                list.pop();
+            }
+            if *reads.entry(key).or_insert_with(|| list.clone()) != list {
+                self.torn.push(op);
+            }
+        }
+    }
 }
 
 /// Where a message goes.
@@ -52,8 +69,8 @@ pub enum Message {
     Hop(Hop),
     /// Its reply comes back.
     Reply(Hop, Lists),
-    /// A transaction's order, with the entries that it returns.
-    Order(TxId, Order, ShardId, Lists),
+    /// A transaction's order: for which of its stages, and with the entries that it returns.
+    Order(TxId, Order, ShardId, usize, Lists),
     /// The answer, with what was lent or read.
     Notice(TxId, ShardId, Notice, Lists),
     /// The shard changes a key of its own accord.
@@ -75,6 +92,7 @@ pub struct Hop {
 struct Part {
     home: ShardId,
     order: Order,
+    stage: usize,
     entries: Lists,
 }
 
@@ -108,7 +126,16 @@ struct Driven {
     hole: Option<HoleId>,
     lent: BTreeMap<ShardId, Lists>,
     reads: Lists,
+    /// How many of its stages have begun.
+    stages: usize,
     wants_cancel: bool,
+}
+
+impl Driven {
+    /// Which stage its orders are for.
+    fn stage(&self) -> usize {
+        self.stages.saturating_sub(1)
+    }
 }
 
 impl Core {
@@ -151,7 +178,9 @@ impl Core {
             Message::Cancel(client) => self.cancel(shared, client),
             Message::Hop(hop) => self.visit(shared, hop),
             Message::Reply(hop, reads) => self.answer(shared, hop, &reads),
-            Message::Order(tx, order, home, entries) => self.order(shared, tx, order, home, entries),
+            Message::Order(tx, order, home, stage, entries) => {
+                self.order(shared, tx, order, Part { home, order, stage, entries });
+            }
             Message::Notice(tx, from, notice, entries) => self.notice(shared, tx, from, notice, entries),
             Message::Sweep(op) => self.sweep(shared, op),
             Message::Bytes(_) => unreachable!("cores do not read replies"),

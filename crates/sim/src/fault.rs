@@ -5,6 +5,8 @@
 pub enum Fault {
     /// Shards release a transaction's locks as soon as they are granted.
     ReleasesBeforeRunning,
+    /// Shards release a held transaction's locks after its first stage.
+    ReleasesBetweenStages,
     /// A try takes effect without locks where it should be refused.
     TriesBarge,
     /// Ordinary commands do not look at locks.
@@ -33,8 +35,9 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 13] = [
+    pub const ALL: [Fault; 14] = [
         Fault::ReleasesBeforeRunning,
+        Fault::ReleasesBetweenStages,
         Fault::TriesBarge,
         Fault::AdmitsIgnoreLocks,
         Fault::ForgetsOrigin,

@@ -25,6 +25,10 @@ pub enum Verb {
     AppendAll,
     /// Reads every key there is (KEYS).
     ReadAll,
+    /// Several of the above in a row, at one instant (EXEC): a held transaction, or all at once on a single shard.
+    Exec,
+    /// The same with all shards locked whole (a script that names no keys).
+    Script,
     /// A shard appends to one of its keys of its own accord, unless that is locked (expiry, eviction).
     Sweep,
 }
@@ -40,6 +44,19 @@ pub struct Command {
     pub keys: Vec<Key>,
     /// What it appends: unique in the run.
     pub value: Value,
+    /// Of [`Verb::Exec`] and [`Verb::Script`]: what they do, one after the other.
+    pub stages: Vec<Stage>,
+    /// Whether it does nothing after its first stage if what that read adds up to an odd number (WATCH).
+    pub gives_up_if_odd: bool,
+}
+
+/// One stage of several.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// [`Verb::Append`], [`Verb::Read`] or [`Verb::Mingle`].
+    pub verb: Verb,
+    /// Which keys, each once.
+    pub keys: Vec<Key>,
 }
 
 /// The client of what shards do of their own accord.
@@ -76,13 +93,13 @@ impl Workload {
             for _ in 0..between(rng, 3, 14) {
                 let verb = weights.verb(rng);
                 let value = commands.len() as Value;
-                commands.push(Command { client, verb, keys: draw_keys(rng, verb, keys), value });
+                commands.push(Command::draw(rng, client, verb, keys, value));
             }
             scripts.push((first..commands.len()).collect());
         }
         for _ in 0..between(rng, 0, 10) {
             let (verb, value) = (Verb::Sweep, commands.len() as Value);
-            commands.push(Command { client: NOBODY, verb, keys: draw_keys(rng, verb, keys), value });
+            commands.push(Command::draw(rng, NOBODY, verb, keys, value));
         }
         Self { router, keys, commands, scripts, order, lock_names }
     }
@@ -94,7 +111,31 @@ impl Workload {
 
     /// Those of its keys that are on `shard`.
     pub fn keys_on(&self, op: usize, shard: ShardId) -> Vec<Key> {
-        self.commands[op].keys.iter().copied().filter(|&key| self.shard_of(key) == shard).collect()
+        self.those_on(&self.commands[op].keys, shard)
+    }
+
+    /// What `stage` of a command does, and on which keys of `shard`; of one without stages, what it does.
+    pub fn part(&self, op: usize, stage: usize, shard: ShardId) -> (Verb, Vec<Key>) {
+        match self.commands[op].stages.get(stage) {
+            None => (self.commands[op].verb, self.keys_on(op, shard)),
+            Some(Stage { verb, keys }) => (*verb, self.those_on(keys, shard)),
+        }
+    }
+
+    /// The shards that take part in a stage.
+    pub fn shards_of_stage(&self, op: usize, stage: usize) -> ShardSet {
+        self.commands[op].stages[stage].keys.iter().map(|&key| self.shard_of(key)).collect()
+    }
+
+    /// Whether a command stops after `stage`, given what it has read so far.
+    pub fn stops_after(&self, op: usize, stage: usize, reads: &Lists) -> bool {
+        let command = &self.commands[op];
+        let has_odd = !reads.values().map(Vec::len).sum::<usize>().is_multiple_of(2);
+        stage + 1 == command.stages.len() || (stage == 0 && command.gives_up_if_odd && has_odd)
+    }
+
+    fn those_on(&self, keys: &[Key], shard: ShardId) -> Vec<Key> {
+        keys.iter().copied().filter(|&key| self.shard_of(key) == shard).collect()
     }
 
     /// The shards that take part.
@@ -110,6 +151,7 @@ impl Workload {
         let shards = self.shards_of(op);
         match (shards.first(), self.commands[op].verb) {
             (Some(shard), Verb::Signal) => Kind::Signal(shard),
+            (Some(shard), Verb::Exec) if shards.len() == 1 => Kind::Signal(shard),
             (Some(shard), verb) if shards.len() == 1 && !verb.is_whole() => Kind::Plain(shard),
             _ => Kind::Barrier,
         }
@@ -134,7 +176,7 @@ impl Workload {
 impl Verb {
     /// Whether it claims shards whole.
     pub fn is_whole(self) -> bool {
-        matches!(self, Verb::AppendAll | Verb::ReadAll)
+        matches!(self, Verb::AppendAll | Verb::ReadAll | Verb::Script)
     }
 
     /// How it locks.
@@ -157,13 +199,22 @@ pub fn mingles_into(lists: &Lists) -> Vec<Key> {
 }
 
 /// How often each verb comes; drawn per run, so that some runs have only few kinds.
-struct Weights([(Verb, u64); 6]);
+struct Weights([(Verb, u64); 8]);
 
 impl Weights {
     fn draw(rng: &mut Rng) -> Self {
-        let verbs = [Verb::Append, Verb::Read, Verb::Mingle, Verb::Signal, Verb::AppendAll, Verb::ReadAll];
-        let scale = [8, 8, 6, 3, 1, 2];
-        let mut weights = [0; 6];
+        let verbs = [
+            Verb::Append,
+            Verb::Read,
+            Verb::Mingle,
+            Verb::Signal,
+            Verb::AppendAll,
+            Verb::ReadAll,
+            Verb::Exec,
+            Verb::Script,
+        ];
+        let scale = [8, 8, 6, 3, 1, 2, 6, 2];
+        let mut weights = [0; 8];
         for (weight, most) in weights.iter_mut().zip(scale) {
             *weight = between(rng, 0, most);
         }
@@ -182,6 +233,28 @@ impl Weights {
         }
         unreachable!("drawn below the sum of all weights")
     }
+}
+
+impl Command {
+    fn draw(rng: &mut Rng, client: usize, verb: Verb, keys: Key, value: Value) -> Self {
+        let has_stages = matches!(verb, Verb::Exec | Verb::Script);
+        let stages: Vec<Stage> = if has_stages { draw_stages(rng, keys) } else { Vec::new() };
+        let mut claimed: Vec<Key> = stages.iter().flat_map(|stage| stage.keys.iter().copied()).collect();
+        claimed.sort_unstable();
+        claimed.dedup();
+        let keys = if verb == Verb::Exec { claimed } else { draw_keys(rng, verb, keys) };
+        Self { client, verb, keys, value, stages, gives_up_if_odd: has_stages && rng.one_in(3) }
+    }
+}
+
+fn draw_stages(rng: &mut Rng, keys: Key) -> Vec<Stage> {
+    let verbs = [Verb::Append, Verb::Read, Verb::Read, Verb::Mingle];
+    let mut stages = Vec::new();
+    for _ in 0..between(rng, 1, 4) {
+        let verb = verbs[rng.index(verbs.len())];
+        stages.push(Stage { verb, keys: draw_keys(rng, verb, keys) });
+    }
+    stages
 }
 
 fn draw_keys(rng: &mut Rng, verb: Verb, keys: Key) -> Vec<Key> {

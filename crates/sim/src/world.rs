@@ -27,6 +27,8 @@ pub enum Violation {
     Overtaken(usize, usize),
     /// A shard executed two commands of one connection the wrong way round: (the earlier, the later).
     OutOfOrder(usize, usize),
+    /// A command saw a key change between two of its stages.
+    Torn(usize),
     /// A client read replies that are not the next of its commands.
     WrongReply(String),
     /// A machine's own assertion failed.
@@ -171,7 +173,13 @@ impl World {
             links: BTreeMap::new(),
             hops: 0,
             violations: Vec::new(),
-            shared: Shared { appends: vec![Vec::new(); ops.len()], never: BTreeSet::new(), workload, fault },
+            shared: Shared {
+                appends: vec![Vec::new(); ops.len()],
+                never: BTreeSet::new(),
+                torn: Vec::new(),
+                workload,
+                fault,
+            },
             ops,
         };
         for client in 0..world.shared.workload.scripts.len() {
@@ -228,6 +236,7 @@ impl World {
             let swapped = station.core.out_of_order().iter();
             self.violations.extend(swapped.map(|&(earlier, op)| Violation::OutOfOrder(earlier, op)));
         }
+        self.violations.extend(self.shared.torn.iter().map(|&op| Violation::Torn(op)));
         let (sent, across) = (self.clients.iter().map(|client| client.sent).sum(), self.across());
         let hops = self.hops;
         let mut violations = std::mem::take(&mut self.violations);

@@ -67,6 +67,7 @@ fn every_planted_fault_is_found_by_the_checker_that_is_there_for_it() {
 fn expected() -> Vec<(Fault, &'static str)> {
     let mut expected: Vec<(Fault, &str)> = Fault::ALL.map(|fault| (fault, kind_wanted(fault))).into();
     expected.push((Fault::TriesBarge, "overtaken"));
+    expected.push((Fault::ReleasesBetweenStages, "torn"));
     expected
 }
 
@@ -88,6 +89,7 @@ fn kind_of(violation: &Violation) -> &'static str {
         Violation::Inconsistent(_) => "inconsistent",
         Violation::Stuck(_) => "stuck",
         Violation::Overtaken(..) => "overtaken",
+        Violation::Torn(_) => "torn",
         Violation::OutOfOrder(..) => "out of order",
         Violation::WrongReply(_) => "wrong reply",
         Violation::Panicked(_) => "panicked",

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use coordinator::locks::TxId;
 use coordinator::pipeline::Kind;
-use coordinator::tx::{Notice, Outcome, Plan, Step, Transaction};
+use coordinator::tx::{Notice, Outcome, Plan, Stage, Step, Transaction};
 use stdx::ShardId;
 
-use super::{Core, Driven, Message, Node, Shared};
+use super::{Core, Driven, Message, Node, Part, Shared};
 use crate::fault::Fault;
 use crate::history::Lists;
 use crate::store::{run_handler, take};
@@ -19,6 +19,7 @@ impl Core {
         let shards = shared.workload.shards_of(op).iter().map(|shard| self.flip(shared, shard)).collect();
         let plan = match shared.workload.commands[op].verb {
             Verb::AppendAll | Verb::ReadAll => Plan::Whole(shared.workload.router.shards()),
+            Verb::Exec | Verb::Script => Plan::Hold(shards),
             Verb::Mingle => Plan::Lend(shards),
             Verb::Append | Verb::Signal | Verb::Read | Verb::Sweep => Plan::Fanout(shards),
         };
@@ -28,6 +29,7 @@ impl Core {
             hole: Some(hole),
             lent: BTreeMap::new(),
             reads: Lists::new(),
+            stages: 0,
             wants_cancel: false,
         };
         self.transactions.insert(tx, driven);
@@ -38,16 +40,40 @@ impl Core {
         while let Some(driven) = self.transactions.get_mut(&tx) {
             match driven.machine.poll() {
                 None => return,
-                Some(Step::Home(order)) => self.order(shared, tx, order, self.id, Lists::new()),
+                Some(Step::Home(order)) => {
+                    let part = Part { home: self.id, order, stage: driven.stage(), entries: Lists::new() };
+                    self.order(shared, tx, order, part);
+                }
                 Some(Step::Send { to, order }) => {
                     let to = self.flip(shared, to);
-                    let lent = self.transactions.get_mut(&tx).expect("just polled").lent.remove(&to);
-                    let message = Message::Order(tx, order, self.id, lent.unwrap_or_default());
+                    let driven = self.transactions.get_mut(&tx).expect("just polled");
+                    let lent = driven.lent.remove(&to);
+                    let message =
+                        Message::Order(tx, order, self.id, driven.stage(), lent.unwrap_or_default());
                     self.out.push((Node::Core(to), message));
                 }
+                Some(Step::Granted) => self.begin_stage(shared, tx),
                 Some(Step::Done(outcome)) => self.finish(shared, tx, outcome),
             }
         }
+    }
+
+    /// The locks are held and no stage is under way.
+    pub(super) fn begin_stage(&mut self, shared: &mut Shared, tx: TxId) {
+        let op = tx.0 as usize;
+        let driven = self.transactions.get_mut(&tx).expect("it is driven");
+        let (done, next) = (driven.stages.checked_sub(1), driven.stages);
+        if done.is_some_and(|stage| shared.workload.stops_after(op, stage, &driven.reads)) {
+            return driven.machine.release();
+        }
+        driven.stages += 1;
+        let shards = shared.workload.shards_of_stage(op, next);
+        let is_loan = shared.workload.commands[op].stages[next].verb == Verb::Mingle;
+        // The last one releases, unless what it reads is yet to decide that; half of them are told separately.
+        let is_last = next + 1 == shared.workload.commands[op].stages.len() && op.is_multiple_of(2);
+        let shards = shards.iter().map(|shard| self.flip(shared, shard)).collect();
+        let driven = self.transactions.get_mut(&tx).expect("it is driven");
+        driven.machine.stage(if is_loan { Stage::Lend(shards) } else { Stage::Run(shards) }, is_last);
     }
 
     pub(super) fn finish(&mut self, shared: &mut Shared, tx: TxId, outcome: Outcome) {
@@ -91,7 +117,7 @@ impl Core {
         driven.machine.handle(flipped, notice);
         match notice {
             Notice::Lent => drop(driven.lent.insert(from, entries)),
-            _ => driven.reads.extend(entries),
+            _ => shared.add_reads(tx.0 as usize, &mut driven.reads, entries),
         }
         let is_early = shared.fault == Some(Fault::RepliesEarly);
         let early = driven.hole.take_if(|_| is_early);
@@ -107,12 +133,14 @@ impl Core {
     pub(super) fn mingle(&mut self, shared: &mut Shared, tx: TxId) -> Lists {
         let op = tx.0 as usize;
         let driven = self.transactions.get_mut(&tx).expect("a loan runs at home");
-        let mut entries = take(&mut self.lists, &shared.workload.keys_on(op, self.id));
+        let (verb, keys) = shared.workload.part(op, driven.stage(), self.id);
+        let mut entries = take(&mut self.lists, &keys);
         for lent in driven.lent.values() {
             entries.extend(lent.clone());
         }
         let command = &shared.workload.commands[op];
-        let read = run_handler(command.verb, command.value, &mut entries, &mut shared.appends[op]);
+        let once = !command.stages.is_empty();
+        let read = run_handler(verb, command.value, once, &mut entries, &mut shared.appends[op]);
         for (key, list) in entries {
             let owner = shared.workload.shard_of(key);
             if owner == self.id {

@@ -45,31 +45,39 @@ impl Core {
         self.execute(shared, op)
     }
 
-    /// Runs this shard's part of a command over its own entries, and returns what it read.
+    /// Runs all of a command of one shard, and returns what it read.
     pub(super) fn execute(&mut self, shared: &mut Shared, op: usize) -> Lists {
+        let mut reads = Lists::new();
+        for stage in 0.. {
+            let read = self.run_part(shared, op, stage);
+            shared.add_reads(op, &mut reads, read);
+            let stages = shared.workload.commands[op].stages.len();
+            if stages == 0 || shared.workload.stops_after(op, stage, &reads) {
+                break;
+            }
+        }
+        reads
+    }
+
+    /// Runs this shard's part of a command, or of one of its stages, over its own entries, and returns what it read.
+    pub(super) fn run_part(&mut self, shared: &mut Shared, op: usize, stage: usize) -> Lists {
+        let (verb, keys) = shared.workload.part(op, stage, self.id);
         let command = &shared.workload.commands[op];
-        let keys = shared.workload.keys_on(op, self.id);
+        let once = !command.stages.is_empty();
         let mut entries = take(&mut self.lists, &keys);
-        let read = run_handler(command.verb, command.value, &mut entries, &mut shared.appends[op]);
+        let read = run_handler(verb, command.value, once, &mut entries, &mut shared.appends[op]);
         self.lists.append(&mut entries);
         read
     }
 
-    pub(super) fn order(
-        &mut self,
-        shared: &mut Shared,
-        tx: TxId,
-        order: Order,
-        home: ShardId,
-        entries: Lists,
-    ) {
+    pub(super) fn order(&mut self, shared: &mut Shared, tx: TxId, order: Order, part: Part) {
         let op = tx.0 as usize;
         if order.acquire != Acquire::Held {
             self.fairness.arrived(op, want(shared, self.id, op));
         }
         let order = self.without_locks(tx, order);
         let names = names_of(shared, self.id, op);
-        let part = Part { home, order, entries };
+        let part = Part { order, ..part };
         self.participant.order(tx, order, claim(shared, op, &names), part);
         self.perform(shared);
     }
@@ -115,15 +123,19 @@ impl Core {
 
     pub(super) fn act(&mut self, shared: &mut Shared, tx: TxId, act: Act, part: Part) {
         let op = tx.0 as usize;
+        let is_loan = shared.workload.part(op, part.stage, self.id).0 == Verb::Mingle;
         if part.order.acquire != Acquire::Held {
             self.fairness.went(op, &want(shared, self.id, op));
         }
         let mut result = Lists::new();
         match act {
-            Act::Run if shared.workload.commands[op].verb == Verb::Mingle => result = self.mingle(shared, tx),
-            Act::Run => result = self.execute(shared, op),
+            Act::Run if is_loan => result = self.mingle(shared, tx),
+            Act::Run => {
+                result = self.run_part(shared, op, part.stage);
+                self.release_between_stages_if_faulty(shared, tx, part.order);
+            }
             Act::Lend => {
-                result = take(&mut self.lists, &shared.workload.keys_on(op, self.id));
+                result = take(&mut self.lists, &shared.workload.part(op, part.stage, self.id).1);
                 self.release_if_faulty(shared, tx);
             }
             Act::Return => self.lists.extend(part.entries),
@@ -135,9 +147,21 @@ impl Core {
     }
 
     pub(super) fn release_if_faulty(&mut self, shared: &mut Shared, tx: TxId) {
-        if shared.fault == Some(Fault::ReleasesBeforeRunning) && self.lockless.insert(tx) {
+        if shared.fault == Some(Fault::ReleasesBeforeRunning) {
+            self.release_early(tx);
+        }
+    }
+
+    pub(super) fn release_between_stages_if_faulty(&mut self, shared: &mut Shared, tx: TxId, order: Order) {
+        if shared.fault == Some(Fault::ReleasesBetweenStages) && order == Order::RUN {
+            self.release_early(tx);
+        }
+    }
+
+    fn release_early(&mut self, tx: TxId) {
+        if self.lockless.insert(tx) {
             let none = Claim { scope: Scope::Keys(&[]), mode: Mode::Shared };
-            let part = Part { home: self.id, order: Order::RELEASE, entries: Lists::new() };
+            let part = Part { home: self.id, order: Order::RELEASE, stage: 0, entries: Lists::new() };
             self.participant.order(tx, Order::RELEASE, none, part);
         }
     }
