@@ -1,5 +1,6 @@
 //! Connections as commands see them: the table of one core's clients.
 
+use pubsub::Subscriptions;
 use resp::Proto;
 use stdx::{ClientId, DbIndex, UnixMs};
 
@@ -32,6 +33,8 @@ impl ClientFlags {
     pub const LOCAL: Self = Self(1 << 8);
     /// Has a command that CLIENT PAUSE holds back.
     pub const BLOCKED: Self = Self(1 << 9);
+    /// Subscribed to a channel, a pattern or a shard channel.
+    pub const PUBSUB: Self = Self(1 << 16);
 
     /// Whether all of `other` is in this set.
     #[inline]
@@ -89,6 +92,8 @@ pub struct Client {
     pub output_len: usize,
     /// Bytes of the output buffer's allocation.
     pub output_capacity: usize,
+    /// What it is subscribed to, in numbers.
+    pub subscriptions: Subscriptions,
 }
 
 impl Client {
@@ -115,6 +120,7 @@ impl Client {
             query_free: 0,
             output_len: 0,
             output_capacity: 0,
+            subscriptions: Subscriptions::default(),
         }
     }
 
@@ -133,11 +139,19 @@ impl Client {
         !mute
     }
 
+    /// Whether it is subscribed to something and has nothing but arrays for messages, which are replies to it too: then
+    /// only a few commands are open to it.
+    #[inline]
+    pub fn is_resp2_subscriber(&self) -> bool {
+        self.flags.has(ClientFlags::PUBSUB) && self.proto == Proto::Resp2
+    }
+
     /// Bytes of memory that it takes with its buffers.
     pub fn memory(&self) -> usize {
         let texts =
             self.addr.len() + self.laddr.len() + self.name.len() + self.lib_name.len() + self.lib_ver.len();
-        size_of::<Self>() + texts + self.query_len + self.query_free + self.output_capacity
+        let buffers = self.query_len + self.query_free + self.output_capacity;
+        size_of::<Self>() + texts + buffers + self.subscriptions.bytes
     }
 }
 

@@ -5,6 +5,7 @@ use crate::effects::Effects;
 use config::Config;
 use keyspace::Keyspace;
 use metrics::{LatencyMonitor, Slowlog, Stats};
+use pubsub::PubSub;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use stdx::rng::Rng;
@@ -130,6 +131,8 @@ pub struct Core {
     pub config: Config,
     /// The clients connected to this core.
     pub clients: Clients,
+    /// Who subscribes to what, here and on the other cores.
+    pub pubsub: PubSub,
     /// What commands did, for the journal and for notifications.
     pub effects: Effects,
     /// What the last command asked of the server around it.
@@ -162,12 +165,14 @@ impl Core {
     pub fn new(id: ShardId, shards: u16, keyspace: Keyspace, config: Config, shared: Arc<Shared>) -> Self {
         let mut stats = Stats::default();
         stats.latency_off = !config.latency_tracking;
+        let mut rng = Rng::new(seed(&shared.run_id, id));
         Self {
             id,
             shards,
             keyspace,
             config,
             clients: Clients::default(),
+            pubsub: PubSub::new(id.0, shards, rng.next_u64()),
             effects: Effects::default(),
             actions: Vec::new(),
             stats,
@@ -178,7 +183,7 @@ impl Core {
             wants_room: false,
             over_limit_since: None,
             nanos: || 0,
-            rng: Rng::new(seed(&shared.run_id, id)),
+            rng,
             shared,
         }
     }

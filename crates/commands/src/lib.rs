@@ -20,6 +20,7 @@ mod key_specs;
 pub mod list;
 mod names;
 mod parts;
+pub mod pubsub;
 #[cfg(test)]
 mod reference;
 pub mod row;

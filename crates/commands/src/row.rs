@@ -120,6 +120,8 @@ impl Flags {
     pub const SIGNALS: Self = Self(1 << 24);
     /// Lacewing's: it may read keys that it does not name, see [`crate::generic::sort`].
     pub const READS_BY_PATTERN: Self = Self(1 << 25);
+    /// Lacewing's: it answers with push messages, which CLIENT REPLY does not hold back.
+    pub const PUSHES: Self = Self(1 << 26);
 
     /// Both sets together.
     pub const fn or(self, other: Self) -> Self {

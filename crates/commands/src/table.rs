@@ -54,6 +54,7 @@ pub const FAMILIES: &[&[Command]] = &[
     crate::list::COMMANDS,
     crate::sorted_set::COMMANDS,
     crate::geo::COMMANDS,
+    crate::pubsub::COMMANDS,
     crate::connection::COMMANDS,
     crate::server::COMMANDS,
 ];

@@ -8,7 +8,7 @@ use std::process::Command;
 const FLOORS: &[&[&str]] = &[
     &["stdx"],
     &["resp", "datatypes", "config", "metrics"],
-    &["rdb"],
+    &["rdb", "pubsub"],
     &["keyspace"],
     &["commands"],
     &["shard"],

@@ -9,7 +9,13 @@ use stdx::{Args, DbIndex};
 
 /// PING [message]
 pub(super) fn ping(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let is_subscriber = ctx.caller.slot.is_some() && ctx.client().is_resp2_subscriber();
     match args.len() {
+        1 | 2 if is_subscriber => {
+            ctx.out.array(2);
+            ctx.out.bulk(b"pong");
+            ctx.out.bulk(args.get(1).unwrap_or_default());
+        }
         1 => ctx.out.simple("PONG"),
         2 => ctx.out.bulk(args.at(1)),
         _ => return Err(CommandError::Arity("ping".into())),
@@ -42,6 +48,7 @@ pub(super) fn quit(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandErr
 /// RESET: all that the client chose is forgotten, but for what it said of its library.
 pub(super) fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
     let authenticated = !auth::needs_password(ctx);
+    crate::pubsub::unsubscribe_from_all(ctx);
     let client = ctx.client();
     client.db = DbIndex(0);
     client.proto = Proto::Resp2;

@@ -88,7 +88,7 @@ impl<'a> Filter<'a> {
         self.id.is_none_or(|id| client.id.0 == id)
             && self.addr.is_none_or(|addr| client.addr.as_bytes() == addr)
             && self.laddr.is_none_or(|laddr| client.laddr.as_bytes() == laddr)
-            && self.kind.is_none_or(|kind| kind == Kind::Normal)
+            && self.kind.is_none_or(|kind| kind == Kind::of(client))
             && !(self.skip_caller && client.id == caller)
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn info(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandErr
     Ok(Outcome::Done)
 }
 
-/// A client's line, with its line feed. What Lacewing does not have (subscriptions, MULTI) is printed as none.
+/// A client's line, with its line feed. What Lacewing does not have (MULTI) is printed as none.
 pub fn line(client: &Client, now: UnixMs) -> String {
     let seconds = |since: UnixMs| (now.0 - since.0).max(0) / 1000;
     let memory = client.memory();
@@ -63,7 +63,7 @@ pub fn line(client: &Client, now: UnixMs) -> String {
     let mut line = String::with_capacity(384);
     writeln!(
         line,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi=-1 \
          qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs={} rbp={} obl={obl} oll={oll} omem={omem} tot-mem={memory} \
          events={events} cmd={} user={} redir=-1 resp={resp} lib-name={} lib-ver={}",
         client.id.0,
@@ -75,6 +75,9 @@ pub fn line(client: &Client, now: UnixMs) -> String {
         seconds(client.last_active),
         flags(client.flags),
         client.db.0,
+        client.subscriptions.channels,
+        client.subscriptions.patterns,
+        client.subscriptions.shards,
         client.query_len,
         client.query_free,
         client.output_capacity,
@@ -98,7 +101,8 @@ fn flags(flags: ClientFlags) -> String {
     if letters.is_empty() { "N".into() } else { letters }
 }
 
-const LETTERS: [(ClientFlags, char); 6] = [
+const LETTERS: [(ClientFlags, char); 7] = [
+    (ClientFlags::PUBSUB, 'P'),
     (ClientFlags::BLOCKED, 'b'),
     (ClientFlags::CLOSE_AFTER_REPLY, 'c'),
     (ClientFlags::CLOSE_NOW, 'A'),
@@ -131,7 +135,7 @@ impl Wanted {
     fn has(&self, client: &Client) -> bool {
         match self {
             Self::All => true,
-            Self::Kind(kind) => *kind == Kind::Normal,
+            Self::Kind(kind) => *kind == Kind::of(client),
             Self::Ids(ids) => ids.contains(&client.id.0),
         }
     }

@@ -7,6 +7,7 @@ pub(super) mod rows;
 mod switches;
 mod tracking;
 
+use crate::client::{Client, ClientFlags};
 use crate::error::CommandError;
 
 /// What TYPE of a client means to CLIENT LIST and CLIENT KILL.
@@ -19,6 +20,10 @@ enum Kind {
 }
 
 impl Kind {
+    fn of(client: &Client) -> Self {
+        if client.flags.has(ClientFlags::PUBSUB) { Self::Pubsub } else { Self::Normal }
+    }
+
     fn parse(word: &[u8]) -> Result<Self, CommandError> {
         let named = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
         let known = KINDS.iter().find(|(name, _)| named(name)).map(|(_, kind)| *kind);
