@@ -3,5 +3,5 @@
 mod overlap;
 mod replies;
 
-pub use overlap::{Kind, Overlap, PipelineOrder, Verdict};
+pub use overlap::{Kind, Overlap, PipelineOrder, SPREAD_KEYS_MAX, Verdict};
 pub use replies::{HoleId, Replies};

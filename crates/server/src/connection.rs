@@ -14,9 +14,9 @@
 
 use crate::clock::unix_ms;
 use crate::dispatch::{Blocked, Turn, Verdict};
+use crate::flights::{Flights, Letters};
 use crate::node::{Node, State};
 use crate::output::Output;
-use crate::transaction::{InFlight, Letter};
 use crate::window::Window;
 use commands::{Caller, Client, ClientFlags, ClientSlot};
 use config::ClientClass;
@@ -32,8 +32,8 @@ use stdx::{Args, Span, UnixMs};
 /// What the rest of its core may touch of a connection.
 pub(crate) struct Link {
     pub(crate) outgoing: RefCell<Outgoing>,
-    /// What came for the multi-shard command under way.
-    pub(crate) letters: RefCell<Vec<Letter>>,
+    /// What came for the multi-shard commands under way.
+    pub(crate) letters: RefCell<Letters>,
     waker: RefCell<Option<Waker>>,
     killed: Cell<bool>,
     /// Whether it has a command that has not come to its end, or not begun: it waits for us and we not for it.
@@ -103,7 +103,7 @@ pub(crate) struct Connection {
     needs: usize,
     output: Output,
     blocked: Option<Blocked>,
-    in_flight: Option<Box<InFlight>>,
+    flights: Flights,
     eof: bool,
     broken: bool,
     /// How often it has gone round in this turn.
@@ -138,7 +138,7 @@ impl Connection {
             needs: 0,
             output: Output::default(),
             blocked: None,
-            in_flight: None,
+            flights: Flights::default(),
             eof: false,
             broken: false,
             rounds: 0,
@@ -162,10 +162,10 @@ impl Connection {
             if self.is_over() {
                 return Poll::Ready(Turned::IsOver);
             }
-            if self.has_work() {
+            if self.can_run_held() {
                 continue;
             }
-            self.link.waits.set(self.blocked.is_some() || self.in_flight.is_some());
+            self.link.waits.set(self.blocked.is_some() || !self.flights.is_empty());
             self.show_whether_paused();
             if !self.wants_input() {
                 self.rounds = 0;
@@ -190,25 +190,31 @@ impl Connection {
         Poll::Ready(Turned::MayGoOn)
     }
 
-    /// Takes up what had to wait: the multi-shard command under way, then the bytes behind it.
+    /// Takes up what had to wait: the multi-shard commands under way, then the bytes behind them.
     fn resume(&mut self) {
-        if let Some(in_flight) = &mut self.in_flight {
-            if !in_flight.advance(&self.node, &self.link) {
-                return;
-            }
-            self.in_flight = None;
-            self.follow_up();
+        self.advance_flights();
+        if self.blocked == Some(Blocked::Order) && self.link.outgoing.borrow().overlap.has_barrier() {
+            return;
         }
         if self.blocked.take().is_some() || self.can_run_held() {
             self.run_held();
         }
     }
 
-    /// Whether it can go on without waiting for anything.
-    fn has_work(&self) -> bool {
-        self.in_flight.as_ref().map_or(self.can_run_held(), |in_flight| !in_flight.has_started)
+    fn advance_flights(&mut self) {
+        if self.flights.is_empty() {
+            return;
+        }
+        let landed = self.flights.advance(&self.node, &self.link);
+        if landed.barrier {
+            self.follow_up();
+        }
+        if landed.any && self.blocked == Some(Blocked::Order) {
+            self.blocked = None;
+        }
     }
 
+    /// Whether it can go on without waiting for anything.
     fn can_run_held(&self) -> bool {
         self.filled > 0 && self.needs == 0 && self.blocked.is_none() && !self.broken && !self.is_closing()
     }
@@ -302,12 +308,12 @@ impl Connection {
 
     /// Runs the whole commands that `bytes` begins with, as far as they may run now. Returns the bytes used up.
     fn run(&mut self, bytes: &[u8]) -> usize {
-        let Self { node, link, parser, spans, caller, slot, .. } = self;
+        let Self { node, link, parser, spans, caller, slot, flights, .. } = self;
         let mut state = node.state.borrow_mut();
         let mut outgoing = link.outgoing.borrow_mut();
         let mut lookahead = node.lookahead.borrow_mut();
         lookahead.arrive(&state.core.keyspace);
-        let mut turn = Turn::new(node, &mut state, &mut outgoing, caller, *slot);
+        let mut turn = Turn::new(node, &mut state, &mut outgoing, flights, caller, *slot);
         let mut used = 0;
         self.needs = 0;
         'turn: while used < bytes.len() {
@@ -324,7 +330,7 @@ impl Connection {
                     used += planned.len;
                 }
                 if !matches!(verdict, Verdict::Done) {
-                    Self::stop(verdict, &mut used, bytes.len(), &mut self.blocked, &mut self.in_flight);
+                    Self::stop(verdict, &mut used, bytes.len(), &mut self.blocked);
                     break 'turn;
                 }
             }
@@ -354,7 +360,7 @@ impl Connection {
                 used += len;
             }
             if !matches!(verdict, Verdict::Done) {
-                Self::stop(verdict, &mut used, bytes.len(), &mut self.blocked, &mut self.in_flight);
+                Self::stop(verdict, &mut used, bytes.len(), &mut self.blocked);
                 break;
             }
         }
@@ -368,21 +374,15 @@ impl Connection {
         if has_actions {
             self.follow_up();
         }
+        self.advance_flights();
         used
     }
 
     /// Takes down why a turn ends before its bytes do.
-    fn stop(
-        verdict: Verdict,
-        used: &mut usize,
-        len: usize,
-        blocked: &mut Option<Blocked>,
-        in_flight: &mut Option<Box<InFlight>>,
-    ) {
+    fn stop(verdict: Verdict, used: &mut usize, len: usize, blocked: &mut Option<Blocked>) {
         match verdict {
             Verdict::Done | Verdict::Pause => {}
             Verdict::Blocked(why) => *blocked = Some(why),
-            Verdict::InFlight(started) => *in_flight = Some(started),
             // What follows is not read.
             Verdict::Close => *used = len,
         }
@@ -418,7 +418,7 @@ impl Connection {
         }
         let mut outgoing = self.link.outgoing.borrow_mut();
         let was_pending = !self.output.is_empty();
-        let written = self.output.send(&mut self.socket, cx, &mut outgoing.replies).unwrap_or_else(|_| {
+        let written = self.output.send(&mut self.socket, cx, &mut outgoing).unwrap_or_else(|_| {
             self.broken = true;
             0
         });
@@ -484,7 +484,7 @@ impl Connection {
             Some(Blocked::Pause) => self.filled < PAUSED_HELD_MAX,
             Some(Blocked::Order) => false,
         };
-        may_read && !self.eof && !self.broken && self.in_flight.is_none() && !self.is_closing()
+        may_read && !self.eof && !self.broken && !self.is_closing()
     }
 
     /// The client sends nothing more. One that CLIENT PAUSE holds back is let go, as Redis does; any other gets its
@@ -521,11 +521,11 @@ impl Connection {
             self.broken = true;
         }
         let replies = &self.link.outgoing.borrow().replies;
-        let is_answered = replies.outstanding() == 0 && self.in_flight.is_none();
+        let is_answered = replies.outstanding() == 0;
         if self.broken || self.node.stopping.get() {
             return is_answered;
         }
-        let is_ending = self.is_closing() || (self.eof && self.blocked.is_none() && !self.has_work());
+        let is_ending = self.is_closing() || (self.eof && self.blocked.is_none() && !self.can_run_held());
         is_ending && is_answered && replies.ready() == 0 && self.output.is_empty()
     }
 

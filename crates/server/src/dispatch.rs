@@ -4,6 +4,7 @@
 
 use crate::clock::Ticks;
 use crate::connection::Outgoing;
+use crate::flights::{FlightId, Flights};
 use crate::hop::{Part, Sink};
 use crate::lookahead::Planned;
 use crate::node::{Node, State};
@@ -11,7 +12,7 @@ use crate::transaction::{self, InFlight, ParkedCommand};
 use commands::table::Misfit;
 use commands::{Caller, ClientFlags, ClientSlot, CommandRef, Core, Crossing, Flags};
 use coordinator::locks::Admission;
-use coordinator::pipeline::{self, Kind};
+use coordinator::pipeline::{self, Kind, SPREAD_KEYS_MAX};
 use stdx::args::OwnedArgs;
 use stdx::{Args, ShardId, Slot, UnixMs};
 
@@ -21,8 +22,6 @@ pub(crate) enum Verdict {
     Done,
     /// It was not begun: try again when what it waits for may have come.
     Blocked(Blocked),
-    /// It runs on several shards; nothing follows until it is done.
-    InFlight(Box<InFlight>),
     /// It is done; the connection does other things before the next one: what the command asked of the server, or
     /// sending the replies that have piled up.
     Pause,
@@ -49,6 +48,7 @@ pub(crate) struct Turn<'a> {
     node: &'a Node,
     state: &'a mut State,
     outgoing: &'a mut Outgoing,
+    flights: &'a mut Flights,
     caller: &'a mut Caller,
     client: ClientSlot,
     now: UnixMs,
@@ -70,6 +70,7 @@ impl<'a> Turn<'a> {
         node: &'a Node,
         state: &'a mut State,
         outgoing: &'a mut Outgoing,
+        flights: &'a mut Flights,
         caller: &'a mut Caller,
         client: ClientSlot,
     ) -> Self {
@@ -80,6 +81,7 @@ impl<'a> Turn<'a> {
             node,
             state,
             outgoing,
+            flights,
             caller,
             client,
             now: UnixMs(now_us / 1000),
@@ -173,11 +175,11 @@ impl<'a> Turn<'a> {
         let shard = self.node.router.shard_of(slot);
         let signals = command.row.flags.has(Flags::SIGNALS);
         let kind = if signals { Kind::Signal(shard) } else { Kind::Plain(shard) };
-        if self.outgoing.overlap.ask(kind) == pipeline::Verdict::Wait {
+        if !self.may_go(kind, command, args) {
             return Verdict::Blocked(Blocked::Order);
         }
         if !self.node.is_home(shard) {
-            if !self.outgoing.window.has_room(self.outgoing.replies.outstanding()) {
+            if !self.has_room() {
                 return Verdict::Blocked(Blocked::Order);
             }
             return self.send(command, args, slot, kind, shard);
@@ -251,33 +253,75 @@ impl<'a> Turn<'a> {
         if is_one {
             return self.one_shard(command, args, slot);
         }
-        if self.outgoing.overlap.ask(Kind::Barrier) == pipeline::Verdict::Wait {
+        let signals = command.row.flags.has(Flags::SIGNALS);
+        let is_spread =
+            matches!(command.row.crossing, Crossing::Fanout(_)) && !signals && keys.len() <= SPREAD_KEYS_MAX;
+        let kind = if is_spread { Kind::Spread } else { Kind::Barrier };
+        if !self.may_go(kind, command, args) || !self.has_room() {
             return Verdict::Blocked(Blocked::Order);
         }
-        let mut in_flight = InFlight::over_keys(self.node, self.state, command, args, &keys, self.from());
-        in_flight.muted = self.muted;
-        Verdict::InFlight(Box::new(in_flight))
+        if transaction::is_full(self.state, command, self.now) {
+            return self.refuse(command, shard::OUT_OF_MEMORY);
+        }
+        let from = self.from();
+        self.take_off(kind, InFlight::over_keys(self.node, command, args, &keys, from))
     }
 
     /// A command that reads keys by patterns, wherever they are.
     #[cold]
     fn by_patterns(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
-        if self.outgoing.overlap.ask(Kind::Barrier) == pipeline::Verdict::Wait {
+        if !self.may_go(Kind::Barrier, command, args) {
             return Verdict::Blocked(Blocked::Order);
         }
-        let mut in_flight = InFlight::by_patterns(self.node, self.state, command, args, self.from());
-        in_flight.muted = self.muted;
-        Verdict::InFlight(Box::new(in_flight))
+        if transaction::is_full(self.state, command, self.now) {
+            return self.refuse(command, shard::OUT_OF_MEMORY);
+        }
+        let from = self.from();
+        self.take_off(Kind::Barrier, InFlight::by_patterns(self.node, command, args, from))
     }
 
     fn everywhere(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
-        if self.outgoing.overlap.ask(Kind::Barrier) == pipeline::Verdict::Wait {
+        if !self.may_go(Kind::Barrier, command, args) {
             return Verdict::Blocked(Blocked::Order);
         }
         self.client_mut().last_command = command.full_name;
-        let mut in_flight = InFlight::everywhere(self.node, command, args, self.from());
+        let from = self.from();
+        self.take_off(Kind::Barrier, InFlight::everywhere(self.node, command, args, from))
+    }
+
+    /// Whether what is unanswered in this pipeline lets the command go now.
+    #[inline]
+    fn may_go(&self, kind: Kind, command: CommandRef, args: Args<'_>) -> bool {
+        match self.outgoing.overlap.ask(kind) {
+            pipeline::Verdict::Go => true,
+            pipeline::Verdict::GoIfApart => self.is_apart(command, args),
+            pipeline::Verdict::Wait => false,
+        }
+    }
+
+    /// Whether it shares no key with the spreads under way.
+    fn is_apart(&self, command: CommandRef, args: Args<'_>) -> bool {
+        let overlap = &self.outgoing.overlap;
+        transaction::names(command, args).iter().all(|name| overlap.is_apart(name.fingerprint))
+    }
+
+    /// Whether the window lets another command go to other cores.
+    #[inline]
+    fn has_room(&self) -> bool {
+        self.outgoing.window.has_room(self.outgoing.replies.outstanding())
+    }
+
+    /// Puts a command under way that was made with [`Turn::from`].
+    fn take_off(&mut self, kind: Kind, mut in_flight: InFlight) -> Verdict {
         in_flight.muted = self.muted;
-        Verdict::InFlight(Box::new(in_flight))
+        in_flight.is_spread = kind == Kind::Spread;
+        if in_flight.is_spread {
+            self.outgoing.overlap.sent_spread(in_flight.fingerprints());
+        } else {
+            self.outgoing.overlap.sent(kind);
+        }
+        self.flights.take_off(in_flight);
+        Verdict::Done
     }
 
     /// Sends a command to the shard that has its key. Its reply will fill a hole in ours.
@@ -311,8 +355,10 @@ impl<'a> Turn<'a> {
         admission == Admission::Parked
     }
 
-    fn from(&self) -> transaction::From {
-        transaction::From { caller: *self.caller, client: self.client, now: self.now }
+    /// Who asks for a flight; a hole is left for its reply.
+    fn from(&mut self) -> transaction::From {
+        let flight = FlightId(self.outgoing.replies.hole());
+        transaction::From { caller: *self.caller, client: self.client, flight, now: self.now }
     }
 
     fn hole(&mut self, kind: Kind) -> Sink {

@@ -1,5 +1,6 @@
 //! What cores send each other: one batch per peer and turn, its commands and replies side by side in one buffer.
 
+use crate::flights::FlightId;
 use commands::{Caller, ClientSlot, CommandRef};
 use std::os::fd::OwnedFd;
 use stdx::args::OwnedArgs;
@@ -67,8 +68,8 @@ pub(crate) enum Part {
     Hole(coordinator::pipeline::HoleId),
     /// It fills a hole with nothing: the client wants no replies.
     Muted(coordinator::pipeline::HoleId),
-    /// It is the reply of shard `n` to a command that several shards run.
-    Shard(u16),
+    /// It is the reply of shard `n` to a command of this number that several shards run.
+    Shard(FlightId, u16),
 }
 
 /// Bytes `start..end` of a batch.

@@ -1,9 +1,10 @@
 //! What comes from other cores: their commands run here, their replies go to the connections that wait for them.
 
 use crate::clock::unix_ms;
+use crate::flights::{self, Letter};
 use crate::hop::{Hop, Item, Part, Remote, Sink};
 use crate::node::{Node, State};
-use crate::transaction::{self, Letter, ParkedCommand};
+use crate::transaction::{self, ParkedCommand};
 use coordinator::locks::Admission;
 use keyspace::Key;
 use std::rc::Rc;
@@ -33,9 +34,9 @@ fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
             }
             Item::Reply(sink, place) => match sink.part {
                 Part::Hole(_) | Part::Muted(_) => fill(node, sink, hop.bytes(place)),
-                Part::Shard(shard) => {
+                Part::Shard(flight, shard) => {
                     let reply = Letter::Reply(shard, hop.bytes(place).to_vec());
-                    transaction::deliver(node, sink.client, reply);
+                    flights::deliver(node, sink.client, flight, reply);
                 }
             },
             Item::Transaction(message) => transaction::receive(node, *message),
@@ -155,7 +156,7 @@ pub(crate) fn fill(node: &Node, sink: Sink, reply: &[u8]) {
     match sink.part {
         Part::Hole(hole) => outgoing.replies.fill(hole, reply),
         Part::Muted(hole) => outgoing.replies.fill(hole, b""),
-        Part::Shard(_) => unreachable!("parts are delivered as letters"),
+        Part::Shard(..) => unreachable!("parts are delivered as letters"),
     }
     outgoing.overlap.answered();
     outgoing.window.answered(reply.len(), outgoing.replies.outstanding());

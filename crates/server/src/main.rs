@@ -8,6 +8,7 @@ mod clock;
 mod connection;
 mod cron;
 mod dispatch;
+mod flights;
 mod hop;
 mod loan;
 mod log;

@@ -3,6 +3,7 @@
 //! Those that the client does not take pile up in pieces, so that a backlog, however large, is neither copied as it
 //! grows nor kept whole until its last byte is sent.
 
+use crate::connection::Outgoing;
 use coordinator::pipeline::Replies;
 use reactor::net::Socket;
 use std::collections::VecDeque;
@@ -26,10 +27,13 @@ impl Output {
         &mut self,
         socket: &mut Socket,
         cx: &mut Context<'_>,
-        replies: &mut Replies,
+        outgoing: &mut Outgoing,
     ) -> io::Result<usize> {
         let mut written = 0;
-        while self.sent < self.sending.len() || self.next(replies) {
+        // A barrier may take long, and nothing runs beside it.
+        let waits = !outgoing.overlap.has_barrier();
+        let replies = &mut outgoing.replies;
+        while self.sent < self.sending.len() || self.next(replies, waits) {
             match socket.poll_write(cx, &self.sending[self.sent..]) {
                 Poll::Ready(len) => {
                     let len = len?;
@@ -63,15 +67,16 @@ impl Output {
         self.sending.capacity() + self.backlog_bytes
     }
 
-    /// Takes the next piece to send. False when nothing is to be sent now.
-    fn next(&mut self, replies: &mut Replies) -> bool {
+    /// Takes the next piece to send; `waits` for those that other cores owe if it is small. False when nothing is to be
+    /// sent now.
+    fn next(&mut self, replies: &mut Replies, waits: bool) -> bool {
         if let Some(piece) = self.backlog.pop_front() {
             self.backlog_bytes -= piece.len();
             (self.sending, self.sent) = (piece, 0);
             return true;
         }
         let ready = replies.ready();
-        let more_soon = replies.outstanding() > 0 && ready < HELD_BACK_BYTES;
+        let more_soon = waits && replies.outstanding() > 0 && ready < HELD_BACK_BYTES;
         if ready == 0 || more_soon {
             return false;
         }

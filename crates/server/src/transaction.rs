@@ -1,13 +1,15 @@
 //! Commands that run on several shards: the machines of `coordinator`, driven over this core's mailbox.
 //!
-//! At home an [`InFlight`] belongs to the connection, which polls it to its end, also when the client has gone. On every
-//! shard that takes part, orders go to the [`Participant`], and [`carry_out`] does what it says.
+//! At home an [`InFlight`] belongs to the connection, which advances it to its end, also when the client has gone
+//! ([`crate::flights`]). On every shard that takes part, orders go to the [`Participant`], and [`carry_out`] does what it
+//! says.
 //!
 //! [`Participant`]: coordinator::participant::Participant
 
 mod patterns;
 
 use crate::connection::Link;
+use crate::flights::{FlightId, Letter, deliver};
 use crate::hop::{Item, Part, Sink};
 use crate::loan::{self, Loan};
 use crate::node::{Node, State};
@@ -42,6 +44,7 @@ pub(crate) struct OrderPart {
     work: Arc<Work>,
     home: ShardId,
     client: ClientSlot,
+    flight: FlightId,
     /// With Return: what goes back to its owner. With Run over loans: all that was lent.
     loans: Vec<Loan>,
 }
@@ -77,15 +80,7 @@ pub(crate) struct Message {
 
 enum What {
     Order(Order, OrderPart),
-    Notice { client: ClientSlot, from: ShardId, notice: Notice, reply: Vec<u8>, loans: Vec<Loan> },
-}
-
-/// What comes to a connection for its command under way.
-pub(crate) enum Letter {
-    /// A shard's answer to a transaction.
-    Notice { from: ShardId, notice: Notice, reply: Vec<u8>, loans: Vec<Loan> },
-    /// A shard's reply to a command that locks nothing.
-    Reply(u16, Vec<u8>),
+    News(ClientSlot, FlightId, Letter),
 }
 
 /// Who asked for a command, and when.
@@ -93,17 +88,22 @@ pub(crate) enum Letter {
 pub(crate) struct From {
     pub(crate) caller: Caller,
     pub(crate) client: ClientSlot,
+    /// The number of the flight.
+    pub(crate) flight: FlightId,
     pub(crate) now: UnixMs,
 }
 
 /// A command under way on several shards.
 pub(crate) struct InFlight {
+    id: FlightId,
     work: Arc<Work>,
     client: ClientSlot,
     /// CLIENT REPLY OFF: it runs, and its reply is thrown away.
     pub(crate) muted: bool,
-    /// Whether it was told to go on at least once.
-    pub(crate) has_started: bool,
+    /// Whether it is a plain fan-out, which others may overlap with.
+    pub(crate) is_spread: bool,
+    /// Whether it is to be told to go on: it is new, or a letter has come.
+    pub(crate) is_called: bool,
     began: u64,
     /// Replies by part.
     replies: Vec<Vec<u8>>,
@@ -116,8 +116,6 @@ pub(crate) struct InFlight {
 }
 
 enum Progress {
-    /// Refused before anything was locked.
-    Refused(&'static str),
     Locking(Box<Transaction>),
     /// Every shard runs it without locks; how many have not answered, once it was sent.
     Gathering(Option<usize>),
@@ -170,13 +168,12 @@ impl InFlight {
     /// A command whose keys, at `positions`, are on several shards.
     pub(crate) fn over_keys(
         node: &Node,
-        state: &mut State,
         command: CommandRef,
         args: Args<'_>,
         positions: &[u32],
         from: From,
     ) -> Self {
-        let From { caller, client, now } = from;
+        let From { caller, now, .. } = from;
         let lends = matches!(command.row.crossing, Crossing::TwoHops);
         let mut partition = Partition::default();
         let route = node.router.partition(args, positions.iter().map(|&at| at as usize), &mut partition);
@@ -205,17 +202,12 @@ impl InFlight {
         let work = Arc::new(Work { command, caller, now, mode, args: args.into(), parts, key_order, lends });
         let shards: ShardSet = work.parts.iter().map(|part| part.shard).collect();
         let plan = if lends { Plan::Lend(shards) } else { Plan::Fanout(shards) };
-        let progress = if is_full(state, command, now) {
-            Progress::Refused(shard::OUT_OF_MEMORY)
-        } else {
-            locking(node, plan)
-        };
-        Self::new(node, work, client, progress)
+        Self::new(node, work, from, locking(node, plan))
     }
 
     /// A command that every shard runs, or that goes from shard to shard.
     pub(crate) fn everywhere(node: &Node, command: CommandRef, args: Args<'_>, from: From) -> Self {
-        let From { caller, client, now } = from;
+        let From { caller, now, .. } = from;
         let (mode, progress) = match command.row.crossing {
             Crossing::Global(Lock::None, _) => (Mode::Shared, Progress::Gathering(None)),
             Crossing::Global(lock, _) => {
@@ -237,17 +229,19 @@ impl InFlight {
             key_order: Vec::new(),
             lends: false,
         };
-        Self::new(node, Arc::new(work), client, progress)
+        Self::new(node, Arc::new(work), from, progress)
     }
 
-    fn new(node: &Node, work: Arc<Work>, client: ClientSlot, progress: Progress) -> Self {
+    fn new(node: &Node, work: Arc<Work>, from: From, progress: Progress) -> Self {
         let replies = vec![Vec::new(); work.parts.len()];
         let began = node.ticks.get().now();
         Self {
+            id: from.flight,
             work,
-            client,
+            client: from.client,
             muted: false,
-            has_started: false,
+            is_spread: false,
+            is_called: true,
             began,
             replies,
             loans: Vec::new(),
@@ -257,18 +251,22 @@ impl InFlight {
         }
     }
 
-    /// Goes on as far as it can. True when it is over and its reply is written.
+    /// Its number.
+    pub(crate) fn id(&self) -> FlightId {
+        self.id
+    }
+
+    /// The fingerprints of its keys.
+    pub(crate) fn fingerprints(&self) -> impl Iterator<Item = u64> + '_ {
+        self.work.parts.iter().flat_map(|part| &part.names).map(|name| name.fingerprint)
+    }
+
+    /// Goes on as far as it can without another letter. True when it is over and its reply fills its hole.
     pub(crate) fn advance(&mut self, node: &Rc<Node>, link: &Link) -> bool {
-        self.has_started = true;
+        self.is_called = false;
         loop {
-            self.read_letters(link);
             let is_over = match &mut self.progress {
-                Progress::Refused(text) => {
-                    let text = *text;
-                    self.refuse(node, link, text);
-                    return true;
-                }
-                Progress::Locking(_) => self.advance_locking(node, link),
+                Progress::Locking(_) => self.advance_locking(node),
                 Progress::Gathering(_) => self.advance_gathering(node),
                 Progress::Walking(_) => self.advance_walk(node),
             };
@@ -279,44 +277,32 @@ impl InFlight {
                 break;
             }
         }
-        self.reply(node, link);
+        self.land(node, link);
         true
     }
 
-    fn refuse(&self, node: &Node, link: &Link, text: &str) {
-        let mut state = node.state.borrow_mut();
-        state.core.stats.rejected(self.work.command.index, text);
-        if !self.muted {
-            let mut outgoing = link.outgoing.borrow_mut();
-            resp::Reply::new(outgoing.replies.buf(), self.work.caller.proto).error(text);
-        }
-    }
-
-    fn read_letters(&mut self, link: &Link) {
-        for letter in link.letters.borrow_mut().drain(..) {
-            match letter {
-                Letter::Reply(part, reply) => {
-                    self.replies[part as usize] = reply;
-                    if let Progress::Gathering(Some(missing)) = &mut self.progress {
-                        *missing -= 1;
-                    }
+    /// Takes in what has come for it.
+    pub(crate) fn read(&mut self, letter: Letter) {
+        self.is_called = true;
+        match letter {
+            Letter::Reply(part, reply) => {
+                self.replies[part as usize] = reply;
+                if let Progress::Gathering(Some(missing)) = &mut self.progress {
+                    *missing -= 1;
                 }
-                Letter::Notice { from, notice, reply, loans } => {
-                    let index = self.work.parts.iter().position(|part| part.shard == from);
-                    match index {
-                        Some(index) => self.replies[index] = reply,
-                        None => self.replies[0] = reply,
-                    }
-                    self.loans.extend(loans);
-                    if let Progress::Locking(machine) = &mut self.progress {
-                        machine.handle(from, notice);
-                    }
+            }
+            Letter::Notice { from, notice, reply, loans } => {
+                let index = self.work.parts.iter().position(|part| part.shard == from);
+                self.replies[index.unwrap_or(0)] = reply;
+                self.loans.extend(loans);
+                if let Progress::Locking(machine) = &mut self.progress {
+                    machine.handle(from, notice);
                 }
             }
         }
     }
 
-    fn advance_locking(&mut self, node: &Node, link: &Link) -> bool {
+    fn advance_locking(&mut self, node: &Node) -> bool {
         loop {
             let Progress::Locking(machine) = &mut self.progress else { unreachable!("called while locking") };
             let tx = machine.id();
@@ -332,7 +318,6 @@ impl InFlight {
                 Some(Step::Home(order)) => {
                     let part = self.order_part(node, order, node.id);
                     obey(node, tx, order, part);
-                    self.read_letters(link);
                 }
             }
         }
@@ -349,7 +334,7 @@ impl InFlight {
             }
             _ => Vec::new(),
         };
-        OrderPart { work: Arc::clone(&self.work), home: node.id, client: self.client, loans }
+        OrderPart { work: Arc::clone(&self.work), home: node.id, client: self.client, flight: self.id, loans }
     }
 
     fn advance_gathering(&mut self, node: &Rc<Node>) -> bool {
@@ -361,7 +346,7 @@ impl InFlight {
         *missing = Some(shards as usize - 1);
         let work = &*self.work;
         for shard in (0..shards).filter(|&shard| shard != node.id.0) {
-            let sink = Sink { client: self.client, part: Part::Shard(shard) };
+            let sink = Sink { client: self.client, part: Part::Shard(self.id, shard) };
             let args = work.args.as_args();
             node.mailbox
                 .outbox(shard as usize, |hop| hop.command(work.command, work.caller, None, sink, args));
@@ -405,7 +390,7 @@ impl InFlight {
                 let out = &mut self.replies[shard.index()];
                 shard::run(&mut state.core, work.command, work.caller, args.as_args(), None, out, work.now);
             } else {
-                let sink = Sink { client: self.client, part: Part::Shard(shard.0) };
+                let sink = Sink { client: self.client, part: Part::Shard(self.id, shard.0) };
                 node.mailbox.outbox(shard.index(), |hop| {
                     hop.command(work.command, work.caller, None, sink, args.as_args());
                 });
@@ -413,13 +398,43 @@ impl InFlight {
         }
     }
 
-    /// Writes the reply, and counts the command once.
-    fn reply(&mut self, node: &Node, link: &Link) {
+    /// Fills the hole that was left for it, and counts the command once.
+    fn land(&mut self, node: &Node, link: &Link) {
         let mut state = node.state.borrow_mut();
-        let mut outgoing = link.outgoing.borrow_mut();
+        let outgoing = &mut *link.outgoing.borrow_mut();
+        let mut len = 0;
+        outgoing.replies.fill_with(self.id.0, |out| {
+            let start = out.len();
+            self.reply(&mut state, out);
+            if out.get(start) == Some(&b'-') {
+                let text = String::from_utf8_lossy(&out[start + 1..]).trim_end().to_owned();
+                state.core.stats.failed(self.work.command.index, &text);
+            }
+            if self.muted {
+                out.truncate(start);
+            }
+            len = out.len() - start;
+        });
+        if self.is_spread {
+            outgoing.overlap.answered_spread();
+        } else {
+            outgoing.overlap.answered();
+        }
+        outgoing.window.answered(len, outgoing.replies.outstanding());
         let work = &*self.work;
-        let out = outgoing.replies.buf();
+        let ticks = node.ticks.get();
+        let nanos = ticks.nanos(self.began, ticks.now());
+        state.core.stats.record(work.command.index, nanos);
+        if crate::dispatch::is_slow(&mut state.core, work.command, nanos, work.now) {
+            let args = work.args.as_args();
+            crate::dispatch::note_slow(&mut state.core, work.command, args, nanos, self.client, work.now);
+        }
+    }
+
+    /// Appends the reply.
+    fn reply(&mut self, state: &mut State, out: &mut Vec<u8>) {
         let start = out.len();
+        let work = &*self.work;
         let parts: Vec<&[u8]> = self.replies.iter().map(Vec::as_slice).collect();
         match work.command.row.crossing {
             Crossing::Global(_, Merge::Custom(run)) => match first_error(&parts) {
@@ -440,20 +455,6 @@ impl InFlight {
         if let Some(error) = self.failure.take().filter(|_| out[start..] == *b"+OK\r\n") {
             out.truncate(start);
             resp::Reply::new(out, work.caller.proto).error(&error);
-        }
-        if out.get(start) == Some(&b'-') {
-            let text = String::from_utf8_lossy(&out[start + 1..]).trim_end().to_owned();
-            state.core.stats.failed(work.command.index, &text);
-        }
-        if self.muted {
-            out.truncate(start);
-        }
-        let ticks = node.ticks.get();
-        let nanos = ticks.nanos(self.began, ticks.now());
-        state.core.stats.record(work.command.index, nanos);
-        if crate::dispatch::is_slow(&mut state.core, work.command, nanos, work.now) {
-            let args = work.args.as_args();
-            crate::dispatch::note_slow(&mut state.core, work.command, args, nanos, self.client, work.now);
         }
     }
 }
@@ -530,21 +531,8 @@ fn scan_reply(reply: &[u8]) -> Option<(u64, usize, &[u8])> {
 pub(crate) fn receive(node: &Node, message: Message) {
     match message.what {
         What::Order(order, part) => obey(node, message.tx, order, part),
-        What::Notice { client, from, notice, reply, loans } => {
-            deliver(node, client, Letter::Notice { from, notice, reply, loans });
-        }
+        What::News(client, flight, letter) => deliver(node, client, flight, letter),
     }
-}
-
-/// Hands a letter to the connection whose command it concerns.
-pub(crate) fn deliver(node: &Node, client: ClientSlot, letter: Letter) {
-    let links = node.links.borrow();
-    let Some(link) = links.get(client) else {
-        // Only a core that ends gives up connections that are still owed an answer.
-        return assert!(node.stopping.get(), "a connection stays while its command is under way");
-    };
-    link.letters.borrow_mut().push(letter);
-    link.kick();
 }
 
 fn obey(node: &Node, tx: TxId, order: Order, part: OrderPart) {
@@ -584,6 +572,7 @@ fn perform(node: &Node, act: Act, work: &Work, loans: Vec<Loan>) -> (Vec<u8>, Ve
     }
     let done = perform_on(node, &mut state, act, work, loans, &mut reply);
     shard::tell_memory(&state.core);
+    node.pass_on_wants(&mut state.core);
     (reply, done)
 }
 
@@ -636,11 +625,11 @@ impl<'a> Borrowing<'a> {
 }
 
 fn answer(node: &Node, tx: TxId, part: &OrderPart, notice: Notice, reply: Vec<u8>, loans: Vec<Loan>) {
-    let (client, from) = (part.client, node.id);
+    let letter = Letter::Notice { from: node.id, notice, reply, loans };
     if part.home == node.id {
-        return deliver(node, client, Letter::Notice { from, notice, reply, loans });
+        return deliver(node, part.client, part.flight, letter);
     }
-    let message = Message { tx, what: What::Notice { client, from, notice, reply, loans } };
+    let message = Message { tx, what: What::News(part.client, part.flight, letter) };
     node.mailbox.outbox(part.home.index(), |hop| hop.say(Item::Transaction(Box::new(message))));
 }
 
@@ -673,7 +662,7 @@ fn run_parked(node: &Node, parked: &ParkedCommand) {
 }
 
 /// Whether the command takes memory and there is none left for it.
-fn is_full(state: &mut State, command: CommandRef, now: UnixMs) -> bool {
+pub(crate) fn is_full(state: &mut State, command: CommandRef, now: UnixMs) -> bool {
     command.row.flags.has(Flags::DENYOOM)
         && state.core.config.maxmemory != 0
         && !shard::make_room(&mut state.core, now)

@@ -17,6 +17,8 @@ pub enum Fault {
     RepliesEarly,
     /// A connection's next command never waits.
     OverlapsEverything,
+    /// A command goes although a spread under way has one of its keys.
+    ForgetsSpreadKeys,
     /// Half of the cores lock shards in descending order.
     LocksDescending,
     /// Claims of the whole shard claim nothing.
@@ -43,6 +45,7 @@ impl Fault {
         Fault::ForgetsOrigin,
         Fault::RepliesEarly,
         Fault::OverlapsEverything,
+        Fault::ForgetsSpreadKeys,
         Fault::LocksDescending,
         Fault::WholeClaimsNothing,
         Fault::WritersShare,

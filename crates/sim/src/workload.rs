@@ -153,6 +153,7 @@ impl Workload {
             (Some(shard), Verb::Signal) => Kind::Signal(shard),
             (Some(shard), Verb::Exec) if shards.len() == 1 => Kind::Signal(shard),
             (Some(shard), verb) if shards.len() == 1 && !verb.is_whole() => Kind::Plain(shard),
+            (_, Verb::Append | Verb::Read) => Kind::Spread,
             _ => Kind::Barrier,
         }
     }
@@ -167,9 +168,22 @@ impl Workload {
             (Kind::Plain(left) | Kind::Signal(left), Kind::Plain(right)) => {
                 left == right || self.order == PipelineOrder::Strict
             }
+            (Kind::Spread, Kind::Spread | Kind::Plain(_))
+            | (Kind::Plain(_) | Kind::Signal(_), Kind::Spread) => {
+                self.order == PipelineOrder::Strict || self.conflict(earlier, op)
+            }
             (Kind::Local, _) | (_, Kind::Local) => false,
         };
         earlier.filter(is_promised).collect()
+    }
+}
+
+impl Workload {
+    /// Whether they share a key, and one of them writes.
+    fn conflict(&self, left: usize, right: usize) -> bool {
+        let (left, right) = (&self.commands[left], &self.commands[right]);
+        let writes = [left, right].iter().any(|command| command.verb.mode() == Mode::Exclusive);
+        writes && left.keys.iter().any(|key| right.keys.contains(key))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::between;
 use crate::checker::{self, Anomaly};
 use crate::core::{Core, Message, Node, Shared};
 use crate::fault::Fault;
-use crate::history::{Fate, History, Lists, Op};
+use crate::history::{Fate, History, Key, Lists, Op};
 use crate::wire::{Decoded, decode};
 use crate::workload::{Verb, Workload};
 
@@ -29,6 +29,8 @@ pub enum Violation {
     OutOfOrder(usize, usize),
     /// A command saw a key change between two of its stages.
     Torn(usize),
+    /// A command saw less of a key than an earlier one of its connection.
+    Backwards(usize, Key),
     /// A client read replies that are not the next of its commands.
     WrongReply(String),
     /// A machine's own assertion failed.
@@ -244,6 +246,7 @@ impl World {
         if let Err(anomaly) = checker::check(&history) {
             violations.push(Violation::Inconsistent(anomaly));
         }
+        violations.extend(self.shared.workload.scripts.iter().flat_map(|script| backwards(&history, script)));
         let count = |fate| history.ops.iter().filter(|op| op.fate == fate).count();
         Report { violations, sent, across, done: count(Fate::Done), never: count(Fate::Never), hops }
     }
@@ -254,7 +257,7 @@ impl World {
     }
 
     /// What was sent, with what was written; and the lists of all shards.
-    fn history(mut self) -> History {
+    fn history(&mut self) -> History {
         let mut last = Lists::new();
         for station in &self.cores {
             last.extend(station.core.lists().clone());
@@ -269,7 +272,7 @@ impl World {
                 record.fate = Fate::Never;
             }
         }
-        History { ops: self.ops, last }
+        History { ops: std::mem::take(&mut self.ops), last }
     }
 
     // ---- events
@@ -381,6 +384,22 @@ impl World {
         }
         self.plan_turn(client);
     }
+}
+
+/// Commands of one connection that saw less of a key than an earlier one of it.
+fn backwards(history: &History, script: &[usize]) -> Vec<Violation> {
+    let mut longest: BTreeMap<Key, usize> = BTreeMap::new();
+    let mut found = Vec::new();
+    for &op in script.iter().filter(|&&op| history.ops[op].fate == Fate::Done) {
+        for (key, list) in &history.ops[op].reads {
+            let seen = longest.entry(*key).or_default();
+            if list.len() < *seen {
+                found.push(Violation::Backwards(op, *key));
+            }
+            *seen = list.len().max(*seen);
+        }
+    }
+    found
 }
 
 impl Pace {

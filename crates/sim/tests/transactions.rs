@@ -68,6 +68,7 @@ fn expected() -> Vec<(Fault, &'static str)> {
     let mut expected: Vec<(Fault, &str)> = Fault::ALL.map(|fault| (fault, kind_wanted(fault))).into();
     expected.push((Fault::TriesBarge, "overtaken"));
     expected.push((Fault::ReleasesBetweenStages, "torn"));
+    expected.push((Fault::ForgetsSpreadKeys, "backwards"));
     expected
 }
 
@@ -91,6 +92,7 @@ fn kind_of(violation: &Violation) -> &'static str {
         Violation::Overtaken(..) => "overtaken",
         Violation::Torn(_) => "torn",
         Violation::OutOfOrder(..) => "out of order",
+        Violation::Backwards(..) => "backwards",
         Violation::WrongReply(_) => "wrong reply",
         Violation::Panicked(_) => "panicked",
     }

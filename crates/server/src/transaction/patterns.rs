@@ -5,8 +5,8 @@
 //! runs there. If the elements have changed in between so that they name other keys, it has not run, and the elements
 //! are asked for again. So it sees all that it reads at one instant.
 
-use super::{From, InFlight, Progress, Work, WorkPart, is_full, locking, name};
-use crate::node::{Node, State};
+use super::{From, InFlight, Work, WorkPart, locking, name};
+use crate::node::Node;
 use commands::generic::sort;
 use commands::{Caller, CommandRef};
 use coordinator::locks::Mode;
@@ -29,14 +29,8 @@ pub(super) struct Patterns {
 
 impl InFlight {
     /// A command that reads keys by patterns.
-    pub(crate) fn by_patterns(
-        node: &Node,
-        state: &mut State,
-        command: CommandRef,
-        args: Args<'_>,
-        from: From,
-    ) -> Self {
-        let From { caller, client, now } = from;
+    pub(crate) fn by_patterns(node: &Node, command: CommandRef, args: Args<'_>, from: From) -> Self {
+        let From { caller, now, .. } = from;
         let args = OwnedArgs::from(args);
         let work = Work {
             command,
@@ -49,9 +43,7 @@ impl InFlight {
             lends: false,
         };
         let plan = Plan::Fanout(work.shards());
-        let is_full = is_full(state, command, now);
-        let progress = if is_full { Progress::Refused(shard::OUT_OF_MEMORY) } else { locking(node, plan) };
-        let mut in_flight = Self::new(node, Arc::new(work), client, progress);
+        let mut in_flight = Self::new(node, Arc::new(work), from, locking(node, plan));
         in_flight.patterns = Some(Patterns { args, scouts: true, tries: 1 });
         in_flight
     }

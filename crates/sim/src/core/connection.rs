@@ -3,7 +3,7 @@
 use coordinator::locks::{Admission, TxId};
 use coordinator::pipeline::{HoleId, Kind, Verdict};
 
-use super::shard::admit;
+use super::shard::{admit, fingerprints};
 use super::{Connection, Core, Hop, Message, Node, Shared};
 use crate::fault::Fault;
 use crate::history::Lists;
@@ -19,7 +19,7 @@ impl Core {
         while let Some(&op) = self.connection(client).waiting.front() {
             let kind = shared.workload.kind(op);
             let overlaps = shared.fault == Some(Fault::OverlapsEverything);
-            if self.connection(client).overlap.ask(kind) == Verdict::Wait && !overlaps {
+            if !self.may_go(shared, client, op, kind) && !overlaps {
                 break;
             }
             self.connection(client).waiting.pop_front();
@@ -34,24 +34,37 @@ impl Core {
         }
     }
 
+    fn may_go(&mut self, shared: &Shared, client: usize, op: usize, kind: Kind) -> bool {
+        let overlap = &self.connection(client).overlap;
+        match overlap.ask(kind) {
+            Verdict::Go => true,
+            Verdict::GoIfApart if shared.fault == Some(Fault::ForgetsSpreadKeys) => true,
+            Verdict::GoIfApart => fingerprints(shared, op).all(|key| overlap.is_apart(key)),
+            Verdict::Wait => false,
+        }
+    }
+
     pub(super) fn start(&mut self, shared: &mut Shared, client: usize, op: usize, kind: Kind) {
         match kind {
             Kind::Plain(shard) | Kind::Signal(shard) if shard == self.id => {
                 self.start_here(shared, client, op);
             }
             Kind::Plain(shard) | Kind::Signal(shard) => {
-                let hole = self.leave_hole(shared, client, kind);
+                let hole = self.leave_hole(shared, client, op, kind);
                 let hop = Hop { home: self.id, op, hole };
                 self.out.push((Node::Core(shard), Message::Hop(hop)));
             }
-            _ => self.begin(shared, client, op),
+            _ => self.begin(shared, client, op, kind),
         }
     }
 
-    pub(super) fn leave_hole(&mut self, shared: &Shared, client: usize, kind: Kind) -> HoleId {
+    pub(super) fn leave_hole(&mut self, shared: &Shared, client: usize, op: usize, kind: Kind) -> HoleId {
         let connection = self.connection(client);
         if shared.fault != Some(Fault::OverlapsEverything) {
-            connection.overlap.sent(kind);
+            match kind {
+                Kind::Spread => connection.overlap.sent_spread(fingerprints(shared, op)),
+                _ => connection.overlap.sent(kind),
+            }
         }
         connection.replies.hole()
     }
@@ -91,7 +104,10 @@ impl Core {
         let connection = self.connection(client);
         connection.replies.fill_with(hole, |buf| encode(buf, op, never, reads));
         if shared.fault != Some(Fault::OverlapsEverything) {
-            connection.overlap.answered();
+            match shared.workload.kind(op) {
+                Kind::Spread => connection.overlap.answered_spread(),
+                _ => connection.overlap.answered(),
+            }
         }
         self.go_on(shared, client);
     }

@@ -14,8 +14,8 @@ use crate::store::{run_handler, take};
 use crate::workload::Verb;
 
 impl Core {
-    pub(super) fn begin(&mut self, shared: &mut Shared, client: usize, op: usize) {
-        let hole = self.leave_hole(shared, client, Kind::Barrier);
+    pub(super) fn begin(&mut self, shared: &mut Shared, client: usize, op: usize, kind: Kind) {
+        let hole = self.leave_hole(shared, client, op, kind);
         let shards = shared.workload.shards_of(op).iter().map(|shard| self.flip(shared, shard)).collect();
         let plan = match shared.workload.commands[op].verb {
             Verb::AppendAll | Verb::ReadAll => Plan::Whole(shared.workload.router.shards()),

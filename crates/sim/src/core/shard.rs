@@ -204,9 +204,17 @@ pub(super) fn admit(
 }
 
 fn names_of(shared: &Shared, shard: ShardId, op: usize) -> Vec<KeyName> {
-    let name =
-        |key: Key| KeyName { db: DbIndex(0), fingerprint: u64::from(key % shared.workload.lock_names) };
+    let name = |key: Key| KeyName { db: DbIndex(0), fingerprint: fingerprint(shared, key) };
     shared.workload.keys_on(op, shard).into_iter().map(name).collect()
+}
+
+/// The fingerprints of all its keys.
+pub(super) fn fingerprints(shared: &Shared, op: usize) -> impl Iterator<Item = u64> + '_ {
+    shared.workload.commands[op].keys.iter().map(|&key| fingerprint(shared, key))
+}
+
+fn fingerprint(shared: &Shared, key: Key) -> u64 {
+    u64::from(key % shared.workload.lock_names)
 }
 
 fn claim<'a>(shared: &Shared, op: usize, names: &'a [KeyName]) -> Claim<'a> {

@@ -1,0 +1,111 @@
+//! The multi-shard commands of one connection that are under way: its *flights*.
+//!
+//! ```text
+//!   take_off ──► under way ──► lands: fills its hole in the replies, and is counted as answered
+//!                 ▲     │
+//!         letters └─────┘ orders, parts of the command
+//! ```
+//!
+//! Several may be under way at once where [`coordinator::pipeline::Overlap`] allows it: a barrier is always alone, spreads
+//! overlap. What the shards send back are letters, which name the flight; the connection hands them out when it is polled.
+//! A flight is advanced to its end also when its client has gone, for it holds others up. Their number is bounded by the
+//! connection's window.
+
+use crate::connection::Link;
+use crate::loan::Loan;
+use crate::node::Node;
+use crate::transaction::InFlight;
+use commands::ClientSlot;
+use coordinator::pipeline::HoleId;
+use coordinator::tx::Notice;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use stdx::ShardId;
+
+/// One flight of a connection: named by the hole that was left for its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FlightId(pub(crate) HoleId);
+
+/// What comes to a flight.
+pub(crate) enum Letter {
+    /// A shard's answer to a transaction.
+    Notice { from: ShardId, notice: Notice, reply: Vec<u8>, loans: Vec<Loan> },
+    /// A shard's reply to a command that locks nothing.
+    Reply(u16, Vec<u8>),
+}
+
+/// Letters for the flights of one connection, in the order in which they came.
+pub(crate) type Letters = Vec<(FlightId, Letter)>;
+
+/// What has become of a connection's flights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Landed {
+    /// Some flight has ended.
+    pub(crate) any: bool,
+    /// One that was alone has: it may have changed more than keys.
+    pub(crate) barrier: bool,
+}
+
+/// The flights of one connection, in the order in which they took off.
+#[derive(Default)]
+pub(crate) struct Flights {
+    under_way: VecDeque<InFlight>,
+    /// Emptied, to be used again.
+    letters: Letters,
+}
+
+impl Flights {
+    /// Whether none is under way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Adds one; it starts when the flights are advanced next.
+    pub(crate) fn take_off(&mut self, in_flight: InFlight) {
+        self.under_way.push_back(in_flight);
+    }
+
+    /// Hands out the letters that have come, and has every flight go on as far as it can. Must not be called while the
+    /// node's state or the connection's replies are borrowed.
+    pub(crate) fn advance(&mut self, node: &Rc<Node>, link: &Link) -> Landed {
+        let mut landed = Landed::default();
+        // What one flight gives back at home may be what another one waits for: it goes on until no letter is left.
+        loop {
+            self.hand_out(link);
+            let Some(index) = self.under_way.iter().position(|flight| flight.is_called) else {
+                return landed;
+            };
+            let flight = &mut self.under_way[index];
+            if flight.advance(node, link) {
+                landed.any = true;
+                landed.barrier |= !flight.is_spread;
+                self.under_way.remove(index);
+            }
+        }
+    }
+
+    fn hand_out(&mut self, link: &Link) {
+        std::mem::swap(&mut self.letters, &mut *link.letters.borrow_mut());
+        for (id, letter) in self.letters.drain(..) {
+            let flight = self.under_way.iter_mut().find(|flight| flight.id() == id);
+            flight.expect("a letter comes to a flight that is under way").read(letter);
+        }
+        if self.letters.capacity() > LETTERS_KEPT {
+            self.letters = Letters::new();
+        }
+    }
+}
+
+/// Hands a letter to the connection that it concerns.
+pub(crate) fn deliver(node: &Node, client: ClientSlot, flight: FlightId, letter: Letter) {
+    let links = node.links.borrow();
+    let Some(link) = links.get(client) else {
+        // Only a core that ends gives up connections that are still owed an answer.
+        return assert!(node.stopping.get(), "a connection stays while its command is under way");
+    };
+    link.letters.borrow_mut().push((flight, letter));
+    link.kick();
+}
+
+/// A list of letters with room for so many is used again.
+const LETTERS_KEPT: usize = 64;
