@@ -18,6 +18,7 @@
 
 pub mod checker;
 pub mod core;
+pub mod elle;
 pub mod fairness;
 pub mod fault;
 pub mod history;
