@@ -37,7 +37,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 14] = [
+    pub const ALL: [Fault; 15] = [
         Fault::ReleasesBeforeRunning,
         Fault::ReleasesBetweenStages,
         Fault::TriesBarge,
