@@ -58,6 +58,18 @@ impl Server {
         Self::started(Self::try_in(new_dir(), args, &[], env))
     }
 
+    /// As [`Server::with`], allowed so many file descriptors; it cannot raise the limit unless it runs as root.
+    #[track_caller]
+    pub fn with_open_files(limit: u64, args: &[&str]) -> Self {
+        let command = |port: &str, dir: &Path| {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(Self::binary());
+            command.args(FIXED).args(["--port", port, "--dir"]).arg(dir).args(args);
+            command
+        };
+        Self::started(start_on_free_port(command, &new_dir()).map(Self))
+    }
+
     #[track_caller]
     fn started(result: Result<Self, String>) -> Self {
         result.unwrap_or_else(|log| panic!("lacewing did not start:\n{log}"))
@@ -71,8 +83,8 @@ impl Server {
     ) -> Result<Self, String> {
         let command = |port: &str, dir: &Path| {
             let mut command = Command::new(Self::binary());
-            command.args(first).args(["--port", port, "--bind", "127.0.0.1", "--cores", "2", "--dir"]);
-            command.arg(dir).args(args).envs(env.iter().copied());
+            command.args(first).args(FIXED).args(["--port", port, "--dir"]).arg(dir).args(args);
+            command.envs(env.iter().copied());
             command
         };
         start_on_free_port(command, &dir).map(Self)
@@ -197,6 +209,8 @@ fn new_dir() -> Arc<TempDir> {
 }
 
 const REDIS: &str = "redis-server";
+/// What every Lacewing here is started with.
+const FIXED: [&str; 4] = ["--bind", "127.0.0.1", "--cores", "2"];
 
 /// Ports tried before giving up.
 const PORT_ATTEMPTS: usize = 5;

@@ -12,7 +12,7 @@ use stdx::rng::Rng;
 use stdx::{ClientId, ShardId, UnixMs};
 
 /// What a command asks of the server around it; done after the command, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Close this client's connection (CLIENT KILL of another; the caller's own is by its flags).
     Close(ClientSlot),
@@ -25,8 +25,13 @@ pub enum Action {
     },
     /// CLIENT UNPAUSE.
     Unpause,
-    /// These parameters changed (CONFIG SET): apply what does not apply itself.
-    ConfigChanged(Vec<&'static str>),
+    /// CONFIG SET: apply what does not apply itself, or put back what was.
+    ConfigChanged {
+        /// The parameters that changed.
+        names: Vec<&'static str>,
+        /// All of them as they were.
+        before: Box<Config>,
+    },
     /// CONFIG REWRITE: write the configuration file anew.
     ConfigRewrite,
     /// SHUTDOWN.

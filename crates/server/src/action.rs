@@ -38,7 +38,7 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
             node.pause.set(None);
             node.kick_all();
         }
-        Action::ConfigChanged(names) => return crate::settings::apply(node, &names),
+        Action::ConfigChanged { names, before } => return crate::settings::apply(node, &names, *before),
         Action::ConfigRewrite => return crate::settings::rewrite(node),
         Action::Shutdown { .. } => crate::stop::stop_all(node),
         // A shutdown is not to be taken back once it has begun.

@@ -34,21 +34,9 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
     // Before the directory changes, from which a relative path was meant.
     let config_file = config_file.map(|path| absolute(&path));
     enter_directory(&mut config)?;
-    let want = u64::from(config.maxclients) + DESCRIPTORS_RESERVED;
-    let got = cores::raise_nofile(want);
-    if got < want {
-        config.maxclients =
-            u32::try_from(got.saturating_sub(DESCRIPTORS_RESERVED)).unwrap_or(u32::MAX).max(1);
-        let maxclients = config.maxclients;
-        tracing::warn!(
-            want,
-            got,
-            maxclients,
-            "fewer file descriptors than maxclients needs: it is lowered; raise LimitNOFILE"
-        );
-    }
     let layout = Layout::plan(wanted_cores(&config), pin_mode(&config))?;
     let count = layout.cores.len();
+    crate::descriptors::fit(&mut config, count);
     let mut listeners = listen(&config, count)?;
     let places: Vec<String> = listeners[0].iter().map(|listener| place(listener.local())).collect();
     if let Some(path) = &config.pidfile {
@@ -287,8 +275,6 @@ fn entropy() -> u64 {
     std::collections::hash_map::RandomState::new().build_hasher().finish() ^ now as u64
 }
 
-/// File descriptors kept for other things than clients.
-pub(crate) const DESCRIPTORS_RESERVED: u64 = 128;
 /// How long a place that is taken is waited for.
 const PREDECESSOR_MAX: std::time::Duration = std::time::Duration::from_secs(1);
 const PREDECESSOR_STEP: std::time::Duration = std::time::Duration::from_millis(10);

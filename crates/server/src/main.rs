@@ -7,6 +7,7 @@ mod clients;
 mod clock;
 mod connection;
 mod cron;
+mod descriptors;
 mod dispatch;
 mod flights;
 mod hop;

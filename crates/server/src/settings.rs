@@ -2,15 +2,23 @@
 
 use crate::clock::unix_ms;
 use crate::node::Node;
+use config::Config;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::rc::Rc;
 
-/// Applies what CONFIG SET changed on this core. Errors: what could not be, as an error reply.
-pub(crate) fn apply(node: &Rc<Node>, names: &[&str]) -> Result<(), String> {
+/// Applies what CONFIG SET changed on this core. Errors: what could not be, as an error reply; then all is as `before`.
+pub(crate) fn apply(node: &Rc<Node>, names: &[&str], before: Config) -> Result<(), String> {
     let mut state = node.state.borrow_mut();
     let core = &mut state.core;
+    if names.contains(&"maxclients")
+        && let Err(refusal) = crate::descriptors::allow(&core.config, node.router.shards().into())
+    {
+        core.config = before;
+        core.stats.latency_off = !core.config.latency_tracking;
+        return Err(refusal);
+    }
     core.keyspace.set_limits(&core.config);
     for &name in names {
         match name {
@@ -23,18 +31,6 @@ pub(crate) fn apply(node: &Rc<Node>, names: &[&str]) -> Result<(), String> {
                 shard::make_room(core, unix_ms());
             }
             "loglevel" => crate::log::set_level(core.config.loglevel),
-            "maxclients" => {
-                let want = u64::from(core.config.maxclients) + crate::boot::DESCRIPTORS_RESERVED;
-                let got = reactor::cores::raise_nofile(want);
-                if got < want {
-                    let fits = got.saturating_sub(crate::boot::DESCRIPTORS_RESERVED);
-                    core.config.maxclients = fits as u32;
-                    return Err(format!(
-                        "ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is \
-                         not able to handle the specified number of clients, try with {fits}"
-                    ));
-                }
-            }
             _ => {}
         }
     }

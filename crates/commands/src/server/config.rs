@@ -27,10 +27,11 @@ pub(super) fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandE
     let pairs: Vec<(&[u8], &[u8])> =
         (2..args.len()).step_by(2).map(|at| (args.at(at), args.at(at + 1))).collect();
     let origin = if ctx.caller.local { Origin::Local } else { Origin::Remote };
-    let changed = ctx.core.config.set(&pairs, origin).map_err(|error| error.to_string())?;
+    let before = Box::new(ctx.core.config.clone());
+    let names = ctx.core.config.set(&pairs, origin).map_err(|error| error.to_string())?;
     ctx.core.stats.latency_off = !ctx.core.config.latency_tracking;
-    if !changed.is_empty() {
-        ctx.core.actions.push(Action::ConfigChanged(changed));
+    if !names.is_empty() {
+        ctx.core.actions.push(Action::ConfigChanged { names, before });
     }
     ctx.out.ok();
     Ok(Outcome::Done)
@@ -75,7 +76,8 @@ mod tests {
         world.check(&["CONFIG SET maxmemory 1mb hz 50"], "+OK");
         for core in &world.cores {
             assert_eq!((core.config.maxmemory, core.config.hz), (1 << 20, 50));
-            assert_eq!(core.actions, [Action::ConfigChanged(vec!["maxmemory", "hz"])]);
+            let [Action::ConfigChanged { names, before }] = &core.actions[..] else { panic!("one action") };
+            assert_eq!((names.as_slice(), before.hz), (&["maxmemory", "hz"][..], 10));
         }
         world.check(&["CONFIG GET maxmemory"], "*2 $9 maxmemory $7 1048576");
     }

@@ -223,6 +223,50 @@ fn clients_beyond_the_limit_are_told_and_places_are_free_again() {
     more.iter_mut().for_each(|client| assert_eq!(client.line("PING"), "+PONG"));
 }
 
+/// So many clients that no machine has the descriptors for them, so that root cannot raise the limit either.
+const CLIENTS_OUT_OF_REACH: &str = "4000000000";
+
+#[test]
+fn too_few_descriptors_lower_the_limit_on_clients() {
+    let server = Server::with_open_files(120, &["--maxclients", CLIENTS_OUT_OF_REACH]);
+    let mut admin = server.client();
+    let Value::Array(pair) = admin.call(&["CONFIG", "GET", "maxclients"]) else { panic!("an array") };
+    let maxclients: usize = show(&pair[1]).trim_matches('"').parse().expect("a number");
+    assert!((5..100).contains(&maxclients), "{maxclients} clients with 120 descriptors");
+    let line = server.wait_for_log("fewer file descriptors than maxclients needs");
+    assert!(line.contains(&format!("maxclients={maxclients}")), "{line}");
+    let mut clients: Vec<_> = (1..maxclients).map(|_| server.client()).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.line("PING"), "+PONG"));
+    for _ in 0..50 {
+        let mut refused = server.client();
+        assert_eq!(show(&refused.read()), "-ERR max number of clients reached");
+        refused.expect_closed();
+    }
+    assert_eq!(info(&mut admin, "rejected_connections"), 50);
+    for client in &mut clients {
+        assert_eq!(client.line("MSET a 1 b 2 c 3"), "+OK");
+    }
+    clients.clear();
+    alone(&mut admin);
+    assert_eq!(server.client().line("PING"), "+PONG");
+}
+
+#[test]
+fn more_clients_than_descriptors_are_refused_at_run_time_and_nothing_changes() {
+    let server = Server::with_open_files(200, &["--maxclients", "10"]);
+    let mut client = server.client();
+    let refusal = show(&client.call(&["CONFIG", "SET", "hz", "50", "maxclients", CLIENTS_OUT_OF_REACH]));
+    let wanted = "-ERR CONFIG SET failed (possibly related to argument \\'maxclients\\') - The operating system is not \
+                  able to handle the specified number of clients, try with ";
+    let fits = refusal.strip_prefix(wanted).unwrap_or_else(|| panic!("{refusal}"));
+    // Every connection sees the configuration of the core that it came to.
+    for _ in 0..20 {
+        assert_eq!(server.client().line("CONFIG GET maxclients"), "[\"maxclients\", \"10\"]");
+        assert_eq!(server.client().line("CONFIG GET hz"), "[\"hz\", \"10\"]");
+    }
+    set(&mut client, "maxclients", fits);
+}
+
 #[test]
 fn keepalive_is_set_on_connections() {
     let server = Server::with(&["--tcp-keepalive", "60"]);
