@@ -92,6 +92,8 @@ pub struct Shared {
     pub client_bytes: Vec<AtomicUsize>,
     /// See `client_bytes`.
     pub client_bytes_max: Vec<AtomicUsize>,
+    /// Resident memory of the process when all cores had started and nothing was stored.
+    pub startup_bytes: AtomicUsize,
     /// The highest sum of `used_bytes` seen.
     pub peak_bytes: AtomicUsize,
     /// Whether a shutdown has begun and can still be aborted.

@@ -124,6 +124,7 @@ async fn serve(node: Rc<Node>, listeners: Vec<Listener>, listening: String, read
     }
     let cores = node.router.shards() as usize;
     if ready.fetch_add(1, AcqRel) + 1 == cores {
+        crate::process::measure_startup(&node.state.borrow().core.shared);
         tracing::info!(cores, "ready to accept connections {listening}");
         crate::notify::notify("READY=1\nSTATUS=Ready to accept connections");
     }

@@ -21,6 +21,12 @@ pub(crate) fn measure(shared: &Shared) {
     shared.process.cpu_user_us.store(micros(usage.ru_utime), Relaxed);
 }
 
+/// Takes down what the process holds before anything is stored.
+pub(crate) fn measure_startup(shared: &Shared) {
+    measure(shared);
+    shared.startup_bytes.store(shared.process.rss_bytes.load(Relaxed), Relaxed);
+}
+
 /// Total memory of the machine, in bytes.
 pub(crate) fn machine_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();

@@ -134,3 +134,25 @@ fn fields_that_are_due_go_by_themselves_and_with_them_their_hashes() {
     assert_eq!(client.line("DBSIZE"), ":400");
     assert_eq!(client.line("HGETALL copied:7"), r#"["b", "2"]"#);
 }
+
+#[test]
+fn memory_of_an_empty_server_is_its_startup_and_no_fragmentation() {
+    let server = Server::start();
+    let mut client = server.client();
+    let ratio = |client: &mut Client| -> f64 {
+        let text = info(client, "memory");
+        let value = text.lines().find_map(|line| line.strip_prefix("mem_fragmentation_ratio:"));
+        value.expect("INFO has it").parse().expect("a fraction")
+    };
+    let startup = number(&mut client, "memory", "used_memory_startup");
+    assert!((1 << 20..512 << 20).contains(&startup), "{startup} bytes");
+    assert!(startup <= number(&mut client, "memory", "used_memory_rss"));
+    assert!((0.5..2.0).contains(&ratio(&mut client)), "{}", ratio(&mut client));
+    let value = "x".repeat(1 << 20);
+    (0..64).for_each(|key| drop(client.call(&["SET", &key.to_string(), &value])));
+    assert_eq!(number(&mut client, "memory", "used_memory_startup"), startup, "it is of the start");
+    until("what is resident is measured again", || {
+        (number(&mut client, "memory", "used_memory_rss") > startup + (48 << 20)).then_some(())
+    });
+    assert!((0.5..2.0).contains(&ratio(&mut client)), "{}", ratio(&mut client));
+}

@@ -1,6 +1,6 @@
 //! MEMORY USAGE, STATS, DOCTOR, PURGE and MALLOC-STATS.
 
-use crate::core::Action;
+use crate::core::{Action, Shared};
 use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::error::CommandError;
 use crate::parts::Part;
@@ -139,9 +139,42 @@ pub(super) fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
-/// How much more memory the process holds than is counted, as a factor; 0 when nothing is counted.
-pub(super) fn fragmentation(rss: u64, used: u64) -> f64 {
-    if used == 0 { 0.0 } else { rss as f64 / used as f64 }
+/// What the process holds beside what is counted, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Footprint {
+    /// Data and clients: `used_memory`.
+    pub(super) used: u64,
+    /// The most that was used at one time.
+    pub(super) peak: u64,
+    /// Resident when all cores had started and nothing was stored: it is in `rss` and not in `used`.
+    pub(super) startup: u64,
+    /// Resident now, as of the last second.
+    pub(super) rss: u64,
+}
+
+impl Footprint {
+    pub(super) fn of(shared: &Shared, usage: &Usage) -> Self {
+        let used = usage.total();
+        Self {
+            used,
+            peak: (shared.peak_bytes.load(Ordering::Relaxed) as u64).max(used),
+            startup: shared.startup_bytes.load(Ordering::Relaxed) as u64,
+            rss: shared.process.rss_bytes.load(Ordering::Relaxed) as u64,
+        }
+    }
+
+    /// How much more the process holds than it needs for what is stored, as a factor; 0 when nothing was measured.
+    pub(super) fn fragmentation(&self) -> f64 {
+        match self.startup + self.used {
+            0 => 0.0,
+            needed => self.rss as f64 / needed as f64,
+        }
+    }
+
+    /// The same as a difference; negative when part of it was never touched or is swapped out.
+    pub(super) fn fragmentation_bytes(&self) -> i64 {
+        self.rss as i64 - (self.startup + self.used) as i64
+    }
 }
 
 /// MEMORY STATS and DOCTOR: one core's part.
@@ -154,9 +187,7 @@ pub(super) fn part(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandErr
 /// MEMORY STATS
 pub(super) fn stats(ctx: &mut Ctx<'_>, _: Args<'_>, parts: &[&[u8]]) -> Result<(), CommandError> {
     let usage = Usage::merged(parts);
-    let shared = ctx.core.shared.clone();
-    let peak = (shared.peak_bytes.load(Ordering::Relaxed) as u64).max(usage.total());
-    let rss = shared.process.rss_bytes.load(Ordering::Relaxed) as u64;
+    let footprint = Footprint::of(&ctx.core.shared, &usage);
     let out = &mut ctx.out;
     let used_dbs = usage.dbs.iter().filter(|db| db.keys > 0).count();
     out.map(INTS + used_dbs + DOUBLES);
@@ -164,9 +195,9 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, _: Args<'_>, parts: &[&[u8]]) -> Result<(
         out.bulk(name.as_bytes());
         out.int(value as i64);
     };
-    int("peak.allocated", peak);
-    int("total.allocated", usage.total());
-    int("startup.allocated", 0);
+    int("peak.allocated", footprint.peak);
+    int("total.allocated", footprint.used);
+    int("startup.allocated", footprint.startup);
     int("replication.backlog", 0);
     int("clients.slaves", 0);
     int("clients.normal", usage.clients);
@@ -178,7 +209,8 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, _: Args<'_>, parts: &[&[u8]]) -> Result<(
     int("keys.count", usage.keys());
     int("keys.bytes-per-key", usage.data.checked_div(usage.keys()).unwrap_or(0));
     int("dataset.bytes", usage.dataset());
-    int("fragmentation.bytes", rss.saturating_sub(usage.total()));
+    out.bulk(b"fragmentation.bytes");
+    out.int(footprint.fragmentation_bytes());
     for (index, db) in usage.dbs.iter().enumerate().filter(|(_, db)| db.keys > 0) {
         out.bulk(format!("db.{index}").as_bytes());
         out.map(2);
@@ -191,9 +223,9 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, _: Args<'_>, parts: &[&[u8]]) -> Result<(
         out.bulk(name.as_bytes());
         out.double(value);
     };
-    double("dataset.percentage", percent(usage.dataset(), usage.total()));
-    double("peak.percentage", percent(usage.total(), peak));
-    double("fragmentation", fragmentation(rss, usage.total()));
+    double("dataset.percentage", percent(usage.dataset(), footprint.used));
+    double("peak.percentage", percent(footprint.used, footprint.peak));
+    double("fragmentation", footprint.fragmentation());
     Ok(())
 }
 
@@ -204,16 +236,14 @@ const DOUBLES: usize = 3;
 /// MEMORY DOCTOR
 pub(super) fn doctor(ctx: &mut Ctx<'_>, _: Args<'_>, parts: &[&[u8]]) -> Result<(), CommandError> {
     let usage = Usage::merged(parts);
-    let shared = &ctx.core.shared;
-    let peak = (shared.peak_bytes.load(Ordering::Relaxed) as u64).max(usage.total());
-    let rss = shared.process.rss_bytes.load(Ordering::Relaxed) as u64;
-    let report = diagnosis(&usage, peak, rss, ctx.core.config.maxmemory);
+    let footprint = Footprint::of(&ctx.core.shared, &usage);
+    let report = diagnosis(&usage, footprint, ctx.core.config.maxmemory);
     ctx.out.verbatim("txt", report.as_bytes());
     Ok(())
 }
 
-fn diagnosis(usage: &Usage, peak: u64, rss: u64, limit: u64) -> String {
-    let total = usage.total();
+fn diagnosis(usage: &Usage, footprint: Footprint, limit: u64) -> String {
+    let (total, peak) = (footprint.used, footprint.peak);
     if total < SMALL_BYTES {
         return "There is too little in memory to say anything about it.\n".into();
     }
@@ -225,11 +255,9 @@ fn diagnosis(usage: &Usage, peak: u64, rss: u64, limit: u64) -> String {
             peak as f64 / total as f64
         ));
     }
-    if fragmentation(rss, total) > 1.4 && rss - total > SMALL_BYTES * 2 {
-        findings.push(format!(
-            "The process holds {:.1} times the memory that is in use.",
-            fragmentation(rss, total)
-        ));
+    let factor = footprint.fragmentation();
+    if factor > 1.4 && footprint.fragmentation_bytes() > SMALL_BYTES as i64 * 2 {
+        findings.push(format!("The process holds {factor:.1} times the memory that is in use."));
     }
     if usage.clients > total / 4 {
         findings.push("More than a quarter of the memory is clients' buffers: look at CLIENT LIST.".into());
@@ -282,11 +310,24 @@ mod tests {
     }
 
     #[test]
+    fn what_an_empty_process_holds_is_not_fragmentation() {
+        let check = |used, startup, rss, factor: f64, bytes| {
+            let footprint = Footprint { used, peak: used, startup, rss };
+            assert_eq!((footprint.fragmentation(), footprint.fragmentation_bytes()), (factor, bytes));
+        };
+        check(0, 0, 0, 0.0, 0);
+        check(0, 20, 20, 1.0, 0);
+        check(60, 20, 120, 1.5, 40);
+        check(80, 20, 50, 0.5, -50);
+    }
+
+    #[test]
     fn the_doctor_names_what_is_wrong() {
         let usage =
             |data: u64, clients: u64| Usage { data: data << 20, clients: clients << 20, ..Usage::default() };
         let report = |usage: Usage, peak: u64, rss: u64, limit: u64| {
-            diagnosis(&usage, peak << 20, rss << 20, limit << 20)
+            let (used, peak, rss) = (usage.total(), peak << 20, rss << 20);
+            diagnosis(&usage, Footprint { used, peak, startup: 0, rss }, limit << 20)
         };
         assert!(report(usage(1, 0), 1, 100, 0).contains("too little"));
         assert_eq!(report(usage(100, 0), 100, 100, 0), "Nothing is wrong with memory.\n");

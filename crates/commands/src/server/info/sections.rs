@@ -3,7 +3,7 @@
 
 use super::report::{Report, Sum};
 use crate::core::Core;
-use crate::server::memory::{DbUsage, fragmentation, percent};
+use crate::server::memory::{DbUsage, Footprint, percent};
 use crate::table;
 use pubsub::Kind;
 use std::fmt::Write;
@@ -109,15 +109,14 @@ fn clients(scene: &Scene<'_>, text: &mut String) {
 
 fn memory(scene: &Scene<'_>, text: &mut String) {
     let (shared, config, usage) = (&scene.core.shared, &scene.core.config, &scene.report.usage);
-    let used = usage.total();
-    let peak = (shared.peak_bytes.load(Ordering::Relaxed) as u64).max(used);
-    let rss = shared.process.rss_bytes.load(Ordering::Relaxed) as u64;
+    let footprint = Footprint::of(shared, usage);
+    let Footprint { used, peak, startup, rss } = footprint;
     bytes(text, "used_memory", used);
     bytes(text, "used_memory_rss", rss);
     bytes(text, "used_memory_peak", peak);
     line(text, "used_memory_peak_perc", format_args!("{:.2}%", percent(used, peak)));
     line(text, "used_memory_overhead", usage.total_overhead());
-    line(text, "used_memory_startup", 0);
+    line(text, "used_memory_startup", startup);
     line(text, "used_memory_dataset", usage.dataset());
     line(text, "used_memory_dataset_perc", format_args!("{:.2}%", percent(usage.dataset(), used)));
     line(text, "allocator_allocated", used);
@@ -131,10 +130,11 @@ fn memory(scene: &Scene<'_>, text: &mut String) {
     bytes(text, "used_memory_scripts", 0);
     bytes(text, "maxmemory", config.maxmemory);
     line(text, "maxmemory_policy", config::Choice::name(config.maxmemory_policy));
-    line(text, "mem_fragmentation_ratio", format_args!("{:.2}", fragmentation(rss, used)));
-    line(text, "mem_fragmentation_bytes", rss as i64 - used as i64);
-    zeros(text, &["mem_not_counted_for_evict", "mem_replication_backlog"]);
-    zeros(text, &["mem_total_replication_buffers", "mem_clients_slaves"]);
+    line(text, "mem_fragmentation_ratio", format_args!("{:.2}", footprint.fragmentation()));
+    line(text, "mem_fragmentation_bytes", footprint.fragmentation_bytes());
+    // What clients take is no reason to evict keys.
+    line(text, "mem_not_counted_for_evict", usage.clients);
+    zeros(text, &["mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"]);
     line(text, "mem_clients_normal", usage.clients);
     zeros(text, &["mem_cluster_links", "mem_aof_buffer"]);
     line(text, "mem_allocator", shared.allocator_name());
