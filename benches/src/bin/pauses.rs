@@ -1,0 +1,101 @@
+//! `pauses`: how long other clients wait while one makes the server do something large. See `--help`.
+#![forbid(unsafe_code)]
+
+use anyhow::{Context, Result, bail};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use lacewing_benches::compare::server::ServerSpec;
+use lacewing_benches::machine::{describe, parse_cpus, pin_thread, usable_cpus};
+use lacewing_benches::pauses::scenario::{ALL, Scenario};
+use lacewing_benches::pauses::{Measured, measure};
+use stdx::glob;
+
+fn main() -> Result<()> {
+    let arguments = command().get_matches();
+    let servers = match arguments.get_many::<String>("server") {
+        Some(texts) => texts.map(|text| text.parse()).collect::<Result<Vec<ServerSpec>>>()?,
+        None => ServerSpec::defaults()?.into_iter().filter(ServerSpec::is_installed).collect(),
+    };
+    let (server_cpus, load_cpu) = cpus(&arguments)?;
+    pin_thread(&[load_cpu])?;
+    println!("{}; server on {server_cpus:?}, load on {load_cpu}\n", describe());
+    println!(
+        "| | server | took ms | server's CPU ms | starved ms | longest wait ms | without gaps | above 2 ms | longest gap | peak MiB | end MiB | settled ms |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
+    for scenario in chosen(&arguments)? {
+        for _ in 0..arguments.get_one("rounds").copied().unwrap_or(1u32) {
+            for server in &servers {
+                match measure(server, &server_cpus[..server.cores(server_cpus.len())], scenario) {
+                    Ok(measured) => println!("| {} | {} | {}", scenario.name, server.name, line(&measured)),
+                    Err(error) => println!("| {} | {} | failed: {error:#}", scenario.name, server.name),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn line(measured: &Measured) -> String {
+    let ms = |us: u64| us as f64 / 1000.0;
+    format!(
+        "{:.0} | {:.0} | {:.0} | {:.1} | {:.1} | {} | {:.1} | {} | {} | {:.0} |",
+        ms(measured.took_us),
+        ms(measured.cpu_us),
+        ms(measured.starved_us),
+        ms(measured.longest_us),
+        ms(measured.longest_net_us),
+        measured.long,
+        ms(measured.gap_us),
+        measured.peak_mib,
+        measured.end_mib,
+        ms(measured.settled_us),
+    )
+}
+
+fn cpus(arguments: &ArgMatches) -> Result<(Vec<usize>, usize)> {
+    let usable = usable_cpus()?;
+    let list = |id: &str| arguments.get_one::<String>(id).map(|text| parse_cpus(text)).transpose();
+    let server = list("server-cpus")?.unwrap_or_else(|| usable[..1].to_vec());
+    let load = list("load-cpu")?.unwrap_or_else(|| usable[usable.len() - 1..].to_vec());
+    Ok((server, *load.first().context("no CPU for the load")?))
+}
+
+fn chosen(arguments: &ArgMatches) -> Result<Vec<&'static Scenario>> {
+    let patterns: Vec<&String> =
+        arguments.get_many("scenario").map_or_else(Vec::new, |patterns| patterns.collect());
+    let is_wanted = |scenario: &&Scenario| {
+        patterns.is_empty()
+            || patterns
+                .iter()
+                .any(|pattern| glob::matches(pattern.as_bytes(), scenario.name.as_bytes(), false))
+    };
+    let chosen: Vec<_> = ALL.iter().filter(is_wanted).collect();
+    if chosen.is_empty() {
+        let names: Vec<_> = ALL.iter().map(|scenario| scenario.name).collect();
+        bail!("there are only {}", names.join(", "));
+    }
+    Ok(chosen)
+}
+
+fn command() -> Command {
+    Command::new("pauses")
+        .about("How long other clients wait while one makes the server do something large")
+        .arg(Arg::new("server").long("server").value_name("NAME=COMMAND").action(ArgAction::Append).help(
+            "A server to measure, {port}, {cores} and {dir} filled in; default: lacewing and redis-server",
+        ))
+        .arg(
+            Arg::new("scenario")
+                .long("scenario")
+                .value_name("PATTERN")
+                .action(ArgAction::Append)
+                .help("What to measure, as a glob; default: everything"),
+        )
+        .arg(
+            Arg::new("rounds")
+                .long("rounds")
+                .value_parser(clap::value_parser!(u32))
+                .help("How often; default: once"),
+        )
+        .arg(Arg::new("server-cpus").long("server-cpus").help("CPUs of the servers; default: the first"))
+        .arg(Arg::new("load-cpu").long("load-cpu").help("CPU of the load; default: the last"))
+}
