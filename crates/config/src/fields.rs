@@ -98,6 +98,8 @@ config! {
         pub lfu_log_factor: u32,
         /// `lfu-decay-time`, in minutes.
         pub lfu_decay_time_min: u32,
+        /// `disable-thp`.
+        pub disable_thp: bool,
         /// `lazyfree-lazy-eviction`.
         pub lazyfree_lazy_eviction: bool,
         /// `lazyfree-lazy-expire`.

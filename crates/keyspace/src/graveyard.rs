@@ -8,8 +8,10 @@ use datatypes::segments::Segments;
 use hashbrown::hash_table;
 
 /// Frees in slices what must not be freed at once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Graveyard {
+    /// Gives the memory of a piece of a buffer back before the buffer is freed.
+    pub(crate) discard: fn(&mut [u8]),
     buffers: Vec<Vec<u8>>,
     #[allow(clippy::vec_box, reason = "they come in their boxes, which are not to be moved")]
     values: Vec<Box<Large>>,
@@ -19,6 +21,20 @@ pub(crate) struct Graveyard {
     /// The segment being freed.
     entries: Option<hash_table::IntoIter<Entry>>,
     bytes: usize,
+}
+
+impl Default for Graveyard {
+    fn default() -> Self {
+        Self {
+            discard: |_| {},
+            buffers: Vec::new(),
+            values: Vec::new(),
+            databases: Vec::new(),
+            segments: Vec::new(),
+            entries: None,
+            bytes: 0,
+        }
+    }
 }
 
 /// A flushed database: entries are unlisted first, then freed.
@@ -31,6 +47,8 @@ struct Flushed {
 
 /// Entries freed between two looks at the caller's clock.
 const SLICE: usize = 64;
+/// Bytes of a buffer given back between two looks.
+const DISCARD_BYTES: usize = 1 << 20;
 
 impl Graveyard {
     /// Takes a flushed database that held `bytes`.
@@ -81,8 +99,14 @@ impl Graveyard {
 
     /// Does a bounded piece of work; false when there was none.
     fn slice(&mut self, freed: &mut u64) -> bool {
-        if let Some(buffer) = self.buffers.pop() {
-            self.bytes = self.bytes.saturating_sub(buffer.capacity());
+        if let Some(buffer) = self.buffers.last_mut() {
+            if buffer.len() > DISCARD_BYTES {
+                let rest = buffer.len() - DISCARD_BYTES;
+                (self.discard)(&mut buffer[rest..]);
+                buffer.truncate(rest);
+            } else if let Some(buffer) = self.buffers.pop() {
+                self.bytes = self.bytes.saturating_sub(buffer.capacity());
+            }
             return true;
         }
         if let Some(value) = self.values.last_mut() {

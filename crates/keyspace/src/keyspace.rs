@@ -82,6 +82,12 @@ impl Keyspace {
         self.pool.clear();
     }
 
+    /// Sets how the memory of large values goes back to the system before they are freed: `discard` is given pieces of
+    /// bounded size that nobody will read again, and may do nothing.
+    pub fn set_discard(&mut self, discard: fn(&mut [u8])) {
+        self.graveyard.discard = discard;
+    }
+
     /// Chooses when values stop being compact. Values that are there stay as they are until they change.
     pub fn set_limits(&mut self, config: &Config) {
         self.limits = limits(config);

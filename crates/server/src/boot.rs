@@ -30,6 +30,7 @@ struct Seed {
 
 /// Runs the server to its end.
 pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Result<()> {
+    crate::memory::configure(!config.disable_thp);
     cores::probe()?;
     // Before the directory changes, from which a relative path was meant.
     let config_file = config_file.map(|path| absolute(&path));
@@ -90,6 +91,7 @@ fn node(
     let id = ShardId(handle.index as u16);
     let router = Router::new(handle.count as u16);
     let mut keyspace = Keyspace::new(router.slots_of(id), config.databases, hash_seed);
+    keyspace.set_discard(crate::memory::discard);
     keyspace.set_limits(config);
     keyspace.set_policy(config.maxmemory_policy, config.lfu_log_factor, config.lfu_decay_time_min);
     let mut core = Core::new(id, router.shards(), keyspace, config.clone(), Arc::clone(shared));

@@ -1,7 +1,6 @@
 //! What a core does by the clock: expire, evict, reclaim, count, end idle clients, tell the watchdog.
 
 use crate::clock::unix_ms;
-use crate::memory::Keeper;
 use crate::node::Node;
 use commands::ClientSlot;
 use config::Config;
@@ -14,7 +13,6 @@ use stdx::{DbIndex, UnixMs};
 pub(crate) async fn run(node: Rc<Node>) {
     let mut next_second = Instant::now();
     let mut passed_over = 0;
-    let mut keeper = Keeper::default();
     let mut commands = 0;
     let mut has_more = false;
     loop {
@@ -34,7 +32,7 @@ pub(crate) async fn run(node: Rc<Node>) {
         node.control.heartbeats[node.id.index()].fetch_add(1, Relaxed);
         if next_second <= Instant::now() {
             next_second = Instant::now() + Duration::from_secs(1);
-            each_second(&node, now, &mut keeper);
+            each_second(&node, now);
         }
     }
 }
@@ -53,7 +51,9 @@ async fn upkeep(node: &Node, now: UnixMs, passed_over: &mut u32) -> bool {
                 return true;
             }
             *passed_over = 0;
-            shard::upkeep(&mut state.core, now, &mut || began.elapsed() < SLICE)
+            let frees = state.core.keyspace.unreclaimed_bytes() > 0;
+            let mut work = || shard::upkeep(&mut state.core, now, &mut || began.elapsed() < SLICE);
+            if frees { crate::memory::giving_back(work) } else { work() }
         };
         if !left.any() {
             return false;
@@ -94,14 +94,12 @@ pub(crate) fn end_pause(node: &Node, now: UnixMs) {
     }
 }
 
-fn each_second(node: &Node, now: UnixMs, keeper: &mut Keeper) {
+fn each_second(node: &Node, now: UnixMs) {
     end_idle_clients(node, now);
     if node.id.index() == 0 {
         crate::process::measure(&node.state.borrow().core.shared);
     }
-    if keeper.is_due(&node.state.borrow().core.shared) {
-        crate::memory::give_back();
-    }
+    crate::memory::give_back();
 }
 
 fn end_idle_clients(node: &Node, now: UnixMs) {

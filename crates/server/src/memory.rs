@@ -1,86 +1,89 @@
-//! Giving memory back to the system. The allocator keeps what was freed and returns it only when its threads go on
-//! allocating: a server that sits idle after a large value, or a flush, would keep all of it.
+//! What the server asks of its allocator and of the kernel about memory (docs/decisions/0012-allocator.md).
+//!
+//! The allocator keeps what was freed for a moment, and gives back to the system what nobody has taken again by then,
+//! all of it at once. So that this is never much, the moment is short, and what is freed in slices, between commands, is
+//! given back as it is freed.
 
-use commands::core::Shared;
-use std::sync::atomic::Ordering::Relaxed;
+use std::ffi::{c_int, c_long};
 
-// SAFETY: this is its signature in mimalloc, which is linked as the global allocator; it may be called at any time.
+// SAFETY: these are their signatures in mimalloc, which is linked as the global allocator; they may be called at any time.
 unsafe extern "C" {
-    /// mimalloc's own: gives back what this thread's heap has free, and with `force` does so at once.
-    safe fn mi_collect(force: bool);
+    safe fn mi_option_set(option: c_int, value: c_long);
 }
 
-/// Gives back all that this core has free.
+/// To be called before the cores start. `huge_pages`: whether the kernel may give pages of 2 MiB.
+pub(crate) fn configure(huge_pages: bool) {
+    mi_option_set(PURGE_DELAY, PURGE_DELAY_MS);
+    if !huge_pages {
+        // SAFETY: takes numbers; touches no memory.
+        let failed = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+        if failed != 0 {
+            let error = std::io::Error::last_os_error();
+            tracing::warn!(%error, "transparent huge pages cannot be turned off");
+        }
+    }
+}
+
+/// Runs `free`, which frees much in little time: it is given back to the system at once, so that no more is waiting for
+/// that than a slice frees.
+pub(crate) fn giving_back<R>(free: impl FnOnce() -> R) -> R {
+    mi_option_set(PURGE_DELAY, 0);
+    let result = free();
+    mi_option_set(PURGE_DELAY, PURGE_DELAY_MS);
+    result
+}
+
+/// Has the allocator give back what has been free for long enough; it looks only when it frees something large.
 pub(crate) fn give_back() {
-    mi_collect(true);
+    drop(Vec::<u8>::with_capacity(LARGE_BYTES));
 }
 
-/// When a core gives memory back: while far more is resident than the data takes, ever more rarely as long as that
-/// helps nothing (connections may hold large commands), and soon again when it changes.
-#[derive(Debug, Default)]
-pub(crate) struct Keeper {
-    /// What was resident beyond the data the last time it changed much, in bytes.
-    surplus: usize,
-    /// Seconds until the next attempt, and between the last two.
-    wait_s: u32,
-    pause_s: u32,
-}
-
-impl Keeper {
-    /// To be called once a second. Whether memory is to be given back now.
-    pub(crate) fn is_due(&mut self, shared: &Shared) -> bool {
-        let data: usize = shared.used_bytes.iter().map(|bytes| bytes.load(Relaxed)).sum();
-        self.decide(data, shared.process.rss_bytes.load(Relaxed))
-    }
-
-    fn decide(&mut self, data: usize, resident: usize) -> bool {
-        let surplus = resident.saturating_sub(data);
-        if surplus.abs_diff(self.surplus) > CHANGE_BYTES {
-            (self.surplus, self.wait_s, self.pause_s) = (surplus, 0, 0);
-        }
-        if surplus < SURPLUS_BYTES_MIN + data / 4 {
-            return false;
-        }
-        if self.wait_s > 0 {
-            self.wait_s -= 1;
-            return false;
-        }
-        self.pause_s = (self.pause_s * 2).clamp(1, PAUSE_S_MAX);
-        self.wait_s = self.pause_s;
-        true
+/// Gives the pages of `bytes` back to the system; they are zero afterwards, and so may be their neighbours within
+/// `bytes`. They stay allocated.
+pub(crate) fn discard(bytes: &mut [u8]) {
+    let start = bytes.as_ptr().align_offset(PAGE_BYTES).min(bytes.len());
+    let len = (bytes.len() - start) / PAGE_BYTES * PAGE_BYTES;
+    let pages = &mut bytes[start..start + len];
+    if !pages.is_empty() {
+        // SAFETY: the pages are within `bytes`, which is ours to write, and become zero. A failure leaves them as they are.
+        unsafe { libc::madvise(pages.as_mut_ptr().cast(), pages.len(), libc::MADV_DONTNEED) };
     }
 }
 
-/// So much beyond the data, and a quarter of the data, is nothing to act on.
-const SURPLUS_BYTES_MIN: usize = 96 << 20;
-/// A change of the surplus that makes another attempt worth while.
-const CHANGE_BYTES: usize = 32 << 20;
-/// The longest pause between two attempts, in seconds.
-const PAUSE_S_MAX: u32 = 15;
+/// mimalloc's `mi_option_purge_delay`, in milliseconds.
+const PURGE_DELAY: c_int = 15;
+/// Long enough that what is freed and needed again is not given back in between, and short enough that what is given
+/// back at once takes a fraction of a millisecond.
+const PURGE_DELAY_MS: c_long = 10;
+/// The allocator has pieces of this size in pages of their own.
+const LARGE_BYTES: usize = 1 << 20;
+/// At least the size of the system's pages.
+const PAGE_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const MIB: usize = 1 << 20;
-
     #[test]
-    fn memory_is_given_back_when_much_more_is_resident_than_needed() {
-        let mut keeper = Keeper::default();
-        assert!(!keeper.decide(10 * MIB, 60 * MIB), "a small process is left alone");
-        assert!(!keeper.decide(4000 * MIB, 4900 * MIB), "so is one whose surplus is small beside its data");
-        assert!(keeper.decide(10 * MIB, 1000 * MIB));
+    fn the_option_is_the_one_that_is_meant() {
+        // SAFETY: as above.
+        unsafe extern "C" {
+            safe fn mi_option_get(option: c_int) -> c_long;
+        }
+        assert_eq!(mi_option_get(PURGE_DELAY), 1000, "the allocator's default");
+        assert!(giving_back(|| mi_option_get(PURGE_DELAY) == 0));
+        assert_eq!(mi_option_get(PURGE_DELAY), PURGE_DELAY_MS);
     }
 
     #[test]
-    fn attempts_that_change_nothing_become_rare_and_a_change_brings_them_back() {
-        let mut keeper = Keeper::default();
-        let attempts = |keeper: &mut Keeper, resident: usize, seconds: usize| {
-            (0..seconds).filter(|_| keeper.decide(0, resident)).count()
-        };
-        assert_eq!(attempts(&mut keeper, 1000 * MIB, 60), 7);
-        assert_eq!(attempts(&mut keeper, 1000 * MIB, 16), 1);
-        assert_eq!(attempts(&mut keeper, 1100 * MIB, 1), 1);
-        assert_eq!(attempts(&mut keeper, 50 * MIB, 60), 0);
+    fn whole_pages_are_discarded_and_nothing_beside_them() {
+        for (len, from, to) in [(0, 0, 0), (1000, 0, 1000), (1 << 20, 3, (1 << 20) - 5)] {
+            let mut bytes = vec![7u8; len];
+            discard(&mut bytes[from..to]);
+            assert!(bytes[..from].iter().chain(&bytes[to..]).all(|&byte| byte == 7), "{len}");
+            let zeros = bytes.iter().filter(|&&byte| byte == 0).count();
+            assert_eq!(zeros % PAGE_BYTES, 0, "{len}");
+            assert_eq!(zeros > 0, len > 2 * PAGE_BYTES, "{len}");
+        }
     }
 }

@@ -58,6 +58,13 @@ pub(super) const MEMORY: &[Param] = &[
         "Time after which an unused key's counter goes down by one; 0 never.",
     )
     .unit("minutes"),
+    plain(
+        "disable-thp",
+        flag!(disable_thp),
+        "yes",
+        "Does without transparent huge pages: the kernel clears 2 MiB at a time to give one, and commands wait for that.",
+    )
+    .at_start(),
 ];
 
 pub(super) const FREEING: &[Param] = &[

@@ -267,14 +267,6 @@ pub(super) const MACHINERY: &[Param] = &[
     ),
     inert("jemalloc-bg-thread", Bool, "yes", OTHER_ALLOCATOR, "Lets the allocator purge in a thread."),
     inert(
-        "disable-thp",
-        Bool,
-        "yes",
-        "nothing forks, so huge pages do no harm",
-        "Turns transparent huge pages off.",
-    )
-    .at_start(),
-    inert(
         "oom-score-adj",
         Choice(&["no", "yes", "relative", "absolute"]),
         "no",
