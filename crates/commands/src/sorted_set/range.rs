@@ -69,7 +69,10 @@ pub(super) fn zrangestore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, 
     let mut members = store::Members::default();
     if let Some(zset) = value::find(ctx, args.at(2))? {
         let ranks = bounds.ranks(zset, &options);
-        zset.each(ranks, false, |member, score| members.push(member, score));
+        // Redis knows how long the result is going to be only of ranks.
+        let known_len = if options.by == By::Rank { ranks.len() } else { 0 };
+        zset.each(ranks, options.reverse, |member, score| members.push(member, score));
+        members.grow_from_compact(known_len, &ctx.core.keyspace.limits());
     }
     store::store(ctx, args.at(1), &members, "zrangestore");
     Ok(Outcome::Done)

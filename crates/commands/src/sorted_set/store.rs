@@ -3,7 +3,7 @@
 use crate::ctx::Ctx;
 use crate::effects::Event;
 use datatypes::zset;
-use datatypes::{Element, Value};
+use datatypes::{Element, Limits, Value};
 use keyspace::{Access, Ttl};
 use stdx::number::format_f64;
 
@@ -27,6 +27,24 @@ impl Members {
 
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// Makes of -0 what Redis makes of it when it adds members one by one, in the order in which they were pushed: the
+    /// compact form, which holds them as long as they fit (from the beginning if `known_len` does), knows 0 only.
+    pub(crate) fn grow_from_compact(&mut self, known_len: usize, limits: &Limits) {
+        if known_len > limits.zset_max_listpack_entries {
+            return;
+        }
+        let mut start = 0;
+        for (score, end) in self.ends.iter_mut().take(limits.zset_max_listpack_entries) {
+            if *end - start > limits.zset_max_listpack_value {
+                break;
+            }
+            start = *end;
+            if *score == 0.0 {
+                *score = 0.0;
+            }
+        }
     }
 
     fn iter(&self) -> impl Iterator<Item = (&[u8], f64)> {
@@ -95,3 +113,27 @@ fn say_added(ctx: &mut Ctx<'_>, key: &[u8], members: &[(&[u8], f64)]) {
 
 /// Members of one effect: a large result is several.
 const EFFECT_MEMBERS_MAX: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of which of these members, all with score -0, the zero has lost its sign.
+    fn check(members: &[&str], known_len: usize, want: &[&str]) {
+        let limits = Limits { zset_max_listpack_entries: 2, zset_max_listpack_value: 3, ..Limits::default() };
+        let mut all = Members::default();
+        members.iter().for_each(|member| all.push(Element::Bytes(member.as_bytes()), -0.0));
+        all.grow_from_compact(known_len, &limits);
+        let unsigned = all.iter().filter(|(_, score)| score.is_sign_positive());
+        let unsigned: Vec<&[u8]> = unsigned.map(|(member, _)| member).collect();
+        assert_eq!(unsigned, want.iter().map(|member| member.as_bytes()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn zeros_lose_their_sign_while_the_result_is_compact() {
+        check(&["a", "b"], 2, &["a", "b"]);
+        check(&["a", "b", "c"], 0, &["a", "b"]);
+        check(&["a", "b", "c"], 3, &[]);
+        check(&["a", "long", "b"], 0, &["a"]);
+    }
+}
