@@ -11,5 +11,6 @@ mod dump;
 mod floors;
 mod harness;
 mod sorting;
+mod spreads;
 mod systemd;
 mod tools;
