@@ -8,7 +8,7 @@ use std::process::Command;
 const FLOORS: &[&[&str]] = &[
     &["stdx"],
     &["resp", "datatypes", "config", "metrics"],
-    &["rdb", "pubsub"],
+    &["rdb", "pubsub", "script"],
     &["keyspace"],
     &["commands"],
     &["shard"],
@@ -23,8 +23,13 @@ const FLOORS: &[&[&str]] = &[
 const LINE: &str = "reactor";
 
 /// Packages that only these crates may name.
-const OWNED: &[(&str, &str)] =
-    &[("glommio", "reactor"), ("crossbeam-channel", "reactor"), ("hdrhistogram", "lacewing-benches")];
+const OWNED: &[(&str, &str)] = &[
+    ("glommio", "reactor"),
+    ("crossbeam-channel", "reactor"),
+    ("hdrhistogram", "lacewing-benches"),
+    ("mlua-sys", "script"),
+    ("corosensei", "script"),
+];
 
 /// Packages that do I/O, read clocks or run tasks: nothing below the line names them, but for its tests.
 const ABOVE_THE_LINE: &[&str] =

@@ -1,0 +1,190 @@
+//! What a script returns becomes its reply.
+
+use crate::errors;
+use crate::lua::{Kind, Stack, to_integer};
+use resp::Reply;
+
+/// Writes the topmost value, which is taken. `resp3` is the version that the script set for itself. Returns whether the
+/// reply is an error, and if so whether it has been counted.
+pub(crate) fn write_reply(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) -> Option<errors::Counted> {
+    if stack.is(-1, Kind::Table)
+        && let Some(failure) = errors::of_table(stack)
+    {
+        out.error(&failure.text());
+        stack.pop(1);
+        return Some(failure.counted);
+    }
+    write(stack, resp3, out);
+    None
+}
+
+fn write(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) {
+    if !stack.reserve(ROOM) {
+        stack.pop(1);
+        return out.error("ERR reached lua stack limit");
+    }
+    match stack.kind(-1) {
+        Kind::String => out.bulk(stack.text(-1).unwrap_or_default()),
+        Kind::Number => out.int(to_integer(stack.number(-1))),
+        Kind::Boolean => write_bool(stack.boolean(-1), resp3, out),
+        Kind::Table => write_table(stack, resp3, out),
+        _ => out.null(),
+    }
+    stack.pop(1);
+}
+
+fn write_bool(value: bool, resp3: bool, out: &mut Reply<'_>) {
+    match (resp3, value) {
+        (true, value) => out.bool(value),
+        (false, true) => out.int(1),
+        (false, false) => out.null(),
+    }
+}
+
+fn write_table(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) {
+    if !is_plain_array(stack) && write_tagged(stack, resp3, out) {
+        return;
+    }
+    let at = out.deferred();
+    let mut count = 0;
+    loop {
+        stack.get_item(-1, count as i32 + 1);
+        if stack.is(-1, Kind::Nil) {
+            stack.pop(1);
+            break;
+        }
+        write(stack, resp3, out);
+        count += 1;
+    }
+    out.close_array(at, count);
+}
+
+/// Whether the table on top has nothing behind its items: then there is no field that says what it is.
+fn is_plain_array(stack: Stack<'_>) -> bool {
+    let len = stack.len(-1);
+    if len == 0 || len > i32::MAX as usize {
+        return false;
+    }
+    stack.push_number(len as f64);
+    let has_more = stack.next(-2);
+    if has_more {
+        stack.pop(2);
+    }
+    !has_more
+}
+
+/// A table whose field says what it is: `err`, `ok`, `double`, `big_number`, `verbatim_string`, `map`, `set`.
+fn write_tagged(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) -> bool {
+    if let Some(failure) = errors::of_table(stack) {
+        out.error(&failure.text());
+        return true;
+    }
+    let field = |name: &str| {
+        stack.get_field(-1, name);
+        stack.kind(-1)
+    };
+    let is_written = field("ok") == Kind::String && {
+        write_status(stack.text(-1).unwrap_or_default(), out);
+        true
+    };
+    stack.pop(1);
+    if is_written {
+        return true;
+    }
+    let is_written = field("double") == Kind::Number && {
+        out.double(stack.number(-1));
+        true
+    };
+    stack.pop(1);
+    if is_written {
+        return true;
+    }
+    let is_written = field("big_number") == Kind::String && {
+        out.big_number(&one_line(stack.text(-1).unwrap_or_default()));
+        true
+    };
+    stack.pop(1);
+    if is_written {
+        return true;
+    }
+    let is_written = field("verbatim_string") == Kind::Table && write_verbatim(stack, out);
+    stack.pop(1);
+    if is_written {
+        return true;
+    }
+    let is_written = field("map") == Kind::Table && {
+        write_map(stack, resp3, out);
+        true
+    };
+    stack.pop(1);
+    if is_written {
+        return true;
+    }
+    let is_written = field("set") == Kind::Table && {
+        write_set(stack, resp3, out);
+        true
+    };
+    stack.pop(1);
+    is_written
+}
+
+/// Redis ends a status at its first NUL.
+fn write_status(text: &[u8], out: &mut Reply<'_>) {
+    let end = memchr::memchr(0, text).unwrap_or(text.len());
+    out.raw(b"+");
+    out.raw(&errors::without_line_ends(&text[..end]));
+    out.raw(b"\r\n");
+}
+
+fn one_line(text: &[u8]) -> String {
+    String::from_utf8_lossy(&errors::without_line_ends(text)).into_owned()
+}
+
+/// Writes the verbatim string on top, which stays; false when it is none.
+fn write_verbatim(stack: Stack<'_>, out: &mut Reply<'_>) -> bool {
+    stack.get_field(-1, "format");
+    stack.get_field(-2, "string");
+    let (format, text) = (stack.bytes(-2), stack.bytes(-1));
+    let is_written = match (format, text) {
+        (Some(format), Some(text)) => {
+            // The format has three characters whatever the script says, or the reply could not be read.
+            let mut three = [b' '; 3];
+            let len = format.len().min(3);
+            three[..len].copy_from_slice(&format[..len]);
+            out.verbatim(std::str::from_utf8(&three).unwrap_or("txt"), text);
+            true
+        }
+        _ => false,
+    };
+    stack.pop(2);
+    is_written
+}
+
+fn write_map(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) {
+    let at = out.deferred();
+    let mut pairs = 0;
+    stack.push_nil();
+    while stack.next(-2) {
+        stack.push_copy(-2);
+        write(stack, resp3, out);
+        write(stack, resp3, out);
+        pairs += 1;
+    }
+    out.close_map(at, pairs);
+}
+
+fn write_set(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) {
+    let at = out.deferred();
+    let mut len = 0;
+    stack.push_nil();
+    while stack.next(-2) {
+        stack.pop(1);
+        stack.push_copy(-1);
+        write(stack, resp3, out);
+        len += 1;
+    }
+    out.close_set(at, len);
+}
+
+/// Values that one level of a reply needs on the stack at once.
+const ROOM: i32 = 6;
