@@ -33,7 +33,7 @@ mod registers;
 
 pub use anomaly::{Anomaly, Step};
 pub use graph::Why;
-pub use history::{Access, Fate, History, Key, Op, Value};
+pub use history::{Access, Fate, History, Key, OBSERVER, Op, Value};
 
 use graph::Graph;
 use index::Index;

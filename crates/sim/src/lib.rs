@@ -7,7 +7,7 @@
 //!
 //! A run ends when nothing is under way, and then must satisfy all of these:
 //! - the history is strictly serializable, pipelines keep the order they promise, nothing acknowledged is lost
-//!   ([`checker`]);
+//!   ([`elle`]);
 //! - no connection sees less of a key than it has seen before;
 //! - every client has its answers, in order, no transaction and no lock is left;
 //! - nobody was overtaken by a later claim that conflicts with his ([`fairness`]).
@@ -16,7 +16,6 @@
 //! ([`fault`]): each must be found.
 #![forbid(unsafe_code)]
 
-pub mod checker;
 pub mod core;
 pub mod elle;
 pub mod fairness;

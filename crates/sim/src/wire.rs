@@ -9,7 +9,7 @@ pub(crate) fn encode(buf: &mut Vec<u8>, op: usize, never: bool, reads: &Lists) {
     put(u32::from(never));
     put(reads.len() as u32);
     for (&key, list) in reads {
-        put(u32::from(key));
+        put(key);
         put(list.len() as u32);
         list.iter().for_each(|&value| put(value));
     }

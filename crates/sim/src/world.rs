@@ -9,18 +9,18 @@ use stdx::ShardId;
 use stdx::rng::Rng;
 
 use crate::between;
-use crate::checker::{self, Anomaly};
 use crate::core::{Core, Message, Node, Shared};
+use crate::elle::{self, Anomaly};
 use crate::fault::Fault;
-use crate::history::{Fate, History, Key, Lists, Op};
+use crate::history::{Access, Fate, History, Key, Lists, Op};
 use crate::wire::{Decoded, decode};
 use crate::workload::{Verb, Workload};
 
 /// Something that must not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Violation {
-    /// The history has no explanation.
-    Inconsistent(Anomaly),
+    /// The history has no explanation; and that in words.
+    Inconsistent(Anomaly, String),
     /// Somebody waits for ever.
     Stuck(String),
     /// A claim went before an earlier one that conflicts with it: (the earlier, the later).
@@ -40,7 +40,7 @@ pub enum Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Violation::Inconsistent(anomaly) => anomaly.fmt(out),
+            Violation::Inconsistent(_, words) => out.write_str(words),
             other => write!(out, "{other:?}"),
         }
     }
@@ -152,12 +152,11 @@ impl World {
         let workload = Workload::draw(&mut rng);
         let ops: Vec<Op> = (0..workload.commands.len())
             .map(|op| Op {
+                client: workload.commands[op].client as u32,
                 invoked: 0,
                 returned: None,
-                fate: Fate::Never,
-                reads: Vec::new(),
-                appends: Vec::new(),
-                after: workload.promised_before(op),
+                fate: Fate::Failed,
+                accesses: Vec::new(),
             })
             .collect();
         let shards = workload.router.shards();
@@ -243,12 +242,15 @@ impl World {
         let hops = self.hops;
         let mut violations = std::mem::take(&mut self.violations);
         let history = self.history();
-        if let Err(anomaly) = checker::check(&history) {
-            violations.push(Violation::Inconsistent(anomaly));
-        }
+        let verdict = elle::check(&history);
+        let explain = |anomaly: Anomaly| {
+            let alone = elle::Verdict { anomalies: vec![anomaly.clone()], ..elle::Verdict::default() };
+            Violation::Inconsistent(anomaly, alone.explain(&history))
+        };
+        violations.extend(verdict.anomalies.into_iter().map(explain));
         violations.extend(self.shared.workload.scripts.iter().flat_map(|script| backwards(&history, script)));
         let count = |fate| history.ops.iter().filter(|op| op.fate == fate).count();
-        Report { violations, sent, across, done: count(Fate::Done), never: count(Fate::Never), hops }
+        Report { violations, sent, across, done: count(Fate::Done), never: count(Fate::Failed), hops }
     }
 
     fn across(&self) -> usize {
@@ -256,9 +258,9 @@ impl World {
         ops.filter(|&op| self.ops[op].invoked > 0 && self.shared.workload.shards_of(op).len() > 1).count()
     }
 
-    /// What was sent, with what was written; and the lists of all shards.
+    /// What was sent, with what was written; and at the end somebody who reads the lists of all shards.
     fn history(&mut self) -> History {
-        let mut last = Lists::new();
+        let mut last: Lists = (0..self.shared.workload.keys).map(|key| (key, Vec::new())).collect();
         for station in &self.cores {
             last.extend(station.core.lists().clone());
         }
@@ -266,13 +268,22 @@ impl World {
             let command = &self.shared.workload.commands[op];
             let is_known = command.verb.appends_to_all_keys() && record.invoked > 0;
             let keys = if is_known { &command.keys } else { &self.shared.appends[op] };
-            record.appends = keys.iter().map(|&key| (key, command.value)).collect();
-            record.appends.dedup();
+            let mut keys: Vec<Key> = keys.clone();
+            keys.dedup();
+            record.accesses.extend(keys.into_iter().map(|key| Access::Append(key, command.value)));
             if self.shared.never.contains(&op) && record.fate == Fate::Unknown {
-                record.fate = Fate::Never;
+                record.fate = Fate::Failed;
             }
         }
-        History { ops: std::mem::take(&mut self.ops), last }
+        let (invoked, returned) = (self.instant + 1, Some(self.instant + 2));
+        let accesses = last.into_iter().map(|(key, list)| Access::List(key, list)).collect();
+        self.ops.push(Op { client: elle::OBSERVER, invoked, returned, fate: Fate::Done, accesses });
+        let workload = &self.shared.workload;
+        let pairs = |op: usize| workload.promised_before(op).into_iter().map(move |earlier| (earlier, op));
+        History {
+            promised: (0..workload.commands.len()).flat_map(pairs).collect(),
+            ops: std::mem::take(&mut self.ops),
+        }
     }
 
     // ---- events
@@ -320,7 +331,7 @@ impl World {
         if let Some(op) = swept {
             let record = &mut self.ops[op];
             (record.invoked, record.returned) = (self.instant, Some(self.instant));
-            record.fate = if self.shared.appends[op].is_empty() { Fate::Never } else { Fate::Done };
+            record.fate = if self.shared.appends[op].is_empty() { Fate::Failed } else { Fate::Done };
         }
         self.plan_work(shard);
     }
@@ -379,8 +390,8 @@ impl World {
             }
             let record = &mut self.ops[op];
             record.returned = Some(self.instant);
-            record.fate = if never { Fate::Never } else { Fate::Done };
-            record.reads = reads.into_iter().collect();
+            record.fate = if never { Fate::Failed } else { Fate::Done };
+            record.accesses = reads.into_iter().map(|(key, list)| Access::List(key, list)).collect();
         }
         self.plan_turn(client);
     }
@@ -391,7 +402,8 @@ fn backwards(history: &History, script: &[usize]) -> Vec<Violation> {
     let mut longest: BTreeMap<Key, usize> = BTreeMap::new();
     let mut found = Vec::new();
     for &op in script.iter().filter(|&&op| history.ops[op].fate == Fate::Done) {
-        for (key, list) in &history.ops[op].reads {
+        for access in &history.ops[op].accesses {
+            let Access::List(key, list) = access else { continue };
             let seen = longest.entry(*key).or_default();
             if list.len() < *seen {
                 found.push(Violation::Backwards(op, *key));

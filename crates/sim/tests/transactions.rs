@@ -2,7 +2,7 @@
 //!
 //! `LACEWING_LONG_SEEDS=10000 cargo test -p sim` tries that many honest ones, from seed `LACEWING_FIRST_SEED` on (0).
 
-use sim::checker::Anomaly;
+use sim::elle::Anomaly;
 use sim::world::Violation;
 use sim::{Fault, run};
 
@@ -84,10 +84,10 @@ fn kind_wanted(fault: Fault) -> &'static str {
 
 fn kind_of(violation: &Violation) -> &'static str {
     match violation {
-        Violation::Inconsistent(Anomaly::Cycle(_)) => "cycle",
-        Violation::Inconsistent(Anomaly::Lost { .. }) => "lost",
-        Violation::Inconsistent(Anomaly::Undead { .. }) => "undead",
-        Violation::Inconsistent(_) => "inconsistent",
+        Violation::Inconsistent(Anomaly::Cycle(_), _) => "cycle",
+        Violation::Inconsistent(Anomaly::Lost { .. }, _) => "lost",
+        Violation::Inconsistent(Anomaly::AbortedRead { .. }, _) => "undead",
+        Violation::Inconsistent(..) => "inconsistent",
         Violation::Stuck(_) => "stuck",
         Violation::Overtaken(..) => "overtaken",
         Violation::Torn(_) => "torn",

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::anomaly::{Anomaly, Step};
 use super::graph::Why;
-use super::history::{Access, Fate, History, Key, Op, Value};
+use super::history::{Access, Fate, History, Key, OBSERVER, Op, Value};
 
 /// An anomaly with the operations that take part, and what is wrong with them.
 pub(super) fn explain(anomaly: &Anomaly, history: &History) -> String {
@@ -134,7 +134,8 @@ fn show_op(op: &Op, keys: &[Key]) -> String {
         (Fate::Failed, _) => "failed".to_owned(),
         (Fate::Unknown, _) => "unanswered".to_owned(),
     };
-    format!("client {}, {} to {end}: {}", op.client, ms(op.invoked), accesses.join(", "))
+    let client = if op.client == OBSERVER { "observer".to_owned() } else { format!("client {}", op.client) };
+    format!("{client}, {} to {end}: {}", ms(op.invoked), accesses.join(", "))
 }
 
 fn show_access(access: &Access) -> String {

@@ -19,7 +19,7 @@ pub enum Fate {
 /// One operation: all its accesses, in their order, at one instant.
 #[derive(Clone, Debug)]
 pub struct Op {
-    /// Whose it is; only shown.
+    /// Whose it is; only shown. [`OBSERVER`] is for who looks at all of it at the end.
     pub client: u32,
     /// When it was sent, in units of the history's clock (nanoseconds, where it is shown).
     pub invoked: u64,
@@ -30,6 +30,9 @@ pub struct Op {
     /// What it did. Reads count only if it is done.
     pub accesses: Vec<Access>,
 }
+
+/// No client of the workload.
+pub const OBSERVER: u32 = u32::MAX;
 
 /// One access to one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
