@@ -3,6 +3,7 @@
 use crate::clock::{Ticks, unix_ms};
 use crate::hop::Hop;
 use crate::node::{Control, Links, Node, READ_BUFFER_BYTES, State};
+use crate::publish::Publishing;
 use anyhow::Context;
 use commands::Core;
 use commands::core::Shared;
@@ -102,6 +103,7 @@ fn node(
         state: RefCell::new(State { core, participant: Participant::default(), scratch: None }),
         mailbox: ports.open(),
         links: RefCell::new(Links::default()),
+        publishing: Publishing::new(router.shards()),
         read_buffer: RefCell::new(vec![0; READ_BUFFER_BYTES].into()),
         lookahead: RefCell::default(),
         ticks: Cell::new(ticks),
@@ -117,6 +119,7 @@ async fn serve(node: Rc<Node>, listeners: Vec<Listener>, listening: String, read
     use std::sync::atomic::Ordering::AcqRel;
     reactor::task::spawn(crate::mail::serve(Rc::clone(&node)));
     reactor::task::spawn(crate::cron::run(Rc::clone(&node)));
+    reactor::task::spawn(crate::courier::serve(Rc::clone(&node)));
     if node.id.index() == 0 {
         reactor::task::spawn(crate::watch::signals(Rc::clone(&node)));
         reactor::task::spawn(crate::watch::watchdog(Rc::clone(&node)));

@@ -18,11 +18,11 @@ use crate::flights::{Flights, Letters};
 use crate::node::{Node, State};
 use crate::output::Output;
 use crate::window::Window;
-use commands::{Caller, Client, ClientFlags, ClientSlot};
+use commands::{Caller, Client, ClientFlags, ClientSlot, Core};
 use config::ClientClass;
 use coordinator::pipeline::{Overlap, PipelineOrder, Replies};
 use reactor::net::Socket;
-use resp::{Limits, Parsed, Parser};
+use resp::{Limits, Parsed, Parser, Proto};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -31,35 +31,54 @@ use stdx::{Args, Span, UnixMs};
 
 /// What the rest of its core may touch of a connection.
 pub(crate) struct Link {
+    pub(crate) slot: ClientSlot,
     pub(crate) outgoing: RefCell<Outgoing>,
+    pub(crate) wire: RefCell<Wire>,
     /// What came for the multi-shard commands under way.
     pub(crate) letters: RefCell<Letters>,
     waker: RefCell<Option<Waker>>,
     killed: Cell<bool>,
+    /// Whether [`crate::courier`] is to send what is ready.
+    pub(crate) is_called: Cell<bool>,
+    /// Bytes that were pushed to it since.
+    pub(crate) pushed_bytes: Cell<usize>,
     /// Whether it has a command that has not come to its end, or not begun: it waits for us and we not for it.
     pub(crate) waits: Cell<bool>,
     /// When it will have been over its soft output limit for too long.
     pub(crate) cut_at: Cell<Option<UnixMs>>,
 }
 
+/// Where a connection's replies leave.
+pub(crate) struct Wire {
+    pub(crate) socket: Socket,
+    pub(crate) output: Output,
+}
+
 /// The replies of a connection, and what it has unanswered.
 pub(crate) struct Outgoing {
+    /// In which form push messages are sent.
+    pub(crate) proto: Proto,
     pub(crate) replies: Replies,
     pub(crate) overlap: Overlap,
     pub(crate) window: Window,
 }
 
 impl Link {
-    fn new(order: PipelineOrder) -> Self {
+    fn new(slot: ClientSlot, socket: Socket, order: PipelineOrder) -> Self {
         Self {
+            slot,
             outgoing: RefCell::new(Outgoing {
+                proto: Proto::default(),
                 replies: Replies::default(),
                 overlap: Overlap::new(order),
                 window: Window::default(),
             }),
+            wire: RefCell::new(Wire { socket, output: Output::default() }),
             letters: RefCell::default(),
             waker: RefCell::default(),
             killed: Cell::new(false),
+            is_called: Cell::new(false),
+            pushed_bytes: Cell::new(0),
             waits: Cell::new(false),
             cut_at: Cell::new(None),
         }
@@ -78,6 +97,12 @@ impl Link {
         self.kick();
     }
 
+    /// Whether it has ended, or is to end without sending what is left.
+    #[inline]
+    pub(crate) fn is_killed(&self) -> bool {
+        self.killed.get()
+    }
+
     fn listen(&self, cx: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -90,7 +115,6 @@ impl Link {
 pub(crate) struct Connection {
     node: Rc<Node>,
     link: Rc<Link>,
-    socket: Socket,
     slot: ClientSlot,
     caller: Caller,
     flags: ClientFlags,
@@ -101,7 +125,6 @@ pub(crate) struct Connection {
     filled: usize,
     /// Bytes that the command under way still wants, at least; 0 when what is held may hold a whole command.
     needs: usize,
-    output: Output,
     blocked: Option<Blocked>,
     flights: Flights,
     eof: bool,
@@ -122,12 +145,11 @@ impl Connection {
                 state.core.clients.get(slot).map_or_else(Caller::default, |client| Caller::of(client, slot));
             (slot, caller, flags, parser, order)
         };
-        let link = Rc::new(Link::new(order));
+        let link = Rc::new(Link::new(slot, socket, order));
         node.links.borrow_mut().insert(slot, Rc::clone(&link));
         Self {
             node,
             link,
-            socket,
             slot,
             caller,
             flags,
@@ -136,7 +158,6 @@ impl Connection {
             held: Vec::new(),
             filled: 0,
             needs: 0,
-            output: Output::default(),
             blocked: None,
             flights: Flights::default(),
             eof: false,
@@ -245,7 +266,8 @@ impl Connection {
         }
         let node = Rc::clone(&self.node);
         let mut buffer = node.read_buffer.borrow_mut();
-        let Poll::Ready(read) = self.socket.poll_read(cx, &mut buffer) else { return Poll::Pending };
+        let read = self.link.wire.borrow_mut().socket.poll_read(cx, &mut buffer);
+        let Poll::Ready(read) = read else { return Poll::Pending };
         let len = read?;
         self.count_input(len);
         if len <= SHORT_BYTES && self.approach(&buffer[..len]) {
@@ -267,9 +289,8 @@ impl Connection {
                 0,
             );
         }
-        let Poll::Ready(read) = self.socket.poll_read(cx, &mut self.held[self.filled..]) else {
-            return Poll::Pending;
-        };
+        let read = self.link.wire.borrow_mut().socket.poll_read(cx, &mut self.held[self.filled..]);
+        let Poll::Ready(read) = read else { return Poll::Pending };
         let len = read?;
         self.filled += len;
         self.count_input(len);
@@ -368,7 +389,12 @@ impl Connection {
         if spans.capacity() > SPANS_KEPT {
             *spans = Vec::new();
         }
-        self.flags = turn.finish(bytes.len() - used, self.held.len());
+        let (flags, published) = turn.finish(bytes.len() - used, self.held.len());
+        self.flags = flags;
+        if published && self.blocked.is_none() && node.publishing.is_full() {
+            self.blocked = Some(Blocked::Order);
+            node.publishing.wait(link);
+        }
         let has_actions = !state.core.actions.is_empty();
         drop((state, outgoing));
         if has_actions {
@@ -417,27 +443,23 @@ impl Connection {
             return;
         }
         let mut outgoing = self.link.outgoing.borrow_mut();
-        let was_pending = !self.output.is_empty();
-        let written = self.output.send(&mut self.socket, cx, &mut outgoing).unwrap_or_else(|_| {
+        let mut wire = self.link.wire.borrow_mut();
+        let Wire { socket, output } = &mut *wire;
+        let was_pending = !output.is_empty();
+        let written = output.send(socket, cx, &mut outgoing).unwrap_or_else(|_| {
             self.broken = true;
             0
         });
-        let pending = self.output.len();
-        drop(outgoing);
+        let pending = output.len();
         if written > 0 {
-            let mut state = self.node.state.borrow_mut();
-            state.core.stats.net_out += written as u64;
-            state.core.stats.writes += 1;
-            if let Some(client) = state.core.clients.get_mut(self.slot) {
-                client.total_out += written as u64;
-                client.output_len = pending;
-                client.output_capacity = self.output.capacity();
-                if was_pending {
-                    // One that takes a long reply slowly is not idle.
-                    client.last_active = unix_ms();
-                }
+            let core = &mut self.node.state.borrow_mut().core;
+            sent(core, self.slot, output, written);
+            if was_pending && let Some(client) = core.clients.get_mut(self.slot) {
+                // One that takes a long reply slowly is not idle.
+                client.last_active = unix_ms();
             }
         }
+        drop((outgoing, wire));
         if pending > 0 {
             self.enforce_output_limit();
         } else if self.link.cut_at.get().is_some() {
@@ -448,14 +470,17 @@ impl Connection {
     /// Cuts a client that lets too many replies pile up.
     #[cold]
     fn enforce_output_limit(&mut self) {
-        let pending = (self.output.len() + self.link.outgoing.borrow().replies.buffered_bytes()) as u64;
+        let output = &self.link.wire.borrow().output;
+        let pending = (output.len() + self.link.outgoing.borrow().replies.buffered_bytes()) as u64;
         let mut state = self.node.state.borrow_mut();
         let core = &mut state.core;
         if let Some(client) = core.clients.get_mut(self.slot) {
             client.output_len = pending as usize;
-            client.output_capacity = self.output.capacity();
+            client.output_capacity = output.capacity();
         }
-        let limit = core.config.client_output_buffer_limit.of(ClientClass::Normal);
+        let is_subscriber = self.flags.has(ClientFlags::PUBSUB);
+        let class = if is_subscriber { ClientClass::Pubsub } else { ClientClass::Normal };
+        let limit = core.config.client_output_buffer_limit.of(class);
         let now = unix_ms();
         let is_soft = limit.soft_bytes > 0 && pending >= limit.soft_bytes;
         if !is_soft {
@@ -465,14 +490,7 @@ impl Connection {
         }
         let is_hard = limit.hard_bytes > 0 && pending >= limit.hard_bytes;
         if is_hard || self.link.cut_at.get().is_some_and(|at| at <= now) {
-            core.stats.output_limit_disconnections += 1;
-            let addr = core.clients.get(self.slot).map_or("", |client| &client.addr);
-            tracing::warn!(
-                client = self.caller.id.0,
-                addr,
-                pending,
-                "closing a client that reached its output buffer limit"
-            );
+            cut(core, self.slot, pending);
             self.broken = true;
         }
     }
@@ -526,7 +544,7 @@ impl Connection {
             return is_answered;
         }
         let is_ending = self.is_closing() || (self.eof && self.blocked.is_none() && !self.can_run_held());
-        is_ending && is_answered && replies.ready() == 0 && self.output.is_empty()
+        is_ending && is_answered && replies.ready() == 0 && self.link.wire.borrow().output.is_empty()
     }
 
     #[cold]
@@ -540,10 +558,31 @@ impl Connection {
     }
 }
 
+/// Counts what a connection has sent.
+pub(crate) fn sent(core: &mut Core, slot: ClientSlot, output: &Output, written: usize) {
+    core.stats.net_out += written as u64;
+    core.stats.writes += 1;
+    if let Some(client) = core.clients.get_mut(slot) {
+        client.total_out += written as u64;
+        client.output_len = output.len();
+        client.output_capacity = output.capacity();
+    }
+}
+
+/// Counts and logs that a client is cut because `pending` bytes wait for it.
+#[cold]
+pub(crate) fn cut(core: &mut Core, slot: ClientSlot, pending: u64) {
+    core.stats.output_limit_disconnections += 1;
+    let (client, addr) = core.clients.get(slot).map_or((0, ""), |client| (client.id.0, &client.addr));
+    tracing::warn!(client, addr, pending, "closing a client that reached its output buffer limit");
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.link.killed.set(true);
         self.node.links.borrow_mut().remove(self.slot);
         let mut state = self.node.state.borrow_mut();
+        crate::publish::leave(&self.node, &mut state.core, self.slot);
         state.core.clients.remove(self.slot);
         state.core.shared.connected.fetch_sub(1, Relaxed);
     }

@@ -53,7 +53,9 @@ async fn upkeep(node: &Node, now: UnixMs, passed_over: &mut u32) -> bool {
             *passed_over = 0;
             let frees = state.core.keyspace.unreclaimed_bytes() > 0;
             let mut work = || shard::upkeep(&mut state.core, now, &mut || began.elapsed() < SLICE);
-            if frees { crate::memory::giving_back(work) } else { work() }
+            let left = if frees { crate::memory::giving_back(work) } else { work() };
+            node.pass_on_wants(&mut state.core);
+            left
         };
         if !left.any() {
             return false;

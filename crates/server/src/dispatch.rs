@@ -8,6 +8,7 @@ use crate::flights::{FlightId, Flights};
 use crate::hop::{Part, Sink};
 use crate::lookahead::Planned;
 use crate::node::{Node, State};
+use crate::publish;
 use crate::transaction::{self, InFlight, ParkedCommand};
 use commands::table::Misfit;
 use commands::{Caller, ClientFlags, ClientSlot, CommandRef, Core, Crossing, Flags};
@@ -57,7 +58,11 @@ pub(crate) struct Turn<'a> {
     last: u64,
     last_command: Option<CommandRef>,
     authenticated: bool,
+    /// Subscribed, with the protocol that has no push messages: only some commands are open to it.
+    is_resp2_subscriber: bool,
     muted: bool,
+    /// Messages were published in this turn.
+    published: bool,
     /// CLIENT REPLY SKIP is to be moved on after the command.
     skips: bool,
     /// Bytes of replies that commands of this core have written in this turn.
@@ -89,7 +94,9 @@ impl<'a> Turn<'a> {
             last: ticks.now(),
             last_command: None,
             authenticated: true,
+            is_resp2_subscriber: false,
             muted: false,
+            published: false,
             skips: false,
             written: 0,
         };
@@ -120,11 +127,12 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Whether nothing stands in the way of a plain command: no password, no pause, no CLIENT REPLY SKIP.
+    /// Whether nothing stands in the way of a plain command: no password, no pause, no CLIENT REPLY SKIP, no subscription.
     #[inline]
     fn is_admitted(&self, command: CommandRef) -> bool {
         self.authenticated
             && !self.skips
+            && !self.is_resp2_subscriber
             && self.node.pause.get().is_none()
             && !command.row.flags.has(Flags::PROTECTED)
     }
@@ -148,6 +156,13 @@ impl<'a> Turn<'a> {
         };
         if !self.authenticated && !command.row.flags.has(Flags::NO_AUTH) {
             return self.refuse(command, NO_AUTH);
+        }
+        if self.is_resp2_subscriber && !is_open_to_subscribers(command) {
+            let name = command.full_name;
+            return self.refuse(command, &format!(
+                "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+                 this context"
+            ));
         }
         if self.node.pause.get().is_some() && self.is_paused(command) {
             return Verdict::Blocked(Blocked::Pause);
@@ -212,8 +227,13 @@ impl<'a> Turn<'a> {
     }
 
     fn session(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
-        let kind = if command.row.flags.has(Flags::ADMIN) { Kind::Barrier } else { Kind::Local };
+        let flags = command.row.flags;
+        let is_barrier = flags.has(Flags::ADMIN) || flags.has(Flags::SIGNALS);
+        let kind = if is_barrier { Kind::Barrier } else { Kind::Local };
         if self.outgoing.overlap.ask(kind) == pipeline::Verdict::Wait {
+            return Verdict::Blocked(Blocked::Order);
+        }
+        if flags.has(Flags::PUBSUB) && !self.outgoing.window.has_room(self.outgoing.replies.outstanding()) {
             return Verdict::Blocked(Blocked::Order);
         }
         self.client_mut().last_command = command.full_name;
@@ -222,8 +242,14 @@ impl<'a> Turn<'a> {
         self.muted = false;
         self.run_here(command, args, None);
         self.learn();
-        if self.muted {
+        if self.muted && !flags.has(Flags::PUSHES) {
             self.outgoing.replies.buf().truncate(replied);
+        }
+        if self.state.core.pubsub.has_changes() {
+            self.confirm_later(replied);
+        }
+        if self.state.core.pubsub.has_published() {
+            return self.deliver();
         }
         if self.client_mut().flags.has(ClientFlags::CLOSE_AFTER_REPLY) {
             Verdict::Close
@@ -232,6 +258,21 @@ impl<'a> Turn<'a> {
         } else {
             Verdict::Pause
         }
+    }
+
+    /// Holds back the reply that begins at `replied` until every core knows of this client's subscriptions.
+    #[cold]
+    fn confirm_later(&mut self, replied: usize) {
+        let reply = self.outgoing.replies.buf().split_off(replied);
+        let sink = hole(self.outgoing, self.client, false, Kind::Local);
+        publish::announce(self.node, &mut self.state.core, Some((sink, reply)));
+    }
+
+    /// Delivers what was published, behind the reply of the command that did.
+    fn deliver(&mut self) -> Verdict {
+        publish::settle(self.node, &mut self.state.core, Some((self.client, self.outgoing)));
+        self.published = true;
+        if self.node.publishing.is_full() { Verdict::Pause } else { Verdict::Done }
     }
 
     /// A command over keys that may be anywhere: most often they are on one shard.
@@ -436,9 +477,14 @@ impl<'a> Turn<'a> {
     }
 
     /// Ends the turn: writes down what CLIENT LIST shows. `left` and `capacity` are bytes of the query buffer.
-    pub(crate) fn finish(mut self, left: usize, capacity: usize) -> ClientFlags {
+    ///
+    /// Returns the client's flags, and whether anything was published.
+    pub(crate) fn finish(mut self, left: usize, capacity: usize) -> (ClientFlags, bool) {
         shard::tell_memory(&self.state.core);
+        self.published |= self.state.core.pubsub.has_published();
+        publish::settle(self.node, &mut self.state.core, Some((self.client, self.outgoing)));
         self.node.pass_on_wants(&mut self.state.core);
+        let published = self.published;
         let (output, now, last) = (self.outgoing.replies.ready(), self.now, self.last_command);
         let client = self.client_mut();
         client.last_active = now;
@@ -448,7 +494,7 @@ impl<'a> Turn<'a> {
         if let Some(command) = last {
             client.last_command = command.full_name;
         }
-        client.flags
+        (client.flags, published)
     }
 
     /// Takes over what a session command may have changed about the client.
@@ -457,6 +503,8 @@ impl<'a> Turn<'a> {
             self.state.core.clients.get(self.client).expect("a client is in the table while it runs");
         *self.caller = Caller::of(client, self.client);
         self.authenticated = client.authenticated;
+        self.is_resp2_subscriber = client.is_resp2_subscriber();
+        self.outgoing.proto = client.proto;
         let flags = client.flags;
         self.muted = flags.has(ClientFlags::REPLY_OFF) || flags.has(ClientFlags::REPLY_SKIP);
         self.skips = flags.has(ClientFlags::REPLY_SKIP_NEXT) || flags.has(ClientFlags::REPLY_SKIP);
@@ -465,6 +513,12 @@ impl<'a> Turn<'a> {
     fn client_mut(&mut self) -> &mut commands::Client {
         self.state.core.clients.get_mut(self.client).expect("a client is in the table while it runs")
     }
+}
+
+/// Whether a client of RESP2 may give this command while it is subscribed.
+#[cold]
+fn is_open_to_subscribers(command: CommandRef) -> bool {
+    command.row.flags.has(Flags::PUSHES) || matches!(command.full_name, "ping" | "quit" | "reset")
 }
 
 /// Leaves room for the reply of a command that went elsewhere, and says where that reply is to go.

@@ -2,7 +2,9 @@
 
 use crate::flights::FlightId;
 use commands::{Caller, ClientSlot, CommandRef};
+use pubsub::Change;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use stdx::args::OwnedArgs;
 use stdx::{Args, Slot, Span};
 
@@ -26,6 +28,14 @@ pub(crate) enum Item {
     Accepted(OwnedFd),
     /// A command of yours was slow.
     Slow(Box<Slow>),
+    /// The sender's subscriptions have changed; with a number it waits to hear that you know.
+    Subscriptions(Arc<[Change]>, Option<u32>),
+    /// This core knows of your change with this number.
+    Known(u32),
+    /// A message for your subscribers.
+    Published(Arc<pubsub::Message>),
+    /// So many bytes of your messages were delivered here.
+    Delivered(usize),
     /// Evict if it is for you to do: memory is over its limit.
     MakeRoom,
     /// Stop serving and end.

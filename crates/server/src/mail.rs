@@ -4,6 +4,7 @@ use crate::clock::unix_ms;
 use crate::flights::{self, Letter};
 use crate::hop::{Hop, Item, Part, Remote, Sink};
 use crate::node::{Node, State};
+use crate::publish;
 use crate::transaction::{self, ParkedCommand};
 use coordinator::locks::Admission;
 use keyspace::Key;
@@ -46,11 +47,16 @@ fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
                 crate::dispatch::note_slow(core, slow.command, args, slow.nanos, client, unix_ms());
             }
             Item::Accepted(socket) => crate::accept::adopt(node, socket),
+            Item::Subscriptions(changes, id) => publish::learn(node, from, &changes, id),
+            Item::Known(id) => publish::known(node, id),
+            Item::Published(message) => publish::receive(node, from, &message),
+            Item::Delivered(bytes) => publish::delivered(node, from, bytes),
             Item::MakeRoom => {
                 let began = std::time::Instant::now();
                 let core = &mut node.state.borrow_mut().core;
                 let now = node.ticks.get().unix_ms();
                 shard::shrink(core, now, &mut || began.elapsed() < crate::cron::SLICE);
+                node.pass_on_wants(core);
             }
             Item::Stop => crate::stop::stop_here(node),
         }

@@ -4,6 +4,7 @@ use crate::clock::Ticks;
 use crate::connection::Link;
 use crate::hop::{Hop, Item};
 use crate::lookahead::Lookahead;
+use crate::publish::Publishing;
 use crate::transaction::{OrderPart, ParkedCommand};
 use commands::{ClientSlot, Core};
 use coordinator::participant::Participant;
@@ -25,6 +26,7 @@ pub(crate) struct Node {
     pub(crate) state: RefCell<State>,
     pub(crate) mailbox: Mailbox<Hop>,
     pub(crate) links: RefCell<Links>,
+    pub(crate) publishing: Publishing,
     /// Where sockets are read into; a connection that has nothing left over needs no buffer of its own.
     pub(crate) read_buffer: RefCell<Box<[u8]>>,
     pub(crate) lookahead: RefCell<Lookahead>,
@@ -128,9 +130,11 @@ impl Node {
         Poll::Pending
     }
 
-    /// Asks the other cores to evict if a write here went on in the hope that they do.
+    /// Does what commands have left for the server: delivers what they published, and asks the other cores to evict if a
+    /// write here went on in the hope that they do. Called after every turn in which commands ran.
     #[inline]
     pub(crate) fn pass_on_wants(&self, core: &mut Core) {
+        crate::publish::settle(self, core, None);
         if std::mem::take(&mut core.wants_room) {
             for peer in (0..self.router.shards()).filter(|&peer| peer != self.id.0) {
                 self.mailbox.outbox(peer as usize, |hop| hop.say(Item::MakeRoom));

@@ -29,21 +29,38 @@ impl Output {
         cx: &mut Context<'_>,
         outgoing: &mut Outgoing,
     ) -> io::Result<usize> {
+        self.send_by(outgoing, |bytes| match socket.poll_write(cx, bytes) {
+            Poll::Ready(written) => written,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        })
+    }
+
+    /// The same without having any task woken.
+    pub(crate) fn send_now(&mut self, socket: &mut Socket, outgoing: &mut Outgoing) -> io::Result<usize> {
+        self.send_by(outgoing, |bytes| socket.try_write(bytes))
+    }
+
+    #[inline]
+    fn send_by(
+        &mut self,
+        outgoing: &mut Outgoing,
+        mut write: impl FnMut(&[u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         let mut written = 0;
         // A barrier may take long, and nothing runs beside it.
         let waits = !outgoing.overlap.has_barrier();
         let replies = &mut outgoing.replies;
         while self.sent < self.sending.len() || self.next(replies, waits) {
-            match socket.poll_write(cx, &self.sending[self.sent..]) {
-                Poll::Ready(len) => {
-                    let len = len?;
+            match write(&self.sending[self.sent..]) {
+                Ok(len) => {
                     self.sent += len;
                     written += len;
                 }
-                Poll::Pending => {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.set_aside(replies);
                     break;
                 }
+                Err(error) => return Err(error),
             }
         }
         if self.is_empty() && self.sending.capacity() > KEPT_BYTES {

@@ -644,6 +644,7 @@ fn run_parked(node: &Node, parked: &ParkedCommand) {
         let nanos = ticks.nanos(began, ticks.now());
         state.core.stats.record(parked.command.index, nanos);
         let (command, client, args) = (parked.command, parked.sink.client, parked.args.as_args());
+        node.pass_on_wants(&mut state.core);
         let is_slow = crate::dispatch::is_slow(&mut state.core, command, nanos, now);
         if is_slow && parked.home == node.id {
             crate::dispatch::note_slow(&mut state.core, command, args, nanos, client, now);

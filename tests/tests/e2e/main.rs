@@ -10,6 +10,7 @@ mod differential;
 mod dump;
 mod floors;
 mod harness;
+mod pubsub;
 mod sorting;
 mod spreads;
 mod systemd;
