@@ -83,8 +83,10 @@ pub struct Shared {
     pub next_slowlog_id: Arc<AtomicU64>,
     /// What the operating system says of the process.
     pub process: ProcessGauges,
-    /// Bytes used by each shard's data, kept up to date by each core.
+    /// Bytes used by each shard's data, as it last told; written by [`Core::tell_used_bytes`] alone.
     pub used_bytes: Vec<AtomicUsize>,
+    /// Their sum.
+    pub used_bytes_total: AtomicUsize,
     /// How many keys each shard could evict under the policy in force, as it last told.
     pub evictable_keys: Vec<AtomicUsize>,
     /// Bytes that each core's clients take with their buffers, and the largest of them that may be evicted, while
@@ -156,6 +158,8 @@ pub struct Core {
     pub clock_us: i64,
     /// Whether expired keys are looked for without being asked (DEBUG SET-ACTIVE-EXPIRE).
     pub active_expire: bool,
+    /// What this core last told the others of its memory.
+    pub told_bytes: usize,
     /// A write went on in the hope that other shards evict: the server asks them to, and clears it.
     pub wants_room: bool,
     /// Since when, by `nanos`, memory has been over maxmemory in spite of all evicting.
@@ -187,6 +191,7 @@ impl Core {
             latency: LatencyMonitor::default(),
             clock_us: 0,
             active_expire: true,
+            told_bytes: 0,
             wants_room: false,
             over_limit_since: None,
             nanos: || 0,
@@ -197,6 +202,24 @@ impl Core {
 }
 
 impl Core {
+    /// Bytes that the data of all shards takes: this shard's now, the others' as they last told.
+    #[inline]
+    pub fn used_bytes(&self) -> usize {
+        let others = self.shared.used_bytes_total.load(Ordering::Relaxed).wrapping_sub(self.told_bytes);
+        others.wrapping_add(self.keyspace.used_bytes())
+    }
+
+    /// Has the others know how much memory this shard uses.
+    pub fn tell_used_bytes(&mut self) {
+        let now = self.keyspace.used_bytes();
+        let told = std::mem::replace(&mut self.told_bytes, now);
+        if now == told {
+            return;
+        }
+        self.shared.used_bytes[self.id.index()].store(now, Ordering::Relaxed);
+        self.shared.used_bytes_total.fetch_add(now.wrapping_sub(told), Ordering::Relaxed);
+    }
+
     /// Has the latency monitor know that `event` took `nanos`, if that is as long as latency-monitor-threshold.
     #[inline]
     pub fn note_latency(&mut self, event: &str, nanos: u64, now: UnixMs) {

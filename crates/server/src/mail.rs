@@ -106,7 +106,7 @@ fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, commands: &[Remote]) {
         while node.mailbox.outbox(from.index(), &mut answer) {
             node.mailbox.flush_now();
         }
-        shard::tell_memory(&state.core);
+        shard::tell_memory(&mut state.core);
         node.pass_on_wants(&mut state.core);
         !state.core.actions.is_empty()
     };

@@ -28,6 +28,7 @@ pub(crate) fn apply(node: &Rc<Node>, names: &[&str], before: Config) -> Result<(
                 core.keyspace.set_policy(config.maxmemory_policy, log_factor, decay);
             }
             "maxmemory" if core.config.maxmemory != 0 => {
+                shard::tell_memory(core);
                 shard::make_room(core, unix_ms());
             }
             "loglevel" => crate::log::set_level(core.config.loglevel),

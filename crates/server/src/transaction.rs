@@ -571,7 +571,7 @@ fn perform(node: &Node, act: Act, work: &Work, loans: Vec<Loan>) -> (Vec<u8>, Ve
         shard::make_room(&mut state.core, work.now);
     }
     let done = perform_on(node, &mut state, act, work, loans, &mut reply);
-    shard::tell_memory(&state.core);
+    shard::tell_memory(&mut state.core);
     node.pass_on_wants(&mut state.core);
     (reply, done)
 }

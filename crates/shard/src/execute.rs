@@ -1,6 +1,6 @@
 //! Running one command.
 
-use crate::upkeep::make_room;
+use crate::upkeep::{make_room, tell_growth};
 use commands::effects;
 use commands::{Caller, CommandError, CommandRef, Core, Ctx, Flags, Outcome};
 use stdx::{Args, Slot, UnixMs};
@@ -17,10 +17,14 @@ pub fn execute(
     out: &mut Vec<u8>,
     now: UnixMs,
 ) {
-    if command.row.flags.has(Flags::DENYOOM) && core.config.maxmemory != 0 && !make_room(core, now) {
+    let is_limited = command.row.flags.has(Flags::DENYOOM) && core.config.maxmemory != 0;
+    if is_limited && !make_room(core, now) {
         return refuse(core, command, out);
     }
     run(core, command, caller, args, slot, out, now);
+    if is_limited {
+        tell_growth(core);
+    }
 }
 
 /// The same without asking whether memory allows it: for the parts of a command that was asked before.

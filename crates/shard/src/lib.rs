@@ -7,7 +7,7 @@ mod execute;
 mod upkeep;
 
 pub use execute::{OUT_OF_MEMORY, execute, run};
-pub use upkeep::{Left, make_room, shrink, tell_memory, upkeep, used_bytes};
+pub use upkeep::{Left, make_room, shrink, tell_memory, upkeep};
 
 #[cfg(test)]
 mod tests;

@@ -5,19 +5,22 @@ use config::MaxmemoryPolicy;
 use std::sync::atomic::Ordering::Relaxed;
 use stdx::{DbIndex, UnixMs};
 
-/// Bytes that the data of all shards takes: this shard's now, the others' as they last told.
-pub fn used_bytes(core: &Core) -> usize {
-    let mine = core.keyspace.used_bytes();
-    let others = core.shared.used_bytes.iter().enumerate().filter(|(shard, _)| *shard != core.id.index());
-    mine + others.map(|(_, bytes)| bytes.load(Relaxed)).sum::<usize>()
+/// Has the other shards know how much memory this one uses and what it could evict, if there is a limit that they share.
+pub fn tell_memory(core: &mut Core) {
+    if core.config.maxmemory != 0 {
+        core.tell_used_bytes();
+        core.shared.evictable_keys[core.id.index()].store(evictable_keys(core), Relaxed);
+    }
 }
 
-/// Has the other shards know how much memory this one uses and what it could evict, if there is a limit that they share.
-pub fn tell_memory(core: &Core) {
-    if core.config.maxmemory != 0 {
-        let (shard, shared) = (core.id.index(), &core.shared);
-        shared.used_bytes[shard].store(core.keyspace.used_bytes(), Relaxed);
-        shared.evictable_keys[shard].store(evictable_keys(core), Relaxed);
+/// After a write under a limit: tells the others at once of much that was added, and leaves the rest to the end of the
+/// turn. What all shards have not told is a small part of the limit at any time.
+#[inline]
+pub(crate) fn tell_growth(core: &mut Core) {
+    let untold = core.keyspace.used_bytes().saturating_sub(core.told_bytes);
+    let parts = UNTOLD_PARTS * u64::from(core.shards);
+    if untold >= UNTOLD_BYTES_MIN && untold as u64 * parts >= core.config.maxmemory {
+        core.tell_used_bytes();
     }
 }
 
@@ -27,7 +30,7 @@ pub fn tell_memory(core: &Core) {
 /// When it is for others to evict, `core.wants_room` says so, for the server to pass on.
 #[inline]
 pub fn make_room(core: &mut Core, now: UnixMs) -> bool {
-    used_bytes(core) as u64 <= core.config.maxmemory || evict_for_write(core, now)
+    core.used_bytes() as u64 <= core.config.maxmemory || evict_for_write(core, now)
 }
 
 #[cold]
@@ -65,9 +68,10 @@ enum Evicted {
 /// Evicts from this shard until all shards together fit `maxmemory`, or `go_on` (asked every [`ASK_EVERY`] keys) says no.
 ///
 /// A shard within its equal part of the limit is not at fault while another is over its part and can evict; else a burst
-/// on one shard would empty the others.
+/// on one shard would empty the others. It may then exceed the limit by [`LENIENCE_PARTS`], and from there on it evicts
+/// too.
 fn evict_while(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> Evicted {
-    let evicted = if used_bytes(core) as u64 <= core.config.maxmemory {
+    let evicted = if core.used_bytes() as u64 <= core.config.maxmemory {
         Evicted::Enough
     } else if core.config.maxmemory_policy == MaxmemoryPolicy::NoEviction {
         Evicted::AllItCould
@@ -89,15 +93,16 @@ fn note_excess(core: &mut Core, evicted: Evicted) {
 
 fn evict_over_limit(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> Evicted {
     let share = core.config.maxmemory / u64::from(core.shards);
+    let lenient = core.config.maxmemory + core.config.maxmemory / LENIENCE_PARTS;
     let began = (core.nanos)();
     let mut keys = 0;
     let evicted = loop {
-        let is_within = core.keyspace.used_bytes() as u64 <= share;
+        let is_within = core.keyspace.used_bytes() as u64 <= share && core.used_bytes() as u64 <= lenient;
         if (is_within && others_can_evict(core, share)) || !evict(core, now) {
             break Evicted::AllItCould;
         }
         keys += 1;
-        if used_bytes(core) as u64 <= core.config.maxmemory {
+        if core.used_bytes() as u64 <= core.config.maxmemory {
             break Evicted::Enough;
         }
         if keys % ASK_EVERY == 0 && !go_on() {
@@ -165,9 +170,9 @@ pub fn upkeep(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> 
         note_excess(core, Evicted::Enough);
     }
     let reclaims_on = core.keyspace.reclaim(go_on);
-    core.shared.used_bytes[core.id.index()].store(core.keyspace.used_bytes(), Relaxed);
+    core.tell_used_bytes();
     tell_memory(core);
-    core.shared.peak_bytes.fetch_max(used_bytes(core), Relaxed);
+    core.shared.peak_bytes.fetch_max(core.used_bytes(), Relaxed);
     Left { expired, memory: evicts_on || reclaims_on }
 }
 
@@ -191,6 +196,12 @@ pub fn shrink(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> 
 
 /// Keys evicted between two looks at the clock.
 const ASK_EVERY: usize = 16;
+/// One part in so many of the limit may be exceeded while other shards are about to evict.
+const LENIENCE_PARTS: u64 = 256;
+/// One part in so many of the limit is what all shards together keep from each other in the middle of a turn,
+const UNTOLD_PARTS: u64 = 4096;
+/// or, with a small limit, so many bytes each.
+const UNTOLD_BYTES_MIN: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -206,8 +217,9 @@ mod tests {
     fn beside_a_full_shard(policy: MaxmemoryPolicy, evictable: usize) -> Core {
         let limit = 10 << 20;
         let used_bytes = vec![AtomicUsize::new(0), AtomicUsize::new(10 * limit)];
+        let used_bytes_total = AtomicUsize::new(10 * limit);
         let evictable_keys = vec![AtomicUsize::new(0), AtomicUsize::new(evictable)];
-        let shared = Shared { used_bytes, evictable_keys, ..Shared::default() };
+        let shared = Shared { used_bytes, used_bytes_total, evictable_keys, ..Shared::default() };
         let mut config = Config::default();
         config.maxmemory = limit as u64;
         config.maxmemory_policy = policy;
@@ -230,6 +242,56 @@ mod tests {
         check(MaxmemoryPolicy::NoEviction, 0, false);
     }
 
+    /// The other shard says that it uses so many bytes.
+    fn other_shard_uses(core: &Core, bytes: usize) {
+        core.shared.used_bytes[1].store(bytes, Relaxed);
+        core.shared.used_bytes_total.store(core.told_bytes + bytes, Relaxed);
+    }
+
+    #[test]
+    fn a_shard_that_need_not_evict_does_so_when_the_limit_is_exceeded_by_too_much() {
+        let mut core = filled(false);
+        core.shared.evictable_keys[1].store(1, Relaxed);
+        let mine = core.keyspace.used_bytes();
+        let limit = 4 * mine as u64;
+        core.config.maxmemory = limit;
+        core.config.maxmemory_eviction_tenacity = 100;
+        let check = |core: &mut Core, over: u64, evicts: bool| {
+            let before = core.keyspace.stats.evicted;
+            other_shard_uses(core, (limit + over) as usize - core.keyspace.used_bytes());
+            core.wants_room = false;
+            assert!(make_room(core, UnixMs(2)) && core.wants_room, "{over} bytes over the limit");
+            assert_eq!(core.keyspace.stats.evicted > before, evicts, "{over} bytes over the limit");
+            assert!(core.used_bytes() as u64 <= limit + limit / LENIENCE_PARTS);
+        };
+        check(&mut core, 1, false);
+        check(&mut core, limit / LENIENCE_PARTS, false);
+        check(&mut core, limit / LENIENCE_PARTS + 1, true);
+        check(&mut core, limit / 8, true);
+    }
+
+    #[test]
+    fn growth_is_told_before_it_is_much() {
+        let mut core = beside_a_full_shard(MaxmemoryPolicy::NoEviction, 0);
+        other_shard_uses(&core, 1000);
+        let told = |core: &Core| core.shared.used_bytes[0].load(Relaxed);
+        let untold_max = core.config.maxmemory as usize / (2 * UNTOLD_PARTS as usize);
+        for key in 0..20_000_u32 {
+            let name = format!("key:{key}");
+            let key = keyspace::Key::new(name.as_bytes());
+            if core.keyspace.owns(key.slot) {
+                let value = keyspace::NewString::Bytes(&[b'x'; 100]);
+                core.keyspace.set_string(DbIndex(0), key, value, keyspace::Ttl::Clear, UnixMs(1));
+            }
+            tell_growth(&mut core);
+            let used = core.keyspace.used_bytes();
+            assert!(used - told(&core) < untold_max, "{used} bytes, told {}", told(&core));
+            assert_eq!(core.used_bytes(), used + 1000);
+            assert_eq!(core.shared.used_bytes_total.load(Relaxed), told(&core) + 1000);
+        }
+        assert!(told(&core) > 1_000_000);
+    }
+
     thread_local!(static NANOS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) });
 
     /// A clock by which each look at it takes 100 us.
@@ -241,7 +303,7 @@ mod tests {
     /// A shard alone with some 10,000 keys, all of which have expired at 3 ms if `volatile`.
     fn filled(volatile: bool) -> Core {
         let mut core = beside_a_full_shard(MaxmemoryPolicy::AllKeysLru, 0);
-        core.shared.used_bytes[1].store(0, Relaxed);
+        other_shard_uses(&core, 0);
         core.config.maxmemory = 0;
         core.nanos = ticking;
         for key in 0..20_000 {

@@ -34,6 +34,43 @@ fn multi_shard_writes_go_on_while_keys_can_be_evicted() {
     }
 }
 
+/// Many clients fill both shards; what the cores do not know of each other is a small part of the limit.
+#[test]
+fn memory_stays_near_its_limit_while_many_clients_write() {
+    let server = Server::with(&["--maxmemory", "16mb"]);
+    let mut client = server.client();
+    let limit = 16 << 20;
+    for policy in ["noeviction", "allkeys-lru"] {
+        assert_eq!(client.line("FLUSHALL"), "+OK");
+        assert_eq!(client.line(&format!("CONFIG SET maxmemory-policy {policy}")), "+OK");
+        std::thread::scope(|scope| {
+            let server = &server;
+            let writers: Vec<_> =
+                (0..8).map(|writer| scope.spawn(move || fill(writer, server.client()))).collect();
+            let mut used_max = 0;
+            while writers.iter().any(|writer| !writer.is_finished()) {
+                used_max = used_max.max(info(&mut client, "memory", "used_memory"));
+            }
+            // The shards are asked one after the other, so the sum is of two moments.
+            assert!(used_max < limit + limit / 20, "{policy}: {used_max} bytes");
+        });
+        let used = info(&mut client, "memory", "used_memory")
+            - info(&mut client, "memory", "mem_not_counted_for_evict");
+        assert!(used > limit / 10 * 9, "{policy}: {used} bytes are not full");
+        assert!(used < limit + limit / 64, "{policy}: {used} bytes");
+    }
+}
+
+/// Writes twice the limit of keys of its own, in pipelines.
+fn fill(writer: usize, mut client: Client) {
+    let value = "x".repeat(1000);
+    for batch in 0..64 {
+        let keys: Vec<String> = (0..64).map(|key| format!("{writer}:{batch}:{key}")).collect();
+        let sets: Vec<_> = keys.iter().map(|key| ["SET", key, &value]).collect();
+        client.pipeline(&sets);
+    }
+}
+
 /// All keys that may be evicted are on one shard, all writes go to the other.
 #[test]
 fn writes_to_one_shard_go_on_while_another_can_evict() {
