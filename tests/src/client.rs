@@ -137,11 +137,11 @@ impl Client {
     /// The next value of any kind; `None` when the server has closed the connection, between two replies or because
     /// of bytes that it did not read.
     pub fn read_any(&mut self) -> io::Result<Option<Value>> {
-        let mut piece = vec![0; PIECE];
         loop {
             if let Some(value) = self.decoder.next().map_err(io::Error::other)? {
                 return Ok(Some(value));
             }
+            let mut piece = vec![0; PIECE];
             let len = match self.stream.read(&mut piece) {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
                 other => other?,

@@ -58,7 +58,12 @@ impl Verdict {
 
     /// All that was found, for people: each anomaly with its operations and why each must come before the next.
     pub fn explain(&self, history: &History) -> String {
-        let found = self.anomalies.iter().map(|anomaly| explain::explain(anomaly, history));
+        self.explain_with(history, &|key| format!("key {key}"))
+    }
+
+    /// The same, with the keys called by their names.
+    pub fn explain_with(&self, history: &History, name: &dyn Fn(Key) -> String) -> String {
+        let found = self.anomalies.iter().map(|anomaly| explain::explain(anomaly, history, name));
         found.collect::<Vec<_>>().join("\n")
     }
 }

@@ -6,35 +6,38 @@ use super::anomaly::{Anomaly, Step};
 use super::graph::Why;
 use super::history::{Access, Fate, History, Key, OBSERVER, Op, Value};
 
+/// What a key is called.
+pub(super) type Name<'a> = &'a dyn Fn(Key) -> String;
+
 /// An anomaly with the operations that take part, and what is wrong with them.
-pub(super) fn explain(anomaly: &Anomaly, history: &History) -> String {
+pub(super) fn explain(anomaly: &Anomaly, history: &History, name: Name<'_>) -> String {
     let mut text = format!("{}\n", anomaly.name());
     let ops = ops_of(anomaly);
     let keys = keys_of(anomaly);
     for &op in &ops {
-        let _ = writeln!(text, "  op {op}: {}", show_op(&history.ops[op], &keys));
+        let _ = writeln!(text, "  op {op}: {}", show_op(&history.ops[op], &keys, name));
     }
     match anomaly {
-        Anomaly::Cycle(steps) => show_cycle(steps, history, &mut text),
-        other => text.push_str(&format!("  {}\n", sentence(other))),
+        Anomaly::Cycle(steps) => show_cycle(steps, history, name, &mut text),
+        other => text.push_str(&format!("  {}\n", sentence(other, name))),
     }
     text
 }
 
-fn show_cycle(steps: &[Step], history: &History, text: &mut String) {
+fn show_cycle(steps: &[Step], history: &History, name: Name<'_>, text: &mut String) {
     for (at, step) in steps.iter().enumerate() {
         let next = steps[(at + 1) % steps.len()].op;
-        let _ = writeln!(text, "  op {} before op {next}: {}", step.op, because(step, next, history));
+        let _ = writeln!(text, "  op {} before op {next}: {}", step.op, because(step, next, history, name));
     }
     let _ = writeln!(text, "  so op {} would come before itself", steps[0].op);
 }
 
-fn because(step: &Step, next: usize, history: &History) -> String {
+fn because(step: &Step, next: usize, history: &History, name: Name<'_>) -> String {
     let op = step.op;
     match step.why {
-        Why::Ww(key) => format!("ww, op {op} wrote key {key} before op {next} did"),
-        Why::Wr(key) => format!("wr, op {next} saw what op {op} wrote to key {key}"),
-        Why::Rw(key) => format!("rw, op {op} did not yet see what op {next} wrote to key {key}"),
+        Why::Ww(key) => format!("ww, op {op} wrote {} before op {next} did", name(key)),
+        Why::Wr(key) => format!("wr, op {next} saw what op {op} wrote to {}", name(key)),
+        Why::Rw(key) => format!("rw, op {op} did not yet see what op {next} wrote to {}", name(key)),
         Why::Pipeline => "pipeline, their connection keeps this order".to_owned(),
         Why::Time => {
             let answered = history.ops[op].returned.unwrap_or_default();
@@ -43,29 +46,31 @@ fn because(step: &Step, next: usize, history: &History) -> String {
     }
 }
 
-fn sentence(anomaly: &Anomaly) -> String {
+fn sentence(anomaly: &Anomaly, name: Name<'_>) -> String {
     match anomaly {
         Anomaly::Invented { op, key, value } => {
-            format!("op {op} saw {value} in key {key}, where nobody wrote it")
+            format!("op {op} saw {value} in {}, where nobody wrote it", name(*key))
         }
-        Anomaly::Duplicate { op, key, value } => format!("op {op} saw {value} twice in key {key}"),
+        Anomaly::Duplicate { op, key, value } => format!("op {op} saw {value} twice in {}", name(*key)),
         Anomaly::AbortedRead { op, key, value, writer } => {
-            format!("op {op} saw {value} in key {key}, but op {writer}, which was to write it, failed")
+            format!("op {op} saw {value} in {}, but op {writer}, which was to write it, failed", name(*key))
         }
-        Anomaly::IntermediateRead { op, key, value, writer } => {
-            format!(
-                "op {op} saw {value} as the newest in key {key}, where op {writer} wrote more at the same instant"
-            )
+        Anomaly::IntermediateRead { op, key, value, writer } => format!(
+            "op {op} saw {value} as the newest in {}, where op {writer} wrote more at the same instant",
+            name(*key)
+        ),
+        Anomaly::Internal { op, key } => {
+            format!("what op {op} saw in {} does not agree with itself", name(*key))
         }
-        Anomaly::Internal { op, key } => format!("what op {op} saw in key {key} does not agree with itself"),
         Anomaly::IncompatibleOrder { ops: [one, other], key } => {
-            format!("op {one} and op {other} saw key {key} in orders that do not fit together")
+            format!("op {one} and op {other} saw {} in orders that do not fit together", name(*key))
         }
         Anomaly::Lost { op, key, value, reader } => format!(
-            "op {op} was answered before op {reader} was sent, but {value} is not in key {key}, then or later"
+            "op {op} was answered before op {reader} was sent, but {value} is not in {}, then or later",
+            name(*key)
         ),
         Anomaly::LostUpdate { ops: [one, other], key } => {
-            format!("op {one} and op {other} both replaced the same version of key {key}")
+            format!("op {one} and op {other} both replaced the same version of {}", name(*key))
         }
         Anomaly::CyclicVersions { key, steps } => {
             let show = |step: &[(usize, Option<Value>); 2]| {
@@ -73,7 +78,7 @@ fn sentence(anomaly: &Anomaly) -> String {
                 format!("{} (op {before}) before {} (op {after})", show_value(old), show_value(new))
             };
             let steps: Vec<String> = steps.iter().map(show).collect();
-            format!("key {key} went in a circle: {}", steps.join(", "))
+            format!("{} went in a circle: {}", name(*key), steps.join(", "))
         }
         Anomaly::Cycle(_) => unreachable!("shown step by step"),
     }
@@ -121,10 +126,11 @@ fn keys_of(anomaly: &Anomaly) -> Vec<Key> {
 }
 
 /// An operation; of a long one only what it did to `keys`.
-fn show_op(op: &Op, keys: &[Key]) -> String {
+fn show_op(op: &Op, keys: &[Key], name: Name<'_>) -> String {
     let is_long = op.accesses.len() > ACCESSES_SHOWN;
     let shown = op.accesses.iter().filter(|access| !is_long || keys.contains(&access.key()));
-    let mut accesses: Vec<String> = shown.take(ACCESSES_SHOWN).map(show_access).collect();
+    let mut accesses: Vec<String> =
+        shown.take(ACCESSES_SHOWN).map(|access| show_access(access, name)).collect();
     if accesses.len() < op.accesses.len() {
         accesses.push(format!("and {} more", op.accesses.len() - accesses.len()));
     }
@@ -138,12 +144,12 @@ fn show_op(op: &Op, keys: &[Key]) -> String {
     format!("{client}, {} to {end}: {}", ms(op.invoked), accesses.join(", "))
 }
 
-fn show_access(access: &Access) -> String {
+fn show_access(access: &Access, name: Name<'_>) -> String {
     match access {
-        Access::Append(key, value) => format!("appends {value} to key {key}"),
-        Access::List(key, seen) => format!("sees key {key} = {}", show_list(seen)),
-        Access::Set(key, value) => format!("sets key {key} to {value}"),
-        Access::Get(key, seen) => format!("sees key {key} = {}", show_value(*seen)),
+        Access::Append(key, value) => format!("appends {value} to {}", name(*key)),
+        Access::List(key, seen) => format!("sees {} = {}", name(*key), show_list(seen)),
+        Access::Set(key, value) => format!("sets {} to {value}", name(*key)),
+        Access::Get(key, seen) => format!("sees {} = {}", name(*key), show_value(*seen)),
     }
 }
 
