@@ -12,8 +12,11 @@ pub struct BindAddress {
     pub optional: bool,
 }
 
-/// Reads the words of `bind`. None, or one empty word, means no address at all.
+/// Reads the words of `bind`. One empty word means no address at all; no word is taken for a mistake.
 pub(crate) fn parse(words: &[&str]) -> Result<Vec<BindAddress>, String> {
+    if words.is_empty() {
+        return Err("an address is missing; bind \"\" means none".into());
+    }
     if words.len() > BIND_MAX {
         return Err("Too many bind addresses specified.".into());
     }
@@ -49,7 +52,7 @@ mod tests {
             let got = parse(words).map(|addresses| print(&addresses));
             assert_eq!(got.as_deref().map_err(String::as_str), expected, "{words:?}");
         };
-        check(&[], Ok(""));
+        check(&[], Err("an address is missing; bind \"\" means none"));
         check(&[""], Ok(""));
         check(&["127.0.0.1", "-::1"], Ok("127.0.0.1 -::1"));
         check(&["*", "-::*"], Ok("* -::*"));

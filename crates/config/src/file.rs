@@ -171,6 +171,7 @@ pub(crate) mod tests {
         );
         check("foo bar", "a.conf, line 1: 'foo bar': unknown parameter");
         check("port abc", "a.conf, line 1: 'port abc': argument couldn't be parsed into an integer");
+        check("hz 1\n bind ", "a.conf, line 2: 'bind': an address is missing; bind \"\" means none");
         check("port", "a.conf, line 1: 'port': wrong number of arguments");
         check("hz 10 # c", "a.conf, line 1: 'hz 10 # c': wrong number of arguments");
         check("pidfile \"abc", "a.conf, line 1: 'pidfile \"abc': Unbalanced quotes in configuration line");
