@@ -50,7 +50,7 @@ impl Probe {
                 Err(error) => return Err(error).context("the server broke a connection"),
             }
         } else if now >= self.next {
-            let request = if self.turn % 2 == 0 { PING } else { GET };
+            let request = if self.turn.is_multiple_of(2) { PING } else { GET };
             send(socket, request, SendFlags::NOSIGNAL).context("cannot send")?;
             self.asked = Some((Instant::now(), lost));
             self.next = now + PROBE_EVERY;
