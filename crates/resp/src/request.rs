@@ -127,6 +127,8 @@ pub struct Parser {
     progress: Option<Progress>,
     /// The arguments before that place. Kept here so that connections may share one list of arguments.
     partial: Vec<Span>,
+    /// The argument in which it stopped, if its length is known.
+    open: Option<Span>,
     /// Bytes of an inline command that have no line end.
     scanned: usize,
     /// The arguments of the last inline command.
@@ -186,6 +188,32 @@ impl Parser {
         &self.inline
     }
 
+    /// Where the argument lies in which reading stopped, if it is one of at least [`LARGE_ARGUMENT`] bytes: not all of them
+    /// are there.
+    pub fn open_argument(&self) -> Option<Span> {
+        self.open.filter(|open| open.len as usize >= LARGE_ARGUMENT)
+    }
+
+    /// From now on the bytes of the command lie in another order: the open argument and its line end, then what was before
+    /// it, then what comes behind it. So that argument may fill a buffer from its start, and stay in it for good. Call
+    /// [`Parser::parse`] again when all of the argument is there. Panics when no large argument is open.
+    pub fn put_in_front(&mut self) {
+        let open = self.open_argument().expect("a large argument is open");
+        let progress = self.progress.as_mut().expect("reading stopped in it");
+        let shift = open.len + 2;
+        self.partial.iter_mut().for_each(|span| span.start += shift);
+        self.partial.push(Span { start: 0, len: open.len });
+        *progress = Progress { at: (shift + open.start) as usize, missing: progress.missing - 1 };
+        self.open = None;
+    }
+
+    /// The command that was just read, of `len` bytes with these arguments, is to be read again.
+    pub fn again(&mut self, len: usize, args: &[Span]) {
+        self.partial.clear();
+        self.partial.extend_from_slice(args);
+        self.progress = Some(Progress { at: len, missing: 0 });
+    }
+
     /// Bytes of memory that this parser holds beside itself.
     pub fn memory_bytes(&self) -> usize {
         self.inline.capacity() + self.partial.capacity() * size_of::<Span>()
@@ -195,6 +223,7 @@ impl Parser {
     #[inline(never)]
     fn parse_in_parts(&mut self, buf: &[u8], args: &mut Vec<Span>) -> Result<Parsed, ProtocolError> {
         args.clear();
+        self.open = None;
         match (self.progress.take(), buf.first()) {
             (Some(progress), _) => {
                 std::mem::swap(args, &mut self.partial);
@@ -229,14 +258,18 @@ impl Parser {
         args: &mut Vec<Span>,
         mut progress: Progress,
     ) -> Result<Parsed, ProtocolError> {
+        let was_kept = !args.is_empty();
         while progress.missing > 0 {
             match argument(buf, progress.at, &self.limits)? {
                 Argument::Whole(span, next) => {
                     args.push(span);
                     progress = Progress { at: next, missing: progress.missing - 1 };
                 }
-                Argument::Incomplete(needs) => {
-                    self.stop(args, progress);
+                Argument::Incomplete(needs, open) => {
+                    self.open = open;
+                    if was_kept || args.len() > REREAD_MAX || self.open_argument().is_some() {
+                        self.keep(args, progress);
+                    }
                     return Ok(Parsed::Incomplete { needs });
                 }
             }
@@ -244,13 +277,11 @@ impl Parser {
         Ok(Parsed::Command { len: progress.at })
     }
 
-    /// Keeps what was read if reading it again would cost more than keeping it.
-    fn stop(&mut self, args: &mut Vec<Span>, progress: Progress) {
-        if args.len() > REREAD_MAX {
-            self.partial.clear();
-            std::mem::swap(args, &mut self.partial);
-            self.progress = Some(progress);
-        }
+    /// Keeps what was read, for the next call to go on there.
+    fn keep(&mut self, args: &mut Vec<Span>, progress: Progress) {
+        self.partial.clear();
+        std::mem::swap(args, &mut self.partial);
+        self.progress = Some(progress);
     }
 
     fn parse_inline(&mut self, buf: &[u8], args: &mut Vec<Span>) -> Result<Parsed, ProtocolError> {
@@ -323,13 +354,13 @@ fn digit(byte: u8) -> u32 {
 enum Argument {
     /// Its place, and that of the first byte behind its line end.
     Whole(Span, usize),
-    /// Bytes that are missing at least.
-    Incomplete(usize),
+    /// Bytes that are missing at least; and its place, if its length is known.
+    Incomplete(usize, Option<Span>),
 }
 
 fn argument(buf: &[u8], at: usize, limits: &Limits) -> Result<Argument, ProtocolError> {
     let Some(line) = line(buf, at, limits.inline_max, ProtocolError::TooBigLengthLine)? else {
-        return Ok(Argument::Incomplete(1));
+        return Ok(Argument::Incomplete(1, None));
     };
     match line.kind {
         b'$' => {}
@@ -347,10 +378,11 @@ fn argument(buf: &[u8], at: usize, limits: &Limits) -> Result<Argument, Protocol
     if u32::try_from(next).is_err() {
         return Err(ProtocolError::InvalidBulkLength);
     }
+    let span = Span { start: line.next as u32, len: len as u32 };
     if next > buf.len() {
-        return Ok(Argument::Incomplete(next - buf.len()));
+        return Ok(Argument::Incomplete(next - buf.len(), Some(span)));
     }
-    Ok(Argument::Whole(Span { start: line.next as u32, len: len as u32 }, next))
+    Ok(Argument::Whole(span, next))
 }
 
 /// A line that announces a count or a length.
@@ -382,7 +414,10 @@ fn line(
     }
 }
 
-/// So many arguments are read again when a command arrives in parts; the place is kept only behind more.
+/// An argument of so many bytes is large: [`Parser::put_in_front`].
+pub const LARGE_ARGUMENT: usize = 1 << 20;
+/// So many arguments are read again when a command arrives in parts; the place is kept only behind more, or in one that is
+/// large, and from then on.
 const REREAD_MAX: usize = 16;
 
 #[cfg(test)]

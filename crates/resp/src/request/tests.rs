@@ -292,6 +292,63 @@ fn almost_requests() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop::sample::select(parts), 0..40).prop_map(|parts| parts.concat())
 }
 
+/// A command with a large argument in place `large`, its first bytes read in steps, that argument put in front.
+#[track_caller]
+fn in_front(parts: &[&[u8]], large: usize, behind: &[u8]) {
+    let mut input = Vec::new();
+    crate::encode_command(parts, &mut input);
+    let whole_len = input.len();
+    input.extend_from_slice(behind);
+    let (mut parser, mut args) = (Parser::new(Limits::default()), Vec::new());
+    let mut read = 0;
+    let open = loop {
+        read = (read + 7).min(whole_len - 1);
+        assert!(matches!(parser.parse(&input[..read], &mut args), Ok(Parsed::Incomplete { .. })));
+        if let Some(open) = parser.open_argument() {
+            break open;
+        }
+    };
+    assert_eq!(open.len as usize, parts[large].len());
+    let (start, end) = (open.start as usize, (open.start + open.len) as usize + 2);
+    parser.put_in_front();
+    assert_eq!(parser.open_argument(), None);
+    let mut moved = [&input[start..end], &input[..start]].concat();
+    if end < whole_len {
+        assert!(matches!(parser.parse(&moved, &mut args), Ok(Parsed::Incomplete { .. })));
+    }
+    moved.extend_from_slice(&input[end..]);
+    for _ in 0..3 {
+        assert_eq!(parser.parse(&moved, &mut args), Ok(Parsed::Command { len: whole_len }));
+        assert_eq!(args[large].start, 0);
+        let got: Vec<&[u8]> = stdx::Args::new(&moved, &args).iter().collect();
+        assert_eq!(got, parts);
+        parser.again(whole_len, &args);
+    }
+    assert_eq!(parser.parse(&moved, &mut args), Ok(Parsed::Command { len: whole_len }));
+    let rest = &moved[whole_len..];
+    assert_eq!(rest, behind);
+    assert!(rest.is_empty() || parser.parse(rest, &mut args) == Ok(Parsed::Command { len: rest.len() }));
+}
+
+#[test]
+fn large_argument_is_read_where_it_was_put() {
+    let large = vec![b'x'; LARGE_ARGUMENT];
+    let many = [&b"a"[..]; 40];
+    in_front(&[b"SET", b"k", &large], 2, b"");
+    in_front(&[b"SET", b"k", &large, b"EX", b"10"], 2, b"*1\r\n$4\r\nPING\r\n");
+    in_front(&[&large], 0, b"");
+    in_front(&[&many[..], &[&large], &many[..]].concat(), 40, b"*1\r\n$4\r\nPING\r\n");
+    in_front(&[b"MSET", b"a", &large, b"b", &large], 2, b"");
+}
+
+#[test]
+fn shorter_argument_is_not_open() {
+    let (mut parser, mut args) = (Parser::new(Limits::default()), Vec::new());
+    let input = format!("*2\r\n$3\r\nGET\r\n${}\r\nxxx", LARGE_ARGUMENT - 1);
+    assert!(matches!(parser.parse(input.as_bytes(), &mut args), Ok(Parsed::Incomplete { .. })));
+    assert_eq!(parser.open_argument(), None);
+}
+
 proptest! {
     #[test]
     fn pieces_make_no_difference(input in almost_requests(), cuts in pieces()) {
