@@ -63,13 +63,37 @@ impl Socket {
     /// we write. Otherwise wakes the task when there is something to read. One task at a time may wait to read.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         debug_assert!(!buf.is_empty());
+        let wanted = buf.len();
+        self.poll_receive(cx, wanted, |fd| sys::receive(fd, buf))
+    }
+
+    /// The same, of at most `max` bytes, into the room that `buf` has left behind its last byte: it must have some, and
+    /// neither grows nor moves. What is received is appended.
+    pub fn poll_read_more(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut Vec<u8>,
+        max: usize,
+    ) -> Poll<io::Result<usize>> {
+        let wanted = max.min(buf.capacity() - buf.len());
+        debug_assert!(wanted > 0);
+        self.poll_receive(cx, wanted, |fd| sys::receive_more(fd, buf, wanted))
+    }
+
+    #[inline]
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        wanted: usize,
+        receive: impl FnOnce(RawFd) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
         let watched = self.watched()?;
         if !watched.reading.may_go(cx) {
             return Poll::Pending;
         }
-        match sys::receive(self.raw_fd(), buf) {
+        match receive(self.raw_fd()) {
             Ok(len) => {
-                if len > 0 && len < buf.len() {
+                if len > 0 && len < wanted {
                     self.watched()?.drained();
                 }
                 Poll::Ready(Ok(len))

@@ -1,6 +1,7 @@
 //! The socket calls that glommio lacks: none of them waits, none of them raises SIGPIPE.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
@@ -18,8 +19,25 @@ pub(super) fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 
 /// Receives what has arrived; 0 when the peer has ended its side.
 pub(super) fn receive(fd: RawFd, buf: &mut [u8]) -> io::Result<usize> {
-    // SAFETY: `buf` is valid for its length and only written.
-    check(|| unsafe { libc::recv(fd, buf.as_mut_ptr().cast(), buf.len(), libc::MSG_DONTWAIT) })
+    // SAFETY: bytes may stand where bytes that need not be initialized may stand: `receive_into` writes only what it
+    // received.
+    receive_into(fd, unsafe { &mut *(ptr::from_mut(buf) as *mut [MaybeUninit<u8>]) })
+}
+
+/// The same into memory that need not be initialized; as many bytes as it says are, from the start.
+fn receive_into(fd: RawFd, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    // SAFETY: `room` is valid for its length and only written.
+    check(|| unsafe { libc::recv(fd, room.as_mut_ptr().cast(), room.len(), libc::MSG_DONTWAIT) })
+}
+
+/// Receives at most `max` bytes into the room that `buf` has behind its last byte, which neither grows nor moves it.
+pub(super) fn receive_more(fd: RawFd, buf: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+    let room = buf.spare_capacity_mut();
+    let max = max.min(room.len());
+    let len = receive_into(fd, &mut room[..max])?;
+    // SAFETY: the kernel has written so many bytes, within the capacity.
+    unsafe { buf.set_len(buf.len() + len) };
+    Ok(len)
 }
 
 /// Sends what the socket's buffer takes now.
