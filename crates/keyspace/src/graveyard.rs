@@ -1,7 +1,7 @@
 //! Data that is gone but not freed yet: whole databases after a flush, large buffers of removed values.
 
 use crate::db::Db;
-use crate::entry::{Entry, Links, Remains};
+use crate::entry::{Entry, LARGE_BYTES, Links, Remains};
 use datatypes::Large;
 use datatypes::hash::Dues;
 use datatypes::segments::Segments;
@@ -62,14 +62,19 @@ impl Graveyard {
     pub(crate) fn bury_remains(&mut self, remains: Option<Remains>) {
         match remains {
             None => {}
-            Some(Remains::Buffer(buffer)) => {
-                self.bytes += buffer.capacity();
-                self.buffers.push(buffer);
-            }
+            Some(Remains::Buffer(buffer)) => self.bury_buffer(buffer),
             Some(Remains::Large(large)) => {
                 self.bytes += large.memory();
                 self.values.push(large);
             }
+        }
+    }
+
+    /// Takes a buffer, to be freed later if that is worth while.
+    pub(crate) fn bury_buffer(&mut self, buffer: Vec<u8>) {
+        if buffer.capacity() > LARGE_BYTES {
+            self.bytes += buffer.capacity();
+            self.buffers.push(buffer);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::evict::Pool;
 use crate::fields::next_due;
 use crate::graveyard::Graveyard;
 use crate::hash::{KeyHasher, Random};
+use crate::offer::Offer;
 use crate::scan::{self, Scan};
 use crate::strings::{canonical_int, new_value};
 use crate::types::*;
@@ -36,6 +37,8 @@ pub struct Keyspace {
     /// Room for strings being put together and for scans; kept to save allocations.
     pub(crate) scratch: Vec<u8>,
     chosen: Vec<u64>,
+    /// An argument in a buffer that may become the value it is stored as.
+    pub(crate) offer: Offer,
     /// Counters for INFO.
     pub stats: KeyspaceStats,
     /// What happened by itself.
@@ -60,6 +63,7 @@ impl Keyspace {
             limits: Limits::default(),
             scratch: Vec::new(),
             chosen: Vec::new(),
+            offer: Offer::default(),
             stats: KeyspaceStats::default(),
             effects: Effects::default(),
         }
@@ -140,6 +144,7 @@ impl Keyspace {
     /// Stores a string under `key`, over whatever was there.
     #[inline]
     pub fn set_string(&mut self, db: DbIndex, key: Key<'_>, value: NewString<'_>, ttl: Ttl, now: UnixMs) {
+        let value = if self.offer.is_made() { self.offer.take_up(db, key, value) } else { value };
         let hash = self.hasher.hash(key.bytes);
         let before = self.dbs[db.index()].bytes();
         let (clock, random, graveyard) = (self.clock, &mut self.random, &mut self.graveyard);
@@ -403,6 +408,11 @@ impl Keyspace {
     /// Frees an entry, what takes a while later.
     pub(crate) fn bury(&mut self, mut entry: Entry) {
         self.graveyard.bury_remains(entry.take_remains());
+    }
+
+    /// Takes a buffer that is needed no more and may be large, to be freed by [`Keyspace::reclaim`].
+    pub fn bury_buffer(&mut self, buffer: Vec<u8>) {
+        self.graveyard.bury_buffer(buffer);
     }
 
     /// Counts everything anew and panics when a counter or an index is wrong. Reads every entry: for tests.

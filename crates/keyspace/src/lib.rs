@@ -16,6 +16,7 @@ mod graveyard;
 mod hash;
 mod keyspace;
 mod loan;
+mod offer;
 mod prefetch;
 mod scan;
 mod strings;

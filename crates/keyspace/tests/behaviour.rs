@@ -483,3 +483,76 @@ fn a_large_value_is_freed_later() {
     assert!(!keyspace.reclaim(&mut || true));
     assert_eq!(keyspace.unreclaimed_bytes(), 0);
 }
+
+/// Sets `key` to an argument that was offered, as the server does.
+fn set_offered(keyspace: &mut Keyspace, key: &[u8], argument: &[u8], ttl: Ttl) {
+    let mut buffer = argument.to_vec();
+    buffer.extend_from_slice(b"\r\nthe rest of the command");
+    let place = buffer.as_ptr();
+    keyspace.offer(&buffer[..argument.len()]);
+    keyspace.set_string(DB, Key::new(key), NewString::Bytes(&buffer[..argument.len()]), ttl, NOW);
+    keyspace.end_offer(Some(buffer));
+    let entry = keyspace.peek(DB, Key::new(key), NOW).expect("it was set");
+    let Some(StringRef::Bytes(bytes)) = entry.string() else { panic!("a string of bytes was set") };
+    assert!(bytes == argument && std::ptr::eq(bytes.as_ptr(), place), "it was not copied");
+}
+
+#[test]
+fn an_offered_argument_becomes_the_value() {
+    let mut keyspace = keyspace();
+    let (one, other) = (vec![b'x'; 1 << 20], vec![b'y'; (1 << 20) + 1]);
+    set_offered(&mut keyspace, b"new", &one, Ttl::Clear);
+    set(&mut keyspace, b"old", b"short");
+    let ttl = Ttl::At(UnixMs(NOW.0 + 5));
+    set_offered(&mut keyspace, b"old", &one, ttl);
+    set_offered(&mut keyspace, b"old", &other, Ttl::Keep);
+    assert!(keyspace.unreclaimed_bytes() >= 1 << 20, "the value before is freed later");
+    let entry = keyspace.peek(DB, Key::new(b"old"), NOW).expect("it was set");
+    assert_eq!((entry.expiry(), entry.encoding()), (Some(UnixMs(NOW.0 + 5)), "raw"));
+    assert!(entry.memory() > 1 << 20);
+    keyspace.audit();
+    while keyspace.reclaim(&mut || true) {}
+}
+
+#[test]
+fn an_offer_that_nobody_takes_up_is_freed_later() {
+    let mut keyspace = keyspace();
+    let buffer = vec![b'x'; 1 << 20];
+    keyspace.offer(&buffer);
+    set(&mut keyspace, b"another", &buffer.clone());
+    keyspace.end_offer(Some(buffer));
+    assert!(keyspace.unreclaimed_bytes() >= 1 << 20);
+    keyspace.end_offer(None);
+    let same = vec![b'x'; 1 << 20];
+    keyspace.set_string(DB, Key::new(b"late"), NewString::Bytes(&same), Ttl::Clear, NOW);
+    let entry = keyspace.peek(DB, Key::new(b"late"), NOW).expect("it was set");
+    assert_eq!(entry.string(), Some(StringRef::Bytes(&same)));
+    keyspace.audit();
+}
+
+/// Bytes that were discarded in this thread, piece by piece.
+fn discarded(piece: Option<usize>) -> Vec<usize> {
+    thread_local!(static PIECES: std::cell::RefCell<Vec<usize>> = const { std::cell::RefCell::new(Vec::new()) });
+    PIECES.with_borrow_mut(|pieces| {
+        pieces.extend(piece);
+        pieces.clone()
+    })
+}
+
+#[test]
+fn a_large_buffer_is_given_back_piece_by_piece() {
+    let mut keyspace = keyspace();
+    keyspace.set_discard(|piece| drop(discarded(Some(piece.len()))));
+    keyspace.bury_buffer(vec![b'x'; 10 << 20]);
+    let mut asked = 0;
+    while keyspace.reclaim(&mut || {
+        asked += 1;
+        true
+    }) {}
+    let pieces = discarded(None);
+    assert!(
+        pieces.iter().all(|&len| len <= 1 << 20) && pieces.iter().sum::<usize>() >= 9 << 20,
+        "{pieces:?}"
+    );
+    assert!(asked > pieces.len(), "the caller is asked before each piece");
+}

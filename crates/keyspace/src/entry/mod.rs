@@ -408,7 +408,7 @@ pub(crate) enum Remains {
 }
 
 /// Smaller buffers are freed at once.
-const LARGE_BYTES: usize = 64 * 1024;
+pub(crate) const LARGE_BYTES: usize = 64 * 1024;
 /// Structures of fewer elements are freed at once.
 const LARGE_LEN: usize = 64;
 
