@@ -15,6 +15,7 @@
 use crate::clock::unix_ms;
 use crate::dispatch::{Blocked, Turn, Verdict};
 use crate::flights::{Flights, Letters};
+use crate::input::{Input, SHORT_BYTES};
 use crate::node::{Node, State};
 use crate::output::Output;
 use crate::window::Window;
@@ -27,7 +28,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
-use stdx::{Args, Span, UnixMs};
+use stdx::{Args, ShardId, Span, UnixMs};
 
 /// What the rest of its core may touch of a connection.
 pub(crate) struct Link {
@@ -120,11 +121,9 @@ pub(crate) struct Connection {
     flags: ClientFlags,
     parser: Parser,
     spans: Vec<Span>,
-    /// Bytes read and not yet run: `held[..filled]`; the rest is room that needs no clearing.
-    held: Vec<u8>,
-    filled: usize,
-    /// Bytes that the command under way still wants, at least; 0 when what is held may hold a whole command.
-    needs: usize,
+    input: Input,
+    /// Where the large argument of the last command goes, if to another core.
+    sent_large: Option<ShardId>,
     blocked: Option<Blocked>,
     flights: Flights,
     eof: bool,
@@ -155,9 +154,8 @@ impl Connection {
             flags,
             parser,
             spans: Vec::new(),
-            held: Vec::new(),
-            filled: 0,
-            needs: 0,
+            input: Input::default(),
+            sent_large: None,
             blocked: None,
             flights: Flights::default(),
             eof: false,
@@ -237,31 +235,50 @@ impl Connection {
 
     /// Whether it can go on without waiting for anything.
     fn can_run_held(&self) -> bool {
-        self.filled > 0 && self.needs == 0 && self.blocked.is_none() && !self.broken && !self.is_closing()
+        self.input.may_run() && self.blocked.is_none() && !self.broken && !self.is_closing()
     }
 
     fn run_held(&mut self) {
-        let held = std::mem::take(&mut self.held);
-        let used = self.run(&held[..self.filled]);
-        self.held = held;
-        if used == self.filled {
-            self.filled = 0;
-            if self.held.len() > HELD_KEPT_BYTES {
-                self.held = Vec::new();
+        let held = self.input.take();
+        let used = self.run(&held);
+        if self.input.large_argument().is_some() {
+            return self.settle_large(held, used);
+        }
+        if let Some(buffer) = self.input.put_back(held, used) {
+            self.node.state.borrow_mut().core.keyspace.bury_buffer(buffer);
+        }
+        self.set_large_apart();
+    }
+
+    /// The command that begins with a large argument has run, or has to wait: the buffer is its value, goes to the shard
+    /// that runs it, or is needed no more.
+    #[cold]
+    fn settle_large(&mut self, held: Vec<u8>, used: usize) {
+        let buffer = self.input.put_back(held, used);
+        let (sent, mut state) = (self.sent_large.take(), self.node.state.borrow_mut());
+        match (sent, buffer) {
+            (Some(shard), Some(buffer)) => {
+                state.core.keyspace.end_offer(None);
+                self.node.mailbox.outbox(shard.index(), |hop| hop.large(buffer));
             }
-        } else if used > 0 {
-            self.held.copy_within(used..self.filled, 0);
-            self.filled -= used;
-            if self.held.len() > HELD_KEPT_BYTES.max(self.filled * 4) {
-                self.held.truncate(self.filled);
-                self.held.shrink_to_fit();
-            }
+            (_, buffer) => state.core.keyspace.end_offer(buffer),
+        }
+    }
+
+    /// Gives a large argument that has begun to arrive a buffer of its own.
+    #[inline]
+    fn set_large_apart(&mut self) {
+        if self.parser.open_argument().is_some()
+            && let Err(error) = self.input.set_large_apart(&mut self.parser)
+        {
+            tracing::warn!(client = self.caller.id.0, %error, "closing a client whose command does not fit memory");
+            self.broken = true;
         }
     }
 
     /// Reads once and runs what came. Straight from the core's buffer when nothing is held.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
-        if self.filled > 0 {
+        if self.input.len() > 0 {
             return self.read_more(cx);
         }
         let node = Rc::clone(&self.node);
@@ -271,32 +288,24 @@ impl Connection {
         let len = read?;
         self.count_input(len);
         if len <= SHORT_BYTES && self.approach(&buffer[..len]) {
-            self.hold(&buffer[..len]);
+            self.input.hold(&buffer[..len]);
             return Poll::Ready(Ok(len));
         }
         let used = self.run(&buffer[..len]);
         if used < len {
-            self.hold(&buffer[used..len]);
+            self.input.hold(&buffer[used..len]);
+            self.set_large_apart();
         }
         Poll::Ready(Ok(len))
     }
 
     fn read_more(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
-        let step = self.needs.clamp(READ_STEP_MIN, READ_STEP_MAX);
-        if self.held.len() < self.filled + step {
-            self.held.resize(
-                (self.filled + step).max(self.held.len() * 2).min(self.filled + self.needs.max(step)),
-                0,
-            );
-        }
-        let read = self.link.wire.borrow_mut().socket.poll_read(cx, &mut self.held[self.filled..]);
+        let read = self.input.poll_more(&mut self.link.wire.borrow_mut().socket, cx);
         let Poll::Ready(read) = read else { return Poll::Pending };
         let len = read?;
-        self.filled += len;
         self.count_input(len);
-        self.needs = self.needs.saturating_sub(len);
         let limit = self.node.state.borrow().core.config.client_query_buffer_limit as usize;
-        if self.filled > limit {
+        if self.input.len() > limit {
             self.over_query_limit();
         }
         Poll::Ready(Ok(len))
@@ -307,23 +316,14 @@ impl Connection {
         self.node.lookahead.borrow_mut().approach(&self.parser, bytes, &self.node, self.caller.db)
     }
 
-    fn hold(&mut self, bytes: &[u8]) {
-        if self.held.len() < bytes.len() {
-            let step = if bytes.len() <= SHORT_BYTES { SHORT_BYTES } else { READ_STEP_MIN };
-            self.held.resize(bytes.len().next_multiple_of(step), 0);
-        }
-        self.held[..bytes.len()].copy_from_slice(bytes);
-        self.filled = bytes.len();
-    }
-
     fn count_input(&mut self, len: usize) {
         let mut state = self.node.state.borrow_mut();
         state.core.stats.net_in += len as u64;
         state.core.stats.reads += 1;
         if let Some(client) = state.core.clients.get_mut(self.slot) {
             client.total_in += len as u64;
-            client.query_len = self.filled;
-            client.query_free = self.held.len().saturating_sub(self.filled);
+            client.query_len = self.input.len();
+            client.query_free = self.input.room();
         }
     }
 
@@ -336,7 +336,7 @@ impl Connection {
         lookahead.arrive(&state.core.keyspace);
         let mut turn = Turn::new(node, &mut state, &mut outgoing, flights, caller, *slot);
         let mut used = 0;
-        self.needs = 0;
+        self.input.wants(0);
         'turn: while used < bytes.len() {
             if turn.is_authenticated() == parser.limits().unauthenticated {
                 // What comes after AUTH, in the same pipeline too, is read with the limits of those who may send it.
@@ -367,7 +367,7 @@ impl Connection {
                     continue;
                 }
                 Ok(Parsed::Incomplete { needs }) => {
-                    self.needs = needs.max(1);
+                    self.input.wants(needs.max(1));
                     break;
                 }
                 Err(error) => {
@@ -376,12 +376,23 @@ impl Connection {
                     break;
                 }
             };
-            let verdict = turn.command(args);
+            let large = self.input.large_argument();
+            let verdict = match large {
+                None => turn.command(args),
+                Some(large) => turn.command_with_large(args, &rest[..large]),
+            };
             if !matches!(verdict, Verdict::Blocked(_)) {
                 used += len;
+            } else if large.is_some() {
+                parser.again(len, spans);
             }
+            let goes_on = matches!(verdict, Verdict::Done) && large.is_none();
             if !matches!(verdict, Verdict::Done) {
                 Self::stop(verdict, &mut used, bytes.len(), &mut self.blocked);
+            }
+            if !goes_on {
+                // The buffer of a large argument is settled before the next command.
+                self.sent_large = turn.sent_large();
                 break;
             }
         }
@@ -389,7 +400,7 @@ impl Connection {
         if spans.capacity() > SPANS_KEPT {
             *spans = Vec::new();
         }
-        let (flags, published) = turn.finish(bytes.len() - used, self.held.len());
+        let (flags, published) = turn.finish(bytes.len() - used, self.input.room());
         self.flags = flags;
         if published && self.blocked.is_none() && node.publishing.is_full() {
             self.blocked = Some(Blocked::Order);
@@ -499,7 +510,7 @@ impl Connection {
     fn wants_input(&self) -> bool {
         let may_read = match self.blocked {
             None => true,
-            Some(Blocked::Pause) => self.filled < PAUSED_HELD_MAX,
+            Some(Blocked::Pause) => self.input.len() < PAUSED_HELD_MAX,
             Some(Blocked::Order) => false,
         };
         may_read && !self.eof && !self.broken && !self.is_closing()
@@ -552,7 +563,7 @@ impl Connection {
         let mut state = self.node.state.borrow_mut();
         state.core.stats.query_limit_disconnections += 1;
         let addr = state.core.clients.get(self.slot).map_or("", |client| &client.addr);
-        let (client, bytes) = (self.caller.id.0, self.filled);
+        let (client, bytes) = (self.caller.id.0, self.input.len());
         tracing::warn!(client, addr, bytes, "closing a client that reached client-query-buffer-limit");
         self.broken = true;
     }
@@ -583,6 +594,7 @@ impl Drop for Connection {
         self.node.links.borrow_mut().remove(self.slot);
         let mut state = self.node.state.borrow_mut();
         crate::publish::leave(&self.node, &mut state.core, self.slot);
+        state.core.keyspace.bury_buffer(self.input.take());
         state.core.clients.remove(self.slot);
         state.core.shared.connected.fetch_sub(1, Relaxed);
     }
@@ -614,15 +626,7 @@ const OK: &[u8] = b"+OK\r\n";
 
 /// How often a connection reads, or takes up what it holds, before others have their turn.
 const ROUNDS_PER_TURN: usize = 8;
-/// What is read at once up to this size, in bytes, may wait for the others that are ready before it runs. A connection's
-/// own buffer is that small until it needs a larger one.
-const SHORT_BYTES: usize = 256;
-/// How much is read at a time into a connection's own buffer, in bytes.
-const READ_STEP_MIN: usize = 16 * 1024;
-const READ_STEP_MAX: usize = 1024 * 1024;
 /// How much a connection that CLIENT PAUSE holds back reads ahead, in bytes.
 const PAUSED_HELD_MAX: usize = 1024 * 1024;
-/// A connection's own buffer up to this size, in bytes, is kept when it is empty.
-const HELD_KEPT_BYTES: usize = 64 * 1024;
 /// A list of arguments with room for so many is kept.
 const SPANS_KEPT: usize = 1024;

@@ -67,6 +67,10 @@ pub(crate) struct Turn<'a> {
     skips: bool,
     /// Bytes of replies that commands of this core have written in this turn.
     written: usize,
+    /// The command has a large argument in a buffer of its own.
+    has_large: bool,
+    /// Where that goes.
+    sent_large: Option<ShardId>,
 }
 
 impl<'a> Turn<'a> {
@@ -99,6 +103,8 @@ impl<'a> Turn<'a> {
             published: false,
             skips: false,
             written: 0,
+            has_large: false,
+            sent_large: None,
         };
         turn.learn();
         turn
@@ -145,6 +151,22 @@ impl<'a> Turn<'a> {
             self.skipped();
         }
         verdict
+    }
+
+    /// Runs a command whose buffer begins with a `large` argument, and may be kept: by the keyspace, to which it is
+    /// offered, or by another core ([`Turn::sent_large`]).
+    #[cold]
+    pub(crate) fn command_with_large(&mut self, args: Args<'_>, large: &[u8]) -> Verdict {
+        self.state.core.keyspace.offer(large);
+        self.has_large = true;
+        let verdict = self.command(args);
+        self.has_large = false;
+        verdict
+    }
+
+    /// The shard that the large argument is to be sent to: its command has gone there without the bytes.
+    pub(crate) fn sent_large(&self) -> Option<ShardId> {
+        self.sent_large
     }
 
     #[inline]
@@ -376,7 +398,14 @@ impl<'a> Turn<'a> {
     ) -> Verdict {
         let sink = self.hole(kind);
         let caller = Caller { slot: None, ..*self.caller };
-        self.node.mailbox.outbox(shard.index(), |hop| hop.command(command, caller, Some(slot), sink, args));
+        self.node.mailbox.outbox(shard.index(), |hop| {
+            if self.has_large {
+                hop.large_command(command, caller, slot, sink, args);
+            } else {
+                hop.command(command, caller, Some(slot), sink, args);
+            }
+        });
+        self.sent_large = self.has_large.then_some(shard);
         self.last = self.ticks.now();
         Verdict::Done
     }
@@ -476,10 +505,10 @@ impl<'a> Turn<'a> {
         self.authenticated
     }
 
-    /// Ends the turn: writes down what CLIENT LIST shows. `left` and `capacity` are bytes of the query buffer.
+    /// Ends the turn: writes down what CLIENT LIST shows. `left` and `room` are bytes of the query buffer.
     ///
     /// Returns the client's flags, and whether anything was published.
-    pub(crate) fn finish(mut self, left: usize, capacity: usize) -> (ClientFlags, bool) {
+    pub(crate) fn finish(mut self, left: usize, room: usize) -> (ClientFlags, bool) {
         shard::tell_memory(&mut self.state.core);
         self.published |= self.state.core.pubsub.has_published();
         publish::settle(self.node, &mut self.state.core, Some((self.client, self.outgoing)));
@@ -489,7 +518,7 @@ impl<'a> Turn<'a> {
         let client = self.client_mut();
         client.last_active = now;
         client.query_len = left;
-        client.query_free = capacity.saturating_sub(left);
+        client.query_free = room;
         client.output_len = output;
         if let Some(command) = last {
             client.last_command = command.full_name;

@@ -3,6 +3,7 @@
 use crate::flights::FlightId;
 use commands::{Caller, ClientSlot, CommandRef};
 use pubsub::Change;
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use stdx::args::OwnedArgs;
@@ -14,6 +15,8 @@ pub(crate) struct Hop {
     items: Vec<Item>,
     bytes: Vec<u8>,
     spans: Vec<Span>,
+    /// The buffers of commands that came in one of their own, in order.
+    large: VecDeque<Vec<u8>>,
 }
 
 /// One thing said.
@@ -50,7 +53,7 @@ pub(crate) struct Slow {
     pub(crate) nanos: u64,
 }
 
-/// A command on its way to its shard. Its bytes and spans are in the batch.
+/// A command on its way to its shard. Its spans are in the batch; so are its bytes, if they are not large.
 #[derive(Clone, Copy)]
 pub(crate) struct Remote {
     pub(crate) command: CommandRef,
@@ -58,6 +61,8 @@ pub(crate) struct Remote {
     /// The slot of the key it was routed by, when it has one.
     pub(crate) slot: Option<Slot>,
     pub(crate) sink: Sink,
+    /// Its bytes are in a buffer of their own, which begins with this many bytes that may stay there for good.
+    pub(crate) is_large: bool,
     bytes: Place,
     spans: Place,
 }
@@ -119,7 +124,41 @@ impl Hop {
         }
         let bytes = Place { start: bytes, end: self.bytes.len() };
         let spans = Place { start: spans, end: self.spans.len() };
-        self.items.push(Item::Command(Remote { command, caller, slot, sink, bytes, spans }));
+        self.items.push(Item::Command(Remote { command, caller, slot, sink, is_large: false, bytes, spans }));
+    }
+
+    /// Adds a command whose bytes are in a buffer of their own. [`Hop::large`] is to follow at once.
+    #[cold]
+    pub(crate) fn large_command(
+        &mut self,
+        command: CommandRef,
+        caller: Caller,
+        slot: Slot,
+        sink: Sink,
+        args: Args<'_>,
+    ) {
+        let bytes = Place { start: self.bytes.len(), end: self.bytes.len() };
+        let spans = Place { start: self.spans.len(), end: self.spans.len() + args.len() };
+        self.spans.extend_from_slice(args.spans());
+        let remote = Remote { command, caller, slot: Some(slot), sink, is_large: true, bytes, spans };
+        self.items.push(Item::Command(remote));
+    }
+
+    /// Adds the buffer of the large command that was added last.
+    pub(crate) fn large(&mut self, buffer: Vec<u8>) {
+        self.large.push_back(buffer);
+    }
+
+    /// Takes out the buffers of the large commands, in order.
+    pub(crate) fn take_large(&mut self) -> VecDeque<Vec<u8>> {
+        std::mem::take(&mut self.large)
+    }
+
+    /// The arguments of a large command, whose buffer that is, and the one that it begins with.
+    pub(crate) fn large_args<'a>(&'a self, remote: &Remote, buffer: &'a [u8]) -> (Args<'a>, &'a [u8]) {
+        let spans = &self.spans[remote.spans.start..remote.spans.end];
+        let first = spans.iter().find(|span| span.start == 0).expect("an argument stands at the start");
+        (Args::new(buffer, spans), &buffer[..first.len as usize])
     }
 
     /// Adds a reply, which `write` appends to the buffer it is given.

@@ -8,6 +8,7 @@ use crate::publish;
 use crate::transaction::{self, ParkedCommand};
 use coordinator::locks::Admission;
 use keyspace::Key;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use stdx::{Args, ShardId};
 
@@ -24,12 +25,13 @@ fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
     let mut items = hop.take_items();
     let mut rest = items.drain(..).peekable();
     let mut commands: Vec<Remote> = Vec::new();
+    let mut large = hop.take_large();
     while let Some(item) = rest.next() {
         match item {
             Item::Command(remote) => {
                 commands.push(remote);
                 if !matches!(rest.peek(), Some(Item::Command(_))) {
-                    run(node, from, &hop, &commands);
+                    run(node, from, &hop, &mut large, &commands);
                     commands.clear();
                 }
             }
@@ -68,7 +70,7 @@ fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
 }
 
 /// Another core's commands for this shard, in their order.
-fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, commands: &[Remote]) {
+fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, large: &mut VecDeque<Vec<u8>>, commands: &[Remote]) {
     let now = node.ticks.get().unix_ms();
     let has_actions = {
         let mut state = node.state.borrow_mut();
@@ -78,8 +80,17 @@ fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, commands: &[Remote]) {
         let mut commands = commands.iter();
         let mut answer = |back: &mut Hop| {
             for remote in commands.by_ref() {
-                let args = hop.args(remote);
+                let buffer = if remote.is_large { large.pop_front() } else { None };
+                let args = match &buffer {
+                    None => hop.args(remote),
+                    Some(buffer) => {
+                        let (args, large) = hop.large_args(remote, buffer);
+                        state.core.keyspace.offer(large);
+                        args
+                    }
+                };
                 if must_park(&mut state, remote, args, from) {
+                    state.core.keyspace.end_offer(buffer);
                     continue;
                 }
                 let core = &mut state.core;
@@ -95,6 +106,9 @@ fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, commands: &[Remote]) {
                     if crate::dispatch::is_slow(core, remote.command, nanos, now) {
                         back.say(Item::slow(remote.command, remote.sink.client, args, nanos));
                     }
+                }
+                if buffer.is_some() {
+                    core.keyspace.end_offer(buffer);
                 }
                 if back.is_large() {
                     return true;
@@ -122,7 +136,7 @@ fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, commands: &[Remote]) {
 fn prefetch(state: &State, hop: &Hop, commands: &[Remote]) {
     if let [first, _, ..] = commands {
         let db = first.caller.db;
-        let here = commands.iter().filter(|remote| remote.caller.db == db);
+        let here = commands.iter().filter(|remote| remote.caller.db == db && !remote.is_large);
         let keys = here.filter_map(|remote| {
             let bytes = hop.args(remote).get(remote.command.first_key as usize)?;
             Some(Key { bytes, slot: remote.slot? })

@@ -12,6 +12,7 @@ mod descriptors;
 mod dispatch;
 mod flights;
 mod hop;
+mod input;
 mod loan;
 mod log;
 mod lookahead;
