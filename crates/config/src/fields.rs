@@ -229,9 +229,9 @@ mod tests {
     #[test]
     fn a_parameter_without_effect_is_noted_when_it_was_changed() {
         let mut config = Config::default();
-        config.set(&[("activedefrag", "yes"), ("hz", "20")], crate::Origin::Remote).unwrap();
+        config.set(&[("dynamic-hz", "no"), ("hz", "20")], crate::Origin::Remote).unwrap();
         let notes = config.notes();
         assert_eq!(notes.len(), 1, "{notes:?}");
-        assert!(notes[0].starts_with("'activedefrag yes' has no effect: "), "{notes:?}");
+        assert!(notes[0].starts_with("'dynamic-hz no' has no effect: "), "{notes:?}");
     }
 }

@@ -198,8 +198,9 @@ pub(crate) mod tests {
         check("slaveof 10.0.0.1 6379", "replication is not part of this version");
         check("min-replicas-to-write 1", "replication is not part of this version");
         check("cluster-enabled yes", "cluster mode is not part of this version");
-        check("cluster-node-timeout 15000", "cluster mode is not part of this version");
         check("tls-port 6380", "TLS is not part of this version");
+        check("tls-cert-file /etc/cert", "TLS is not part of this version");
+        check("bio_cpulist 0,1", "use pin");
         check("daemonize yes", "the server stays in the foreground: let systemd or a container run it");
         check(
             "rename-command FLUSHALL x",

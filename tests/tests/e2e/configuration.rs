@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use lacewing_tests::{Client, Ended, Server, run, show, until};
+use lacewing_tests::{Client, Ended, RedisServer, Server, run, show, until};
 use resp::Value;
 
 #[test]
@@ -26,6 +26,7 @@ fn wrong_settings_are_refused_with_place_nearest_name_and_exit_code() {
     check("databases 0\n", 2, "must be between 1 and");
     check("port\n", 2, "wrong number of arguments");
     check("requirepass \"hidden word\n", 2, "'requirepass ***': Unbalanced quotes");
+    check("bind\n", 2, "an address is missing");
     check("appendonly yes\n", 2, "not part of this version");
     check("replicaof 127.0.0.1 7000\n", 2, "not part of this version");
 }
@@ -52,6 +53,47 @@ fn wrong_options_are_refused() {
         "cannot make the unix socket /no/such/place/lacewing.sock: No such file or directory (os error 2)\n";
     check(&["--dir", here, "--port", "0", "--unixsocket", socket], CANNOT_CREATE, text);
     check(&["--logfile", "/no/such/place/log"], CANNOT_CREATE, "cannot open the log file /no/such/place/log");
+}
+
+/// Tools ask for parameters by name and trip over one that is not there.
+#[test]
+fn every_parameter_of_redis_is_there_and_has_its_default() {
+    let Some(redis) = RedisServer::start() else { return };
+    let server = Server::start();
+    let mut ours = server.client();
+    let Value::Array(pairs) = redis.client().call(&["CONFIG", "GET", "*"]) else { panic!("an array") };
+    assert!(pairs.len() > 300, "{}", pairs.len());
+    for pair in pairs.chunks(2) {
+        let name = show(&pair[0]);
+        let found = show(&ours.call(&["CONFIG", "GET", name.trim_matches('"')]));
+        if OF_THE_MACHINE.contains(&name.trim_matches('"')) {
+            assert!(found.starts_with(&format!("[{name}, ")), "{name}: {found}");
+        } else {
+            assert_eq!(found, show(&Value::Array(pair.to_vec())));
+        }
+    }
+}
+
+/// What both were started with, or is another for each.
+const OF_THE_MACHINE: [&str; 3] = ["port", "dir", "enable-debug-command"];
+
+#[test]
+fn what_cannot_be_is_refused_at_run_time_as_in_redis() {
+    let server = Server::start();
+    let mut client = server.client();
+    let mut check = |name: &str, value: &str, reason: &str| {
+        let reply = show(&client.call(&["CONFIG", "SET", name, value])).replace("\\'", "'");
+        let wanted = format!("-ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}");
+        assert_eq!(reply, wanted);
+    };
+    let text = "Active defragmentation cannot be enabled: it requires a Redis server compiled with a modified Jemalloc \
+                like the one shipped by default with the Redis source distribution";
+    check("activedefrag", "yes", text);
+    check("cluster-enabled", "yes", "can't set immutable config");
+    check("tls-port", "6380", "TLS is not part of this version");
+    check("tls-cert-file", "/etc/cert", "TLS is not part of this version");
+    check("appendonly", "yes", "persistence is not part of this version");
+    assert_eq!(client.line("CONFIG SET activedefrag no cluster-node-timeout 100 locale-collate C"), "+OK");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! knows a parameter's name or default.
 
 mod absent;
+mod cluster_tls;
 mod encodings;
 mod memory;
 mod network;
@@ -27,7 +28,9 @@ pub static GROUPS: &[Group] = &[
     Group { title: "Slow log, latency and events", params: observe::OBSERVE },
     Group { title: "Encodings of values", params: encodings::ENCODINGS },
     Group { title: "Persistence", params: redis_only::PERSISTENCE },
-    Group { title: "Replication and cluster", params: redis_only::REPLICATION },
+    Group { title: "Replication", params: redis_only::REPLICATION },
+    Group { title: "Cluster", params: cluster_tls::CLUSTER },
+    Group { title: "TLS", params: cluster_tls::TLS },
     Group { title: "Redis's own machinery", params: redis_only::MACHINERY },
 ];
 

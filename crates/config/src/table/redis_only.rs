@@ -10,8 +10,6 @@ use crate::param::{fixed, flag, inert, plain};
 
 pub(super) const NO_PERSISTENCE: &str = "persistence is not part of this version";
 pub(super) const NO_REPLICATION: &str = "replication is not part of this version";
-pub(super) const NO_CLUSTER: &str = "cluster mode is not part of this version";
-pub(super) const NO_TLS: &str = "TLS is not part of this version";
 
 pub(super) const PERSISTENCE: &[Param] = &[
     fixed(
@@ -206,22 +204,45 @@ pub(super) const REPLICATION: &[Param] = &[
         NO_REPLICATION,
         "Whether a replica loads a full copy without a file.",
     ),
-    fixed(
-        "cluster-enabled",
-        &["no"],
-        "no",
-        NO_CLUSTER,
-        "Only 'no': cluster mode is not part of this version.",
+    inert("replica-announce-ip", Text, "\"\"", NO_REPLICATION, "Address that a replica tells its master.")
+        .alias("slave-announce-ip"),
+    inert(
+        "replica-announce-port",
+        Int(0, 65535),
+        "0",
+        NO_REPLICATION,
+        "Port that a replica tells its master.",
     )
-    .at_start(),
-    fixed("tls-port", &["0"], "0", NO_TLS, "Only 0: TLS is not part of this version."),
-    fixed("tls-replication", &["no"], "no", NO_TLS, "Only 'no': TLS is not part of this version."),
-    fixed("tls-cluster", &["no"], "no", NO_TLS, "Only 'no': TLS is not part of this version."),
+    .alias("slave-announce-port"),
+    inert("replica-announced", Bool, "yes", NO_REPLICATION, "Shows a replica to sentinels."),
+    inert(
+        "replica-ignore-disk-write-errors",
+        Bool,
+        "no",
+        NO_REPLICATION,
+        "Lets a replica go on that cannot write to its disk.",
+    ),
+    inert(
+        "propagation-error-behavior",
+        Choice(&["ignore", "panic", "panic-on-replicas"]),
+        "ignore",
+        NO_REPLICATION,
+        "What a replica does with a write that fails there.",
+    ),
 ];
 
 const OWN_REACTORS: &str = "every core reads, runs and answers its own connections; see cores";
 const GROWS_SMOOTHLY: &str = "tables grow and shrink in small steps by themselves";
 const OTHER_ALLOCATOR: &str = "the allocator is not jemalloc";
+/// Redis's words where it was built with another allocator, too.
+const NO_DEFRAG: &str = "Active defragmentation cannot be enabled: it requires a Redis server compiled with a modified \
+    Jemalloc like the one shipped by default with the Redis source distribution";
+const CPU_LISTS: &str = "use pin";
+const NO_CONNECTIONS: &str = "the server opens no connections of its own in this version";
+const NO_MARKS: &str = "sockets are not marked: match on the port or on the systemd unit";
+const NO_SYSLOG: &str = "the log goes to standard output or to logfile; systemd keeps it in its journal";
+const ORDERLY: &str = "both signals end the server in order; a second one hurries it";
+const BYTEWISE: &str = "SORT with ALPHA compares bytes";
 const LEFT_TO_SYSTEM: &str = "systemd or the container sets this";
 const NO_TITLE: &str = "the process keeps the title that it was started with";
 const NO_LOGO: &str = "there is no logo";
@@ -234,7 +255,13 @@ pub(super) const MACHINERY: &[Param] = &[
     inert("io-threads-do-reads", Bool, "no", OWN_REACTORS, "Lets those threads read, too.").at_start(),
     inert("activerehashing", Bool, "yes", GROWS_SMOOTHLY, "Moves keys to a larger table in idle time."),
     inert("dynamic-hz", Bool, "yes", "hz is taken as it is", "Raises hz when there are many clients."),
-    inert("activedefrag", Bool, "no", OTHER_ALLOCATOR, "Moves values to give memory back."),
+    fixed(
+        "activedefrag",
+        &["no"],
+        "no",
+        NO_DEFRAG,
+        "Only 'no': values are not moved; the allocator gives free memory back by itself.",
+    ),
     inert(
         "active-defrag-ignore-bytes",
         Memory(1, MEMORY_MAX),
@@ -280,6 +307,55 @@ pub(super) const MACHINERY: &[Param] = &[
         LEFT_TO_SYSTEM,
         "The scores for that, for a master, a replica and a child.",
     ),
+    cpu_list("server_cpulist"),
+    cpu_list("bio_cpulist"),
+    cpu_list("aof_rewrite_cpulist"),
+    cpu_list("bgsave_cpulist"),
+    fixed(
+        "bind-source-addr",
+        &[""],
+        "\"\"",
+        NO_CONNECTIONS,
+        "Only empty: the server opens no connections of its own.",
+    ),
+    fixed(
+        "socket-mark-id",
+        &["0"],
+        "0",
+        NO_MARKS,
+        "Only 0: sockets are not marked for the kernel's filters.",
+    )
+    .at_start(),
+    inert("syslog-ident", Text, "redis", NO_SYSLOG, "Name in the system's log.").at_start(),
+    inert(
+        "syslog-facility",
+        Choice(&["user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"]),
+        "local0",
+        NO_SYSLOG,
+        "Facility in the system's log.",
+    )
+    .at_start(),
+    fixed(
+        "shutdown-on-sigint",
+        &["default"],
+        "default",
+        ORDERLY,
+        "Only 'default': ends the server in order.",
+    ),
+    fixed(
+        "shutdown-on-sigterm",
+        &["default"],
+        "default",
+        ORDERLY,
+        "Only 'default': ends the server in order.",
+    ),
+    fixed(
+        "locale-collate",
+        &["", "C", "POSIX"],
+        "\"\"",
+        BYTEWISE,
+        "Only empty, 'C' or 'POSIX': SORT with ALPHA compares bytes.",
+    ),
     inert("set-proc-title", Bool, "yes", NO_TITLE, "Changes the title that ps shows.").at_start(),
     inert(
         "proc-title-template",
@@ -313,3 +389,7 @@ pub(super) const MACHINERY: &[Param] = &[
         "Channels that a new user may use.",
     ),
 ];
+
+const fn cpu_list(name: &'static str) -> Param {
+    fixed(name, &[""], "\"\"", CPU_LISTS, "Only empty: 'pin' says which CPUs the cores run on.").at_start()
+}
