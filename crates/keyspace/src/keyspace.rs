@@ -336,6 +336,45 @@ impl Keyspace {
         self.watches.unwatch(db, self.hasher.hash(key.bytes), key.bytes);
     }
 
+    /// Has every change of a key listed for [`Keyspace::take_changed`], whatever it is: made, changed, gone, expired, its
+    /// database exchanged or emptied.
+    pub fn await_key(&mut self, db: DbIndex, key: &[u8]) {
+        self.watches.await_key(db, self.hasher.hash(key), key);
+    }
+
+    /// Ends [`Keyspace::await_key`].
+    pub fn forget_key(&mut self, db: DbIndex, key: &[u8]) {
+        self.watches.forget(db, self.hasher.hash(key), key);
+    }
+
+    /// How many keys are awaited.
+    pub fn awaited(&self) -> usize {
+        self.watches.awaited()
+    }
+
+    /// Whether an awaited key has changed: all that a command pays while none has.
+    #[inline]
+    pub fn has_changed(&self) -> bool {
+        self.watches.has_changed()
+    }
+
+    /// Takes the awaited key that changed first. One that changes again is listed again.
+    pub fn take_changed(&mut self) -> Option<Changed> {
+        let hasher = &self.hasher;
+        self.watches.take_changed(|key| hasher.hash(key))
+    }
+
+    /// Lists an awaited key for [`Keyspace::take_changed`] although it has not changed: somebody else can use it now.
+    pub fn mark_changed(&mut self, db: DbIndex, key: &[u8]) {
+        self.watches.list(db, self.hasher.hash(key), key);
+    }
+
+    /// Puts a key that was taken back to the front, if it is still awaited.
+    pub fn put_back_changed(&mut self, changed: Changed) {
+        let hash = self.hasher.hash(&changed.key);
+        self.watches.put_back(changed, hash);
+    }
+
     /// Takes a key's entry out of its database, unless it is due: then it expires. The change counts `dirty`.
     pub(crate) fn take_out(
         &mut self,

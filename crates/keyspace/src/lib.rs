@@ -31,6 +31,6 @@ pub use keyspace::Keyspace;
 pub use prefetch::Approached;
 pub use stdx::size::good_size;
 pub use types::{
-    Access, Cause, Cursor, Effects, ExpiredFields, Key, KeyspaceStats, NewString, Recency, SlotRange, Ttl,
-    Version, WrongKind,
+    Access, Cause, Changed, Cursor, Effects, ExpiredFields, Key, KeyspaceStats, NewString, Recency,
+    SlotRange, Ttl, Version, WrongKind,
 };

@@ -77,6 +77,15 @@ pub type Cursor = u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version(pub u64);
 
+/// An awaited key that has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Its database.
+    pub db: DbIndex,
+    /// The key.
+    pub key: Box<[u8]>,
+}
+
 /// Why a key went away by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
