@@ -21,6 +21,7 @@ pub mod elle;
 pub mod fairness;
 pub mod fault;
 pub mod history;
+pub mod linear;
 mod store;
 mod wire;
 pub mod workload;
