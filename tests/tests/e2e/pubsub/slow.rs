@@ -2,6 +2,8 @@
 
 use super::{ask, info, next};
 use lacewing_tests::{Client, Process, Server, show, until};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
 fn rss_mib(server: &Process) -> u64 {
@@ -28,18 +30,23 @@ fn a_slow_subscriber_is_cut_at_its_hard_limit_and_others_get_all() {
         let readers: Vec<Client> = (0..4).map(|_| server.client()).collect();
         const MESSAGES: usize = 3_000;
         let payload = "x".repeat(10_000);
+        let read: Vec<AtomicUsize> = readers.iter().map(|_| AtomicUsize::new(0)).collect();
         thread::scope(|scope| {
-            let mut ready = Vec::new();
-            for mut reader in readers {
+            for (mut reader, read) in readers.into_iter().zip(&read) {
                 assert!(ask(&mut reader, "SUBSCRIBE c").contains("subscribe"));
-                ready.push(scope.spawn(move || {
+                scope.spawn(move || {
                     for number in 0..MESSAGES {
                         let message = next(&mut reader);
                         assert!(message.starts_with(&format!(r#"["message", "c", "{number} "#)));
+                        read.store(number + 1, Relaxed);
                     }
-                }));
+                });
             }
             for number in 0..MESSAGES {
+                // The others must not be slow, however busy the machine is: at most 1 MB is on its way to them.
+                until("the readers follow", || {
+                    read.iter().all(|read| read.load(Relaxed) + 100 > number).then_some(())
+                });
                 let payload = format!("{number} {payload}");
                 let reply = show(&publisher.call(&["PUBLISH", "c", &payload]));
                 assert!(
