@@ -60,6 +60,25 @@ fn range(find: FindKeys, first: usize, args: Args<'_>) -> Option<(usize, usize, 
     }
 }
 
+/// Words of [`KeySpec::flags`] in the order in which Redis prints them.
+pub(crate) fn in_order(flags: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
+    FLAGS.into_iter().filter(|flag| flags.contains(flag))
+}
+
+const FLAGS: [&str; 11] = [
+    "RO",
+    "RW",
+    "OW",
+    "RM",
+    "access",
+    "update",
+    "insert",
+    "delete",
+    "not_key",
+    "incomplete",
+    "variable_flags",
+];
+
 impl KeySpec {
     /// Whether it names all of its keys, and only keys.
     pub(crate) fn is_exact(&self) -> bool {

@@ -312,6 +312,8 @@ pub struct Command {
     pub keys: &'static [KeySpec],
     /// Appends the positions of the keys when `keys` cannot tell them (SORT, EVAL...).
     pub get_keys: Option<fn(Args<'_>, &mut Vec<u32>)>,
+    /// What is done to the key at a position, in the words of [`KeySpec::flags`], when the arguments say it (SET).
+    pub key_flags: Option<fn(Args<'_>, u32) -> &'static [&'static str]>,
     /// How its effect is journalled, if it writes.
     pub journal: Journal,
     /// How it reaches its keys' shards.
@@ -332,6 +334,8 @@ pub struct Command {
     pub history: &'static [(&'static str, &'static str)],
     /// COMMAND DOCS: since when it is deprecated and what replaces it.
     pub deprecated: Option<(&'static str, &'static str)>,
+    /// COMMAND DOCS: whether it is for servers among themselves and for testing them (`syscmd`).
+    pub is_internal: bool,
     /// COMMAND INFO: tips for clients and proxies.
     pub tips: &'static [&'static str],
     /// COMMAND DOCS: the arguments.
@@ -347,6 +351,7 @@ impl Command {
         categories: &[],
         keys: &[],
         get_keys: None,
+        key_flags: None,
         journal: Journal::AsIs,
         crossing: Crossing::Session,
         handler: unreachable_handler,
@@ -357,6 +362,7 @@ impl Command {
         complexity: "O(1)",
         history: &[],
         deprecated: None,
+        is_internal: false,
         tips: &[],
         args: &[],
     };

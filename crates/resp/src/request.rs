@@ -93,6 +93,9 @@ pub enum ProtocolError {
     /// No line end within [`Limits::inline_max`] bytes of an inline command.
     #[error("Protocol error: too big inline request")]
     TooBigInline,
+    /// An inline command begins with a NUL byte: no command does, so this is data, or another protocol.
+    #[error("Protocol error: unexpected NUL byte")]
+    UnexpectedNul,
     /// Quotes in an inline command do not close, or close in the middle of a word.
     #[error("Protocol error: unbalanced quotes in request")]
     UnbalancedQuotes,
@@ -230,6 +233,7 @@ impl Parser {
                 self.arguments(buf, args, progress)
             }
             (None, Some(b'*')) => self.array(buf, args),
+            (None, Some(0)) => Err(ProtocolError::UnexpectedNul),
             (None, _) => self.parse_inline(buf, args),
         }
     }

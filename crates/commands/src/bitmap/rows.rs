@@ -2,6 +2,7 @@
 
 use super::{bit, count, field, op, pos};
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
+use stdx::Args;
 
 /// The family's rows, in COMMAND's order.
 pub const COMMANDS: &[Command] =
@@ -125,6 +126,21 @@ const SETBIT: Command = Command {
 
 const FIELD: &[Arg] = &[Arg::new("encoding", "string"), Arg::new("offset", "integer")];
 
+/// With GET alone, and what goes with it, it only reads.
+fn bitfield_flags(args: Args<'_>, _: u32) -> &'static [&'static str] {
+    let mut at = 2;
+    while let Some(word) = args.get(at) {
+        let left = args.len() - at - 1;
+        at += match word.to_ascii_uppercase().as_slice() {
+            b"GET" if left >= 2 => 3,
+            b"OVERFLOW" if left >= 1 => 2,
+            // It writes, or is wrong and not to be taken for a reader.
+            _ => return &["RW", "access", "update"],
+        };
+    }
+    &["RO", "access"]
+}
+
 const BITFIELD: Command = Command {
     name: "bitfield",
     arity: -2,
@@ -134,6 +150,7 @@ const BITFIELD: Command = Command {
         notes: "reads and changes the key",
         ..KeySpec::range(1, 1, 1, &["RW", "update", "access", "variable_flags"])
     }],
+    key_flags: Some(bitfield_flags),
     crossing: Crossing::OneShard,
     handler: field::bitfield,
     summary: "Reads and changes integers of any width within a string.",

@@ -18,6 +18,7 @@ pub(super) const SET: Command = Command {
         notes: "with GET it also reads the old value",
         ..KeySpec::range(1, 1, 1, &["RW", "access", "update", "variable_flags"])
     }],
+    key_flags: Some(key_flags),
     crossing: Crossing::OneShard,
     journal: Journal::Rewritten,
     handler: set,
@@ -51,6 +52,12 @@ pub(super) const SET: Command = Command {
     ],
     ..Command::EMPTY
 };
+
+/// Without GET it only overwrites.
+fn key_flags(args: Args<'_>, _: u32) -> &'static [&'static str] {
+    let gets = args.from(3).iter().any(|word| word.eq_ignore_ascii_case(b"GET"));
+    if gets { &["RW", "access", "update"] } else { &["OW", "update"] }
+}
 
 #[inline]
 fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {

@@ -191,6 +191,15 @@ fn lines_without_an_end_are_too_big() {
     check_error(Limits::default(), format!("a{digits}\r\n"), "too big inline request");
 }
 
+/// Redis waits for 64 KiB of it, since it takes the NUL for the end of what has come.
+#[test]
+fn a_line_that_begins_with_nul_is_no_command() {
+    for input in ["\0", "\0\r\n", "\0PING\r\n", "\0*1\r\n$4\r\nPING\r\n"] {
+        check_error(Limits::default(), input, "unexpected NUL byte");
+    }
+    check("ECHO \"a\0b\"\r\n", &[&["ECHO", "a\0b"]]);
+}
+
 #[test]
 fn quotes_of_inline_commands_must_balance() {
     check_error(Limits::default(), "\"abc\r\n", "unbalanced quotes in request");

@@ -177,6 +177,7 @@ fn protocol_errors_are_answered_and_the_connection_closed() {
     check(b"*1\r\n$x\r\n", "invalid bulk length");
     check(b"*1\r\n$536870913\r\n", "invalid bulk length");
     check(b"*1\r\n\xff\r\n", r"expected \'$\', got \'\xff\'");
+    check(b"\0PING\r\n", "unexpected NUL byte");
     check(b"SET \"a\r\n", "unbalanced quotes in request");
     check(&[b'a'; 70_000], "too big inline request");
     check(&[&b"*1"[..], &[b'1'; 70_000]].concat(), "too big mbulk count string");

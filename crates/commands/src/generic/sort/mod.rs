@@ -56,6 +56,7 @@ pub(super) const SORT: Command = Command {
     categories: &["set", "sortedset", "list", "dangerous"],
     keys: &[SOURCE, BY_OR_GET, DESTINATION],
     get_keys: Some(keys),
+    key_flags: Some(key_flags),
     crossing: Crossing::TwoHops,
     journal: Journal::Rewritten,
     handler: sort,
@@ -108,6 +109,11 @@ fn keys(args: Args<'_>, positions: &mut Vec<u32>) {
         at += 1 + values;
     }
     positions.extend(store);
+}
+
+/// The source is read, what STORE names is overwritten.
+fn key_flags(_: Args<'_>, position: u32) -> &'static [&'static str] {
+    if position == 1 { &["RO", "access"] } else { &["OW", "update"] }
 }
 
 fn first_key(_: Args<'_>, positions: &mut Vec<u32>) {

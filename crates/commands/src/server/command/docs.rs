@@ -28,7 +28,7 @@ fn document(out: &mut Reply<'_>, command: &Registered) {
     out.bulk(command.full_name.as_bytes());
     let optional = [
         !row.complexity.is_empty(),
-        row.deprecated.is_some(),
+        row.deprecated.is_some() || row.is_internal,
         row.deprecated.is_some(),
         row.deprecated.is_some(),
         !row.history.is_empty(),
@@ -42,10 +42,14 @@ fn document(out: &mut Reply<'_>, command: &Registered) {
     if !row.complexity.is_empty() {
         text(out, "complexity", row.complexity);
     }
-    if let Some((since, instead)) = row.deprecated {
+    let flags = [(row.deprecated.is_some(), "deprecated"), (row.is_internal, "syscmd")];
+    let flags: Vec<&str> = flags.into_iter().filter_map(|(is_set, flag)| is_set.then_some(flag)).collect();
+    if !flags.is_empty() {
         out.bulk(b"doc_flags");
-        out.set(1);
-        out.simple("deprecated");
+        out.set(flags.len());
+        flags.iter().for_each(|flag| out.simple(flag));
+    }
+    if let Some((since, instead)) = row.deprecated {
         text(out, "deprecated_since", since);
         text(out, "replaced_by", instead);
     }
@@ -143,6 +147,14 @@ mod tests {
              $5 group $10 connection $10 complexity $4 O(1) $9 arguments *1 %3 $4 name $5 index $4 type $7 integer \
              $12 display_text $5 index",
         );
+    }
+
+    #[test]
+    fn commands_of_servers_among_themselves_are_told_apart() {
+        for internal in ["debug", "pfdebug", "pfselftest"] {
+            let docs = World::new(1).run(&format!("COMMAND DOCS {internal}"));
+            assert!(docs.contains("$9 doc_flags *1 +syscmd"), "{docs}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
+use crate::key_specs::in_order;
 use crate::row::{BeginSearch, Command, FindKeys, Flags, KeySpec};
 use crate::server::acl;
 use crate::table::{self, Registered};
@@ -82,7 +83,8 @@ fn describe_keys(out: &mut Reply<'_>, spec: &KeySpec) {
         out.bulk(spec.notes.as_bytes());
     }
     out.bulk(b"flags");
-    words(out, spec.flags.iter());
+    let flags: Vec<&str> = in_order(spec.flags).collect();
+    words(out, flags.iter());
     out.bulk(b"begin_search");
     match spec.begin {
         BeginSearch::Index(index) => method(out, "index", &[("index", Value::Int(index.into()))]),

@@ -2,6 +2,7 @@
 
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
+use crate::key_specs::in_order;
 use crate::row::Flags;
 use crate::table::{self, CommandRef, Misfit};
 use stdx::Args;
@@ -22,7 +23,7 @@ pub(in crate::server) fn get_keys_and_flags(
     let (command, positions) = keys(args.from(2))?;
     ctx.out.array(positions.len());
     for position in positions {
-        let flags = flags_of(command, args.from(2), position);
+        let flags: Vec<&str> = in_order(flags_of(command, args.from(2), position)).collect();
         ctx.out.array(2);
         ctx.out.bulk(args.at(position as usize + 2));
         ctx.out.set(flags.len());
@@ -33,14 +34,17 @@ pub(in crate::server) fn get_keys_and_flags(
 
 /// The command and where its keys are. Errors: no such command, it has no keys, the arguments do not fit it.
 fn keys(args: Args<'_>) -> Result<(CommandRef, Vec<u32>), CommandError> {
-    let command = match table::lookup(args) {
+    let (command, fits) = match table::lookup(args) {
         // Keys are found without the last one's value, too.
-        Ok(command) | Err(Misfit::HalfGroup(command)) => command,
-        Err(Misfit::Arity(_)) => return Err(CommandError::GETKEYS_ARITY),
+        Ok(command) | Err(Misfit::HalfGroup(command)) => (command, true),
+        Err(Misfit::Arity(command)) => (command, false),
         Err(Misfit::Unknown(_)) => return Err(CommandError::GETKEYS_COMMAND),
     };
     if command.row.keys.is_empty() && command.row.get_keys.is_none() {
         return Err(CommandError::GETKEYS_NONE);
+    }
+    if !fits {
+        return Err(CommandError::GETKEYS_ARITY);
     }
     let mut positions = Vec::new();
     table::keys_of(command, args, &mut positions);
@@ -50,8 +54,12 @@ fn keys(args: Args<'_>) -> Result<(CommandRef, Vec<u32>), CommandError> {
     Ok((command, positions))
 }
 
-/// What is done to the key at `position`: the words of the specification that finds it, or of the first.
+/// What is done to the key at `position`: as the arguments say it, or the words of the specification that finds it, or of
+/// the first.
 fn flags_of(command: CommandRef, args: Args<'_>, position: u32) -> &'static [&'static str] {
+    if let Some(key_flags) = command.row.key_flags {
+        return key_flags(args, position);
+    }
     let finds = |spec: &&crate::row::KeySpec| {
         let mut found = Vec::new();
         crate::key_specs::positions(spec, args, &mut found);
@@ -73,6 +81,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_done_to_a_key_may_be_for_the_arguments_to_say() {
+        let check =
+            |line: &str, expected: &str| check(&[&format!("COMMAND GETKEYSANDFLAGS {line}")], expected);
+        check("set k v", "*1 *2 $1 k *2 +OW +update");
+        check("set k v EX 10 NX", "*1 *2 $1 k *2 +OW +update");
+        check("set k v NX get", "*1 *2 $1 k *3 +RW +access +update");
+        check("bitfield k", "*1 *2 $1 k *2 +RO +access");
+        check("bitfield k get u8 0 overflow sat GET i5 #1", "*1 *2 $1 k *2 +RO +access");
+        check("bitfield k get u8 0 set u8 0 1", "*1 *2 $1 k *3 +RW +access +update");
+        check("bitfield k get u8", "*1 *2 $1 k *3 +RW +access +update");
+        check("bitfield k incrby u8 0 1", "*1 *2 $1 k *3 +RW +access +update");
+        check("sort k", "*1 *2 $1 k *2 +RO +access");
+        check("sort k LIMIT 0 1 STORE d", "*2 *2 $1 k *2 +RO +access *2 $1 d *2 +OW +update");
+        check("sort_ro k", "*1 *2 $1 k *2 +RO +access");
+    }
+
+    #[test]
     fn the_last_key_of_mset_needs_no_value() {
         check(&["COMMAND GETKEYS mset a b c"], "*2 $1 a $1 c");
         check(&["COMMAND GETKEYS msetnx a b c d e"], "*3 $1 a $1 c $1 e");
@@ -85,5 +110,6 @@ mod tests {
         check(&["COMMAND GETKEYS nope a"], "-ERR Invalid command specified");
         check(&["COMMAND GETKEYS get"], "-ERR Invalid number of arguments specified for command");
         check(&["COMMAND GETKEYS echo a"], "-ERR The command has no key arguments");
+        check(&["COMMAND GETKEYS echo"], "-ERR The command has no key arguments");
     }
 }

@@ -112,6 +112,7 @@ pub(in crate::server) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "debug",
+        is_internal: true,
         arity: -2,
         flags: ADMINISTRATION.or(Flags::PROTECTED),
         crossing: Crossing::Global(Lock::None, Merge::Custom(debug::merge)),
