@@ -5,9 +5,8 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reactor::cores::{self, CoreHandle, Cores, Layout, PinMode};
 use reactor::mailbox::{self, Batch, INBOX_BATCHES_MAX, Mailbox};
@@ -221,27 +220,29 @@ fn what_is_said_in_one_turn_arrives_as_one_batch() {
 /// The receiver does not look until the sender has flushed far more batches than an inbox holds.
 #[test]
 fn a_full_inbox_delays_and_loses_nothing() {
-    static FLUSHED: AtomicU64 = AtomicU64::new(0);
     const TOTAL: u64 = INBOX_BATCHES_MAX as u64 * 4;
-    on_mesh(2, |core, mut reader| async move {
-        if core.index == 0 {
-            for number in 0..TOTAL {
-                reader.say(1, number);
-                reader.mailbox.flush_now();
-                FLUSHED.store(number + 1, Ordering::SeqCst);
+    let (flushed, all_flushed) = std::sync::mpsc::channel();
+    let all_flushed = Mutex::new(Some(all_flushed));
+    on_mesh(2, move |core, mut reader| {
+        let flushed = flushed.clone();
+        let all_flushed = (core.index == 1).then(|| all_flushed.lock().unwrap().take().unwrap());
+        async move {
+            if core.index == 0 {
+                for number in 0..TOTAL {
+                    reader.say(1, number);
+                    reader.mailbox.flush_now();
+                }
+                flushed.send(()).unwrap();
+                assert!(reader.mailbox.has_unsent());
+                // Waiting here is what lets the rest follow.
+                return reader.leave_together().await;
             }
-            assert!(reader.mailbox.has_unsent());
-            // Waiting here is what lets the rest follow.
-            return reader.leave_together().await;
+            // The whole core stands still meanwhile.
+            all_flushed.unwrap().recv_timeout(BOUND).expect("the sender waits for the receiver");
+            reader.expect(0..1, TOTAL).await;
+            assert!(reader.batches <= INBOX_BATCHES_MAX + 2, "the outbox gathers while the inbox is full");
+            reader.leave_together().await;
         }
-        let begin = Instant::now();
-        while FLUSHED.load(Ordering::SeqCst) < TOTAL {
-            assert!(begin.elapsed() < BOUND);
-            timer::sleep(Duration::from_millis(1)).await;
-        }
-        reader.expect(0..1, TOTAL).await;
-        assert!(reader.batches <= INBOX_BATCHES_MAX + 2, "the outbox gathers while the inbox is full");
-        reader.leave_together().await;
     });
 }
 
