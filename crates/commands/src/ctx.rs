@@ -2,7 +2,7 @@
 
 use crate::client::{Client, ClientFlags, ClientSlot};
 use crate::core::Core;
-use crate::effects::Event;
+use crate::effects::{self, Event};
 use keyspace::{Access, Key};
 use resp::{Proto, Reply};
 use stdx::{Args, ClientId, DbIndex, Slot, UnixMs};
@@ -112,6 +112,7 @@ impl<'a> Ctx<'a> {
     pub fn effect(&mut self, key: &[u8], args: &[&[u8]]) {
         debug_assert!(args.contains(&key), "an effect names its key");
         if self.core.effects.journals() {
+            effects::gather(self.core);
             self.core.effects.push(self.caller.db, args);
         }
     }
@@ -136,6 +137,7 @@ impl<'a> Ctx<'a> {
     #[inline]
     pub fn event_in(&mut self, db: DbIndex, class: Event, name: &'static str, key: &[u8]) {
         if self.core.effects.wants(class) {
+            effects::gather(self.core);
             self.core.effects.fire(db, class, name, key);
         }
     }

@@ -8,7 +8,7 @@
 use crate::core::Core;
 use crate::row::Flags;
 use crate::table::CommandRef;
-use keyspace::{Cause, ExpiredFields};
+use keyspace::{Cause, ExpiredFields, Happened};
 use stdx::args::OwnedArgs;
 use stdx::{Args, DbIndex};
 
@@ -57,6 +57,8 @@ impl Event {
     pub const KEY_MISS: Self = Self(1 << 9);
     /// `n`: a key was made.
     pub const NEW: Self = Self(1 << 10);
+    /// `A`: all but `m` and `n`.
+    pub const ALL: Self = Self((1 << 9) - 1);
 }
 
 /// An event that happened.
@@ -85,8 +87,6 @@ pub struct Effects {
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     dirty: u64,
-    effects: usize,
-    fired: usize,
 }
 
 impl Effects {
@@ -98,7 +98,7 @@ impl Effects {
 
     /// Whether anything is kept.
     #[inline]
-    fn listens(&self) -> bool {
+    pub fn listens(&self) -> bool {
         self.journals || self.classes != 0
     }
 
@@ -113,6 +113,18 @@ impl Effects {
 
     pub(crate) fn fire(&mut self, db: DbIndex, class: Event, name: &'static str, key: &[u8]) {
         self.fired.push(Fired { db, class, name, key: key.into() });
+    }
+
+    fn fire_if_wanted(&mut self, db: DbIndex, class: Event, name: &'static str, key: &[u8]) {
+        if self.wants(class) {
+            self.fire(db, class, name, key);
+        }
+    }
+
+    /// Whether events were kept that nobody has taken.
+    #[inline]
+    pub fn has_fired(&self) -> bool {
+        !self.fired.is_empty()
     }
 
     /// Takes the effects that were kept, in order.
@@ -130,17 +142,18 @@ impl Effects {
 pub fn listen(core: &mut Core, journals: bool, classes: u16) {
     core.effects.journals = journals;
     core.effects.classes = classes;
-    core.keyspace.effects.on = core.effects.listens();
+    let wants = |class| core.effects.wants(class);
+    let (made, missed) = (wants(Event::NEW), wants(Event::KEY_MISS));
+    core.keyspace.record(core.effects.listens(), made, missed);
 }
 
 /// Before a command.
 #[inline]
 pub fn begin(core: &Core) -> Mark {
-    let effects = &core.effects;
-    Mark { dirty: core.keyspace.stats.dirty, effects: effects.effects.len(), fired: effects.fired.len() }
+    Mark { dirty: core.keyspace.stats.dirty }
 }
 
-/// After a command: adds what the keyspace did by itself on the way, which came first, and the command's own effect.
+/// After a command: adds what the keyspace did by itself on the way, and the command's own effect.
 #[inline]
 pub fn end(core: &mut Core, mark: Mark, command: CommandRef, db: DbIndex, args: Args<'_>) {
     if core.effects.listens() {
@@ -150,11 +163,7 @@ pub fn end(core: &mut Core, mark: Mark, command: CommandRef, db: DbIndex, args: 
 
 #[inline(never)]
 fn settle(core: &mut Core, mark: Mark, command: CommandRef, db: DbIndex, args: Args<'_>) {
-    let said = core.effects.effects.split_off(mark.effects);
-    let fired = core.effects.fired.split_off(mark.fired);
-    removed(core);
-    core.effects.effects.extend(said);
-    core.effects.fired.extend(fired);
+    gather(core);
     let changed = core.keyspace.stats.dirty != mark.dirty;
     let is_write = command.row.flags.has(Flags::WRITE);
     if core.effects.journals && changed && is_write && command.row.journal == Journal::AsIs {
@@ -163,37 +172,54 @@ fn settle(core: &mut Core, mark: Mark, command: CommandRef, db: DbIndex, args: A
     }
 }
 
-/// Adds what the keyspace did by itself: expiries and evictions of keys, expiries of fields.
-pub fn removed(core: &mut Core) {
-    for (db, key, cause) in core.keyspace.effects.removed.drain(..) {
-        if core.effects.journals {
-            core.effects.push(db, &[b"DEL", &key]);
-        }
-        let (class, name) = match cause {
-            Cause::Expired => (Event::EXPIRED, "expired"),
-            Cause::Evicted => (Event::EVICTED, "evicted"),
-        };
-        if core.effects.wants(class) {
-            core.effects.fire(db, class, name, &key);
+/// Adds what the keyspace did by itself since it was last asked: before each effect and event, so that all is in order.
+#[inline]
+pub fn gather(core: &mut Core) {
+    if !core.keyspace.effects.happened.is_empty() {
+        gather_all(core);
+    }
+}
+
+fn gather_all(core: &mut Core) {
+    let mut happened = std::mem::take(&mut core.keyspace.effects.happened);
+    for one in happened.drain(..) {
+        match one {
+            Happened::Removed(db, key, cause) => removed(&mut core.effects, db, &key, cause),
+            Happened::Fields(fields) => fields_expired(&mut core.effects, &fields),
+            Happened::Made(db, key) => core.effects.fire_if_wanted(db, Event::NEW, "new", &key),
+            Happened::Missed(db, key) => core.effects.fire_if_wanted(db, Event::KEY_MISS, "keymiss", &key),
         }
     }
-    for ExpiredFields { db, key, names, emptied } in core.keyspace.effects.fields.drain(..) {
-        if core.effects.journals {
-            let command: [&[u8]; 2] = [b"HDEL", &key];
-            let args: Vec<&[u8]> = command.into_iter().chain(names.iter().map(|name| &name[..])).collect();
-            core.effects.push(db, &args);
-        }
-        if core.effects.wants(Event::HASH) {
-            core.effects.fire(db, Event::HASH, "hexpired", &key);
-        }
-        if emptied && core.effects.wants(Event::GENERIC) {
-            core.effects.fire(db, Event::GENERIC, "del", &key);
-        }
+    core.keyspace.effects.happened = happened;
+}
+
+fn removed(effects: &mut Effects, db: DbIndex, key: &[u8], cause: Cause) {
+    if effects.journals {
+        effects.push(db, &[b"DEL", key]);
+    }
+    let (class, name) = match cause {
+        Cause::Expired => (Event::EXPIRED, "expired"),
+        Cause::Evicted => (Event::EVICTED, "evicted"),
+    };
+    effects.fire_if_wanted(db, class, name, key);
+}
+
+fn fields_expired(effects: &mut Effects, fields: &ExpiredFields) {
+    let ExpiredFields { db, key, names, emptied } = fields;
+    if effects.journals {
+        let command: [&[u8]; 2] = [b"HDEL", key];
+        let args: Vec<&[u8]> = command.into_iter().chain(names.iter().map(|name| &name[..])).collect();
+        effects.push(*db, &args);
+    }
+    effects.fire_if_wanted(*db, Event::HASH, "hexpired", key);
+    if *emptied {
+        effects.fire_if_wanted(*db, Event::GENERIC, "del", key);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::listen;
     use crate::testing::{World, check_effects, check_events};
 
     #[test]
@@ -221,5 +247,30 @@ mod tests {
         world.run("SET k v");
         assert!(world.cores[0].effects.take().is_empty() && world.cores[0].effects.take_fired().is_empty());
         check_events(&["GET k"], "");
+    }
+
+    /// As [`check_events`], of every class.
+    #[track_caller]
+    fn check_all_events(commands: &[&str], expected: &str) {
+        let mut world = World::new(1);
+        listen(&mut world.cores[0], false, u16::MAX);
+        commands.iter().for_each(|command| drop(world.run(command)));
+        let fired = world.cores[0].effects.take_fired();
+        let fired: Vec<String> =
+            fired.iter().map(|fired| format!("{}:{}", fired.name, fired.key.escape_ascii())).collect();
+        assert_eq!(fired.join(" "), expected, "{commands:?}");
+    }
+
+    #[test]
+    fn new_keys_and_reads_in_vain_come_in_their_order() {
+        check_all_events(&["GET k", "SET k v", "SET k w"], "keymiss:k new:k set:k set:k");
+        check_all_events(&["MSET a 1 b 2"], "new:a set:a new:b set:b");
+        check_all_events(&["MGET a b", "EXISTS c"], "keymiss:a keymiss:b keymiss:c");
+        check_all_events(&["RPUSH l a b", "LMOVE l m LEFT LEFT"], "new:l rpush:l new:m lpush:m lpop:l");
+        check_all_events(
+            &["SET a 1", "SET b 2", "RENAME a b"],
+            "new:a set:a new:b set:b new:b rename_from:a rename_to:b",
+        );
+        check_all_events(&["SADD s a", "SUNIONSTORE s s"], "new:s sadd:s sunionstore:s");
     }
 }

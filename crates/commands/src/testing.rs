@@ -7,7 +7,7 @@
 use crate::client::{Client, ClientFlags, ClientSlot};
 use crate::core::{Core, Shared};
 use crate::ctx::{Caller, Ctx, Outcome};
-use crate::effects;
+use crate::effects::{self, Event};
 use crate::error::CommandError;
 use crate::row::{Crossing, Merge};
 use crate::table::{CommandRef, keys_of, lookup};
@@ -100,7 +100,7 @@ impl World {
     /// Runs `commands` on this world and compares the events of the last: `lpush:k del:k`.
     #[track_caller]
     pub(crate) fn check_events(&mut self, commands: &[&str], expected: &str) {
-        self.cores.iter_mut().for_each(|core| effects::listen(core, false, u16::MAX));
+        self.cores.iter_mut().for_each(|core| effects::listen(core, false, Event::ALL.0));
         for command in commands {
             self.cores.iter_mut().for_each(|core| drop(core.effects.take_fired()));
             self.run(command);

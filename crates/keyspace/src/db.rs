@@ -21,6 +21,8 @@ pub(crate) struct Db {
     pub(crate) expire_at: usize,
     /// The keys of hashes with fields that expire, by when the next field does: see `fields`.
     pub(crate) field_dues: Dues,
+    /// A key was put in since this was last looked at.
+    pub(crate) made: bool,
 }
 
 impl Db {
@@ -31,6 +33,7 @@ impl Db {
             entry_bytes: 0,
             expire_at: 0,
             field_dues: Dues::default(),
+            made: false,
         }
     }
 
@@ -83,6 +86,7 @@ impl Db {
             links: &mut self.links,
             field_dues: &mut self.field_dues,
             bytes: &mut self.entry_bytes,
+            made: &mut self.made,
             change,
             make,
         };
@@ -163,6 +167,7 @@ struct Both<'a, C, M> {
     links: &'a mut Links,
     field_dues: &'a mut Dues,
     bytes: &'a mut usize,
+    made: &'a mut bool,
     change: C,
     make: M,
 }
@@ -185,6 +190,7 @@ impl<C: FnOnce(&mut Entry, &mut Links, &mut usize), M: FnOnce(u16) -> Entry> Ups
             self.field_dues.insert(at, entry.key());
         }
         *self.bytes += entry.memory();
+        *self.made = true;
         entry
     }
 }

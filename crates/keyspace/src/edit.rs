@@ -184,6 +184,7 @@ impl Keyspace {
         let before = self.dbs[db.index()].bytes();
         let old = self.dbs[db.index()].remove(key, hash);
         let due = old.as_ref().is_some_and(|old| old.due(now));
+        let is_new = old.is_none() || due;
         let kept = old.as_ref().filter(|_| !due).and_then(Entry::expiry);
         if let Some(old) = old {
             if due {
@@ -197,16 +198,19 @@ impl Keyspace {
             Ttl::Keep => kept,
             Ttl::At(at) => Some(at),
         };
+        let before = self.dbs[db.index()].bytes();
         match object {
             Object::Compact(form, bytes) => {
                 let parts = self.new_parts(key, form, compact_value(&bytes), now);
-                self.insert(db, key, hash, Parts { expiry, ..parts }, 1);
+                self.put_in(db, key, hash, Parts { expiry, ..parts });
             }
             Object::Large(large) => {
                 let parts = self.new_parts(key, large.form(), Value::Boxed(large), now);
-                self.insert(db, key, hash, Parts { expiry, ..parts }, 1);
+                self.put_in(db, key, hash, Parts { expiry, ..parts });
             }
         }
+        self.dbs[db.index()].made = is_new;
+        self.changed(db, key.bytes, hash, before, 1);
     }
 
     /// What a new key is made of.
@@ -223,6 +227,13 @@ impl Keyspace {
     /// Puts a new entry under a key that is not there.
     pub(crate) fn insert(&mut self, db: DbIndex, key: Key<'_>, hash: u64, parts: Parts<'_>, changes: u64) {
         let before = self.dbs[db.index()].bytes();
+        self.put_in(db, key, hash, parts);
+        self.changed(db, key.bytes, hash, before, changes);
+    }
+
+    /// The same, of which nobody is told.
+    #[inline]
+    pub(crate) fn put_in(&mut self, db: DbIndex, key: Key<'_>, hash: u64, parts: Parts<'_>) {
         self.dbs[db.index()].upsert(
             key,
             hash,
@@ -230,7 +241,6 @@ impl Keyspace {
             |_, _, _| unreachable!("the key was just looked for"),
             |tag| Entry::new(tag, parts),
         );
-        self.changed(db, key.bytes, hash, before, changes);
     }
 }
 

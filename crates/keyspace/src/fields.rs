@@ -6,7 +6,7 @@
 
 use crate::entry::{Entry, EntryPlace};
 use crate::keyspace::Keyspace;
-use crate::types::{ExpiredFields, Key};
+use crate::types::{ExpiredFields, Happened, Key};
 use datatypes::{Form, HashMut, HashRef, Kind, Large, Stored};
 use stdx::{DbIndex, UnixMs};
 
@@ -124,7 +124,8 @@ impl Keyspace {
         self.stats.expired_fields += names.len() as u64;
         let count = names.len();
         if self.effects.on {
-            self.effects.fields.push(ExpiredFields { db, key: key.bytes.into(), names, emptied });
+            let key = key.bytes.into();
+            self.effects.happened.push(Happened::Fields(ExpiredFields { db, key, names, emptied }));
         }
         count
     }

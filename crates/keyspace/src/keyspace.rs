@@ -116,7 +116,7 @@ impl Keyspace {
     #[inline]
     pub fn find(&mut self, db: DbIndex, key: Key<'_>, now: UnixMs, access: Access) -> Option<EntryRef<'_>> {
         let hash = self.hasher.hash(key.bytes);
-        let counts = matches!(access, Access::Read | Access::NoTouch);
+        let counts = matches!(access, Access::Read | Access::NoTouch | Access::Inspect);
         match self.dbs[db.index()].dict.find_mut(key.slot, hash, key.bytes) {
             Some(entry) if !entry.due(now) => {
                 if matches!(access, Access::Read | Access::Write) {
@@ -130,7 +130,9 @@ impl Keyspace {
             Some(_) => self.expire(db, key, hash),
             None => {}
         }
-        self.stats.misses += u64::from(counts);
+        if counts {
+            self.missed(db, key.bytes, access);
+        }
         None
     }
 
@@ -179,6 +181,7 @@ impl Keyspace {
         );
         if expired {
             self.note_removal(db, key.bytes, Cause::Expired);
+            self.dbs[db.index()].made = true;
         }
         self.dbs[db.index()].move_due(key.bytes, due, None);
         self.changed(db, key.bytes, hash, before, 1);
@@ -423,7 +426,14 @@ impl Keyspace {
             Cause::Evicted => self.stats.evicted += 1,
         }
         if self.effects.on {
-            self.effects.removed.push((db, key.into(), cause));
+            self.effects.happened.push(Happened::Removed(db, key.into(), cause));
+        }
+    }
+
+    fn missed(&mut self, db: DbIndex, key: &[u8], access: Access) {
+        self.stats.misses += 1;
+        if self.effects.missed && access != Access::Inspect {
+            self.effects.happened.push(Happened::Missed(db, key.into()));
         }
     }
 
@@ -436,6 +446,22 @@ impl Keyspace {
         if !self.watches.is_empty() {
             self.watches.bump(db, hash, key);
         }
+        if self.effects.made {
+            self.note_if_made(db, key);
+        }
+    }
+
+    #[cold]
+    fn note_if_made(&mut self, db: DbIndex, key: &[u8]) {
+        if std::mem::take(&mut self.dbs[db.index()].made) {
+            self.effects.happened.push(Happened::Made(db, key.into()));
+        }
+    }
+
+    /// Chooses what is recorded in `effects` from now on.
+    pub fn record(&mut self, removals: bool, made: bool, missed: bool) {
+        (self.effects.on, self.effects.made, self.effects.missed) = (removals, made, missed);
+        self.dbs.iter_mut().for_each(|db| db.made = false);
     }
 
     /// The database took `before` bytes and now takes another number.

@@ -31,6 +31,6 @@ pub use keyspace::Keyspace;
 pub use prefetch::Approached;
 pub use stdx::size::good_size;
 pub use types::{
-    Access, Cause, Changed, Cursor, Effects, ExpiredFields, Key, KeyspaceStats, NewString, Recency,
+    Access, Cause, Changed, Cursor, Effects, ExpiredFields, Happened, Key, KeyspaceStats, NewString, Recency,
     SlotRange, Ttl, Version, WrongKind,
 };

@@ -20,7 +20,7 @@ impl Keyspace {
     pub fn put(&mut self, db: DbIndex, key: Key<'_>, value: Detached, now: UnixMs) {
         let hash = self.hasher.hash(key.bytes);
         self.expire_if_due(db, key, hash, now);
-        self.replace(db, key, hash, value);
+        self.replace(db, key, hash, value, true);
     }
 
     /// A copy of a key's value and expiry (COPY).
@@ -55,7 +55,8 @@ impl Keyspace {
     ) {
         let hash = self.hasher.hash(key.bytes);
         match (changed, value) {
-            (true, Some(value)) => self.replace(db, key, hash, value),
+            // Where it ran, it was told whether it made the key.
+            (true, Some(value)) => self.replace(db, key, hash, value, false),
             (true, None) => {
                 // A lent key is never due, so this is no expiry.
                 if let Some(old) = self.take_out(db, key, hash, now, 1) {
@@ -76,8 +77,9 @@ impl Keyspace {
         }
     }
 
-    /// Puts a value under `key`, over whatever was there.
-    fn replace(&mut self, db: DbIndex, key: Key<'_>, hash: u64, value: Detached) {
+    /// Puts a value under `key`, over whatever was there. `is_new` says whether that counts as a new key, as it does for
+    /// RENAME even over a key that is there.
+    fn replace(&mut self, db: DbIndex, key: Key<'_>, hash: u64, value: Detached, is_new: bool) {
         let before = self.dbs[db.index()].bytes();
         // Only one of the two closures runs.
         let value = Cell::new(Some(value.entry));
@@ -113,6 +115,7 @@ impl Keyspace {
         if let Some((before, after)) = due {
             self.dbs[db.index()].move_due(key.bytes, before, after);
         }
+        self.dbs[db.index()].made = is_new;
         self.changed(db, key.bytes, hash, before, 1);
     }
 }

@@ -108,12 +108,14 @@ impl Keyspace {
     /// Stores a computed string under `key`, over whatever was there, without an expiry; it counts as edited.
     pub fn set_computed(&mut self, db: DbIndex, key: Key<'_>, bytes: Vec<u8>, now: UnixMs) {
         let hash = self.hasher.hash(key.bytes);
-        if let Some(old) = self.take_out(db, key, hash, now, 0) {
-            self.bury(old);
-        }
+        let old = self.take_out(db, key, hash, now, 0);
+        let before = self.dbs[db.index()].bytes();
         let value = if bytes.len() <= INLINE_MAX { Value::Inline(&bytes) } else { Value::Buffer(bytes) };
         let parts = self.string_parts(key, value, true, now);
-        self.insert(db, key, hash, parts, 1);
+        self.put_in(db, key, hash, parts);
+        self.dbs[db.index()].made = old.is_none();
+        self.changed(db, key.bytes, hash, before, 1);
+        old.into_iter().for_each(|old| self.bury(old));
     }
 
     /// Changes a string through `change`, which is given its own buffer (and true) or a copy of its bytes; a missing

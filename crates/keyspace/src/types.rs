@@ -53,8 +53,10 @@ pub enum Ttl {
 pub enum Access {
     /// A client's read: counts a hit or a miss, moves the LRU clock or LFU counter.
     Read,
-    /// A read that counts a hit or a miss but leaves LRU and LFU alone (CLIENT NO-TOUCH, EXISTS of OBJECT...).
+    /// A read that counts a hit or a miss but leaves LRU and LFU alone (CLIENT NO-TOUCH, EXISTS...).
     NoTouch,
+    /// The same, of which nobody is told when the key is not there (OBJECT).
+    Inspect,
     /// Looks without a trace (TTL, TYPE, OBJECT, DEBUG, WATCH).
     Peek,
     /// On the way to a write: no hit or miss, but LRU and LFU move.
@@ -95,15 +97,30 @@ pub enum Cause {
     Evicted,
 }
 
-/// What the keyspace did by itself, for the journal and for notifications; kept only while somebody listens.
+/// What the keyspace did by itself, or knows best, for the journal and for notifications; kept only while somebody listens.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// Whether removals are recorded.
     pub on: bool,
-    /// Keys that expired or were evicted, in order; the listener drains it.
-    pub removed: Vec<(DbIndex, Box<[u8]>, Cause)>,
-    /// Fields that expired, likewise. Keys and fields that went between two commands touch each other no further.
-    pub fields: Vec<ExpiredFields>,
+    /// Whether new keys are.
+    pub made: bool,
+    /// Whether reads are of keys that are not there.
+    pub missed: bool,
+    /// What happened, in order; the listener drains it.
+    pub happened: Vec<Happened>,
+}
+
+/// Something that happened to a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// It expired or was evicted.
+    Removed(DbIndex, Box<[u8]>, Cause),
+    /// Fields of it expired.
+    Fields(ExpiredFields),
+    /// It was made.
+    Made(DbIndex, Box<[u8]>),
+    /// It was read, and is not there.
+    Missed(DbIndex, Box<[u8]>),
 }
 
 /// Fields of one hash that expired.

@@ -1,7 +1,7 @@
 //! What the model test cannot see: layouts at their bounds, eviction's choices, memory, tables.
 
 use config::MaxmemoryPolicy;
-use keyspace::{Access, Cause, Key, Keyspace, NewString, StringRef, Ttl};
+use keyspace::{Access, Cause, Happened, Key, Keyspace, NewString, StringRef, Ttl};
 use std::collections::HashSet;
 use stdx::{DbIndex, Slot, UnixMs};
 
@@ -262,10 +262,10 @@ fn old_ones_evicted(keyspace: &mut Keyspace, policy: MaxmemoryPolicy, keys: usiz
     }
     let old = keyspace
         .effects
-        .removed
+        .happened
         .iter()
-        .filter(|(_, key, cause)| {
-            assert_eq!(*cause, Cause::Evicted);
+        .filter(|happened| {
+            let Happened::Removed(_, key, Cause::Evicted) = happened else { panic!("{happened:?}") };
             std::str::from_utf8(key).unwrap().parse::<usize>().unwrap() < keys / 2
         })
         .count();
@@ -449,8 +449,8 @@ fn expiries_and_evictions_are_told_while_somebody_listens() {
     let dirty = keyspace.stats.dirty;
     assert!(keyspace.find(DB, Key::new(b"a"), UnixMs(NOW.0 + 1), Access::Read).is_none());
     assert!(keyspace.evict(MaxmemoryPolicy::AllKeysRandom, 5, NOW, 1));
-    let told: Vec<_> = keyspace.effects.removed.iter().map(|(_, key, cause)| (&key[..], *cause)).collect();
-    assert_eq!(told, [(b"a" as &[u8], Cause::Expired), (b"b", Cause::Evicted)]);
+    let removed = |key: &[u8], cause| Happened::Removed(DB, key.into(), cause);
+    assert_eq!(keyspace.effects.happened, [removed(b"a", Cause::Expired), removed(b"b", Cause::Evicted)]);
     assert_eq!(keyspace.stats.dirty, dirty, "what happens by itself is no change that a client made");
 }
 
@@ -555,4 +555,33 @@ fn a_large_buffer_is_given_back_piece_by_piece() {
         "{pieces:?}"
     );
     assert!(asked > pieces.len(), "the caller is asked before each piece");
+}
+
+#[test]
+fn new_keys_and_reads_in_vain_are_told_while_somebody_listens() {
+    let mut keyspace = keyspace();
+    set(&mut keyspace, b"before", b"1");
+    keyspace.record(true, true, true);
+    let key = Key::new(b"k");
+    let at = UnixMs(NOW.0 + 1);
+    keyspace.set_string(DB, key, NewString::Int(1), Ttl::At(at), NOW);
+    keyspace.set_string(DB, key, NewString::Int(2), Ttl::Keep, NOW);
+    keyspace.set_string(DB, key, NewString::Int(3), Ttl::Clear, at);
+    assert!(keyspace.find(DB, Key::new(b"none"), NOW, Access::Read).is_none());
+    assert!(keyspace.find(DB, Key::new(b"none"), NOW, Access::Peek).is_none());
+    let value = keyspace.take(DB, key, NOW).expect("it is there");
+    keyspace.put(DB, Key::new(b"before"), value, NOW);
+    let loan = keyspace.lend(DB, Key::new(b"lent"), NOW);
+    assert!(loan.is_none());
+    let value = keyspace.duplicate(DB, Key::new(b"before"), NOW);
+    keyspace.give_back(DB, Key::new(b"lent"), value, true, NOW);
+    let made = |key: &[u8]| Happened::Made(DB, key.into());
+    let want = [
+        made(b"k"),
+        Happened::Removed(DB, (*b"k").into(), Cause::Expired),
+        made(b"k"),
+        Happened::Missed(DB, (*b"none").into()),
+        made(b"before"),
+    ];
+    assert_eq!(keyspace.effects.happened, want);
 }

@@ -2,7 +2,7 @@
 //! that can happen to a key.
 
 use datatypes::hash::KeepExpiry;
-use keyspace::{Access, Detached, Key, Keyspace, Kind, NewString, Ttl};
+use keyspace::{Access, Cause, Detached, Happened, Key, Keyspace, Kind, NewString, Ttl};
 use std::collections::BTreeMap;
 use stdx::{DbIndex, Rng, SLOTS, UnixMs};
 
@@ -34,8 +34,9 @@ fn len(keyspace: &mut Keyspace, key: &str) -> Option<usize> {
 /// What was told: `key: names`, and `!` after the last.
 fn told(keyspace: &mut Keyspace) -> Vec<String> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
-    let fields = std::mem::take(&mut keyspace.effects.fields);
-    let told = fields.iter().map(|fields| {
+    let happened = std::mem::take(&mut keyspace.effects.happened);
+    let told = happened.iter().map(|happened| {
+        let Happened::Fields(fields) = happened else { return format!("{happened:?}") };
         let names: Vec<String> = fields.names.iter().map(|name| text(name)).collect();
         format!("{}: {}{}", text(&fields.key), names.join(" "), if fields.emptied { "!" } else { "" })
     });
@@ -90,7 +91,8 @@ fn a_key_that_is_due_goes_as_a_whole() {
     assert!(keyspace.set_expiry(DB, Key::new(b"h"), Some(UnixMs(NOW.0 + 5)), NOW));
     assert!(!keyspace.expire_fields_cycle(UnixMs(NOW.0 + 10), &mut || true));
     assert_eq!((keyspace.len(DB), keyspace.stats.expired), (0, 1));
-    assert!(told(&mut keyspace).is_empty());
+    let went = Happened::Removed(DB, (*b"h").into(), Cause::Expired);
+    assert_eq!(told(&mut keyspace), [format!("{went:?}")]);
     keyspace.audit();
 }
 

@@ -2,7 +2,9 @@
 
 mod naive;
 
-use keyspace::{Access, Cause, Detached, EntryRef, Key, Keyspace, NewString, StringRef, Ttl, Version};
+use keyspace::{
+    Access, Cause, Detached, EntryRef, Happened, Key, Keyspace, NewString, StringRef, Ttl, Version,
+};
 use naive::{Item, Naive, Name, db, key};
 use std::collections::{HashMap, HashSet};
 use stdx::{DbIndex, Slot, UnixMs};
@@ -294,7 +296,8 @@ impl Run {
 
     /// Removes from the model what the keyspace removed by itself.
     fn follow_removals(&mut self) {
-        for (db, key, cause) in std::mem::take(&mut self.real.effects.removed) {
+        for happened in std::mem::take(&mut self.real.effects.happened) {
+            let Happened::Removed(db, key, cause) = happened else { panic!("{happened:?}") };
             let name = (db.0, key.into_vec());
             assert_eq!(cause, Cause::Expired);
             assert!(!self.model.lent.contains(&name), "a lent key expired");

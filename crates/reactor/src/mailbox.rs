@@ -126,6 +126,18 @@ impl<B: Batch> Mailbox<B> {
         result
     }
 
+    /// Sends one outbox without waiting for the end of the turn, before all others. What does not fit stays and follows
+    /// later.
+    pub fn flush_to(&self, peer: usize) {
+        let local = &*self.0;
+        let mut waiting = local.waiting.borrow_mut();
+        if let Some(index) = waiting.iter().position(|&waits| waits == peer)
+            && local.send(peer, &mut local.outboxes.borrow_mut()[peer])
+        {
+            waiting.remove(index);
+        }
+    }
+
     /// Sends all outboxes without waiting for the end of the turn. What does not fit stays and follows later.
     pub fn flush_now(&self) {
         self.0.flush();

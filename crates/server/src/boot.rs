@@ -97,6 +97,7 @@ fn node(
     keyspace.set_policy(config.maxmemory_policy, config.lfu_log_factor, config.lfu_decay_time_min);
     let mut core = Core::new(id, router.shards(), keyspace, config.clone(), Arc::clone(shared));
     core.nanos = crate::clock::nanos;
+    commands::pubsub::listen(&mut core);
     Rc::new(Node {
         id,
         router,

@@ -510,8 +510,8 @@ impl<'a> Turn<'a> {
     /// Returns the client's flags, and whether anything was published.
     pub(crate) fn finish(mut self, left: usize, room: usize) -> (ClientFlags, bool) {
         shard::tell_memory(&mut self.state.core);
-        self.published |= self.state.core.pubsub.has_published();
-        publish::settle(self.node, &mut self.state.core, Some((self.client, self.outgoing)));
+        self.published |=
+            publish::settle(self.node, &mut self.state.core, Some((self.client, self.outgoing)));
         self.node.pass_on_wants(&mut self.state.core);
         let published = self.published;
         let (output, now, last) = (self.outgoing.replies.ready(), self.now, self.last_command);

@@ -7,7 +7,7 @@ use crate::node::{Node, State};
 use crate::transaction::Borrowing;
 use commands::Core;
 use commands::generic::sort;
-use keyspace::{Detached, Key, Keyspace};
+use keyspace::{Detached, Effects, Key, Keyspace};
 use std::collections::HashSet;
 use stdx::{DbIndex, SLOTS, ShardId, UnixMs};
 
@@ -58,6 +58,7 @@ pub(crate) fn run(
     let scratch =
         state.scratch.get_or_insert_with(|| Keyspace::new(0..SLOTS as u16, databases, SCRATCH_SEED));
     scratch.set_limits(&state.core.config);
+    scratch.record(false, false, false);
     for loan in &mut loans {
         if let Some(value) = loan.value.take() {
             scratch.put(loan.db, Key::new(&loan.key), value, now);
@@ -66,6 +67,9 @@ pub(crate) fn run(
     // Nothing is replied then, and the command looks again.
     let runs = knows_all(scratch, borrowing, &loans);
     let versions: Vec<_> = loans.iter().map(|loan| scratch.watch(loan.db, Key::new(&loan.key))).collect();
+    let Effects { on, made, missed, .. } = state.core.keyspace.effects;
+    scratch.record(on, made, missed);
+    commands::effects::gather(&mut state.core);
     std::mem::swap(&mut state.core.keyspace, scratch);
     if runs {
         shard::run(&mut state.core, borrowing.command, borrowing.caller, borrowing.args, None, reply, now);

@@ -97,19 +97,24 @@ impl Publishing {
     }
 }
 
-/// Delivers what commands have published.
+/// Delivers what commands have published, and what has happened to keys if somebody wants to know. Returns whether there
+/// was anything.
 #[inline]
-pub(crate) fn settle(node: &Node, core: &mut Core, own: Own<'_>) {
-    if core.pubsub.has_published() || core.pubsub.has_changes() {
-        deliver_all(node, core, own);
-    }
+pub(crate) fn settle(node: &Node, core: &mut Core, own: Own<'_>) -> bool {
+    let is_quiet = !core.effects.listens() && !core.pubsub.has_published() && !core.pubsub.has_changes();
+    !is_quiet && deliver_all(node, core, own)
 }
 
 #[inline(never)]
-fn deliver_all(node: &Node, core: &mut Core, mut own: Own<'_>) {
+fn deliver_all(node: &Node, core: &mut Core, mut own: Own<'_>) -> bool {
     if core.pubsub.has_changes() {
         announce(node, core, None);
     }
+    commands::pubsub::publish_events(core);
+    if !core.pubsub.has_published() {
+        return false;
+    }
+    let mut called = Vec::new();
     for message in core.pubsub.take_published() {
         let bytes = cost(&message);
         let mut cores = node.publishing.cores.borrow_mut();
@@ -120,8 +125,14 @@ fn deliver_all(node: &Node, core: &mut Core, mut own: Own<'_>) {
             let ahead = &node.publishing.ahead[peer];
             ahead.set(ahead.get() + bytes);
             node.mailbox.outbox(peer, |hop| hop.say(Item::Published(Arc::clone(&message))));
+            called.push(peer);
         }
     }
+    // They have it before the publisher has its reply, and before another core goes on with what it waited for.
+    called.sort_unstable();
+    called.dedup();
+    called.into_iter().for_each(|peer| node.mailbox.flush_to(peer));
+    true
 }
 
 /// A message from another core, for the subscribers of this one.

@@ -31,6 +31,7 @@ pub(crate) fn apply(node: &Rc<Node>, names: &[&str], before: Config) -> Result<(
                 shard::tell_memory(core);
                 shard::make_room(core, unix_ms());
             }
+            "notify-keyspace-events" => commands::pubsub::listen(core),
             "loglevel" => crate::log::set_level(core.config.loglevel),
             _ => {}
         }

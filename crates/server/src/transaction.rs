@@ -389,6 +389,7 @@ impl InFlight {
                 let mut state = node.state.borrow_mut();
                 let out = &mut self.replies[shard.index()];
                 shard::run(&mut state.core, work.command, work.caller, args.as_args(), None, out, work.now);
+                node.pass_on_wants(&mut state.core);
             } else {
                 let sink = Sink { client: self.client, part: Part::Shard(self.id, shard.0) };
                 node.mailbox.outbox(shard.index(), |hop| {

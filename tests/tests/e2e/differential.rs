@@ -64,6 +64,21 @@ fn check_lacewing(family: Family) {
     check(Pair::new(Peer::new("redis", redis.addr()), Peer::new("lacewing", lacewing.addr())), family);
 }
 
+/// Replies, and what happens to keys: on one core in whole pipelines, on two command by command, since what happens to keys of
+/// different shards in one pipeline has no order.
+#[track_caller]
+fn check_events(family: Family) {
+    let Some(redis) = RedisServer::start() else { return };
+    for cores in ["1", "2"] {
+        let lacewing = Server::with(&["--cores", cores]);
+        let peers = [Peer::new("redis", redis.addr()), Peer::new("lacewing", lacewing.addr())];
+        let [one, other] = peers.map(Peer::listening);
+        let mut pair = Pair::new(one, other);
+        pair.one_by_one = cores != "1";
+        check(pair, family);
+    }
+}
+
 #[track_caller]
 fn check_redis_with_itself(family: Family) {
     let (Some(one), Some(other)) = (RedisServer::start(), RedisServer::start()) else { return };
@@ -81,6 +96,31 @@ fn check_planted(family: Family, instead: fn(&mut Vec<Vec<u8>>), commands_left: 
     assert!(report.contains(shown), "{report}");
     let lines = report.lines().filter(|line| line.starts_with("> ")).count();
     assert!((1..=commands_left).contains(&lines), "{lines} commands are left:\n{report}");
+}
+
+#[test]
+fn what_happens_to_strings_and_keys_is_told_as_by_redis() {
+    [Family::Strings, Family::Generic].into_iter().for_each(check_events);
+}
+
+#[test]
+fn what_happens_to_bitmaps_and_hyperloglogs_is_told_as_by_redis() {
+    [Family::Bitmaps, Family::HyperLogLogs].into_iter().for_each(check_events);
+}
+
+#[test]
+fn what_happens_to_lists_and_sets_is_told_as_by_redis() {
+    [Family::Lists, Family::Sets].into_iter().for_each(check_events);
+}
+
+#[test]
+fn what_happens_to_hashes_and_streams_is_told_as_by_redis() {
+    [Family::Hashes, Family::Streams].into_iter().for_each(check_events);
+}
+
+#[test]
+fn what_happens_to_sorted_sets_is_told_as_by_redis() {
+    [Family::SortedSets, Family::Places].into_iter().for_each(check_events);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Publish and subscribe over real connections, on one core and on more cores than there are processors.
 
 mod churn;
+mod events;
 mod modes;
 mod order;
 mod slow;

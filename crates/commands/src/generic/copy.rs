@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn events_tell_the_database_that_they_happened_in() {
         let mut world = World::new(1);
-        crate::effects::listen(&mut world.cores[0], false, u16::MAX);
+        crate::effects::listen(&mut world.cores[0], false, crate::Event::ALL.0);
         world.run("SET a 1");
         world.run("COPY a a DB 2");
         world.run("MOVE a 3");

@@ -143,7 +143,7 @@ fn help(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
 
 fn find<'c>(ctx: &'c mut Ctx<'_>, args: Args<'_>) -> Option<EntryRef<'c>> {
     let key = ctx.key(args.at(2));
-    ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, Access::NoTouch)
+    ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, Access::Inspect)
 }
 
 /// Answers a number or null, or the error when it `is_known` not.

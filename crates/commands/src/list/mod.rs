@@ -82,10 +82,7 @@ fn range(start: i64, stop: i64, len: usize) -> (usize, usize) {
 }
 
 /// What fires when elements were pushed.
-fn pushed(ctx: &mut Ctx<'_>, key: &[u8], end: End, made: bool) {
-    if made {
-        ctx.event(Event::NEW, "new", key);
-    }
+fn pushed(ctx: &mut Ctx<'_>, key: &[u8], end: End) {
     ctx.event(Event::LIST, if end == End::Front { "lpush" } else { "rpush" }, key);
 }
 

@@ -81,8 +81,8 @@ fn push(ctx: &mut Ctx<'_>, args: Args<'_>, end: End, make: bool) -> Result<Outco
         editing.list().push(end, elements.iter())
     })?;
     ctx.out.int(edited.map_or(0, |edited| edited.result as i64));
-    if let Some(edited) = edited {
-        pushed(ctx, key.bytes, end, edited.made);
+    if edited.is_some() {
+        pushed(ctx, key.bytes, end);
     }
     Ok(Outcome::Done)
 }
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn pushes_are_told() {
-        check_events(&["LPUSH k a b"], "new:k lpush:k");
+        check_events(&["LPUSH k a b"], "lpush:k");
         check_events(&["RPUSH k a", "RPUSHX k b"], "rpush:k");
         check_events(&["LPUSHX k a"], "");
         check_effects(&["RPUSH k a b"], "RPUSH k a b");

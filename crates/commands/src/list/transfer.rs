@@ -60,24 +60,25 @@ fn transfer(ctx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Result<Out
     let (source, destination) = (args.at(1), args.at(2));
     let before = ctx.core.keyspace.stats.dirty;
     let start = ctx.out.written().len();
-    let (made, removed) = if source == destination {
+    let removed = if source == destination {
         if !rotate(ctx, source, from, to)? {
             ctx.out.null();
             return Ok(Outcome::Done);
         }
-        (false, false)
+        false
     } else {
         let Some(removed) = pop(ctx, source, destination, from)? else {
             ctx.out.null();
             return Ok(Outcome::Done);
         };
-        (push(ctx, destination, start, to)?, removed)
+        push(ctx, destination, start, to)?;
+        removed
     };
     ctx.core.keyspace.stats.dirty = before + 1;
     if ctx.core.effects.journals() {
         say(ctx, source, destination, (from, to), start);
     }
-    pushed(ctx, destination, to, made);
+    pushed(ctx, destination, to);
     popped(ctx, source, from, removed);
     Ok(Outcome::Done)
 }
@@ -115,15 +116,15 @@ fn pop(
     }
 }
 
-/// Pushes the element that the reply holds from `start` on; says whether the list was made.
-fn push(ctx: &mut Ctx<'_>, destination: &[u8], start: usize, to: End) -> Result<bool, CommandError> {
+/// Pushes the element that the reply holds from `start` on.
+fn push(ctx: &mut Ctx<'_>, destination: &[u8], start: usize, to: End) -> Result<(), CommandError> {
     let key = ctx.key(destination);
     let element = in_bulk(&ctx.out.written()[start..]);
-    let edited = ctx.core.keyspace.edit(ctx.caller.db, key, Kind::List, true, ctx.now, |editing| {
+    ctx.core.keyspace.edit(ctx.caller.db, key, Kind::List, true, ctx.now, |editing| {
         editing.list().push(to, std::iter::once(element));
         editing.changed(1);
     })?;
-    Ok(edited.is_some_and(|edited| edited.made))
+    Ok(())
 }
 
 /// The effects: one of each key.

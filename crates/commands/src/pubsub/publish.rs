@@ -6,6 +6,7 @@ use stdx::Args;
 
 /// PUBLISH channel message: how many receive it, on all cores.
 pub(super) fn publish(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    super::publish_events(ctx.core);
     let receivers = ctx.core.pubsub.publish(false, args.at(1), args.at(2));
     ctx.out.int(receivers as i64);
     Ok(Outcome::Done)

@@ -19,6 +19,9 @@ pub(super) fn xack(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
         changed(editing, acknowledged);
         Ok::<_, CommandError>(acknowledged)
     })?;
+    if acknowledged.is_none() {
+        super::missed(ctx, args.at(1));
+    }
     ctx.out.int(acknowledged.unwrap_or(0) as i64);
     Ok(Outcome::Done)
 }

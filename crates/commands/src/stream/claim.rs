@@ -103,6 +103,9 @@ pub(super) fn xclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comma
         changed(editing, changes);
         Ok::<_, CommandError>(created)
     })?;
+    if created.is_none() {
+        super::missed(ctx, key);
+    }
     if created.ok_or_else(missing)? {
         ctx.event(Event::STREAM, "xgroup-createconsumer", key);
     }
@@ -227,8 +230,8 @@ impl Walk {
 }
 
 pub(super) fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let walk = Walk::parse(args)?;
     let (db, now_ms, key) = (ctx.caller.db, ctx.now.0, args.at(1));
+    let walk = Walk::parse(args).inspect_err(|_| super::missed(ctx, key))?;
     let missing = || CommandError::no_key_or_group(key, args.at(2), "");
     let created = edit!(ctx, key, |editing: &mut Editing<'_>| {
         let (log, mut group) = editing.stream().group_mut(args.at(2)).ok_or_else(missing)?;
@@ -240,6 +243,9 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, C
         changed(editing, changes);
         Ok::<_, CommandError>(created)
     })?;
+    if created.is_none() {
+        super::missed(ctx, key);
+    }
     if created.ok_or_else(missing)? {
         ctx.event(Event::STREAM, "xgroup-createconsumer", key);
     }

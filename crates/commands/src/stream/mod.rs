@@ -38,6 +38,13 @@ fn find<'c>(ctx: &'c mut Ctx<'_>, key: &[u8], access: Access) -> Result<Option<&
     }
 }
 
+/// Counts a read of a stream that is not there, which Redis does for commands that change what was delivered.
+#[cold]
+fn missed(ctx: &mut Ctx<'_>, key: &[u8]) {
+    let (key, access) = (ctx.key(key), ctx.read_access());
+    ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, access);
+}
+
 /// Changes the stream at `key`, if it is there. Errors: `WrongType`, and those of `change`.
 macro_rules! edit {
     ($ctx:expr, $key:expr, $change:expr) => {

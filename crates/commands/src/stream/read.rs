@@ -55,8 +55,9 @@ pub(super) fn xread(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
     }
     let mut replies = Replies::open(&mut ctx.out);
     for (key, after) in request.keys.iter().zip(request.ids.iter()) {
-        let place = ctx.key(key);
-        let entry = ctx.core.keyspace.find(ctx.caller.db, place, ctx.now, keyspace::Access::Peek);
+        // Counted a second time, as in Redis.
+        let (place, access) = (ctx.key(key), ctx.read_access());
+        let entry = ctx.core.keyspace.find(ctx.caller.db, place, ctx.now, access);
         let Some(stream) = entry.and_then(|entry| entry.stream()) else { continue };
         let log = stream.log();
         let after = if after == b"$" { log.last_id() } else { id(after)? };

@@ -30,11 +30,15 @@ pub(super) struct Peer {
     name: &'static str,
     addr: SocketAddr,
     client: Client,
+    /// Subscribed to all that happens to keys.
+    listener: Option<Client>,
     instead: Option<fn(&mut Command)>,
 }
 
 pub(super) struct Pair {
     peers: [Peer; 2],
+    /// Sends no command before the last is answered.
+    pub(super) one_by_one: bool,
 }
 
 impl Round {
@@ -47,13 +51,59 @@ impl Round {
 
 impl Peer {
     pub(super) fn new(name: &'static str, addr: SocketAddr) -> Self {
-        Self { name, addr, client: Client::connect(addr), instead: None }
+        Self { name, addr, client: Client::connect(addr), listener: None, instead: None }
     }
 
     /// Every command goes through `instead` before this server gets it: a fault on purpose.
     pub(super) fn with_other_commands(mut self, instead: fn(&mut Command)) -> Self {
         self.instead = Some(instead);
         self
+    }
+
+    /// Has what happens to keys told, and listens to it.
+    pub(super) fn listening(mut self) -> Self {
+        let reply = self.client.line("CONFIG SET notify-keyspace-events KEAmn");
+        assert_eq!(reply, "+OK", "{} tells what happens to keys", self.name);
+        let mut listener = Client::connect(self.addr);
+        listener.send(&["PSUBSCRIBE", "*"]);
+        listener.read_push();
+        self.listener = Some(listener);
+        self
+    }
+
+    /// What has happened to keys since the last time: `channel message`, but for what happens at a time of its own.
+    fn events(&mut self) -> Result<Vec<String>, String> {
+        // The client may be one that has chosen RESP3, or was closed.
+        let reply = Client::connect(self.addr).call(&["PUBLISH", SENTINEL, ""]);
+        assert_eq!(reply, Value::Int(1), "{} publishes", self.name);
+        let mut events = Vec::new();
+        loop {
+            match self.next_event()? {
+                event if event.contains(SENTINEL) => return Ok(events),
+                event => events.push(event),
+            }
+        }
+    }
+
+    /// As many events as `count`, and in no order: over several cores that of different keys is not kept.
+    fn some_events(&mut self, count: usize) -> Result<Vec<String>, String> {
+        let mut events = (0..count).map(|_| self.next_event()).collect::<Result<Vec<_>, _>>()?;
+        events.sort();
+        Ok(events)
+    }
+
+    fn next_event(&mut self) -> Result<String, String> {
+        let listener = self.listener.as_mut().expect("it listens");
+        loop {
+            let Ok(Some(Value::Array(parts))) = listener.read_any() else {
+                return Err(format!("{} tells no more", self.name));
+            };
+            let event = parts[2..].iter().map(show).collect::<Vec<_>>().join(" ");
+            let is_expiry = event.contains("@") && event.contains("expired");
+            if !is_expiry {
+                return Ok(event);
+            }
+        }
     }
 
     fn send(&mut self, commands: &[Command]) {
@@ -91,7 +141,7 @@ impl Peer {
 
 impl Pair {
     pub(super) fn new(one: Peer, other: Peer) -> Self {
-        Self { peers: [one, other] }
+        Self { peers: [one, other], one_by_one: false }
     }
 
     /// Whether both servers know lists, and so perhaps other types than strings.
@@ -105,9 +155,10 @@ impl Pair {
     /// Plays a round from empty databases and says what differed first.
     pub(super) fn play(&mut self, round: &Round) -> Option<Difference> {
         self.peers.iter_mut().for_each(|peer| peer.reset(round.resp3));
-        for (index, batch) in round.commands.chunks(round.batch).enumerate() {
+        let batch_len = if self.one_by_one { 1 } else { round.batch };
+        for (index, batch) in round.commands.chunks(batch_len).enumerate() {
             if let Err((at, what)) = self.exchange(batch) {
-                return Some(Difference { at: Some(index * round.batch + at), what });
+                return Some(Difference { at: Some(index * batch_len + at), what });
             }
         }
         self.compare_keyspaces().err().map(|what| Difference { at: None, what })
@@ -134,7 +185,25 @@ impl Pair {
             }
             replies.push(a);
         }
+        self.compare_events().map_err(|what| (batch.len() - 1, what))?;
         Ok(replies)
+    }
+
+    /// Compares what both tell of what has happened to keys, if anybody listens.
+    fn compare_events(&mut self) -> Result<(), String> {
+        let [one, other] = &mut self.peers;
+        if one.listener.is_none() {
+            return Ok(());
+        }
+        let mut a = one.events()?;
+        let b = if self.one_by_one { other.some_events(a.len())? } else { other.events()? };
+        if self.one_by_one {
+            a.sort();
+        }
+        if a == b {
+            return Ok(());
+        }
+        Err(format!("{} tells {}\n  {} tells {}", one.name, a.join(", "), other.name, b.join(", ")))
     }
 
     /// Follows both scans to their ends: each key must have been seen by both or by none.
@@ -252,6 +321,9 @@ fn cut(text: &str) -> String {
 
 /// How long a reply may take: to the largest command here, on a busy machine.
 const REPLY_MAX: Duration = Duration::from_secs(10);
+
+/// The channel of the message that ends what has happened so far.
+const SENTINEL: &str = "the end of the events";
 
 /// Bytes of a reply that are shown.
 const REPLY_SHOWN_MAX: usize = 2000;

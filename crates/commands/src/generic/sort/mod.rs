@@ -291,9 +291,6 @@ fn store(ctx: &mut Ctx<'_>, items: &Items, range: Range<usize>, options: &Option
             ctx.effect(destination, &words);
         }
     }
-    if !was_there {
-        ctx.event(Event::NEW, "new", destination);
-    }
     ctx.event(Event::LIST, "sortstore", destination);
 }
 

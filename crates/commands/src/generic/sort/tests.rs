@@ -143,7 +143,7 @@ fn stores_are_told() {
     check_effects(&["RPUSH k 2 1", "SET d v", "SORT k STORE d"], "DEL d | RPUSH d 1 2");
     check_effects(&["SET d v", "SORT k STORE d"], "DEL d");
     check_effects(&["RPUSH k 2 1", "SORT k"], "");
-    check_events(&["RPUSH k 2 1", "SORT k STORE d"], "new:d sortstore:d");
+    check_events(&["RPUSH k 2 1", "SORT k STORE d"], "sortstore:d");
     check_events(&["SET d v", "SORT k STORE d"], "del:d");
     check_events(&["SORT k STORE d"], "");
     let mut world = filled(&["RPUSH k 2 1 3", "SORT k STORE d"]);
