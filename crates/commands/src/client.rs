@@ -5,7 +5,7 @@ use resp::Proto;
 use stdx::{ClientId, DbIndex, UnixMs};
 
 /// A client's place in its core's table; reused after the client has gone, so pair it with the id where that matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientSlot(pub u32);
 
 /// A set of client flags.
@@ -33,6 +33,8 @@ impl ClientFlags {
     pub const LOCAL: Self = Self(1 << 8);
     /// Has a command that CLIENT PAUSE holds back.
     pub const BLOCKED: Self = Self(1 << 9);
+    /// Waits for a key (BLPOP and others).
+    pub const WAITING: Self = Self(1 << 24);
     /// Subscribed to a channel, a pattern or a shard channel.
     pub const PUBSUB: Self = Self(1 << 16);
 

@@ -2,6 +2,7 @@
 
 use crate::client::{ClientSlot, Clients};
 use crate::effects::Effects;
+use crate::parking::Parking;
 use config::Config;
 use keyspace::Keyspace;
 use metrics::{LatencyMonitor, Slowlog, Stats};
@@ -25,6 +26,13 @@ pub enum Action {
     },
     /// CLIENT UNPAUSE.
     Unpause,
+    /// CLIENT UNBLOCK: wake this client, which waits for a key.
+    Unblock {
+        /// Connected to this core.
+        client: ClientSlot,
+        /// Whether it is told an error; if not, that its time is up.
+        error: bool,
+    },
     /// CONFIG SET: apply what does not apply itself, or put back what was.
     ConfigChanged {
         /// The parameters that changed.
@@ -146,6 +154,13 @@ pub struct Core {
     pub effects: Effects,
     /// What the last command asked of the server around it.
     pub actions: Vec<Action>,
+    /// The wait of the client whose command has answered [`crate::Outcome::Park`]: taken at once by who ran it.
+    pub parking: Option<Parking>,
+    /// How many clients, connected to this core, wait with a timeout (INFO clients_in_timeout_table).
+    pub waiting_with_timeout: usize,
+    /// Of the keys that this shard's waiting clients wait for, those at which a missing key is news to somebody (INFO
+    /// total_blocking_keys_on_nokey).
+    pub awaited_on_nokey: usize,
     /// What all cores share.
     pub shared: Arc<Shared>,
     /// What this core counts.
@@ -186,6 +201,9 @@ impl Core {
             pubsub: PubSub::new(id.0, shards, rng.next_u64()),
             effects: Effects::default(),
             actions: Vec::new(),
+            parking: None,
+            waiting_with_timeout: 0,
+            awaited_on_nokey: 0,
             stats,
             slowlog: Slowlog::new(shared.next_slowlog_id.clone()),
             latency: LatencyMonitor::default(),

@@ -3,6 +3,7 @@
 use crate::client::{Client, ClientFlags, ClientSlot};
 use crate::core::Core;
 use crate::effects::{self, Event};
+use crate::parking::Parking;
 use keyspace::{Access, Key};
 use resp::{Proto, Reply};
 use stdx::{Args, ClientId, DbIndex, Slot, UnixMs};
@@ -102,6 +103,13 @@ impl<'a> Ctx<'a> {
     pub fn client(&mut self) -> &mut Client {
         let slot = self.caller.slot.expect("a session command runs where its client is connected");
         self.core.clients.get_mut(slot).expect("the client is in the table while its command runs")
+    }
+
+    /// Leaves a description of the client's wait and parks it. To be called where [`Ctx::may_park`] only.
+    pub fn park(&mut self, parking: Parking) -> Outcome {
+        debug_assert!(self.may_park, "a command that may not wait");
+        self.core.parking = Some(parking);
+        Outcome::Park
     }
 
     /// Says what the command did, in canonical form; for rows whose journal is [`Journal::Rewritten`]. `key` is the

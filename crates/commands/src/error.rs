@@ -275,6 +275,12 @@ impl CommandError {
     pub const TRACKING_OFF: Self = text("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled");
     /// CLIENT PAUSE, WAIT.
     pub const TIMEOUT_NOT_INTEGER: Self = text("ERR timeout is not an integer or out of range");
+    /// BLPOP and others.
+    pub const TIMEOUT_NOT_FLOAT: Self = text("ERR timeout is not a float or out of range");
+    /// BLPOP and others.
+    pub const TIMEOUT_RANGE: Self = text("ERR timeout is out of range");
+    /// CLIENT UNBLOCK: what the client is told that was woken with `ERROR`.
+    pub const UNBLOCKED: Self = text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
     /// CLIENT PAUSE, WAIT.
     pub const TIMEOUT_NEGATIVE: Self = text("ERR timeout is negative");
     /// COMMAND GETKEYS.
@@ -400,8 +406,6 @@ impl CommandError {
     pub const READ_GROUP_MISSING: Self = text("ERR Missing GROUP option for XREADGROUP");
     /// XREADGROUP.
     pub const READ_LAST: Self = text("ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.");
-    /// XREAD, XREADGROUP; Lacewing's own.
-    pub const NO_BLOCK: Self = text("ERR BLOCK is not part of this version of Lacewing");
 
     /// XREAD, XREADGROUP.
     pub(crate) fn unbalanced_streams(command: &str, symbol: char) -> Self {

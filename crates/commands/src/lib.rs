@@ -19,6 +19,7 @@ pub mod hyperloglog;
 mod key_specs;
 pub mod list;
 mod names;
+pub mod parking;
 mod parts;
 pub mod pubsub;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use client::{Client, ClientFlags, ClientSlot, Clients};
 pub use ctx::{Caller, Ctx, Outcome};
 pub use effects::{Effect, Effects, Event, Journal};
 pub use error::CommandError;
+pub use parking::{Parking, Wanted};
 pub use row::{Command, Crossing, Flags, KeySpec, Lock, Merge};
 pub use table::{CommandRef, Registered, lookup};
 

@@ -9,6 +9,7 @@ use crate::core::{Core, Shared};
 use crate::ctx::{Caller, Ctx, Outcome};
 use crate::effects::{self, Event};
 use crate::error::CommandError;
+use crate::parking::Parking;
 use crate::row::{Crossing, Merge};
 use crate::table::{CommandRef, keys_of, lookup};
 use config::Config;
@@ -25,6 +26,8 @@ pub(crate) struct World {
     pub(crate) cores: Vec<Core>,
     pub(crate) client: ClientSlot,
     pub(crate) now: UnixMs,
+    /// The wait of the last command, if it parked its client.
+    pub(crate) parking: Option<Parking>,
 }
 
 /// Runs `commands` on one core and compares the last reply, its line ends shown as spaces: `$1 v`, `*2 :1 :2`.
@@ -54,7 +57,8 @@ impl World {
             let keyspace = Keyspace::new(slot_at(id)..slot_at(id + 1), 16, 7);
             Core::new(ShardId(id), cores, keyspace, Config::default(), shared.clone())
         };
-        let mut world = Self { cores: (0..cores).map(core).collect(), client: ClientSlot(0), now: START };
+        let mut world =
+            Self { cores: (0..cores).map(core).collect(), client: ClientSlot(0), now: START, parking: None };
         world.client = world.connect(0);
         world
     }
@@ -165,9 +169,15 @@ impl World {
             let core = &mut self.cores[core];
             let mark = effects::begin(core);
             let mut ctx = Ctx::new(core, Caller { slot, ..home }, out, now);
-            let ran = handler(&mut ctx, args).map(done);
+            let ran = handler(&mut ctx, args);
             effects::end(core, mark, command, home.db, args);
-            return ran;
+            if ran? == Outcome::Park {
+                let parking = core.parking.take().expect("who parks says what for");
+                let Parking { until, keys, wanted, .. } = &parking;
+                out.extend_from_slice(format!("(waits for {keys:?} until {until:?}: {wanted:?})").as_bytes());
+                self.parking = Some(parking);
+            }
+            return Ok(());
         };
         let mut parts = vec![Vec::new(); self.cores.len()];
         for (core, part) in self.cores.iter_mut().zip(&mut parts) {

@@ -24,6 +24,11 @@ use resp::Reply;
 
 /// The family's rows, in COMMAND's order.
 pub const COMMANDS: &[Command] = &[
+    transfer::BLMOVE,
+    multi_pop::BLMPOP,
+    pop::BLPOP,
+    pop::BRPOP,
+    transfer::BRPOPLPUSH,
     read::LINDEX,
     change::LINSERT,
     read::LLEN,

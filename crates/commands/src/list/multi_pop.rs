@@ -1,9 +1,10 @@
-//! LMPOP.
+//! LMPOP and BLMPOP.
 
 use super::{parse_count, parse_end, popped, reply};
 use crate::ctx::{Ctx, Outcome};
 use crate::effects::Journal;
 use crate::error::CommandError;
+use crate::parking::{Parking, Wanted, until_seconds};
 use crate::row::{Arg, BeginSearch, Command, Crossing, FindKeys, Flags, KeySpec};
 use datatypes::Kind;
 use datatypes::list::End;
@@ -36,6 +37,29 @@ pub(super) const LMPOP: Command = Command {
     ..Command::EMPTY
 };
 
+pub(super) const BLMPOP: Command = Command {
+    name: "blmpop",
+    arity: -5,
+    flags: Flags::WRITE.or(Flags::BLOCKING),
+    keys: &[KeySpec {
+        begin: BeginSearch::Index(2),
+        find: FindKeys::KeyNum { count: 0, first: 1, step: 1 },
+        flags: &["RW", "access", "delete"],
+        notes: "",
+    }],
+    handler: blmpop,
+    summary: "Takes elements out of the first of several lists that is there, and answers its key and them; waits for one \
+              if there is none.",
+    args: &[
+        Arg::new("timeout", "double"),
+        Arg::new("numkeys", "integer"),
+        Arg::key().multiple(),
+        Arg::one_of("where", &[Arg::token("left", "LEFT"), Arg::token("right", "RIGHT")]),
+        Arg::new("count", "integer").after("COUNT").optional(),
+    ],
+    ..LMPOP
+};
+
 struct Request<'a> {
     keys: Args<'a>,
     keys_len: usize,
@@ -45,13 +69,33 @@ struct Request<'a> {
 
 fn lmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let request = parse(args)?;
+    if !pop_first(ctx, &request)? {
+        ctx.out.null_array();
+    }
+    Ok(Outcome::Done)
+}
+
+fn blmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let request = parse(args.from(1))?;
+    let until = until_seconds(args.at(1), ctx.now)?;
+    if pop_first(ctx, &request)? {
+        return Ok(Outcome::Done);
+    }
+    if !ctx.may_park {
+        ctx.out.null_array();
+        return Ok(Outcome::Done);
+    }
+    Ok(ctx.park(Parking { until, keys: 3..3 + request.keys_len, wanted: Wanted::List, args: None }))
+}
+
+/// Pops from the first list that is there, and replies; false if none is.
+fn pop_first(ctx: &mut Ctx<'_>, request: &Request<'_>) -> Result<bool, CommandError> {
     for key in request.keys.iter().take(request.keys_len) {
-        if pop(ctx, key, &request)? {
-            return Ok(Outcome::Done);
+        if pop(ctx, key, request)? {
+            return Ok(true);
         }
     }
-    ctx.out.null_array();
-    Ok(Outcome::Done)
+    Ok(false)
 }
 
 /// Pops from one list, and replies; false if there is no such list.
@@ -74,6 +118,7 @@ fn pop(ctx: &mut Ctx<'_>, name: &[u8], request: &Request<'_>) -> Result<bool, Co
     Ok(true)
 }
 
+/// `args` begin right before the number of keys.
 fn parse(args: Args<'_>) -> Result<Request<'_>, CommandError> {
     let keys_len = parse_count(args.at(1), 1, CommandError::NUMKEYS)?;
     let at = keys_len.checked_add(2).ok_or(CommandError::Syntax)?;
@@ -126,6 +171,17 @@ mod tests {
         check(&["LMPOP 1 a LEFT FOO 1"], syntax);
         check(&["LMPOP 1 a LEFT COUNT 0"], "-ERR count should be greater than 0");
         check(&["LMPOP 1 a LEFT COUNT x"], "-ERR count should be greater than 0");
+    }
+
+    #[test]
+    fn the_blocking_form_has_its_timeout_first() {
+        check(&["RPUSH a 1 2 3", "BLMPOP 0 2 b a RIGHT COUNT 2"], "*2 $1 a *2 $1 3 $1 2");
+        check(&["BLMPOP 0 2 b a LEFT"], "(waits for 3..5 until None: List)");
+        check(&["BLMPOP x 1 a LEFT"], "-ERR timeout is not a float or out of range");
+        check(&["BLMPOP x 0 a LEFT"], "-ERR numkeys should be greater than 0");
+        check(&["BLMPOP x 1 a LEFT COUNT 0"], "-ERR count should be greater than 0");
+        check(&["BLMPOP 1 2 a LEFT COUNT 1"], "-ERR syntax error");
+        check_effects(&["RPUSH a 1 2", "BLMPOP 0 2 b a LEFT COUNT 9"], "LPOP a 2");
     }
 
     #[test]

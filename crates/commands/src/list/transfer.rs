@@ -1,14 +1,15 @@
-//! LMOVE and RPOPLPUSH.
+//! LMOVE, RPOPLPUSH, BLMOVE and BRPOPLPUSH.
 
 use super::{parse_end, popped, pushed, reply};
 use crate::ctx::{Ctx, Outcome};
 use crate::effects::Journal;
 use crate::error::CommandError;
+use crate::parking::{Parking, Wanted, until_seconds};
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
 use datatypes::Kind;
 use datatypes::list::End;
 use keyspace::Access;
-use stdx::Args;
+use stdx::{Args, UnixMs};
 
 /// What both rows have in common.
 const MOVE: Command = Command {
@@ -47,30 +48,96 @@ pub(super) const RPOPLPUSH: Command = Command {
     ..MOVE
 };
 
+pub(super) const BLMOVE: Command = Command {
+    name: "blmove",
+    arity: 6,
+    flags: BLOCKING,
+    handler: blmove,
+    summary: "Takes an element from an end of a list, puts it at an end of another or the same, and answers it; waits for \
+              one if there is none.",
+    since: "6.2.0",
+    args: &[
+        Arg::key_named("source", 0),
+        Arg::key_named("destination", 1),
+        Arg::one_of("wherefrom", &[Arg::token("left", "LEFT"), Arg::token("right", "RIGHT")]),
+        Arg::one_of("whereto", &[Arg::token("left", "LEFT"), Arg::token("right", "RIGHT")]),
+        Arg::new("timeout", "double"),
+    ],
+    ..MOVE
+};
+
+pub(super) const BRPOPLPUSH: Command = Command {
+    name: "brpoplpush",
+    arity: 4,
+    flags: BLOCKING,
+    handler: brpoplpush,
+    summary: "Takes the last element of a list, puts it at the front of another or the same, and answers it; waits for one \
+              if there is none.",
+    since: "2.2.0",
+    history: &[("6.0.0", "`timeout` may be a fraction.")],
+    deprecated: Some(("6.2.0", "`BLMOVE` with the `RIGHT` and `LEFT` arguments")),
+    args: &[Arg::key_named("source", 0), Arg::key_named("destination", 1), Arg::new("timeout", "double")],
+    ..MOVE
+};
+
+const BLOCKING: Flags = MOVE.flags.or(Flags::NOSCRIPT).or(Flags::BLOCKING);
+
+fn blmove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let (from, to) = (parse_end(args.at(3))?, parse_end(args.at(4))?);
+    let until = until_seconds(args.at(5), ctx.now)?;
+    transfer_or_park(ctx, args, (from, to), until)
+}
+
+fn brpoplpush(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let until = until_seconds(args.at(3), ctx.now)?;
+    transfer_or_park(ctx, args, (End::Back, End::Front), until)
+}
+
+fn transfer_or_park(
+    ctx: &mut Ctx<'_>,
+    args: Args<'_>,
+    (from, to): (End, End),
+    until: Option<UnixMs>,
+) -> Result<Outcome, CommandError> {
+    if transfer(ctx, args, from, to)? {
+        return Ok(Outcome::Done);
+    }
+    if !ctx.may_park {
+        ctx.out.null();
+        return Ok(Outcome::Done);
+    }
+    // It waits for the source alone.
+    Ok(ctx.park(Parking { until, keys: 1..2, wanted: Wanted::List, args: None }))
+}
+
 fn lmove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let (from, to) = (parse_end(args.at(3))?, parse_end(args.at(4))?);
-    transfer(ctx, args, from, to)
+    transfer_or_null(ctx, args, from, to)
 }
 
 fn rpoplpush(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    transfer(ctx, args, End::Back, End::Front)
+    transfer_or_null(ctx, args, End::Back, End::Front)
 }
 
-fn transfer(ctx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Result<Outcome, CommandError> {
+fn transfer_or_null(ctx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Result<Outcome, CommandError> {
+    if !transfer(ctx, args, from, to)? {
+        ctx.out.null();
+    }
+    Ok(Outcome::Done)
+}
+
+/// Moves an element, and replies; false if there is no source.
+fn transfer(ctx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Result<bool, CommandError> {
     let (source, destination) = (args.at(1), args.at(2));
     let before = ctx.core.keyspace.stats.dirty;
     let start = ctx.out.written().len();
     let removed = if source == destination {
         if !rotate(ctx, source, from, to)? {
-            ctx.out.null();
-            return Ok(Outcome::Done);
+            return Ok(false);
         }
         false
     } else {
-        let Some(removed) = pop(ctx, source, destination, from)? else {
-            ctx.out.null();
-            return Ok(Outcome::Done);
-        };
+        let Some(removed) = pop(ctx, source, destination, from)? else { return Ok(false) };
         push(ctx, destination, start, to)?;
         removed
     };
@@ -80,7 +147,7 @@ fn transfer(ctx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Result<Out
     }
     pushed(ctx, destination, to);
     popped(ctx, source, from, removed);
-    Ok(Outcome::Done)
+    Ok(true)
 }
 
 /// From one end of a list to an end of the same; false if there is no such list.
@@ -145,4 +212,24 @@ fn say(ctx: &mut Ctx<'_>, source: &[u8], destination: &[u8], (from, to): (End, E
 fn in_bulk(resp: &[u8]) -> &[u8] {
     let head = resp.iter().position(|&byte| byte == b'\n').expect("a bulk string begins with a line") + 1;
     &resp[head..resp.len() - 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{check, check_effects};
+
+    #[test]
+    fn blocking_moves_wait_for_their_source_alone() {
+        check(&["RPUSH a 1 2", "BLMOVE a b LEFT RIGHT 0"], "$1 1");
+        check(&["RPUSH a 1 2", "BRPOPLPUSH a a 0", "LRANGE a 0 -1"], "*2 $1 2 $1 1");
+        check(&["BLMOVE a b LEFT RIGHT 0"], "(waits for 1..2 until None: List)");
+        check(&["BRPOPLPUSH a b 1"], "(waits for 1..2 until Some(UnixMs(1700000001000)): List)");
+        check(&["BLMOVE a b LEFT UP x"], "-ERR syntax error");
+        check(&["BLMOVE a b LEFT LEFT x"], "-ERR timeout is not a float or out of range");
+        let wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value";
+        check(&["SET s v", "BLMOVE s b LEFT LEFT 0"], wrong);
+        check(&["SET s v", "RPUSH a 1", "BLMOVE a s LEFT LEFT 0"], wrong);
+        check(&["SET s v", "BLMOVE a s LEFT LEFT 0"], "(waits for 1..2 until None: List)");
+        check_effects(&["RPUSH a 1 2", "BLMOVE a b LEFT RIGHT 0"], "LPOP a | RPUSH b 1");
+    }
 }

@@ -1,12 +1,14 @@
-//! ZPOPMIN, ZPOPMAX and ZMPOP.
+//! ZPOPMIN, ZPOPMAX and ZMPOP, and their forms that wait.
 
 use super::value::Shape;
 use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::effects::Event;
 use crate::error::CommandError;
+use crate::parking::{Parking, Wanted, until_seconds};
 use keyspace::Kind;
 use resp::Proto;
-use stdx::Args;
+use std::ops::Range;
+use stdx::{Args, UnixMs};
 
 /// Which end members are taken from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -16,6 +18,14 @@ enum End {
 }
 
 impl End {
+    /// The command as effects name it.
+    fn command(self) -> &'static [u8] {
+        match self {
+            Self::Min => b"ZPOPMIN",
+            Self::Max => b"ZPOPMAX",
+        }
+    }
+
     /// The command, and the event, of taking from here.
     fn name(self) -> &'static str {
         match self {
@@ -58,7 +68,72 @@ fn positive(text: &[u8], otherwise: CommandError) -> Result<usize, CommandError>
     parse_int(text).filter(|count| *count > 0).map(|count| count as usize).ok_or(otherwise)
 }
 
+pub(super) fn bzpopmin(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    bzpop(ctx, args, End::Min)
+}
+
+pub(super) fn bzpopmax(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    bzpop(ctx, args, End::Max)
+}
+
+/// One member of the first sorted set that is there, with its key and score.
+fn bzpop(ctx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Result<Outcome, CommandError> {
+    let last = args.len() - 1;
+    let until = until_seconds(args.at(last), ctx.now)?;
+    for key in args.part(1, last - 1).iter() {
+        let popped = pop(ctx, key, end, 1, |out, key| {
+            out.array(3);
+            out.bulk(key);
+            Shape::Bare
+        })?;
+        if popped.is_some() {
+            ctx.effect(key, &[end.command(), key]);
+            return Ok(Outcome::Done);
+        }
+    }
+    park_or_null(ctx, until, 1..last)
+}
+
+/// Has the client wait for a sorted set at one of its keys, or answers that there is none.
+fn park_or_null(
+    ctx: &mut Ctx<'_>,
+    until: Option<UnixMs>,
+    keys: Range<usize>,
+) -> Result<Outcome, CommandError> {
+    if ctx.may_park {
+        return Ok(ctx.park(Parking { until, keys, wanted: Wanted::ZSet, args: None }));
+    }
+    ctx.out.null_array();
+    Ok(Outcome::Done)
+}
+
+pub(super) fn bzmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let request = parse(args.from(1))?;
+    let until = until_seconds(args.at(1), ctx.now)?;
+    if pop_first(ctx, &request)? {
+        return Ok(Outcome::Done);
+    }
+    park_or_null(ctx, until, 3..3 + request.keys_len)
+}
+
 pub(super) fn zmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let request = parse(args)?;
+    if !pop_first(ctx, &request)? {
+        ctx.out.null_array();
+    }
+    Ok(Outcome::Done)
+}
+
+/// What ZMPOP and BZMPOP ask for.
+struct Request<'a> {
+    keys: Args<'a>,
+    keys_len: usize,
+    end: End,
+    wanted: usize,
+}
+
+/// `args` begin right before the number of keys.
+fn parse(args: Args<'_>) -> Result<Request<'_>, CommandError> {
     let keys = positive(args.at(1), CommandError::NUMKEYS)?;
     let at = keys.checked_add(2).filter(|at| *at < args.len()).ok_or(CommandError::Syntax)?;
     let end = match args.at(at) {
@@ -76,21 +151,24 @@ pub(super) fn zmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
             _ => return Err(CommandError::Syntax),
         }
     }
-    let wanted = wanted.unwrap_or(1);
-    for key in args.from(2).iter().take(keys) {
-        let popped = pop(ctx, key, end, wanted, |out, key| {
+    Ok(Request { keys: args.from(2), keys_len: keys, end, wanted: wanted.unwrap_or(1) })
+}
+
+/// Pops from the first sorted set that is there, and replies; false if none is.
+fn pop_first(ctx: &mut Ctx<'_>, request: &Request<'_>) -> Result<bool, CommandError> {
+    let end = request.end;
+    for key in request.keys.iter().take(request.keys_len) {
+        let popped = pop(ctx, key, end, request.wanted, |out, key| {
             out.array(2);
             out.bulk(key);
             Shape::Nested
         })?;
         if let Some(popped) = popped {
-            let name = if end == End::Min { &b"ZPOPMIN"[..] } else { b"ZPOPMAX" };
-            ctx.effect(key, &[name, key, itoa::Buffer::new().format(popped).as_bytes()]);
-            return Ok(Outcome::Done);
+            ctx.effect(key, &[end.command(), key, itoa::Buffer::new().format(popped).as_bytes()]);
+            return Ok(true);
         }
     }
-    ctx.out.null_array();
-    Ok(Outcome::Done)
+    Ok(false)
 }
 
 /// Takes up to `count` members from one end and answers them, behind what `open` writes; returns how many. `None`, and
@@ -149,6 +227,21 @@ mod tests {
         check_events(&[ADD, "ZPOPMIN z 9"], "zpopmin:z del:z");
         check_effects(&[ADD, "ZPOPMIN z 9"], "ZPOPMIN z 9");
         check_effects(&[ADD, "ZPOPMIN z 0"], "");
+    }
+
+    #[test]
+    fn the_forms_that_wait() {
+        check(&[ADD, "BZPOPMIN x z 0"], "*3 $1 z $1 a $1 1");
+        check(&[ADD, "HELLO 3", "BZPOPMAX z 0"], "*3 $1 z $1 c ,3");
+        check(&["BZPOPMIN x z 0"], "(waits for 1..3 until None: ZSet)");
+        check(&["BZPOPMAX z -1"], "-ERR timeout is negative");
+        check(&[ADD, "BZMPOP 0 2 x z MAX COUNT 2"], "*2 $1 z *2 *2 $1 c $1 3 *2 $1 b $1 2");
+        check(&["BZMPOP 0 2 x z MAX"], "(waits for 3..5 until None: ZSet)");
+        check(&["BZMPOP x 1 z MIN"], "-ERR timeout is not a float or out of range");
+        check(&["BZMPOP x 1 z MIN COUNT 0"], "-ERR count should be greater than 0");
+        check_effects(&[ADD, "BZPOPMAX x z 0"], "ZPOPMAX z");
+        check_effects(&[ADD, "BZMPOP 0 2 x z MIN COUNT 2"], "ZPOPMIN z 2");
+        check_events(&[ADD, "BZPOPMAX z 0"], "zpopmax:z");
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(super) enum Shape {
     Members,
     Pairs,
     Nested,
+    /// A member and its score, in an array that is open already.
+    Bare,
 }
 
 impl Shape {
@@ -50,7 +52,11 @@ impl Shape {
     /// Opens the array of `len` members.
     #[inline]
     pub(super) fn open(self, out: &mut Reply<'_>, len: usize) {
-        out.array(if matches!(self, Self::Pairs) { 2 * len } else { len });
+        match self {
+            Self::Bare => {}
+            Self::Pairs => out.array(2 * len),
+            Self::Members | Self::Nested => out.array(len),
+        }
     }
 
     /// Writes one of them.

@@ -1,8 +1,7 @@
 //! Stream commands: entries by id, and groups of consumers that share them.
 //!
 //! Source: the Redis 7.2 command pages of the group `stream`. Errors are answered in Redis's order: what is wrong with the
-//! arguments before or after the key is looked up, as Redis does in that command. Waiting for entries (BLOCK) is not part
-//! of this version and refused.
+//! arguments before or after the key is looked up, as Redis does in that command.
 
 mod ack;
 mod add;
@@ -21,6 +20,7 @@ mod rows;
 mod setid;
 mod trimming;
 
+pub(crate) use read::blocks;
 pub use rows::COMMANDS;
 
 use crate::ctx::Ctx;

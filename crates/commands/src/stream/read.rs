@@ -1,45 +1,63 @@
-//! XREAD and XREADGROUP, without waiting.
+//! XREAD and XREADGROUP.
 
 use super::journal::GroupJournal;
 use super::{find, id, is, reply};
 use crate::ctx::{Ctx, Outcome};
 use crate::effects::Event;
 use crate::error::CommandError;
+use crate::parking::{Parking, Wanted, until_ms};
 use datatypes::StreamId;
-use datatypes::stream::{ConsumerId, Group, Log, Pending};
+use datatypes::stream::{ConsumerId, Group, IdText, Log, Pending};
 use keyspace::Editing;
 use resp::{Proto, Reply};
-use stdx::Args;
+use stdx::args::OwnedArgs;
+use stdx::{Args, UnixMs};
 
 /// What a read asks for.
 struct Request<'a> {
     count: Option<u64>,
     noack: bool,
+    /// BLOCK: until when it may wait.
+    block: Option<Option<UnixMs>>,
     /// The group and the consumer.
     group: Option<(&'a [u8], &'a [u8])>,
+    /// The position of the first key.
+    first_key: usize,
     keys: Args<'a>,
     ids: Args<'a>,
 }
 
 /// Positions of the keys: the first half of what follows the word STREAMS, which may be a group's or a stream's name too.
 pub(super) fn keys(args: Args<'_>, positions: &mut Vec<u32>) {
-    let mut at = 1;
+    let (at, _) = skim(args);
+    let rest = args.len() - at;
+    if rest.is_multiple_of(2) {
+        positions.extend((at..at + rest / 2).map(|at| at as u32));
+    }
+}
+
+/// Whether the option BLOCK is there.
+pub(crate) fn blocks(args: Args<'_>) -> bool {
+    skim(args).1
+}
+
+/// Where the keys begin, at the end where they do not; and whether the option BLOCK comes before.
+fn skim(args: Args<'_>) -> (usize, bool) {
+    let (mut at, mut blocks) = (1, false);
     while let Some(word) = args.get(at) {
         at += 1;
-        if is(word, "BLOCK") || is(word, "COUNT") {
+        if is(word, "STREAMS") {
+            return (at.min(args.len()), blocks);
+        } else if is(word, "BLOCK") || is(word, "COUNT") {
+            blocks |= is(word, "BLOCK");
             at += 1;
         } else if is(word, "GROUP") {
             at += 2;
-        } else if is(word, "STREAMS") {
-            let rest = args.len() - at;
-            if rest.is_multiple_of(2) {
-                positions.extend((at..at + rest / 2).map(|at| at as u32));
-            }
-            return;
         } else if !is(word, "NOACK") {
-            return;
+            break;
         }
     }
+    (args.len(), blocks)
 }
 
 pub(super) fn xread(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
@@ -68,8 +86,29 @@ pub(super) fn xread(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
         let start = after.next().expect("an id below another");
         reply::entries(&mut ctx.out, log.range(start, StreamId::MAX), request.count);
     }
-    replies.close(&mut ctx.out);
-    Ok(Outcome::Done)
+    let parks = replies.close(ctx, &request);
+    Ok(parks.map_or(Outcome::Done, |parking| {
+        let args = Some(with_last_ids(ctx, args, &request));
+        ctx.park(Parking { wanted: Wanted::Stream, args, ..parking })
+    }))
+}
+
+/// The command with ids for `$`: entries that come later are new, although they will be the last ones then.
+fn with_last_ids(ctx: &mut Ctx<'_>, args: Args<'_>, request: &Request<'_>) -> OwnedArgs {
+    let mut known = OwnedArgs::default();
+    (0..args.len() - request.ids.len()).for_each(|at| known.push(args.at(at)));
+    for (key, after) in request.keys.iter().zip(request.ids.iter()) {
+        if after != b"$" {
+            known.push(after);
+            continue;
+        }
+        let place = ctx.key(key);
+        let entry = ctx.core.keyspace.find(ctx.caller.db, place, ctx.now, keyspace::Access::Peek);
+        let last =
+            entry.and_then(|entry| entry.stream()).map_or(StreamId::MIN, |stream| stream.log().last_id());
+        known.push(last.text(&mut IdText::default()));
+    }
+    known
 }
 
 pub(super) fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
@@ -93,8 +132,10 @@ pub(super) fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, C
         let history = (after != StreamId::MAX).then(|| after.next().expect("an id below another"));
         read_one(ctx, &request, key, history, &mut replies)?;
     }
-    replies.close(&mut ctx.out);
-    Ok(Outcome::Done)
+    let parks = replies.close(ctx, &request);
+    Ok(parks.map_or(Outcome::Done, |parking| {
+        ctx.park(Parking { wanted: Wanted::Group(group.into()), ..parking })
+    }))
 }
 
 /// Reads one stream for a consumer: its pending entries from `history` on, or what nobody got yet.
@@ -218,16 +259,23 @@ impl Replies {
         out.bulk(key);
     }
 
-    fn close(mut self, out: &mut Reply<'_>) {
-        let at = self.at.take().expect("closed once");
+    /// Writes nil if there was nothing, or nothing at all if the client may wait for more: then the wait is returned, but
+    /// for what it is for.
+    fn close(mut self, ctx: &mut Ctx<'_>, request: &Request<'_>) -> Option<Parking> {
+        let (at, out) = (self.at.take().expect("closed once"), &mut ctx.out);
         if self.streams == 0 {
             out.truncate(self.start);
+            if let Some(until) = request.block.filter(|_| ctx.may_park) {
+                let keys = request.first_key..request.first_key + request.keys.len();
+                return Some(Parking { until, keys, wanted: Wanted::Stream, args: None });
+            }
             out.null_array();
         } else if out.proto() == Proto::Resp2 {
             out.close_array(at, self.streams);
         } else {
             out.close_map(at, self.streams);
         }
+        None
     }
 }
 
@@ -235,6 +283,8 @@ fn parse<'a>(ctx: &Ctx<'_>, args: Args<'a>, of_group: bool) -> Result<Request<'a
     let mut request = Request {
         count: None,
         noack: false,
+        block: None,
+        first_key: 0,
         group: None,
         keys: args.from(args.len()),
         ids: args.from(args.len()),
@@ -243,7 +293,8 @@ fn parse<'a>(ctx: &Ctx<'_>, args: Args<'a>, of_group: bool) -> Result<Request<'a
     while at < args.len() {
         let (word, more) = (args.at(at), args.len() - at - 1);
         if is(word, "BLOCK") && more > 0 {
-            return Err(CommandError::NO_BLOCK);
+            request.block = Some(until_ms(args.at(at + 1), ctx.now)?);
+            at += 1;
         } else if is(word, "COUNT") && more > 0 {
             request.count = u64::try_from(ctx.int(args, at + 1)?).ok().filter(|&count| count > 0);
             at += 1;
@@ -252,6 +303,7 @@ fn parse<'a>(ctx: &Ctx<'_>, args: Args<'a>, of_group: bool) -> Result<Request<'a
                 let (name, symbol) = if of_group { ("xreadgroup", '>') } else { ("xread", '$') };
                 return Err(CommandError::unbalanced_streams(name, symbol));
             }
+            request.first_key = at + 1;
             request.keys = args.part(at + 1, more / 2);
             request.ids = args.from(at + 1 + more / 2);
             break;
@@ -278,6 +330,7 @@ fn parse<'a>(ctx: &Ctx<'_>, args: Args<'a>, of_group: bool) -> Result<Request<'a
 mod tests {
     use crate::testing::{World, check, check_effects};
     use resp::Proto;
+    use stdx::args::OwnedArgs;
 
     const TWO: [&str; 3] = ["XADD s 1 f v", "XADD s 2 f v", "XGROUP CREATE s g 0"];
     const ONE_AND_TWO: &str = "*1 *2 $1 s *2 *2 $3 1-0 *2 $1 f $1 v *2 $3 2-0 *2 $1 f $1 v";
@@ -314,7 +367,8 @@ mod tests {
         check(&["XREAD COUNT 1 COUNT 2"], "-ERR syntax error");
         check(&["XREAD GROUP g c STREAMS s 0"], READ_GROUP);
         check(&["XREAD STREAMS s x"], "-ERR Invalid stream ID specified as stream command argument");
-        check(&["XREAD BLOCK 0 STREAMS s 0"], "-ERR BLOCK is not part of this version of Lacewing");
+        check(&["XREAD BLOCK x STREAMS s 0"], "-ERR timeout is not an integer or out of range");
+        check(&["XREAD BLOCK -1 STREAMS s 0"], "-ERR timeout is negative");
         check(&["XREADGROUP NOACK COUNT 1 STREAMS s t 0 0"], "-ERR Missing GROUP option for XREADGROUP");
         check(
             &["XREADGROUP GROUP g c STREAMS s >"],
@@ -328,6 +382,31 @@ mod tests {
 
     const READ_GROUP: &str =
         "-ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.";
+
+    #[test]
+    fn a_read_may_wait_for_entries() {
+        check_after(&["XREAD BLOCK 0 STREAMS s 0"], ONE_AND_TWO);
+        check_after(
+            &["XREAD COUNT 1 BLOCK 5 STREAMS s t $ 7"],
+            &waits("6..8", "Some(UnixMs(1700000000005))", "Stream"),
+        );
+        check_after(&["XREADGROUP GROUP g c BLOCK 0 STREAMS s 0"], "*1 *2 $1 s *0");
+        check_after(
+            &["XREADGROUP GROUP g c STREAMS s >", "XREADGROUP GROUP g c BLOCK 0 STREAMS s >"],
+            &waits("7..8", "None", "Group([103])"),
+        );
+        let mut world = World::new(1);
+        world.run("XADD s 1-7 f v");
+        world.run("XREAD BLOCK 0 STREAMS s t u $ $ 3");
+        let parking = world.parking.take().expect("it waits");
+        let args: Vec<_> =
+            parking.args.as_ref().expect("known ids").as_args().iter().map(<[u8]>::to_vec).collect();
+        assert_eq!(args.join(&b' '), b"XREAD BLOCK 0 STREAMS s t u 1-7 0-0 3");
+    }
+
+    fn waits(keys: &str, until: &str, wanted: &str) -> String {
+        format!("(waits for {keys} until {until}: {wanted})")
+    }
 
     #[test]
     fn a_group_delivers_each_entry_once() {
@@ -368,7 +447,7 @@ mod tests {
     fn keys_stand_after_the_word_that_is_the_option() {
         let check = |line: &str, expected: &[u32]| {
             let mut positions = Vec::new();
-            let args = stdx::args::OwnedArgs::new(&line.split(' ').collect::<Vec<_>>());
+            let args = OwnedArgs::new(&line.split(' ').collect::<Vec<_>>());
             super::keys(args.as_args(), &mut positions);
             assert_eq!(positions, expected, "{line}");
         };

@@ -96,6 +96,8 @@ const OUTPUT_NODE_BYTES: usize = 16 * 1024;
 
 /// The letters of a client's flags, in Redis's order; `N` for none.
 fn flags(flags: ClientFlags) -> String {
+    let mut flags = flags;
+    flags.set(ClientFlags::BLOCKED, flags.has(ClientFlags::BLOCKED) || flags.has(ClientFlags::WAITING));
     let letters: String =
         LETTERS.iter().filter(|(flag, _)| flags.has(*flag)).map(|(_, letter)| *letter).collect();
     if letters.is_empty() { "N".into() } else { letters }

@@ -1,7 +1,7 @@
 //! CLIENT REPLY, NO-EVICT, NO-TOUCH, PAUSE, UNPAUSE and UNBLOCK.
 
 use super::either;
-use crate::client::ClientFlags;
+use crate::client::{Client, ClientFlags};
 use crate::core::Action;
 use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::error::CommandError;
@@ -65,13 +65,20 @@ pub(super) fn unpause(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, Command
     Ok(Outcome::Done)
 }
 
-/// CLIENT UNBLOCK client-id [TIMEOUT | ERROR]: answers 0, as no command blocks yet.
+/// CLIENT UNBLOCK client-id [TIMEOUT | ERROR]: one core's part, whether it wakes a client of its own.
 pub(super) fn unblock(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    if let Some(reason) = args.get(3) {
-        either(reason, "timeout", "error").map_err(|_| CommandError::UNBLOCK_REASON)?;
+    let error = match args.get(3) {
+        None => false,
+        Some(_) if args.len() > 4 => return Err(CommandError::Syntax),
+        Some(reason) => !either(reason, "timeout", "error").map_err(|_| CommandError::UNBLOCK_REASON)?,
+    };
+    let id = ctx.int(args, 2)?;
+    let is_meant = |client: &Client| client.id.0 as i64 == id && client.flags.has(ClientFlags::WAITING);
+    let found = ctx.core.clients.iter().find(|(_, client)| is_meant(client)).map(|(slot, _)| slot);
+    if let Some(client) = found {
+        ctx.core.actions.push(Action::Unblock { client, error });
     }
-    ctx.int(args, 2)?;
-    ctx.out.int(0);
+    ctx.out.int(found.is_some().into());
     Ok(Outcome::Done)
 }
 
@@ -140,5 +147,17 @@ mod tests {
         check(&["CLIENT UNBLOCK 4"], ":0");
         check(&["CLIENT UNBLOCK a"], "-ERR value is not an integer or out of range");
         check(&["CLIENT UNBLOCK 4 foo"], "-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    }
+
+    #[test]
+    fn whoever_waits_can_be_woken() {
+        let mut world = World::new(2);
+        let slots = [world.connect(1), world.connect(1)];
+        let flags = &mut world.cores[1].clients.get_mut(slots[1]).expect("is there").flags;
+        flags.set(ClientFlags::WAITING, true);
+        world.check(&["CLIENT UNBLOCK 2"], ":0");
+        world.check(&["CLIENT UNBLOCK 3", "CLIENT UNBLOCK 3 error"], ":1");
+        let want = [false, true].map(|error| Action::Unblock { client: slots[1], error });
+        assert_eq!(world.cores[1].actions, want);
     }
 }

@@ -34,6 +34,9 @@ pub(super) struct CommandReport {
 pub(super) enum Sum {
     Clients,
     BlockedClients,
+    WaitingWithTimeout,
+    BlockingKeys,
+    BlockingKeysOnNokey,
     CommandsProcessed,
     Connections,
     RejectedConnections,
@@ -150,11 +153,14 @@ impl Report {
 fn sums_of(ctx: &Ctx<'_>) -> [u64; SUMS] {
     let (stats, keys) = (&ctx.core.stats, &ctx.core.keyspace.stats);
     let [ops, net_in, net_out] = stats.rates();
-    let blocked =
-        ctx.core.clients.iter().filter(|(_, client)| client.flags.has(ClientFlags::BLOCKED)).count();
+    let is_blocked = |flags: ClientFlags| flags.has(ClientFlags::BLOCKED) || flags.has(ClientFlags::WAITING);
+    let blocked = ctx.core.clients.iter().filter(|(_, client)| is_blocked(client.flags)).count();
     [
         ctx.core.clients.len() as u64,
         blocked as u64,
+        ctx.core.waiting_with_timeout as u64,
+        ctx.core.keyspace.awaited() as u64,
+        ctx.core.awaited_on_nokey as u64,
         stats.commands_processed,
         stats.connections,
         stats.rejected_connections,

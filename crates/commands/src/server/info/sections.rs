@@ -103,8 +103,10 @@ fn clients(scene: &Scene<'_>, text: &mut String) {
     line(text, "client_recent_max_input_buffer", query);
     line(text, "client_recent_max_output_buffer", output);
     line(text, "blocked_clients", scene.report.sum(Sum::BlockedClients));
-    zeros(text, &["tracking_clients", "clients_in_timeout_table"]);
-    zeros(text, &["total_blocking_keys", "total_blocking_keys_on_nokey"]);
+    zeros(text, &["tracking_clients"]);
+    line(text, "clients_in_timeout_table", scene.report.sum(Sum::WaitingWithTimeout));
+    line(text, "total_blocking_keys", scene.report.sum(Sum::BlockingKeys));
+    line(text, "total_blocking_keys_on_nokey", scene.report.sum(Sum::BlockingKeysOnNokey));
 }
 
 fn memory(scene: &Scene<'_>, text: &mut String) {

@@ -3,7 +3,7 @@
 use super::super::{add, pop, remove};
 use super::{COUNTED, READ};
 use crate::effects::Journal;
-use crate::row::{Arg, Command, Flags, KeySpec};
+use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
 
 pub(super) const ZADD: Command = Command {
     name: "zadd",
@@ -62,6 +62,54 @@ pub(super) const ZMPOP: Command = Command {
         Arg::new("count", "integer").after("COUNT").optional(),
     ],
     ..COUNTED
+};
+
+pub(super) const BZMPOP: Command = Command {
+    name: "bzmpop",
+    arity: -5,
+    flags: Flags::WRITE.or(Flags::BLOCKING),
+    keys: &[KeySpec::counted(2, &["RW", "access", "delete"])],
+    handler: pop::bzmpop,
+    summary: "Takes the members with the lowest or highest scores out of the first of several sorted sets that is there; \
+              waits for one if there is none.",
+    args: &[
+        Arg::new("timeout", "double"),
+        Arg::new("numkeys", "integer"),
+        Arg::key().multiple(),
+        Arg::one_of("where", &[Arg::token("min", "MIN"), Arg::token("max", "MAX")]),
+        Arg::new("count", "integer").after("COUNT").optional(),
+    ],
+    ..ZMPOP
+};
+
+/// What BZPOPMIN and BZPOPMAX have in common.
+const BLOCKING_POP: Command = Command {
+    arity: -3,
+    flags: Flags::WRITE.or(Flags::NOSCRIPT).or(Flags::FAST).or(Flags::BLOCKING),
+    keys: &[KeySpec::range(1, -2, 1, &["RW", "access", "delete"])],
+    crossing: Crossing::TwoHops,
+    journal: Journal::Rewritten,
+    since: "5.0.0",
+    complexity: "O(log(N)) with N the number of members",
+    history: &[("6.0.0", "`timeout` may be a fraction.")],
+    args: &[Arg::key().multiple(), Arg::new("timeout", "double")],
+    ..READ
+};
+
+pub(super) const BZPOPMAX: Command = Command {
+    name: "bzpopmax",
+    handler: pop::bzpopmax,
+    summary: "Takes the member with the highest score out of the first of several sorted sets that is there; waits for one \
+              if there is none.",
+    ..BLOCKING_POP
+};
+
+pub(super) const BZPOPMIN: Command = Command {
+    name: "bzpopmin",
+    handler: pop::bzpopmin,
+    summary: "Takes the member with the lowest score out of the first of several sorted sets that is there; waits for one \
+              if there is none.",
+    ..BLOCKING_POP
 };
 
 pub(super) const ZPOPMAX: Command = Command {

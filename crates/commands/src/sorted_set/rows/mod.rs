@@ -9,6 +9,9 @@ use crate::row::{Command, Crossing, Flags, KeySpec};
 
 /// The family's rows, in COMMAND's order.
 pub const COMMANDS: &[Command] = &[
+    change::BZMPOP,
+    change::BZPOPMAX,
+    change::BZPOPMIN,
     change::ZADD,
     read::ZCARD,
     read::ZCOUNT,
