@@ -6,7 +6,8 @@ use commands::{Caller, CommandError, CommandRef, Core, Ctx, Flags, Outcome};
 use stdx::{Args, Slot, UnixMs};
 
 /// Runs `command` and appends its reply to `out`. The caller has found that it may run here and now: it is
-/// authenticated, its keys are this shard's and are not locked. `slot` is that of its first key.
+/// authenticated, its keys are this shard's and are not locked. `slot` is that of its first key. When it parks its client
+/// nothing is written, and `core.parking` says what for.
 #[inline]
 pub fn execute(
     core: &mut Core,
@@ -16,15 +17,17 @@ pub fn execute(
     slot: Option<Slot>,
     out: &mut Vec<u8>,
     now: UnixMs,
-) {
+) -> Outcome {
     let is_limited = command.row.flags.has(Flags::DENYOOM) && core.config.maxmemory != 0;
     if is_limited && !make_room(core, now) {
-        return refuse(core, command, out);
+        refuse(core, command, out);
+        return Outcome::Done;
     }
-    run(core, command, caller, args, slot, out, now);
+    let outcome = run(core, command, caller, args, slot, out, now);
     if is_limited {
         tell_growth(core);
     }
+    outcome
 }
 
 /// The same without asking whether memory allows it: for the parts of a command that was asked before.
@@ -37,17 +40,20 @@ pub fn run(
     slot: Option<Slot>,
     out: &mut Vec<u8>,
     now: UnixMs,
-) {
+) -> Outcome {
     let start = out.len();
     let mark = effects::begin(core);
     let mut ctx = Ctx::new(core, caller, out, now);
     ctx.routed = slot.map(|slot| (std::ptr::from_ref(args.at(command.first_key as usize)), slot));
-    match (command.row.handler)(&mut ctx, args) {
-        Ok(Outcome::Done) => {}
-        Ok(Outcome::Park) => unreachable!("no command of the table parks its client"),
-        Err(error) => fail(core, command, &error, start, out),
-    }
+    let outcome = match (command.row.handler)(&mut ctx, args) {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            fail(core, command, &error, start, out);
+            Outcome::Done
+        }
+    };
     effects::end(core, mark, command, caller.db, args);
+    outcome
 }
 
 #[cold]

@@ -1,13 +1,18 @@
-//! One shard: runs commands on a core's state, and does what has to be done between commands: expire, evict, reclaim.
+//! One shard: runs commands on a core's state, and does what has to be done between commands: serve those who wait for keys,
+//! expire, evict, reclaim.
 //!
 //! It never sees a socket, another core or a clock; the time is passed in.
 #![forbid(unsafe_code)]
 
 mod execute;
+pub mod serve;
 mod upkeep;
+pub mod waiters;
 
 pub use execute::{OUT_OF_MEMORY, execute, run};
+pub use serve::{Waiter, Waitroom, Woken};
 pub use upkeep::{Left, make_room, shrink, tell_memory, upkeep};
+pub use waiters::WaiterId;
 
 #[cfg(test)]
 mod tests;
