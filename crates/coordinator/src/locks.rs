@@ -237,6 +237,11 @@ impl<T> LockTable<T> {
         self.whole.has_room(intent) && keys(claim).iter().all(has_room)
     }
 
+    /// Whether `tx` has locks here, or waits for them.
+    pub fn knows(&self, tx: TxId) -> bool {
+        self.transactions.contains_key(&tx)
+    }
+
     /// Puts a claim into all its queues.
     fn enter(&mut self, claim: Claim<'_>, origin: Option<ClientId>, holder: Holder<T>) -> usize {
         let index = self.place();

@@ -78,6 +78,17 @@ impl<C, P> Participant<C, P> {
         self.locks.is_free(claim)
     }
 
+    /// The same while deeds are pending: whether nobody has locked what conflicts with `claim`, or waits for it in line.
+    /// What is done then is done before those deeds.
+    pub fn is_untouched(&self, claim: Claim<'_>) -> bool {
+        self.locks.is_free(claim)
+    }
+
+    /// Whether `tx` has locks here, or stands in line for them.
+    pub fn knows(&self, tx: TxId) -> bool {
+        self.locks.knows(tx)
+    }
+
     /// An ordinary single-shard command of connection `origin`: runs now, or comes back as [`Deed::Command`] with
     /// what `park` made. While deeds are pending it lines up behind them.
     pub fn admit(&mut self, origin: ClientId, claim: Claim<'_>, park: impl FnOnce() -> C) -> Admission {

@@ -2,6 +2,7 @@
 
 use crate::clock::unix_ms;
 use crate::node::{Node, Pause};
+use crate::wait::Why;
 use commands::Action;
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,6 +38,13 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
         Action::Unpause => {
             node.pause.set(None);
             node.kick_all();
+        }
+        Action::Unblock { client, error } => {
+            let link = node.links.borrow().get(client).cloned();
+            if let Some(link) = link {
+                let why = if error { Why::Unblocked } else { Why::Timeout };
+                crate::wait::give_up(node, &link, why);
+            }
         }
         Action::ConfigChanged { names, before } => return crate::settings::apply(node, &names, *before),
         Action::ConfigRewrite => return crate::settings::rewrite(node),

@@ -15,6 +15,7 @@ use reactor::StartError;
 use reactor::cores::{self, CoreHandle, Cores, Layout, PinMode};
 use reactor::mailbox::Ports;
 use reactor::net::{Endpoint, Listener};
+use shard::Waitroom;
 use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
@@ -101,9 +102,15 @@ fn node(
     Rc::new(Node {
         id,
         router,
-        state: RefCell::new(State { core, participant: Participant::default(), scratch: None }),
+        state: RefCell::new(State {
+            core,
+            participant: Participant::default(),
+            scratch: None,
+            waitroom: Waitroom::default(),
+        }),
         mailbox: ports.open(),
         links: RefCell::new(Links::default()),
+        timeouts: crate::wait::Timeouts::default(),
         publishing: Publishing::new(router.shards()),
         read_buffer: RefCell::new(vec![0; READ_BUFFER_BYTES].into()),
         lookahead: RefCell::default(),
@@ -120,6 +127,7 @@ async fn serve(node: Rc<Node>, listeners: Vec<Listener>, listening: String, read
     use std::sync::atomic::Ordering::AcqRel;
     reactor::task::spawn(crate::mail::serve(Rc::clone(&node)));
     reactor::task::spawn(crate::cron::run(Rc::clone(&node)));
+    reactor::task::spawn(crate::wait::run_timeouts(Rc::clone(&node)));
     reactor::task::spawn(crate::courier::serve(Rc::clone(&node)));
     if node.id.index() == 0 {
         reactor::task::spawn(crate::watch::signals(Rc::clone(&node)));

@@ -18,6 +18,7 @@ use crate::flights::{Flights, Letters};
 use crate::input::{Input, SHORT_BYTES};
 use crate::node::{Node, State};
 use crate::output::Output;
+use crate::wait::{self, Wait, Why};
 use crate::window::Window;
 use commands::{Caller, Client, ClientFlags, ClientSlot, Core};
 use config::ClientClass;
@@ -62,6 +63,8 @@ pub(crate) struct Outgoing {
     pub(crate) replies: Replies,
     pub(crate) overlap: Overlap,
     pub(crate) window: Window,
+    /// What the client waits for, if it does.
+    pub(crate) wait: Option<Wait>,
 }
 
 impl Link {
@@ -73,6 +76,7 @@ impl Link {
                 replies: Replies::default(),
                 overlap: Overlap::new(order),
                 window: Window::default(),
+                wait: None,
             }),
             wire: RefCell::new(Wire { socket, output: Output::default() }),
             letters: RefCell::default(),
@@ -184,7 +188,7 @@ impl Connection {
             if self.can_run_held() {
                 continue;
             }
-            self.link.waits.set(self.blocked.is_some() || !self.flights.is_empty());
+            self.link.waits.set(self.blocked.is_some() || !self.flights.is_empty() || self.is_waiting());
             self.show_whether_paused();
             if !self.wants_input() {
                 self.rounds = 0;
@@ -506,17 +510,22 @@ impl Connection {
         }
     }
 
-    /// It reads on, to a bound, while CLIENT PAUSE holds it back: so it learns when its client has gone.
+    /// It reads on, to a bound, while CLIENT PAUSE holds it back or it waits for a key: so it learns when its client has gone.
     fn wants_input(&self) -> bool {
         let may_read = match self.blocked {
             None => true,
             Some(Blocked::Pause) => self.input.len() < PAUSED_HELD_MAX,
-            Some(Blocked::Order) => false,
+            Some(Blocked::Order) => self.is_waiting() && self.input.len() < PAUSED_HELD_MAX,
         };
         may_read && !self.eof && !self.broken && !self.is_closing()
     }
 
-    /// The client sends nothing more. One that CLIENT PAUSE holds back is let go, as Redis does; any other gets its
+    /// Whether it waits for a key.
+    fn is_waiting(&self) -> bool {
+        self.link.outgoing.borrow().wait.is_some()
+    }
+
+    /// The client sends nothing more. One that CLIENT PAUSE holds back, or that waits for a key, is let go, as Redis does; any other gets its
     /// answers first.
     fn ended(&mut self) {
         self.eof = true;
@@ -548,6 +557,10 @@ impl Connection {
     fn is_over(&mut self) -> bool {
         if self.link.killed.get() || self.flags.has(ClientFlags::CLOSE_NOW) {
             self.broken = true;
+        }
+        if (self.broken || self.eof || self.node.stopping.get()) && self.is_waiting() {
+            self.broken = true;
+            wait::give_up(&self.node, &self.link, Why::Gone);
         }
         let replies = &self.link.outgoing.borrow().replies;
         let is_answered = replies.outstanding() == 0;

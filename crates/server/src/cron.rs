@@ -2,6 +2,7 @@
 
 use crate::clock::unix_ms;
 use crate::node::Node;
+use crate::wait::Unit;
 use commands::ClientSlot;
 use config::Config;
 use std::rc::Rc;
@@ -54,7 +55,8 @@ async fn upkeep(node: &Node, now: UnixMs, passed_over: &mut u32) -> bool {
             let frees = state.core.keyspace.unreclaimed_bytes() > 0;
             let mut work = || shard::upkeep(&mut state.core, now, &mut || began.elapsed() < SLICE);
             let left = if frees { crate::memory::giving_back(work) } else { work() };
-            node.pass_on_wants(&mut state.core);
+            crate::wait::serve(&mut state, Unit::Nothing, now);
+            node.pass_on_wants(&mut state);
             left
         };
         if !left.any() {

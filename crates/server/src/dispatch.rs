@@ -10,8 +10,9 @@ use crate::lookahead::Planned;
 use crate::node::{Node, State};
 use crate::publish;
 use crate::transaction::{self, InFlight, ParkedCommand};
+use crate::wait::{self, Call, Unit};
 use commands::table::Misfit;
-use commands::{Caller, ClientFlags, ClientSlot, CommandRef, Core, Crossing, Flags};
+use commands::{Caller, ClientFlags, ClientSlot, CommandRef, Core, Crossing, Flags, Outcome};
 use coordinator::locks::Admission;
 use coordinator::pipeline::{self, Kind, SPREAD_KEYS_MAX};
 use stdx::args::OwnedArgs;
@@ -228,13 +229,34 @@ impl<'a> Turn<'a> {
         if self.written > OUTPUT_STEP_BYTES { Verdict::Pause } else { Verdict::Done }
     }
 
-    /// Runs a command on this core and counts it.
+    /// The same for one that may have its client wait. Nothing follows before it is answered.
+    fn one_shard_or_wait(&mut self, command: CommandRef, args: Args<'_>, slot: Slot) -> Verdict {
+        let (shard, kind) = (self.node.router.shard_of(slot), Kind::Barrier);
+        if !self.may_go(kind, command, args) {
+            return Verdict::Blocked(Blocked::Order);
+        }
+        if !self.node.is_home(shard) {
+            return self.send(command, args, slot, kind, shard);
+        }
+        if !self.state.participant.is_idle() && self.must_park(command, args, slot, kind) {
+            return Verdict::Done;
+        }
+        if self.run_here(command, args, Some(slot)) == Outcome::Park {
+            let (caller, home, sink) = (*self.caller, self.node.id, self.hole(kind));
+            let call = Call { command, caller, args, slot: Some(slot), home, sink };
+            let until = wait::park(self.state, &call);
+            wait::begin(self.node, &mut self.state.core, self.outgoing, (self.client, home), until);
+        }
+        Verdict::Done
+    }
+
+    /// Runs a command on this core, counts it, and serves those who waited for what it did.
     #[inline]
-    fn run_here(&mut self, command: CommandRef, args: Args<'_>, slot: Option<Slot>) {
+    fn run_here(&mut self, command: CommandRef, args: Args<'_>, slot: Option<Slot>) -> Outcome {
         let core = &mut self.state.core;
         let out = self.outgoing.replies.buf();
         let start = out.len();
-        shard::execute(core, command, *self.caller, args, slot, out, self.now);
+        let outcome = shard::execute(core, command, *self.caller, args, slot, out, self.now);
         if self.muted {
             out.truncate(start);
         }
@@ -246,6 +268,8 @@ impl<'a> Turn<'a> {
         if is_slow(core, command, nanos, self.now) {
             note_slow(core, command, args, nanos, self.client, self.now);
         }
+        wait::serve(self.state, Unit::Command(command, args), self.now);
+        outcome
     }
 
     fn session(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
@@ -313,6 +337,9 @@ impl<'a> Turn<'a> {
         let shard = router.shard_of(slot);
         let is_one = router.shards() == 1
             || keys.iter().all(|&at| router.shard_of(Slot::of(args.at(at as usize))) == shard);
+        if is_one && wait::may_park(command, args) {
+            return self.one_shard_or_wait(command, args, slot);
+        }
         if is_one {
             return self.one_shard(command, args, slot);
         }
@@ -512,7 +539,7 @@ impl<'a> Turn<'a> {
         shard::tell_memory(&mut self.state.core);
         self.published |=
             publish::settle(self.node, &mut self.state.core, Some((self.client, self.outgoing)));
-        self.node.pass_on_wants(&mut self.state.core);
+        self.node.pass_on_wants(self.state);
         let published = self.published;
         let (output, now, last) = (self.outgoing.replies.ready(), self.now, self.last_command);
         let client = self.client_mut();

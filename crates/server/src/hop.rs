@@ -1,6 +1,7 @@
 //! What cores send each other: one batch per peer and turn, its commands and replies side by side in one buffer.
 
 use crate::flights::FlightId;
+use crate::wait::{Parked, Why};
 use commands::{Caller, ClientSlot, CommandRef};
 use pubsub::Change;
 use std::collections::VecDeque;
@@ -39,6 +40,10 @@ pub(crate) enum Item {
     Published(Arc<pubsub::Message>),
     /// So many bytes of your messages were delivered here.
     Delivered(usize),
+    /// A command of yours waits here for its keys.
+    Parked(Parked),
+    /// Your client at this place waits no longer, whether or not what it waited for has come.
+    Cancel(ClientSlot, Why),
     /// Evict if it is for you to do: memory is over its limit.
     MakeRoom,
     /// Stop serving and end.

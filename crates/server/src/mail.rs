@@ -1,13 +1,17 @@
 //! What comes from other cores: their commands run here, their replies go to the connections that wait for them.
 
 use crate::clock::unix_ms;
+use crate::connection::Outgoing;
 use crate::flights::{self, Letter};
 use crate::hop::{Hop, Item, Part, Remote, Sink};
 use crate::node::{Node, State};
 use crate::publish;
 use crate::transaction::{self, ParkedCommand};
+use crate::wait::{self, Call, Unit};
+use commands::Core;
 use coordinator::locks::Admission;
 use keyspace::Key;
+use shard::WaiterId;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use stdx::{Args, ShardId};
@@ -53,12 +57,15 @@ fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
             Item::Known(id) => publish::known(node, id),
             Item::Published(message) => publish::receive(node, from, &message),
             Item::Delivered(bytes) => publish::delivered(node, from, bytes),
+            Item::Parked(parked) => wait::parked(node, from, parked),
+            Item::Cancel(client, why) => wait::cancel(node, WaiterId { home: from, client }, why),
             Item::MakeRoom => {
                 let began = std::time::Instant::now();
-                let core = &mut node.state.borrow_mut().core;
+                let state = &mut *node.state.borrow_mut();
                 let now = node.ticks.get().unix_ms();
-                shard::shrink(core, now, &mut || began.elapsed() < crate::cron::SLICE);
-                node.pass_on_wants(core);
+                shard::shrink(&mut state.core, now, &mut || began.elapsed() < crate::cron::SLICE);
+                wait::serve(state, Unit::Nothing, now);
+                node.pass_on_wants(state);
             }
             Item::Stop => crate::stop::stop_here(node),
         }
@@ -93,10 +100,22 @@ fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, large: &mut VecDeque<Vec<u8>>,
                     state.core.keyspace.end_offer(buffer);
                     continue;
                 }
+                if wait::may_park(remote.command, args) {
+                    let Remote { command, caller, slot, sink, .. } = *remote;
+                    wait::run_for(
+                        &mut state,
+                        &Call { command, caller, args, slot, home: from, sink },
+                        back,
+                        now,
+                    );
+                } else {
+                    let core = &mut state.core;
+                    back.reply(remote.sink, |out| {
+                        shard::execute(core, remote.command, remote.caller, args, remote.slot, out, now);
+                    });
+                }
+                wait::serve(&mut state, Unit::Command(remote.command, args), now);
                 let core = &mut state.core;
-                back.reply(remote.sink, |out| {
-                    shard::execute(core, remote.command, remote.caller, args, remote.slot, out, now);
-                });
                 let end = ticks.now();
                 let nanos = ticks.nanos(last, end);
                 last = end;
@@ -121,7 +140,7 @@ fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, large: &mut VecDeque<Vec<u8>>,
             node.mailbox.flush_now();
         }
         shard::tell_memory(&mut state.core);
-        node.pass_on_wants(&mut state.core);
+        node.pass_on_wants(&mut state);
         !state.core.actions.is_empty()
     };
     if has_actions {
@@ -167,12 +186,27 @@ fn must_park(state: &mut State, remote: &Remote, args: Args<'_>, home: ShardId) 
 
 /// A reply for a connection of this core.
 pub(crate) fn fill(node: &Node, sink: Sink, reply: &[u8]) {
+    fill_and(node, sink, reply, |outgoing| {
+        wait::end(node, &mut node.state.borrow_mut().core, outgoing, sink.client);
+    });
+}
+
+/// The same while the node's state is borrowed.
+pub(crate) fn fill_in(node: &Node, core: &mut Core, sink: Sink, reply: &[u8]) {
+    fill_and(node, sink, reply, |outgoing| wait::end(node, core, outgoing, sink.client));
+}
+
+#[inline]
+fn fill_and(node: &Node, sink: Sink, reply: &[u8], end_wait: impl FnOnce(&mut Outgoing)) {
     let links = node.links.borrow();
     let Some(link) = links.get(sink.client) else {
         // Only a core that ends gives up connections that are still owed an answer.
         return assert!(node.stopping.get(), "a connection stays until its holes are filled");
     };
     let outgoing = &mut *link.outgoing.borrow_mut();
+    if outgoing.wait.is_some() {
+        end_wait(outgoing);
+    }
     match sink.part {
         Part::Hole(hole) => outgoing.replies.fill(hole, reply),
         Part::Muted(hole) => outgoing.replies.fill(hole, b""),

@@ -26,6 +26,7 @@ mod publish;
 mod settings;
 mod stop;
 mod transaction;
+mod wait;
 mod watch;
 mod window;
 

@@ -2,7 +2,7 @@
 
 use crate::clock::Ticks;
 use crate::connection::Link;
-use crate::hop::{Hop, Item};
+use crate::hop::{Hop, Item, Sink};
 use crate::lookahead::Lookahead;
 use crate::publish::Publishing;
 use crate::transaction::{OrderPart, ParkedCommand};
@@ -11,6 +11,7 @@ use coordinator::participant::Participant;
 use coordinator::router::Router;
 use keyspace::Keyspace;
 use reactor::mailbox::Mailbox;
+use shard::Waitroom;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub(crate) struct Node {
     pub(crate) mailbox: Mailbox<Hop>,
     pub(crate) links: RefCell<Links>,
     pub(crate) publishing: Publishing,
+    pub(crate) timeouts: crate::wait::Timeouts,
     /// Where sockets are read into; a connection that has nothing left over needs no buffer of its own.
     pub(crate) read_buffer: RefCell<Box<[u8]>>,
     pub(crate) lookahead: RefCell<Lookahead>,
@@ -45,6 +47,8 @@ pub(crate) struct State {
     pub(crate) participant: Participant<ParkedCommand, OrderPart>,
     /// Where a command over keys of several shards runs; made when the first one comes.
     pub(crate) scratch: Option<Keyspace>,
+    /// Who waits for keys of this shard.
+    pub(crate) waitroom: Waitroom<Sink>,
 }
 
 /// CLIENT PAUSE in force.
@@ -130,10 +134,13 @@ impl Node {
         Poll::Pending
     }
 
-    /// Does what commands have left for the server: delivers what they published, and asks the other cores to evict if a
-    /// write here went on in the hope that they do. Called after every turn in which commands ran.
+    /// Does what commands have left for the server: answers those who waited for keys, delivers what was published, and asks
+    /// the other cores to evict if a write here went on in the hope that they do. Called after every turn in which commands
+    /// ran.
     #[inline]
-    pub(crate) fn pass_on_wants(&self, core: &mut Core) {
+    pub(crate) fn pass_on_wants(&self, state: &mut State) {
+        crate::wait::deliver(self, state);
+        let core = &mut state.core;
         crate::publish::settle(self, core, None);
         if std::mem::take(&mut core.wants_room) {
             for peer in (0..self.router.shards()).filter(|&peer| peer != self.id.0) {

@@ -13,7 +13,8 @@ use crate::flights::{FlightId, Letter, deliver};
 use crate::hop::{Item, Part, Sink};
 use crate::loan::{self, Loan};
 use crate::node::{Node, State};
-use commands::{Caller, ClientSlot, CommandRef, Crossing, Ctx, Flags, Lock, Merge};
+use crate::wait::{self, Call, Unit};
+use commands::{Caller, ClientSlot, CommandRef, Crossing, Ctx, Flags, Lock, Merge, Outcome};
 use coordinator::locks::{Claim, KeyName, Mode, Scope, TxId};
 use coordinator::merge::{first_error, merge};
 use coordinator::participant::Deed;
@@ -138,7 +139,7 @@ pub(crate) fn names(command: CommandRef, args: Args<'_>) -> Vec<KeyName> {
     keys.iter().map(|&at| name(args.at(at as usize))).collect()
 }
 
-fn name(key: &[u8]) -> KeyName {
+pub(crate) fn name(key: &[u8]) -> KeyName {
     KeyName { db: DbIndex(0), fingerprint: FixedState::with_seed(FINGERPRINT_SEED).hash_one(key) }
 }
 
@@ -198,7 +199,7 @@ impl InFlight {
         let shard_at = |&at: &u32| node.router.shard_of_key(args.at(at as usize)).index();
         let key_order = positions.iter().map(|at| part_of[shard_at(at)]).collect();
         let mode = if lends { Mode::Exclusive } else { mode(command) };
-        let caller = Caller { slot: None, ..caller };
+        let caller = Caller { slot: None, may_park: false, ..caller };
         let work = Arc::new(Work { command, caller, now, mode, args: args.into(), parts, key_order, lends });
         let shards: ShardSet = work.parts.iter().map(|part| part.shard).collect();
         let plan = if lends { Plan::Lend(shards) } else { Plan::Fanout(shards) };
@@ -389,7 +390,7 @@ impl InFlight {
                 let mut state = node.state.borrow_mut();
                 let out = &mut self.replies[shard.index()];
                 shard::run(&mut state.core, work.command, work.caller, args.as_args(), None, out, work.now);
-                node.pass_on_wants(&mut state.core);
+                node.pass_on_wants(&mut state);
             } else {
                 let sink = Sink { client: self.client, part: Part::Shard(self.id, shard.0) };
                 node.mailbox.outbox(shard.index(), |hop| {
@@ -542,7 +543,15 @@ fn obey(node: &Node, tx: TxId, order: Order, part: OrderPart) {
     let has_part = work.parts.iter().any(|part| part.shard == node.id);
     let claim =
         if has_part { work.claim(node.id) } else { Claim { scope: Scope::Keys(&[]), mode: Mode::Shared } };
-    node.state.borrow_mut().participant.order(tx, order, claim, part);
+    {
+        let state = &mut *node.state.borrow_mut();
+        state.participant.order(tx, order, claim, part);
+        if order.release && order.act == Act::Nothing {
+            // What was done under the locks can be seen only now.
+            wait::serve(state, Unit::Claim(claim), work.now);
+            node.pass_on_wants(state);
+        }
+    }
     carry_out(node);
 }
 
@@ -555,7 +564,7 @@ pub(crate) fn carry_out(node: &Node) {
             Deed::Answer { tx, notice, part } => answer(node, tx, &part, notice, Vec::new(), Vec::new()),
             Deed::Perform { tx, act, mut part } => {
                 let loans = std::mem::take(&mut part.loans);
-                let (reply, loans) = perform(node, act, &part.work, loans);
+                let (reply, loans) = perform(node, tx, act, &part.work, loans);
                 if let Some(notice) = act.notice() {
                     answer(node, tx, &part, notice, reply, loans);
                 }
@@ -564,7 +573,7 @@ pub(crate) fn carry_out(node: &Node) {
     }
 }
 
-fn perform(node: &Node, act: Act, work: &Work, loans: Vec<Loan>) -> (Vec<u8>, Vec<Loan>) {
+fn perform(node: &Node, tx: TxId, act: Act, work: &Work, loans: Vec<Loan>) -> (Vec<u8>, Vec<Loan>) {
     let mut state = node.state.borrow_mut();
     let mut reply = Vec::new();
     if work.command.row.flags.has(Flags::DENYOOM) && state.core.config.maxmemory != 0 && act != Act::Lend {
@@ -572,8 +581,14 @@ fn perform(node: &Node, act: Act, work: &Work, loans: Vec<Loan>) -> (Vec<u8>, Ve
         shard::make_room(&mut state.core, work.now);
     }
     let done = perform_on(node, &mut state, act, work, loans, &mut reply);
+    if !state.participant.knows(tx) {
+        // Nothing more is to come under these locks.
+        let has_part = work.parts.iter().any(|part| part.shard == node.id);
+        let unit = if has_part { Unit::Claim(work.claim(node.id)) } else { Unit::Nothing };
+        wait::serve(&mut state, unit, work.now);
+    }
     shard::tell_memory(&mut state.core);
-    node.pass_on_wants(&mut state.core);
+    node.pass_on_wants(&mut state);
     (reply, done)
 }
 
@@ -638,17 +653,24 @@ fn run_parked(node: &Node, parked: &ParkedCommand) {
     let mut out = Vec::new();
     let nanos = {
         let mut state = node.state.borrow_mut();
-        let (args, now) = (parked.args.as_args(), crate::clock::unix_ms());
+        let ParkedCommand { command, caller, slot, sink, home, ref args } = *parked;
+        let (args, now) = (args.as_args(), crate::clock::unix_ms());
         let ticks = node.ticks.get();
         let began = ticks.now();
-        shard::execute(&mut state.core, parked.command, parked.caller, args, parked.slot, &mut out, now);
+        let outcome = shard::execute(&mut state.core, command, caller, args, slot, &mut out, now);
         let nanos = ticks.nanos(began, ticks.now());
-        state.core.stats.record(parked.command.index, nanos);
-        let (command, client, args) = (parked.command, parked.sink.client, parked.args.as_args());
-        node.pass_on_wants(&mut state.core);
+        state.core.stats.record(command.index, nanos);
+        wait::serve(&mut state, Unit::Command(command, args), now);
+        if outcome == Outcome::Park {
+            wait::park_for(node, &mut state, &Call { command, caller, args, slot, home, sink });
+        }
+        node.pass_on_wants(&mut state);
+        if outcome == Outcome::Park {
+            return;
+        }
         let is_slow = crate::dispatch::is_slow(&mut state.core, command, nanos, now);
-        if is_slow && parked.home == node.id {
-            crate::dispatch::note_slow(&mut state.core, command, args, nanos, client, now);
+        if is_slow && home == node.id {
+            crate::dispatch::note_slow(&mut state.core, command, args, nanos, sink.client, now);
         }
         is_slow.then_some(nanos)
     };

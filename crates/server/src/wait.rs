@@ -1,0 +1,275 @@
+//! Clients that wait for keys (BLPOP and the like), on their own core and on the shards of the keys.
+//!
+//! ```text
+//!   home                                            the shard of the keys
+//!   BLPOP k 5 ──────────── Command ───────────────► nothing there: it stands in line      ([`shard::Waitroom`])
+//!   `Outgoing::wait` ◄──── Parked, until when ────
+//!                                                   a command makes k ready: it is served, in the same turn
+//!   the hole is filled ◄── Reply ─────────────────
+//!   or: time is up, CLIENT UNBLOCK, the client goes
+//!                     ──── Cancel ────────────────► still in line: it leaves
+//!                     ◄─── Reply (nil, an error) ──  served before: that reply is on its way, and nothing more is said
+//! ```
+//!
+//! The shard alone decides whether a waiter was served or has given up, so an element goes to one of them or stays, and every
+//! wait has exactly one reply. A client that goes at the moment in which it is served has taken its element along.
+//!
+//! While a connection waits it has one hole and a barrier in its pipeline: nothing that follows runs. It costs nothing but
+//! its place in line, and one in the order of timeouts.
+
+mod timeouts;
+
+pub(crate) use timeouts::{Timeouts, run as run_timeouts};
+
+use crate::connection::{Link, Outgoing};
+use crate::hop::{Hop, Item, Sink};
+use crate::node::{Node, State};
+use crate::transaction;
+use commands::{Caller, ClientFlags, ClientSlot, CommandError, CommandRef, Core, Flags, Outcome};
+use coordinator::locks::{Claim, KeyName, Mode, Scope};
+use shard::{Waiter, WaiterId, Woken};
+use stdx::args::OwnedArgs;
+use stdx::{Args, ClientId, ShardId, Slot, UnixMs};
+
+/// What home knows of a client's wait.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    /// The shard that it stands in line at.
+    shard: ShardId,
+    until: Option<UnixMs>,
+    /// Whether the shard has been told that it gives up.
+    gives_up: bool,
+}
+
+/// A shard's message to the home of a client whose command it has parked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parked {
+    client: ClientSlot,
+    id: ClientId,
+    until: Option<UnixMs>,
+}
+
+/// Why a wait ends without what was waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Its time is up, or CLIENT UNBLOCK says so.
+    Timeout,
+    /// CLIENT UNBLOCK ERROR.
+    Unblocked,
+    /// The client is no more.
+    Gone,
+}
+
+/// A blocking command at the shard of its keys.
+pub(crate) struct Call<'a> {
+    pub(crate) command: CommandRef,
+    pub(crate) caller: Caller,
+    pub(crate) args: Args<'a>,
+    pub(crate) slot: Option<Slot>,
+    pub(crate) home: ShardId,
+    pub(crate) sink: Sink,
+}
+
+/// What has just run as one, for those who may be served next to it.
+#[derive(Clone, Copy)]
+pub(crate) enum Unit<'a> {
+    /// One command of this shard.
+    Command(CommandRef, Args<'a>),
+    /// A transaction's part, whose locks are given back.
+    Claim(Claim<'a>),
+    /// Periodic work, or the end of somebody's wait.
+    Nothing,
+}
+
+/// Whether this command line may have its client wait.
+#[inline]
+pub(crate) fn may_park(command: CommandRef, args: Args<'_>) -> bool {
+    command.row.flags.has(Flags::BLOCKING) && commands::parking::may_park(command.row.name, args)
+}
+
+/// Puts the client of a command in line that has just parked. Returns until when it waits.
+pub(crate) fn park(state: &mut State, call: &Call<'_>) -> Option<UnixMs> {
+    let parking = state.core.parking.take().expect("who parks says what for");
+    let args = parking.args.unwrap_or_else(|| OwnedArgs::from(call.args));
+    let (id, caller) = (id(call.home, call.sink), Caller { slot: None, ..call.caller });
+    let waiter = Waiter { command: call.command, caller, args, is_whole: true, sink: call.sink };
+    state.waitroom.park(&mut state.core, id, parking.keys, parking.wanted, waiter);
+    parking.until
+}
+
+/// The same for a command that had to wait for locks: home is told, too.
+pub(crate) fn park_for(node: &Node, state: &mut State, call: &Call<'_>) {
+    let until = park(state, call);
+    let told = Parked { client: call.sink.client, id: call.caller.id, until };
+    if !node.is_home(call.home) {
+        return node.mailbox.outbox(call.home.index(), |hop| hop.say(Item::Parked(told)));
+    }
+    parked_here(node, &mut state.core, node.id, told);
+}
+
+/// Runs a command that may park, and sends what came of it to its home, on another core.
+pub(crate) fn run_for(state: &mut State, call: &Call<'_>, back: &mut Hop, now: UnixMs) {
+    let mut out = Vec::new();
+    let core = &mut state.core;
+    match shard::execute(core, call.command, call.caller, call.args, call.slot, &mut out, now) {
+        Outcome::Done => back.reply(call.sink, |buf| buf.extend_from_slice(&out)),
+        Outcome::Park => {
+            let until = park(state, call);
+            back.say(Item::Parked(Parked { client: call.sink.client, id: call.caller.id, until }));
+        }
+    }
+}
+
+/// Home: the client waits from now on.
+pub(crate) fn begin(
+    node: &Node,
+    core: &mut Core,
+    outgoing: &mut Outgoing,
+    (client, shard): (ClientSlot, ShardId),
+    until: Option<UnixMs>,
+) {
+    debug_assert!(outgoing.wait.is_none(), "a client waits once at a time");
+    outgoing.wait = Some(Wait { shard, until, gives_up: false });
+    if let Some(until) = until {
+        node.timeouts.insert(until, client);
+    }
+    core.waiting_with_timeout += usize::from(until.is_some());
+    if let Some(client) = core.clients.get_mut(client) {
+        client.flags.set(ClientFlags::WAITING, true);
+    }
+}
+
+/// Home: what the client waited for has come, or it waits no longer.
+#[cold]
+pub(crate) fn end(node: &Node, core: &mut Core, outgoing: &mut Outgoing, client: ClientSlot) {
+    let Some(wait) = outgoing.wait.take() else { return };
+    if let Some(until) = wait.until {
+        node.timeouts.remove(until, client);
+    }
+    core.waiting_with_timeout -= usize::from(wait.until.is_some());
+    if let Some(client) = core.clients.get_mut(client) {
+        client.flags.set(ClientFlags::WAITING, false);
+    }
+}
+
+/// Home: the shard has parked a client's command.
+pub(crate) fn parked(node: &Node, from: ShardId, parked: Parked) {
+    parked_here(node, &mut node.state.borrow_mut().core, from, parked);
+}
+
+fn parked_here(node: &Node, core: &mut Core, from: ShardId, parked: Parked) {
+    let links = node.links.borrow();
+    let Some(link) = links.get(parked.client) else {
+        // Only a core that ends gives up connections that are still owed an answer.
+        return assert!(node.stopping.get(), "a connection stays until its holes are filled");
+    };
+    debug_assert_eq!(core.clients.get(parked.client).map(|client| client.id), Some(parked.id));
+    begin(node, core, &mut link.outgoing.borrow_mut(), (parked.client, from), parked.until);
+    // It may have gone meanwhile.
+    link.kick();
+}
+
+/// Home: ends a client's wait, if it waits. Nothing that it waits for has come, so far as is known here.
+#[cold]
+pub(crate) fn give_up(node: &Node, link: &Link, why: Why) {
+    let shard = match &mut link.outgoing.borrow_mut().wait {
+        Some(wait) if !wait.gives_up => {
+            wait.gives_up = true;
+            wait.shard
+        }
+        _ => return,
+    };
+    if node.is_home(shard) {
+        cancel(node, WaiterId { home: node.id, client: link.slot }, why);
+    } else {
+        node.mailbox.outbox(shard.index(), |hop| hop.say(Item::Cancel(link.slot, why)));
+    }
+}
+
+/// The shard: takes a waiter out of line, if it still stands there, and answers it.
+pub(crate) fn cancel(node: &Node, id: WaiterId, why: Why) {
+    let state = &mut *node.state.borrow_mut();
+    // If it does not stand there any more, what it has got is on its way.
+    let Some(waiter) = state.waitroom.cancel(&mut state.core, id) else { return };
+    let mut out = Vec::new();
+    let mut reply = resp::Reply::new(&mut out, waiter.caller.proto);
+    match why {
+        Why::Timeout => reply.null_array(),
+        Why::Unblocked => {
+            let text = CommandError::UNBLOCKED.text();
+            state.core.stats.failed(waiter.command.index, &text);
+            reply.error(&text);
+        }
+        Why::Gone => {}
+    }
+    answer(node, &mut state.core, id.home, waiter.sink, &out);
+    // It may have kept others waiting.
+    serve(state, Unit::Nothing, node.ticks.get().unix_ms());
+    node.pass_on_wants(state);
+}
+
+/// Serves those who wait for keys that `unit` has made ready.
+#[inline]
+pub(crate) fn serve(state: &mut State, unit: Unit<'_>, now: UnixMs) {
+    if state.core.keyspace.has_changed() {
+        serve_changed(state, unit, now);
+    }
+}
+
+#[cold]
+fn serve_changed(state: &mut State, unit: Unit<'_>, now: UnixMs) {
+    let State { core, participant, waitroom, .. } = state;
+    if participant.is_idle() {
+        return waitroom.serve(core, now, &mut |_| true);
+    }
+    let own: Vec<KeyName>;
+    let claim = match unit {
+        Unit::Command(command, args) => {
+            own = transaction::names(command, args);
+            transaction::claim(command, &own)
+        }
+        Unit::Claim(claim) => claim,
+        Unit::Nothing => Claim { scope: Scope::Keys(&[]), mode: Mode::Shared },
+    };
+    // What the unit has locked, or need not have locked because it was free, is its own until others have their turn.
+    waitroom.serve(core, now, &mut |key| {
+        let name = transaction::name(key);
+        let is_own = match claim.scope {
+            Scope::Keys(names) => names.contains(&name),
+            Scope::Whole => true,
+        };
+        let whole = Claim { scope: Scope::Keys(&[name]), mode: Mode::Exclusive };
+        (is_own && claim.mode == Mode::Exclusive) || participant.is_untouched(whole)
+    });
+}
+
+/// Sends out what has become of waiters.
+#[inline]
+pub(crate) fn deliver(node: &Node, state: &mut State) {
+    if state.waitroom.has_woken() {
+        deliver_all(node, state);
+    }
+}
+
+#[cold]
+fn deliver_all(node: &Node, state: &mut State) {
+    for woken in state.waitroom.take_woken() {
+        match woken {
+            Woken::Served { id, sink, reply } => answer(node, &mut state.core, id.home, sink, &reply),
+            Woken::Offered { .. } => unreachable!("all keys are here"),
+        }
+    }
+}
+
+/// The shard: replies to a waiter.
+fn answer(node: &Node, core: &mut Core, home: ShardId, sink: Sink, reply: &[u8]) {
+    if home == node.id {
+        crate::mail::fill_in(node, core, sink, reply);
+    } else {
+        node.mailbox.outbox(home.index(), |hop| hop.reply(sink, |buf| buf.extend_from_slice(reply)));
+    }
+}
+
+fn id(home: ShardId, sink: Sink) -> WaiterId {
+    WaiterId { home, client: sink.client }
+}
