@@ -15,6 +15,7 @@
 //! intent (Gray's granular locks), so a whole-shard claim needs no walk over keys. A parked command stands in a
 //! queue of its connection too, which keeps one connection's commands to this shard in order.
 
+mod keys;
 mod queue;
 
 use std::collections::VecDeque;
@@ -23,6 +24,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use stdx::{ClientId, DbIndex};
 
+use self::keys::{Entered, KeyLocks};
 use self::queue::{Level, Queue};
 
 /// One command that touches several shards: unique in the life of the process.
@@ -96,7 +98,9 @@ pub enum Ready<T> {
 #[derive(Debug)]
 pub struct LockTable<T> {
     whole: Queue,
-    names: HashMap<Name, Queue, FixedState>,
+    keys: KeyLocks,
+    /// Of connections that have commands parked here.
+    origins: HashMap<ClientId, Queue, FixedState>,
     transactions: HashMap<TxId, usize, FixedState>,
     /// Claims that are held or wait; a free place has no holder and is listed in `free`.
     claims: Vec<Held<T>>,
@@ -110,7 +114,9 @@ pub struct LockTable<T> {
 /// A claim in its queues.
 #[derive(Debug)]
 struct Held<T> {
-    names: Vec<Name>,
+    /// Each once.
+    names: Vec<KeyName>,
+    origin: Option<ClientId>,
     level: Level,
     intent: Level,
     /// In how many of its queues it still waits.
@@ -120,15 +126,9 @@ struct Held<T> {
 
 #[derive(Debug)]
 enum Holder<T> {
-    Command(T),
-    /// Its token, until it is granted.
-    Transaction(TxId, Option<T>),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Name {
-    Key(KeyName),
-    Origin(ClientId),
+    Command(Box<T>),
+    /// Its token, while it waits.
+    Transaction(TxId, Option<Box<T>>),
 }
 
 /// Above this many keys a claim is for the whole shard: bounds the table's memory and the time of one call.
@@ -141,7 +141,8 @@ impl<T> Default for LockTable<T> {
     fn default() -> Self {
         Self {
             whole: Queue::default(),
-            names: HashMap::default(),
+            keys: KeyLocks::default(),
+            origins: HashMap::default(),
             transactions: HashMap::default(),
             claims: Vec::new(),
             free: Vec::new(),
@@ -161,14 +162,19 @@ impl<T> LockTable<T> {
     /// An ordinary command of connection `origin`. It runs when nothing that conflicts with it is held or was here
     /// before it, and `origin` has nothing parked here. Otherwise `park` makes the token to keep.
     pub fn admit(&mut self, origin: ClientId, claim: Claim<'_>, park: impl FnOnce() -> T) -> Admission {
-        let has_parked = |origin| self.parked > 0 && self.names.contains_key(&Name::Origin(origin));
-        if self.is_idle() || (!has_parked(origin) && self.is_free(claim)) {
+        if self.may_run(origin, claim) {
             return Admission::Run;
         }
         self.parked += 1;
-        let parked = self.enter(claim, Some(origin), Holder::Command(park()));
+        let parked = self.enter(claim, Some(origin), Holder::Command(Box::new(park())));
         debug_assert!(self.claims[parked].missing > 0, "refused, and then granted in the same breath");
         Admission::Parked
+    }
+
+    /// Whether [`Self::admit`] would let a command run.
+    pub fn may_run(&self, origin: ClientId, claim: Claim<'_>) -> bool {
+        let has_parked = || self.parked > 0 && self.origins.contains_key(&origin);
+        self.is_idle() || (!has_parked() && self.is_free(claim))
     }
 
     /// Takes the locks for `tx` if nobody would have to wait or be overtaken; else changes nothing.
@@ -182,15 +188,12 @@ impl<T> LockTable<T> {
 
     /// Takes the locks for `tx`, or its place in their queues. Panics when `tx` has locks here already.
     pub fn lock(&mut self, tx: TxId, claim: Claim<'_>, token: T) -> Grant<T> {
-        let index = self.enter(claim, None, Holder::Transaction(tx, Some(token)));
-        let held = &mut self.claims[index];
-        if held.missing > 0 {
-            return Grant::Queued;
+        if self.try_lock(tx, claim) {
+            return Grant::Granted(token);
         }
-        match &mut held.holder {
-            Some(Holder::Transaction(_, token)) => Grant::Granted(token.take().expect("just given")),
-            _ => unreachable!("just entered as a transaction"),
-        }
+        let index = self.enter(claim, None, Holder::Transaction(tx, Some(Box::new(token))));
+        debug_assert!(self.claims[index].missing > 0, "refused, and then granted in the same breath");
+        Grant::Queued
     }
 
     /// Gives back what `tx` holds, and appends those who may now go to `ready`. The caller lets them go at once, in
@@ -213,7 +216,7 @@ impl<T> LockTable<T> {
         let holder = self.leave(index);
         self.settle(ready);
         match holder {
-            Holder::Transaction(_, token) => token,
+            Holder::Transaction(_, token) => token.map(|token| *token),
             Holder::Command(_) => unreachable!("listed as a transaction"),
         }
     }
@@ -232,9 +235,7 @@ impl<T> LockTable<T> {
     /// expiry and eviction leave a key alone that is not free.
     pub fn is_free(&self, claim: Claim<'_>) -> bool {
         let (level, intent) = levels(claim);
-        let has_room =
-            |name: &KeyName| self.names.get(&Name::Key(*name)).is_none_or(|queue| queue.has_room(level));
-        self.whole.has_room(intent) && keys(claim).iter().all(has_room)
+        self.whole.has_room(intent) && keys(claim).iter().all(|name| self.keys.has_room(*name, level))
     }
 
     /// Whether `tx` has locks here, or waits for them.
@@ -242,58 +243,61 @@ impl<T> LockTable<T> {
         self.transactions.contains_key(&tx)
     }
 
-    /// Puts a claim into all its queues.
+    /// Puts a claim into all its queues: of the shard, of its connection, of its keys.
     fn enter(&mut self, claim: Claim<'_>, origin: Option<ClientId>, holder: Holder<T>) -> usize {
         let index = self.place();
         let (level, intent) = levels(claim);
-        let mut names = std::mem::take(&mut self.claims[index].names);
-        names.extend(keys(claim).iter().copied().map(Name::Key));
-        names.extend(origin.map(Name::Origin));
-        names.sort_unstable();
-        names.dedup();
-        let mut missing = usize::from(!self.whole.enter(index, intent));
-        for name in &names {
-            let queue = self.names.entry(*name).or_default();
-            missing += usize::from(!queue.enter(index, name.level(level)));
-        }
         if let Holder::Transaction(tx, _) = holder {
             let known = self.transactions.insert(tx, index);
             assert!(known.is_none(), "{tx:?} claims twice on one shard");
         }
-        self.claims[index] = Held { names, level, intent, missing, holder: Some(holder) };
+        let mut missing = usize::from(!self.whole.enter(index, intent));
+        if let Some(origin) = origin {
+            let line = self.origins.entry(origin).or_default();
+            missing += usize::from(!line.enter(index, Level::Exclusive));
+        }
+        let held = &mut self.claims[index];
+        for name in keys(claim) {
+            match self.keys.enter(*name, index as u32, level) {
+                Entered::Twice => continue,
+                Entered::Waits => missing += 1,
+                Entered::Held => {}
+            }
+            held.names.push(*name);
+        }
+        (held.origin, held.level, held.intent) = (origin, level, intent);
+        (held.missing, held.holder) = (missing, Some(holder));
         index
     }
 
     /// Takes a claim out of all its queues; those whom it kept waiting come to `granted`.
     fn leave(&mut self, index: usize) -> Holder<T> {
-        let mut held = std::mem::replace(&mut self.claims[index], Held::vacant());
-        let gave_up = held.missing > 0;
-        let Self { whole, names, claims, granted, .. } = self;
-        let mut leave = |queue: &mut Queue, level| {
-            if gave_up {
-                queue.give_up(index, level);
-            } else {
-                queue.leave(level);
-            }
-            while let Some(next) = queue.advance() {
-                claims[next].missing -= 1;
-                if claims[next].missing == 0 {
-                    granted.push_back(next);
-                }
+        let held = &mut self.claims[index];
+        let (level, gave_up) = (held.level, held.missing > 0);
+        let (mut names, origin, intent) = (std::mem::take(&mut held.names), held.origin, held.intent);
+        let holder = held.holder.take().expect("only a claim in use leaves");
+        let Self { whole, keys, origins, claims, granted, .. } = self;
+        let mut grant = |next: usize| {
+            claims[next].missing -= 1;
+            if claims[next].missing == 0 {
+                granted.push_back(next);
             }
         };
-        leave(whole, held.intent);
-        for name in &held.names {
-            let queue = names.get_mut(name).expect("a claim stands in the queue of each of its names");
-            leave(queue, name.level(held.level));
-            if queue.is_empty() {
-                names.remove(name);
+        whole.quit(index, intent, gave_up, &mut grant);
+        if let Some(origin) = origin {
+            let line =
+                origins.get_mut(&origin).expect("a parked command stands in the line of its connection");
+            line.quit(index, Level::Exclusive, gave_up, &mut grant);
+            if line.is_empty() {
+                origins.remove(&origin);
             }
         }
-        held.names.clear();
-        self.claims[index].names = held.names;
+        for name in names.drain(..) {
+            keys.leave(name, index as u32, level, gave_up, &mut grant);
+        }
+        self.claims[index].names = names;
         self.free.push(index);
-        held.holder.expect("only a claim in use leaves")
+        holder
     }
 
     /// Hands out all who were granted. A command is over as soon as it is handed out, so it leaves at once, and
@@ -301,10 +305,10 @@ impl<T> LockTable<T> {
     fn settle(&mut self, ready: &mut VecDeque<Ready<T>>) {
         while let Some(index) = self.granted.pop_front() {
             if let Some(Holder::Transaction(tx, token)) = &mut self.claims[index].holder {
-                ready.push_back(Ready::Locked(*tx, token.take().expect("kept while it waited")));
+                ready.push_back(Ready::Locked(*tx, *token.take().expect("kept while it waited")));
             } else if let Holder::Command(token) = self.leave(index) {
                 self.parked -= 1;
-                ready.push_back(Ready::Command(token));
+                ready.push_back(Ready::Command(*token));
             }
         }
         if self.is_idle() && self.claims.capacity() > KEPT_CLAIMS_MAX {
@@ -322,16 +326,13 @@ impl<T> LockTable<T> {
 
 impl<T> Held<T> {
     fn vacant() -> Self {
-        Self { names: Vec::new(), level: Level::Shared, intent: Level::Shared, missing: 0, holder: None }
-    }
-}
-
-impl Name {
-    /// At which level a claim of `level` on keys stands in the queue of this name.
-    fn level(self, level: Level) -> Level {
-        match self {
-            Name::Key(_) => level,
-            Name::Origin(_) => Level::Exclusive,
+        Self {
+            names: Vec::new(),
+            origin: None,
+            level: Level::Shared,
+            intent: Level::Shared,
+            missing: 0,
+            holder: None,
         }
     }
 }

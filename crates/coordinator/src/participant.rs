@@ -124,6 +124,25 @@ impl<C, P> Participant<C, P> {
         self.hand_out();
     }
 
+    /// Takes locks if nobody would have to wait or be overtaken, else changes nothing; makes no deed. For a caller that
+    /// goes on at once. Not to be asked while deeds are pending.
+    pub fn try_lock(&mut self, tx: TxId, claim: Claim<'_>) -> bool {
+        debug_assert!(self.deeds.is_empty(), "the locks tell of a time after the deeds");
+        self.locks.try_lock(tx, claim)
+    }
+
+    /// Gives back what `tx` holds, and lines up whoever may go now. Panics when it holds nothing.
+    pub fn release(&mut self, tx: TxId) {
+        self.locks.release(tx, &mut self.ready);
+        self.hand_out();
+    }
+
+    /// Whether there is something to do: see [`Self::poll`].
+    #[inline]
+    pub fn has_deeds(&self) -> bool {
+        !self.deeds.is_empty()
+    }
+
     /// The next thing to do; to be polled until `None` before anything else runs on this shard.
     #[inline]
     pub fn poll(&mut self) -> Option<Deed<C, P>> {

@@ -18,7 +18,7 @@ pub(super) enum Level {
 const LEVELS: [Level; 4] = [Level::IntentShared, Level::IntentExclusive, Level::Shared, Level::Exclusive];
 
 impl Level {
-    fn conflicts_with(self, other: Level) -> bool {
+    pub(super) fn conflicts_with(self, other: Level) -> bool {
         use Level::{Exclusive, IntentExclusive, IntentShared, Shared};
         match (self, other) {
             (Exclusive, _) | (_, Exclusive) => true,
@@ -57,24 +57,37 @@ impl Queue {
         has_room
     }
 
-    /// A holder goes.
-    pub(super) fn leave(&mut self, level: Level) {
-        self.held[level as usize] -= 1;
+    /// So many hold it, and nobody waits: how a queue begins that was none before.
+    pub(super) fn hold(&mut self, level: Level, count: u32) {
+        debug_assert!(self.is_empty(), "a queue that is in use");
+        self.held[level as usize] = count;
+    }
+
+    /// A claim goes; `gave_up`: it may be waiting. Those who hold the lock now are given to `grant`.
+    pub(super) fn quit(&mut self, claim: usize, level: Level, gave_up: bool, mut grant: impl FnMut(usize)) {
+        if gave_up {
+            self.give_up(claim, level);
+        } else {
+            self.held[level as usize] -= 1;
+        }
+        while let Some(next) = self.advance() {
+            grant(next);
+        }
     }
 
     /// A claim gives up, whether it holds this lock or waits for it. Walks over those who wait.
-    pub(super) fn give_up(&mut self, claim: usize, level: Level) {
+    fn give_up(&mut self, claim: usize, level: Level) {
         match self.waiting.iter().position(|waiter| waiter.0 == claim) {
             Some(place) => {
                 self.waiting.remove(place);
                 self.awaited[level as usize] -= 1;
             }
-            None => self.leave(level),
+            None => self.held[level as usize] -= 1,
         }
     }
 
     /// Grants the lock to the first who waits, if it conflicts with no holder.
-    pub(super) fn advance(&mut self) -> Option<usize> {
+    fn advance(&mut self) -> Option<usize> {
         let &(claim, level) = self.waiting.front()?;
         let is_blocked =
             LEVELS.iter().any(|&other| self.held[other as usize] > 0 && level.conflicts_with(other));
