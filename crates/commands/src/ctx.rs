@@ -52,6 +52,9 @@ impl Caller {
     }
 }
 
+/// How many keys of one command are fetched together.
+const KEYS_TOGETHER: usize = 16;
+
 /// One command's view of the world.
 #[derive(Debug)]
 pub struct Ctx<'a> {
@@ -83,6 +86,32 @@ impl<'a> Ctx<'a> {
             // Address and length: an empty key may share its address with the argument behind it.
             Some((place, slot)) if std::ptr::eq(place, bytes) => Key { bytes, slot },
             _ => Key::new(bytes),
+        }
+    }
+
+    /// Gives `each` the keys among `args`, in order: the first argument, and every `step`th behind it, with their places.
+    /// The memory of several keys is fetched together.
+    #[inline]
+    pub fn each_key<'k>(
+        &mut self,
+        args: Args<'k>,
+        step: usize,
+        mut each: impl FnMut(&mut Self, usize, Key<'k>),
+    ) {
+        let mut keys = [(0, Key { bytes: &[], slot: Slot::new(0) }); KEYS_TOGETHER];
+        let mut places = (0..args.len()).step_by(step);
+        while let Some(first) = places.next() {
+            let mut count = 0;
+            for at in std::iter::once(first).chain(places.by_ref().take(KEYS_TOGETHER - 1)) {
+                keys[count] = (at, self.key(args.at(at)));
+                count += 1;
+            }
+            if count > 1 {
+                self.core.keyspace.prefetch(self.caller.db, keys[..count].iter().map(|key| key.1));
+            }
+            for &(at, key) in &keys[..count] {
+                each(self, at, key);
+            }
         }
     }
 

@@ -103,10 +103,7 @@ fn count(
     counts: impl Fn(&mut Ctx<'_>, Key<'_>) -> bool,
 ) -> Result<Outcome, CommandError> {
     let mut counted = 0;
-    for key in args.from(1).iter() {
-        let key = ctx.key(key);
-        counted += i64::from(counts(ctx, key));
-    }
+    ctx.each_key(args.from(1), 1, |ctx, _, key| counted += i64::from(counts(ctx, key)));
     ctx.out.int(counted);
     Ok(Outcome::Done)
 }

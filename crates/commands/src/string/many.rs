@@ -28,14 +28,13 @@ pub(super) const MGET: Command = Command {
 fn mget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let access = ctx.read_access();
     ctx.out.array(args.len() - 1);
-    for key in args.from(1).iter() {
-        let key = ctx.key(key);
+    ctx.each_key(args.from(1), 1, |ctx, _, key| {
         let found = ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, access);
         match found.and_then(|entry| entry.string()) {
             Some(found) => value::reply(&mut ctx.out, found),
             None => ctx.out.null(),
         }
-    }
+    });
     Ok(Outcome::Done)
 }
 
@@ -93,12 +92,11 @@ fn msetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
 
 /// Stores the pairs of `args`, which are whole: the lookup of the command has seen to it.
 fn store(ctx: &mut Ctx<'_>, args: Args<'_>) {
-    for index in (1..args.len()).step_by(2) {
-        let key = ctx.key(args.at(index));
-        let value = NewString::Bytes(args.at(index + 1));
+    ctx.each_key(args.from(1), 2, |ctx, at, key| {
+        let value = NewString::Bytes(args.at(at + 2));
         ctx.core.keyspace.set_string(ctx.caller.db, key, value, Ttl::Clear, ctx.now);
-        ctx.event(Event::STRING, "set", args.at(index));
-    }
+        ctx.event(Event::STRING, "set", key.bytes);
+    });
 }
 
 #[cfg(test)]
