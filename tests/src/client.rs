@@ -144,6 +144,8 @@ impl Client {
             let mut piece = vec![0; PIECE];
             let len = match self.stream.read(&mut piece) {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+                // A process that was stopped, say, and goes on.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             };
             match len {
