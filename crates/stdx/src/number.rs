@@ -1,11 +1,13 @@
 //! Numbers as clients write them.
 
 mod bignat;
+mod denormal;
 mod double;
 pub mod longdouble;
 mod rounding;
 mod scan;
 
+pub use denormal::strtod_underflows;
 pub use double::{format_decimal, format_f64, format_g17, parse_f64, parse_strtod};
 
 /// A signed integer in the one form that Redis takes for it: digits, a `-` before them if negative, and no leading

@@ -119,6 +119,19 @@ impl BigNat {
         (quotient, exponent - (STEPS - 1), !self.is_zero())
     }
 
+    /// `self * 10^exponent` as a mantissa, the power of two that it is to be multiplied by, and whether a bit is set below.
+    pub(super) fn times_pow10(mut self, exponent: i64) -> (u128, i64, bool) {
+        let (mantissa, shift, sticky) = if exponent >= 0 {
+            self.mul_pow5(exponent as u64);
+            self.top()
+        } else {
+            let mut divisor = Self::from_u64(1);
+            divisor.mul_pow5(exponent.unsigned_abs());
+            self.divide(divisor)
+        };
+        (mantissa, exponent + shift, sticky)
+    }
+
     /// Its decimal digits, `0` for zero.
     pub(super) fn into_decimal(mut self) -> String {
         const CHUNK: u64 = 1_000_000_000;

@@ -74,7 +74,7 @@ fn decimal(whole: &[u8], fraction: &[u8], exponent: i64) -> Option<Binary> {
     let (mantissa, binary_exponent, sticky) = if len <= 19 && (-27..=19).contains(&exponent) {
         short_decimal(digits().fold(0, |value, digit| value * 10 + u64::from(digit - b'0')), exponent)
     } else {
-        long_decimal(BigNat::from_decimal(digits()), exponent)
+        BigNat::from_decimal(digits()).times_pow10(exponent)
     };
     rounding::round(EXTENDED, mantissa, binary_exponent, sticky).filter(|rounded| rounded.mantissa != 0)
 }
@@ -90,18 +90,6 @@ fn short_decimal(digits: u64, exponent: i64) -> (u128, i64, bool) {
     let dividend = u128::from(digits) << shift;
     let divisor = u128::from(5u64.pow(-exponent as u32));
     (dividend / divisor, exponent - i64::from(shift), !dividend.is_multiple_of(divisor))
-}
-
-fn long_decimal(mut digits: BigNat, exponent: i64) -> (u128, i64, bool) {
-    if exponent >= 0 {
-        digits.mul_pow5(exponent as u64);
-        let (mantissa, shift, sticky) = digits.top();
-        return (mantissa, exponent + shift, sticky);
-    }
-    let mut divisor = BigNat::from_u64(1);
-    divisor.mul_pow5(exponent.unsigned_abs());
-    let (mantissa, shift, sticky) = digits.divide(divisor);
-    (mantissa, exponent + shift, sticky)
 }
 
 /// As [`decimal`], for hexadecimal digits and a power of two.
@@ -287,7 +275,7 @@ mod tests {
         fn short_and_long_ways_agree(digits in 1u64.., exponent in -27i64..=19) {
             let (mantissa, shift, sticky) = short_decimal(digits, exponent);
             let short = rounding::round(EXTENDED, mantissa, shift, sticky);
-            let (mantissa, shift, sticky) = long_decimal(BigNat::from_u64(digits), exponent);
+            let (mantissa, shift, sticky) = BigNat::from_u64(digits).times_pow10(exponent);
             prop_assert_eq!(short, rounding::round(EXTENDED, mantissa, shift, sticky));
         }
 

@@ -6,7 +6,7 @@ use crate::error::CommandError;
 use datatypes::{Element, ValueRef};
 use std::cmp::Ordering;
 use std::ops::Range;
-use stdx::number::parse_f64;
+use stdx::number::{parse_f64, strtod_underflows};
 
 /// Elements with what they are sorted by. Their texts are in one buffer.
 #[derive(Debug, Default)]
@@ -157,11 +157,17 @@ fn c_text(text: &[u8]) -> &[u8] {
     &text[..text.iter().position(|&byte| byte == 0).unwrap_or(text.len())]
 }
 
-/// A number as C's `strtod` reads it from a C string: nothing is 0, blanks may stand before it.
+/// A number as C's `strtod` reads it from a C string: nothing is 0, blanks may stand before it. One that is too close to 0
+/// to be kept as precisely as others is refused: `strtod` says so, and Redis minds.
 fn number(text: &[u8]) -> Option<f64> {
     let text = c_text(text);
     let blanks = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).count();
-    if text.is_empty() { Some(0.0) } else { parse_f64(&text[blanks..]) }
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let text = &text[blanks..];
+    parse_f64(text)
+        .filter(|value| *value == 0.0 || value.abs() > f64::MIN_POSITIVE || !strtod_underflows(text))
 }
 
 #[cfg(test)]
@@ -182,6 +188,11 @@ mod tests {
             (" ", None),
             ("abc", None),
             ("nan", None),
+            ("2.2250738585072014e-308", Some(f64::MIN_POSITIVE)),
+            ("1e-310", None),
+            (" -5e-324", None),
+            ("0x1p-1074", Some(5e-324)),
+            ("0e-400", Some(0.0)),
         ] {
             assert_eq!(number(text.as_bytes()), expected, "{text:?}");
         }
