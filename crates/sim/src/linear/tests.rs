@@ -15,6 +15,8 @@ enum Op {
     Push(u32),
     /// And what it gave; of an unanswered one that does not count.
     Pop(Option<u32>),
+    /// Everything.
+    Look(Vec<u32>),
 }
 
 impl Model for Queue {
@@ -22,15 +24,17 @@ impl Model for Queue {
 
     fn step(&self, call: &Call<Op>, next: &mut Vec<Self>) {
         let mut queue = self.clone();
-        match call.op {
-            Op::Push(value) => queue.0.push_back(value),
-            Op::Pop(answer) => {
-                if queue.0.pop_front() != answer && call.returned.is_some() {
-                    return;
-                }
+        let fits = match &call.op {
+            Op::Push(value) => {
+                queue.0.push_back(*value);
+                true
             }
+            Op::Pop(answer) => queue.0.pop_front() == *answer || call.returned.is_none(),
+            Op::Look(answer) => queue.0 == *answer,
+        };
+        if fits {
+            next.push(queue);
         }
-        next.push(queue);
     }
 }
 
@@ -46,7 +50,7 @@ fn is_possible(history: &[Call<Op>]) -> bool {
     check(Queue::default(), history).is_ok()
 }
 
-use Op::{Pop, Push};
+use Op::{Look, Pop, Push};
 
 #[test]
 fn first_in_first_out() {
@@ -106,11 +110,13 @@ fn random_serial_histories_are_accepted_and_wrong_answers_refused() {
         let spread = between(&mut rng, 1, 25);
         for number in 0..100 {
             let point = 100 + 10 * number;
-            let op = if rng.one_in(2) {
-                queue.0.push_back(number as u32);
-                Push(number as u32)
-            } else {
-                Pop(queue.0.pop_front())
+            let op = match rng.below(3) {
+                0 => {
+                    queue.0.push_back(number as u32);
+                    Push(number as u32)
+                }
+                1 => Pop(queue.0.pop_front()),
+                _ => Look(queue.0.iter().copied().collect()),
             };
             let (early, late) = (between(&mut rng, 1, spread), between(&mut rng, 1, spread));
             history.push(call(point - early, point + late, op));
