@@ -19,6 +19,17 @@ pub trait Model: Clone + Eq + Hash {
     /// Adds to `next` all states that `call` may lead to, if its answer fits; of one that nobody answered, all that are
     /// possible.
     fn step(&self, call: &Call<Self::Op>, next: &mut Vec<Self>);
+
+    /// Whether `op`, answered as it was, changes no state. Such a call takes effect as soon as its answer fits: that
+    /// leaves fewer configurations to look at.
+    fn is_read(_op: &Self::Op) -> bool {
+        false
+    }
+
+    /// What `op` touches, as bits. Calls that touch nothing in common do not matter to each other.
+    fn footprint(_op: &Self::Op) -> u64 {
+        u64::MAX
+    }
 }
 
 /// A call. One that certainly did nothing is not part of a history.
@@ -95,10 +106,31 @@ impl<M: Model> Checker<'_, M> {
         }
         self.slots[free] = Some(call);
         self.slot_of[call] = Some(free);
+        if M::is_read(&self.history[call].op) {
+            let possible = std::mem::take(&mut self.possible);
+            self.possible = possible.into_iter().map(|one| self.with_reads(one)).collect();
+        }
+    }
+
+    /// With all reads done that fit the state as it is.
+    fn with_reads(&self, (state, mut done): Configuration<M>) -> Configuration<M> {
+        let mut next = Vec::new();
+        for (slot, call) in self.slots.iter().enumerate() {
+            let Some(call) = call.filter(|&call| M::is_read(&self.history[call].op)) else { continue };
+            if self.may_go(call, slot, done) {
+                state.step(&self.history[call], &mut next);
+                if next.len() == 1 && next[0] == state {
+                    done |= 1 << slot;
+                }
+                next.clear();
+            }
+        }
+        (state, done)
     }
 
     fn answered(&mut self, call: usize) -> Result<(), Refused<M>> {
         let slot = self.slot_of[call].expect("it was sent before it was answered");
+        let relevant = self.relevant_to(call);
         let mut left = HashSet::new();
         let mut seen: HashSet<Configuration<M>> = HashSet::new();
         let mut open: Vec<Configuration<M>> = self.possible.iter().cloned().collect();
@@ -108,13 +140,13 @@ impl<M: Model> Checker<'_, M> {
                 left.insert((state, done & !(1 << slot)));
                 continue;
             }
-            for (other, pending) in self.slots.iter().enumerate() {
-                let Some(pending) = pending.filter(|&pending| self.may_go(pending, other, done)) else {
+            for &(other, pending) in &relevant {
+                if !self.may_go(pending, other, done) {
                     continue;
-                };
+                }
                 state.step(&self.history[pending], &mut next);
                 for state in next.drain(..) {
-                    let reached = (state, done | 1 << other);
+                    let reached = self.with_reads((state, done | 1 << other));
                     if !seen.contains(&reached) {
                         seen.insert(reached.clone());
                         open.push(reached);
@@ -133,6 +165,28 @@ impl<M: Model> Checker<'_, M> {
         self.slot_of[call] = None;
         self.is_over[call] = true;
         Ok(())
+    }
+
+    /// The calls under way, by slot, that may have had to take effect before this one: it, whoever touches what they touch,
+    /// and what has to come before them.
+    fn relevant_to(&self, call: usize) -> Vec<(usize, usize)> {
+        let pending = || self.slots.iter().enumerate().filter_map(|(slot, call)| Some((slot, (*call)?)));
+        let mut relevant: Vec<(usize, usize)> = pending().filter(|one| one.1 == call).collect();
+        let mut touched = M::footprint(&self.history[call].op);
+        loop {
+            let before = relevant.len();
+            for (slot, other) in pending() {
+                let footprint = M::footprint(&self.history[other].op);
+                let precedes = relevant.iter().any(|one| self.history[one.1].after.contains(&other));
+                if !relevant.contains(&(slot, other)) && (touched & footprint != 0 || precedes) {
+                    relevant.push((slot, other));
+                    touched |= footprint;
+                }
+            }
+            if relevant.len() == before {
+                return relevant;
+            }
+        }
     }
 
     /// Whether it has not taken effect, and all that it comes after has.

@@ -8,8 +8,11 @@ mod abilities;
 mod draw;
 mod driver;
 mod keys;
+mod link;
 mod order;
 mod sabotage;
+mod script;
+mod structures;
 mod task;
 
 use abilities::Abilities;
@@ -74,8 +77,7 @@ fn judge(target: &Target, number: u32, length: Duration, rng: &mut Rng) -> usize
 
 #[test]
 fn clients_of_all_cores_are_strictly_serializable() {
-    let minutes = std::env::var("LACEWING_LONG_MINUTES").ok().map(|text| text.parse().expect("a number"));
-    let length = minutes.map(|minutes: u64| Duration::from_secs(60 * minutes));
+    let length = long_minutes();
     let seed = std::process::id().into();
     println!("seed {seed}");
     let mut rng = Rng::new(seed);
@@ -83,10 +85,9 @@ fn clients_of_all_cores_are_strictly_serializable() {
     loop {
         for (shards, is_strict) in [(2, false), (4, false), (2, true), (3, false)] {
             let target = Target::lacewing(shards, is_strict);
-            let rounds = if length.is_some() { 10 } else { 1 };
+            let (rounds, length) = if length.is_some() { (3, LONG_ROUND) } else { (1, SHORT_ROUND) };
             for _ in 0..rounds {
                 number += 1;
-                let length = if length.is_some() { LONG_ROUND } else { SHORT_ROUND };
                 ops += judge(&target, number, length, &mut rng);
             }
         }
@@ -95,6 +96,12 @@ fn clients_of_all_cores_are_strictly_serializable() {
         }
     }
     println!("{ops} operations in {:?}", started.elapsed());
+}
+
+/// How long a long run goes on.
+fn long_minutes() -> Option<Duration> {
+    let minutes = std::env::var("LACEWING_LONG_MINUTES").ok()?;
+    Some(Duration::from_secs(60 * minutes.parse::<u64>().expect("a number of minutes")))
 }
 
 /// Whatever is found there is wrong with the load or with the checker.

@@ -36,6 +36,10 @@ impl Model for Queue {
             next.push(queue);
         }
     }
+
+    fn is_read(op: &Op) -> bool {
+        matches!(op, Look(_))
+    }
 }
 
 fn call(invoked: u64, returned: u64, op: Op) -> Call<Op> {

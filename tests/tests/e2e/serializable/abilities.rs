@@ -8,6 +8,7 @@ use resp::Value as Reply;
 pub(super) struct Abilities {
     pub(super) transactions: bool,
     pub(super) scripts: bool,
+    pub(super) blocking: bool,
 }
 
 impl Abilities {
@@ -21,7 +22,11 @@ impl Abilities {
             }
             missing.is_empty()
         };
-        Self { transactions: has(&["MULTI", "EXEC", "WATCH"]), scripts: has(&["EVAL"]) }
+        Self {
+            transactions: has(&["MULTI", "EXEC", "WATCH"]),
+            scripts: has(&["EVAL"]),
+            blocking: has(&["BLPOP", "BRPOP", "BLMOVE", "CLIENT|UNBLOCK"]),
+        }
     }
 }
 

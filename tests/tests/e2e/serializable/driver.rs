@@ -3,6 +3,7 @@
 use super::abilities::Abilities;
 use super::draw::Draw;
 use super::keys::{Keys, Kind};
+use super::link::TryCall;
 use super::order::promised;
 use super::sabotage::{Answer, Sabotage, Saboteur, Sent};
 use super::task::{Item, Outcome, Shape, Task};
@@ -209,7 +210,9 @@ impl<'a> Session<'a> {
                 accesses: task.writes(),
             });
         }
-        let pairs = promised(tasks, &self.round.keys, self.round.router, self.round.is_strict);
+        let round = self.round;
+        let places: Vec<_> = tasks.iter().map(|task| task.place(&round.keys, round.router)).collect();
+        let pairs = promised(&places, round.is_strict);
         self.recorded.promised.extend(pairs.into_iter().map(|(one, other)| (first + one, first + other)));
         first
     }
@@ -295,32 +298,6 @@ fn connect(round: &Round) -> Client {
             round.ids.lock().expect("no thread panicked").push(id);
             return client;
         }
-    }
-}
-
-/// Reading and calling where the connection may end at any time.
-trait TryCall {
-    fn try_read(&mut self) -> Option<Reply>;
-
-    fn try_call<A: AsRef<[u8]>>(&mut self, command: &[A]) -> Option<Reply>;
-}
-
-impl TryCall for Client {
-    /// Panics when nothing comes for long: a command that is never answered.
-    fn try_read(&mut self) -> Option<Reply> {
-        match self.read_any() {
-            Ok(reply) => reply,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => panic!("no reply for long: {error}"),
-            Err(error) if error.kind() == io::ErrorKind::Other => panic!("a strange reply: {error}"),
-            Err(_) => None,
-        }
-    }
-
-    fn try_call<A: AsRef<[u8]>>(&mut self, command: &[A]) -> Option<Reply> {
-        let mut bytes = Vec::new();
-        encode_command(command, &mut bytes);
-        self.try_send_bytes(&bytes).ok()?;
-        self.try_read()
     }
 }
 

@@ -1,31 +1,37 @@
 //! What a pipeline promises about the order of its commands, said without the server's machine for it.
 
-use super::keys::Keys;
-use super::task::{Item, Shape, Task};
-use coordinator::router::Router;
 use stdx::ShardId;
 
-/// A task as to order.
-struct Place<'a> {
-    items: &'a [Item],
-    kind: Kind,
+/// An operation of a pipeline, as to order.
+pub(super) struct Place {
+    pub(super) class: Class,
+    /// Each with its shard, and whether it may be written.
+    pub(super) keys: Vec<(String, ShardId, bool)>,
+}
+
+/// What an operation is to those around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// May overlap with others, also when its keys are on several shards (GET, MSET).
+    Plain,
+    /// As a plain one while its keys are on one shard, else nothing else is under way (RENAME).
+    Together,
+    /// Others take it as a signal that what came before is done (RPUSH, EXEC); over several shards as above.
+    Signal,
+    /// Nobody knows its keys: nothing else is under way.
+    Unknown,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// One shard, and no signal to others.
     Plain(ShardId),
-    /// One shard, and others take it as a signal.
     Signal(ShardId),
-    /// Several shards, and may overlap with all that it does not conflict with.
     Spread,
-    /// Several shards, and nothing else is under way.
     Barrier,
 }
 
-/// Pairs of places in `tasks`, sent in one go, the first of which must take effect before the second.
-pub(super) fn promised(tasks: &[Task], keys: &Keys, router: Router, is_strict: bool) -> Vec<(usize, usize)> {
-    let places: Vec<Place<'_>> = tasks.iter().map(|task| Place::of(task, keys, router)).collect();
+/// Pairs of places, sent in one go, the first of which must take effect before the second.
+pub(super) fn promised(places: &[Place], is_strict: bool) -> Vec<(usize, usize)> {
     let mut pairs = Vec::new();
     for (at, place) in places.iter().enumerate() {
         if is_strict {
@@ -37,30 +43,20 @@ pub(super) fn promised(tasks: &[Task], keys: &Keys, router: Router, is_strict: b
     pairs
 }
 
-impl<'a> Place<'a> {
-    fn of(task: &'a Task, keys: &Keys, router: Router) -> Self {
-        let mut shards: Vec<ShardId> =
-            task.items.iter().map(|item| router.shard_of_key(keys.name(item.key()).as_bytes())).collect();
-        shards.sort_unstable();
-        shards.dedup();
-        let is_plain = match task.shape {
-            Shape::Mset | Shape::Mget => true,
-            Shape::Single => !is_push(task.items[0]),
-            Shape::Exec | Shape::Watched | Shape::Script | Shape::WildScript => false,
-        };
-        // A script that declares no key may touch any.
-        let one = (shards.len() == 1 && task.shape != Shape::WildScript).then(|| shards[0]);
-        let kind = match (one, is_plain) {
-            (Some(shard), true) => Kind::Plain(shard),
-            (Some(shard), false) => Kind::Signal(shard),
-            (None, true) => Kind::Spread,
-            (None, false) => Kind::Barrier,
-        };
-        Self { items: &task.items, kind }
+impl Place {
+    fn kind(&self) -> Kind {
+        let first = self.keys.first().map(|key| key.1);
+        let one = first.filter(|first| self.keys.iter().all(|key| key.1 == *first));
+        match (self.class, one) {
+            (Class::Plain | Class::Together, Some(shard)) => Kind::Plain(shard),
+            (Class::Signal, Some(shard)) => Kind::Signal(shard),
+            (Class::Plain, None) => Kind::Spread,
+            (Class::Together | Class::Signal, None) | (Class::Unknown, _) => Kind::Barrier,
+        }
     }
 
     fn precedes(&self, later: &Self) -> bool {
-        match (self.kind, later.kind) {
+        match (self.kind(), later.kind()) {
             (Kind::Barrier, _) | (_, Kind::Barrier | Kind::Signal(_)) => true,
             (Kind::Spread, _) | (_, Kind::Spread) => self.conflicts_with(later),
             (Kind::Plain(one) | Kind::Signal(one), Kind::Plain(other)) => one == other,
@@ -69,13 +65,6 @@ impl<'a> Place<'a> {
 
     /// Whether they share a key, and one of them writes it.
     fn conflicts_with(&self, other: &Self) -> bool {
-        let meets =
-            |mine: &Item, theirs: &Item| mine.key() == theirs.key() && (mine.writes() || theirs.writes());
-        self.items.iter().any(|mine| other.items.iter().any(|theirs| meets(mine, theirs)))
+        self.keys.iter().any(|mine| other.keys.iter().any(|its| mine.0 == its.0 && (mine.2 || its.2)))
     }
-}
-
-/// RPUSH can wake others.
-fn is_push(item: Item) -> bool {
-    matches!(item, Item::Write(key, _) if super::keys::kind_of(key) == super::keys::Kind::List)
 }

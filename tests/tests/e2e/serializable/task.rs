@@ -1,6 +1,9 @@
 //! What a client does at one instant, as commands and as the checker sees it.
 
 use super::keys::{Keys, Kind, kind_of};
+use super::order::{Class, Place};
+use super::script;
+use coordinator::router::Router;
 use lacewing_tests::show;
 use resp::Value as Reply;
 use sim::elle::{Access, Key, Value};
@@ -141,8 +144,8 @@ impl Task {
                 let (first, last) = (command(&["MULTI"]), command(&["EXEC"]));
                 std::iter::once(first).chain(items()).chain(std::iter::once(last)).collect()
             }
-            Shape::Script => vec![tame_script(items())],
-            Shape::WildScript => vec![wild_script(items())],
+            Shape::Script => vec![script::tame(items().map(|words| (words, vec![1])), "call")],
+            Shape::WildScript => vec![script::wild(items().map(|words| (words, vec![1])), "call")],
         }
     }
 
@@ -169,46 +172,29 @@ impl Task {
         Ok(Outcome::Done(accesses))
     }
 
+    /// As to order in a pipeline.
+    pub(super) fn place(&self, keys: &Keys, router: Router) -> Place {
+        let class = match self.shape {
+            Shape::Single if self.items[0].writes() && kind_of(self.items[0].key()) == Kind::List => {
+                Class::Signal
+            }
+            Shape::Single | Shape::Mset | Shape::Mget => Class::Plain,
+            Shape::Exec | Shape::Watched | Shape::Script => Class::Signal,
+            Shape::WildScript => Class::Unknown,
+        };
+        let key = |item: &Item| {
+            let name = keys.name(item.key());
+            let shard = router.shard_of_key(name.as_bytes());
+            (name, shard, item.writes())
+        };
+        Place { class, keys: self.items.iter().map(key).collect() }
+    }
+
     /// What it may have done, if nobody answered.
     pub(super) fn writes(&self) -> Vec<Access> {
         self.items.iter().filter_map(|item| item.write()).collect()
     }
 }
-
-/// `redis.call` once for each command, with its name written out, all else taken from KEYS and ARGV.
-fn tame_script(commands: impl Iterator<Item = Command>) -> Command {
-    let (mut text, mut keys, mut args) = ("local r = {}\n".to_owned(), Vec::new(), Vec::new());
-    for (at, mut words) in commands.enumerate() {
-        let rest = words.split_off(2);
-        keys.push(words.pop().expect("a key"));
-        let name = String::from_utf8(words.remove(0)).expect("a name");
-        text += &format!("r[{}] = redis.call('{name}', KEYS[{}]", at + 1, keys.len());
-        for word in rest {
-            args.push(word);
-            text += &format!(", ARGV[{}]", args.len());
-        }
-        text += ")\n";
-    }
-    text += "return r";
-    let head = [b"EVAL".to_vec(), text.into_bytes(), keys.len().to_string().into_bytes()];
-    head.into_iter().chain(keys).chain(args).collect()
-}
-
-/// One script for all: how many words each command has, and its words, come as arguments.
-fn wild_script(commands: impl Iterator<Item = Command>) -> Command {
-    let head = [b"EVAL".to_vec(), WILD_SCRIPT.as_bytes().to_vec(), b"0".to_vec()];
-    let counted = |words: Command| std::iter::once(words.len().to_string().into_bytes()).chain(words);
-    head.into_iter().chain(commands.flat_map(counted)).collect()
-}
-
-const WILD_SCRIPT: &str = "\
-local replies, at = {}, 1
-while ARGV[at] do
-    local words = tonumber(ARGV[at])
-    replies[#replies + 1] = redis.call(unpack(ARGV, at + 1, at + words))
-    at = at + words + 1
-end
-return replies";
 
 fn bytes_of(reply: &Reply) -> &[u8] {
     if let Reply::Bulk(bytes) = reply { bytes } else { b"" }
