@@ -99,7 +99,9 @@ impl<S: Copy> Waitroom<S> {
     pub fn decline(&mut self, core: &mut Core, id: WaiterId, now: UnixMs, may_touch: &mut MayTouch<'_>) {
         let (ticket, lines) = self.waiters.decline(id);
         for line in lines {
-            self.serve_line(core, &line, ticket, now, may_touch);
+            if !self.serve_line(core, &line, ticket, now, may_touch) {
+                core.keyspace.mark_changed(line.db, &line.key);
+            }
         }
         self.serve(core, now, may_touch);
     }
@@ -115,7 +117,9 @@ impl<S: Copy> Waitroom<S> {
                 locked.push(changed);
                 continue;
             }
-            self.serve_key(core, &changed, now, may_touch);
+            if !self.serve_key(core, &changed, now, may_touch) {
+                locked.push(changed);
+            }
         }
         locked.into_iter().rev().for_each(|changed| core.keyspace.put_back_changed(changed));
     }
@@ -136,7 +140,14 @@ impl<S: Copy> Waitroom<S> {
         &self.waiters
     }
 
-    fn serve_key(&mut self, core: &mut Core, changed: &Changed, now: UnixMs, may_touch: &mut MayTouch<'_>) {
+    /// False when a waiter has to be looked at again, because another of its keys is locked.
+    fn serve_key(
+        &mut self,
+        core: &mut Core,
+        changed: &Changed,
+        now: UnixMs,
+        may_touch: &mut MayTouch<'_>,
+    ) -> bool {
         let Changed { db, key } = changed;
         let kind = kind_of(core, *db, key, now);
         let use_of = |wanted: &&Wanted| match wanted {
@@ -147,12 +158,16 @@ impl<S: Copy> Waitroom<S> {
             Wanted::Group(_) => true,
         };
         let lines: Vec<Wanted> = self.waiters.wanted(*db, key).filter(use_of).cloned().collect();
+        let mut all = true;
         for wanted in lines {
-            self.serve_line(core, &LineName { db: *db, key: key.clone(), wanted }, None, now, may_touch);
+            all &=
+                self.serve_line(core, &LineName { db: *db, key: key.clone(), wanted }, None, now, may_touch);
         }
+        all
     }
 
-    /// Serves a line, from the one behind `after` on, until there is nothing left for it.
+    /// Serves a line, from the one behind `after` on, until there is nothing left for it, or until one comes whose other
+    /// keys are locked here: then false.
     fn serve_line(
         &mut self,
         core: &mut Core,
@@ -160,23 +175,28 @@ impl<S: Copy> Waitroom<S> {
         mut after: Option<Ticket>,
         now: UnixMs,
         may_touch: &mut MayTouch<'_>,
-    ) {
+    ) -> bool {
         let LineName { db, key, wanted } = line;
         while let Some((ticket, id)) = self.waiters.next(line, after) {
             if takes(wanted).is_some_and(|kind| kind_of(core, *db, key, now) != Some(kind)) {
-                return;
+                return true;
             }
             if !self.can_serve(id, may_touch) {
-                return self.offer(id, key);
+                let is_whole = self.waiters.get(id).is_some_and(|waiter| waiter.is_whole);
+                if !is_whole {
+                    self.offer(id, key);
+                }
+                return !is_whole;
             }
             if !self.run(core, id, now) {
                 // What one consumer of a group does not find, the others do not find either.
                 if matches!(wanted, Wanted::Group(_)) {
-                    return;
+                    return true;
                 }
                 after = Some(ticket);
             }
         }
+        true
     }
 
     /// Whether a waiter can be served here and now: its keys are all here, free, and it has no offer that it looks into.
