@@ -269,15 +269,16 @@ impl Keyspace {
         None
     }
 
-    /// Exchanges two databases (SWAPDB). Watched keys that exist in either have changed. Not counted in `dirty`:
-    /// every shard does this for one command.
-    pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
-        if !self.watches.is_empty() {
-            let (first, second) = (&self.dbs[a.index()], &self.dbs[b.index()]);
-            for db in [a, b] {
+    /// Exchanges two databases (SWAPDB). Watched keys that existed, or that exist now and have not expired, have changed.
+    /// Not counted in `dirty`: every shard does this for one command.
+    pub fn swap(&mut self, a: DbIndex, b: DbIndex, now: UnixMs) {
+        if !self.watches.is_empty() && a != b {
+            for (db, other) in [(a, b), (b, a)] {
+                let (before, after) = (&self.dbs[db.index()], &self.dbs[other.index()]);
                 self.watches.bump_where(db, |key, hash| {
                     let key = Key::new(key);
-                    first.find(key, hash).is_some() || second.find(key, hash).is_some()
+                    let comes = after.find(key, hash).is_some_and(|entry| !entry.due(now));
+                    comes || before.find(key, hash).is_some()
                 });
             }
         }
@@ -332,6 +333,11 @@ impl Keyspace {
     /// The version of a watched key now; 0 for one that is not watched.
     pub fn version(&self, db: DbIndex, key: Key<'_>) -> Version {
         self.watches.version(db, self.hasher.hash(key.bytes), key.bytes)
+    }
+
+    /// How many keys are watched, by whomever.
+    pub fn watched_keys(&self) -> usize {
+        self.watches.watched()
     }
 
     /// Ends one [`Keyspace::watch`].

@@ -429,7 +429,7 @@ fn watched_keys_change_with_their_database() {
         }
     }
     let start = versions(&keyspace);
-    keyspace.swap(DbIndex(0), DbIndex(1));
+    keyspace.swap(DbIndex(0), DbIndex(1), NOW);
     let swapped = versions(&keyspace);
     assert!(swapped[0][0] != start[0][0] && swapped[0][1] != start[0][1], "it exists in one of the two");
     assert_eq!(swapped[1], start[1], "it exists in neither");

@@ -221,7 +221,7 @@ fn play(seed: u64) {
                 model.remove(&at);
             }
             16 => {
-                keyspace.swap(DbIndex(0), DbIndex(1));
+                keyspace.swap(DbIndex(0), DbIndex(1), NOW);
                 model = model.into_iter().map(|((db, key), fields)| ((1 - db, key), fields)).collect();
             }
             17 if rng.one_in(10) => {

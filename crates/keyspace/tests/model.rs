@@ -249,7 +249,7 @@ impl Run {
         match self.dice.roll(8) {
             0 if self.lent.is_empty() && self.scans.is_empty() && a != b => {
                 self.model.swap(a, b);
-                self.real.swap(DbIndex(a), DbIndex(b));
+                self.real.swap(DbIndex(a), DbIndex(b), now);
             }
             1 if self.lent.is_empty() && self.dice.one_in(4) => {
                 assert_eq!(self.real.flush(DbIndex(a)), self.model.flush(a));

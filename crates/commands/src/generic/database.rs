@@ -103,7 +103,7 @@ fn swapdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let second = parse_i32(args.at(2)).ok_or(CommandError::SECOND_DB)?;
     let databases = ctx.core.keyspace.databases();
     let (first, second) = (in_range(first, databases)?, in_range(second, databases)?);
-    ctx.core.keyspace.swap(first, second);
+    ctx.core.keyspace.swap(first, second, ctx.now);
     // Every shard does its part of one change.
     ctx.core.keyspace.stats.dirty += u64::from(ctx.core.id == ShardId(0));
     ctx.out.ok();
