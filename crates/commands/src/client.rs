@@ -1,5 +1,6 @@
 //! Connections as commands see them: the table of one core's clients.
 
+use crate::transaction::Transaction;
 use pubsub::Subscriptions;
 use resp::Proto;
 use stdx::{ClientId, DbIndex, UnixMs};
@@ -37,6 +38,16 @@ impl ClientFlags {
     pub const WAITING: Self = Self(1 << 24);
     /// Subscribed to a channel, a pattern or a shard channel.
     pub const PUBSUB: Self = Self(1 << 16);
+
+    /// Has said MULTI: its commands are queued.
+    pub const MULTI: Self = Self(1 << 20);
+    /// A command could not be queued: EXEC will refuse the transaction.
+    pub const DIRTY_EXEC: Self = Self(1 << 21);
+    /// A watched key is known to have changed. Not kept: found out for CLIENT LIST.
+    pub const DIRTY_CAS: Self = Self(1 << 22);
+
+    /// Those with which a plain command is not simply run: the one thing that the hot path asks.
+    pub const SPECIAL: Self = Self(Self::MULTI.0);
 
     /// Whether all of `other` is in this set.
     #[inline]
@@ -96,6 +107,8 @@ pub struct Client {
     pub output_capacity: usize,
     /// What it is subscribed to, in numbers.
     pub subscriptions: Subscriptions,
+    /// What it has queued since MULTI and which keys it watches; none before the first time.
+    pub transaction: Option<Box<Transaction>>,
 }
 
 impl Client {
@@ -123,6 +136,7 @@ impl Client {
             output_len: 0,
             output_capacity: 0,
             subscriptions: Subscriptions::default(),
+            transaction: None,
         }
     }
 
@@ -152,8 +166,20 @@ impl Client {
     pub fn memory(&self) -> usize {
         let texts =
             self.addr.len() + self.laddr.len() + self.name.len() + self.lib_name.len() + self.lib_ver.len();
+        let transaction = self.transaction.as_ref().map_or(0, |transaction| transaction.memory());
         let buffers = self.query_len + self.query_free + self.output_capacity;
-        size_of::<Self>() + texts + buffers + self.subscriptions.bytes
+        size_of::<Self>() + texts + buffers + self.subscriptions.bytes + transaction
+    }
+
+    /// How many commands it has queued, or EXEC runs; `None` outside of MULTI (CLIENT LIST multi).
+    pub fn queued(&self) -> Option<usize> {
+        let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.queued());
+        (queued > 0 || self.flags.has(ClientFlags::MULTI)).then_some(queued)
+    }
+
+    /// How many keys it watches (CLIENT LIST watch).
+    pub fn watches(&self) -> usize {
+        self.transaction.as_ref().map_or(0, |transaction| transaction.watched.len())
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::client::{ClientSlot, Clients};
 use crate::effects::Effects;
 use crate::parking::Parking;
+use crate::transaction::Watched;
 use config::Config;
 use keyspace::Keyspace;
 use metrics::{LatencyMonitor, Slowlog, Stats};
@@ -161,6 +162,8 @@ pub struct Core {
     /// Of the keys that this shard's waiting clients wait for, those at which a missing key is news to somebody (INFO
     /// total_blocking_keys_on_nokey).
     pub awaited_on_nokey: usize,
+    /// Watches of clients of this core that other shards are to end: for the server to pass on.
+    pub unwatched: Vec<Watched>,
     /// What all cores share.
     pub shared: Arc<Shared>,
     /// What this core counts.
@@ -204,6 +207,7 @@ impl Core {
             parking: None,
             waiting_with_timeout: 0,
             awaited_on_nokey: 0,
+            unwatched: Vec::new(),
             stats,
             slowlog: Slowlog::new(shared.next_slowlog_id.clone()),
             latency: LatencyMonitor::default(),

@@ -130,7 +130,7 @@ impl<'a> Ctx<'a> {
     /// The client, for commands that run where it is connected ([`crate::Crossing::Session`] and the parts of
     /// global commands that the caller's own core runs). Panics elsewhere: our own routing would be broken.
     pub fn client(&mut self) -> &mut Client {
-        let slot = self.caller.slot.expect("a session command runs where its client is connected");
+        let slot = self.client_slot();
         self.core.clients.get_mut(slot).expect("the client is in the table while its command runs")
     }
 
@@ -139,6 +139,11 @@ impl<'a> Ctx<'a> {
         debug_assert!(self.may_park, "a command that may not wait");
         self.core.parking = Some(parking);
         Outcome::Park
+    }
+
+    /// The client's place in this core's table, for the same commands as [`Ctx::client`].
+    pub fn client_slot(&self) -> ClientSlot {
+        self.caller.slot.expect("a session command runs where its client is connected")
     }
 
     /// Says what the command did, in canonical form; for rows whose journal is [`Journal::Rewritten`]. `key` is the

@@ -28,6 +28,9 @@ pub struct Effect {
     pub db: DbIndex,
     /// The command.
     pub args: OwnedArgs,
+    /// The transaction that it is a part of, 0 if of none: effects of one transaction are to be kept, or lost, together,
+    /// those of all shards.
+    pub unit: u64,
 }
 
 /// The class of an event, as `notify-keyspace-events` names it.
@@ -81,6 +84,8 @@ pub struct Effects {
     classes: u16,
     effects: Vec<Effect>,
     fired: Vec<Fired>,
+    /// The transaction that runs, or 0.
+    pub unit: u64,
 }
 
 /// Where a command began.
@@ -108,7 +113,7 @@ impl Effects {
     }
 
     pub(crate) fn push(&mut self, db: DbIndex, args: &[&[u8]]) {
-        self.effects.push(Effect { db, args: OwnedArgs::new(args) });
+        self.effects.push(Effect { db, args: OwnedArgs::new(args), unit: self.unit });
     }
 
     pub(crate) fn fire(&mut self, db: DbIndex, class: Event, name: &'static str, key: &[u8]) {
@@ -239,6 +244,20 @@ mod tests {
         world.run("SET k v PX 10");
         world.wait_ms(20);
         world.check_events(&["GET k"], "expired:k");
+    }
+
+    #[test]
+    fn effects_of_a_transaction_say_which() {
+        let mut world = World::new(1);
+        super::listen(&mut world.cores[0], true, 0);
+        world.run("SET k v PX 10");
+        world.wait_ms(20);
+        world.cores[0].effects.unit = 7;
+        world.run("APPEND k w");
+        world.cores[0].effects.unit = 0;
+        world.run("DEL k");
+        let units: Vec<u64> = world.cores[0].effects.take().iter().map(|effect| effect.unit).collect();
+        assert_eq!(units, [0, 7, 7, 0], "an expiry on its way is a part of it");
     }
 
     #[test]

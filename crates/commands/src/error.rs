@@ -244,6 +244,28 @@ impl CommandError {
     }
 }
 
+/// Texts of the transaction commands.
+#[rustfmt::skip]
+impl CommandError {
+    /// MULTI.
+    pub const MULTI_NESTED: Self = text("ERR MULTI calls can not be nested");
+    /// DISCARD.
+    pub const DISCARD_WITHOUT_MULTI: Self = text("ERR DISCARD without MULTI");
+    /// EXEC.
+    pub const EXEC_WITHOUT_MULTI: Self = text("ERR EXEC without MULTI");
+    /// EXEC.
+    pub const EXEC_ABORTED: Self = text("EXECABORT Transaction discarded because of previous errors.");
+    /// WATCH.
+    pub const WATCH_IN_MULTI: Self = text("ERR WATCH inside MULTI is not allowed");
+    /// Commands with the flag `no_multi`.
+    pub const NOT_IN_MULTI: Self = text("ERR Command not allowed inside a transaction");
+
+    /// EXEC, which was refused with the error `text`.
+    pub fn exec_refused(text: &str) -> Self {
+        format!("EXECABORT Transaction discarded because of: {}", text.strip_prefix("ERR ").unwrap_or(text)).into()
+    }
+}
+
 /// Texts of the connection and server commands.
 #[rustfmt::skip]
 impl CommandError {

@@ -28,6 +28,10 @@ pub enum Crossing {
     Global(Lock, Merge),
     /// SCAN: goes from shard to shard by its cursor.
     Walk,
+    /// EXEC: the server runs the client's queue where its keys are. The handler answers when nothing is to be run.
+    Exec,
+    /// WATCH: the server asks the shards of its keys. The handler answers inside MULTI.
+    Watch,
 }
 
 /// What a [`Crossing::Global`] command locks.
@@ -122,6 +126,9 @@ impl Flags {
     pub const READS_BY_PATTERN: Self = Self(1 << 25);
     /// Lacewing's: it answers with push messages, which CLIENT REPLY does not hold back.
     pub const PUSHES: Self = Self(1 << 26);
+
+    /// Lacewing's: it is not queued by MULTI, but run at once.
+    pub const NOT_QUEUED: Self = Self(1 << 30);
 
     /// Both sets together.
     pub const fn or(self, other: Self) -> Self {

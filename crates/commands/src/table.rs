@@ -55,6 +55,7 @@ pub const FAMILIES: &[&[Command]] = &[
     crate::sorted_set::COMMANDS,
     crate::geo::COMMANDS,
     crate::pubsub::COMMANDS,
+    crate::transaction::COMMANDS,
     crate::connection::COMMANDS,
     crate::server::COMMANDS,
 ];
@@ -174,7 +175,8 @@ impl Registered {
         self.key_step > 1 && self.last_key == -1
     }
 
-    fn has_whole_groups(&self, argc: usize) -> bool {
+    /// Whether none of its keys lacks what goes with it, of `argc` arguments.
+    pub fn has_whole_groups(&self, argc: usize) -> bool {
         !self.has_groups() || (argc - self.first_key as usize).is_multiple_of(self.key_step as usize)
     }
 

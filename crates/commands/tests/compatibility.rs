@@ -23,7 +23,8 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("client|getredir", "always -1, as there is no tracking yet"),
     (
         "client|list",
-        "`argv-mem`, `multi-mem`, `oll` and `omem` are 0; `tot-mem` counts Lacewing's own structures",
+        "`argv-mem`, `oll` and `omem` are 0; `tot-mem` and `multi-mem` count Lacewing's own structures; `watch`, the last \
+         field, is how many keys the client watches; flag `d` tells of watched keys of the client's own core",
     ),
     ("client|tracking", "only `OFF`; `ON` answers an error until there is tracking"),
     (

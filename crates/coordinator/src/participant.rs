@@ -89,6 +89,11 @@ impl<C, P> Participant<C, P> {
         self.locks.knows(tx)
     }
 
+    /// Whether [`Self::admit`] would let a command run now.
+    pub fn may_run(&self, origin: ClientId, claim: Claim<'_>) -> bool {
+        self.deeds.is_empty() && self.locks.may_run(origin, claim)
+    }
+
     /// An ordinary single-shard command of connection `origin`: runs now, or comes back as [`Deed::Command`] with
     /// what `park` made. While deeds are pending it lines up behind them.
     pub fn admit(&mut self, origin: ClientId, claim: Claim<'_>, park: impl FnOnce() -> C) -> Admission {

@@ -607,6 +607,8 @@ impl Drop for Connection {
         self.node.links.borrow_mut().remove(self.slot);
         let mut state = self.node.state.borrow_mut();
         crate::publish::leave(&self.node, &mut state.core, self.slot);
+        commands::transaction::unwatch_all(&mut state.core, self.slot);
+        self.node.pass_on_wants(&mut state);
         state.core.keyspace.bury_buffer(self.input.take());
         state.core.clients.remove(self.slot);
         state.core.shared.connected.fetch_sub(1, Relaxed);

@@ -2,16 +2,19 @@
 //!
 //! A command on a key of this core is a synchronous call: [`Turn::command`], [`Turn::one_shard`], `shard::execute`.
 
+mod multi;
+
 use crate::clock::Ticks;
 use crate::connection::Outgoing;
-use crate::flights::{FlightId, Flights};
+use crate::flights::{Flight, FlightId, Flights};
 use crate::hop::{Part, Sink};
 use crate::lookahead::Planned;
 use crate::node::{Node, State};
 use crate::publish;
-use crate::transaction::{self, InFlight, ParkedCommand};
+use crate::transaction::{self, InFlight, Parked, ParkedCommand};
 use crate::wait::{self, Call, Unit};
 use commands::table::Misfit;
+use commands::transaction::Place;
 use commands::{Caller, ClientFlags, ClientSlot, CommandRef, Core, Crossing, Flags, Outcome};
 use coordinator::locks::Admission;
 use coordinator::pipeline::{self, Kind, SPREAD_KEYS_MAX};
@@ -61,6 +64,10 @@ pub(crate) struct Turn<'a> {
     authenticated: bool,
     /// Subscribed, with the protocol that has no push messages: only some commands are open to it.
     is_resp2_subscriber: bool,
+    /// The client is in a state in which its commands are not simply run.
+    special: bool,
+    /// It has said MULTI.
+    queues: bool,
     muted: bool,
     /// Messages were published in this turn.
     published: bool,
@@ -100,6 +107,8 @@ impl<'a> Turn<'a> {
             last_command: None,
             authenticated: true,
             is_resp2_subscriber: false,
+            special: false,
+            queues: false,
             muted: false,
             published: false,
             skips: false,
@@ -130,18 +139,18 @@ impl<'a> Turn<'a> {
                 self.last_command = Some(command);
                 self.one_shard(command, args, slot)
             }
+            Some((command, slot)) if self.queues && self.may_queue(command) => {
+                self.enqueue(command, args, self.place_of_key(slot))
+            }
             _ => self.command(args),
         }
     }
 
-    /// Whether nothing stands in the way of a plain command: no password, no pause, no CLIENT REPLY SKIP, no subscription.
+    /// Whether nothing stands in the way of a plain command: no password, no pause, no CLIENT REPLY SKIP, no subscription, no
+    /// MULTI.
     #[inline]
     fn is_admitted(&self, command: CommandRef) -> bool {
-        self.authenticated
-            && !self.skips
-            && !self.is_resp2_subscriber
-            && self.node.pause.get().is_none()
-            && !command.row.flags.has(Flags::PROTECTED)
+        !self.special && self.node.pause.get().is_none() && !command.row.flags.has(Flags::PROTECTED)
     }
 
     /// Runs one command, or starts it, or says why not.
@@ -175,7 +184,7 @@ impl<'a> Turn<'a> {
         let command = match commands::lookup(args) {
             Ok(command) => command,
             Err(Misfit::Unknown(_)) if is_http(args.at(0)) => return self.hang_up(),
-            Err(misfit) => return self.refuse_misfit(&misfit),
+            Err(misfit) => return self.refuse_misfit(&misfit, args),
         };
         if !self.authenticated && !command.row.flags.has(Flags::NO_AUTH) {
             return self.refuse(command, NO_AUTH);
@@ -195,6 +204,11 @@ impl<'a> Turn<'a> {
         {
             return self.refuse(command, &error.text());
         }
+        if self.queues
+            && let Some(verdict) = self.inside_multi(command, args)
+        {
+            return verdict;
+        }
         self.last_command = Some(command);
         match command.row.crossing {
             Crossing::OneShard => {
@@ -204,6 +218,8 @@ impl<'a> Turn<'a> {
             Crossing::Session => self.session(command, args),
             Crossing::Fanout(_) | Crossing::TwoHops => self.many_keys(command, args),
             Crossing::Global(..) | Crossing::Walk => self.everywhere(command, args),
+            Crossing::Exec => self.exec(command, args),
+            Crossing::Watch => self.watch(command, args),
         }
     }
 
@@ -253,10 +269,25 @@ impl<'a> Turn<'a> {
     /// Runs a command on this core, counts it, and serves those who waited for what it did.
     #[inline]
     fn run_here(&mut self, command: CommandRef, args: Args<'_>, slot: Option<Slot>) -> Outcome {
+        let outcome = self.run_by(shard::execute, command, args, slot);
+        wait::serve(self.state, Unit::Command(command, args), self.now);
+        outcome
+    }
+
+    /// Runs a command on this core with the function that runs commands, and counts it. Nobody is served who waits for what
+    /// it did: more of the same may follow.
+    #[inline]
+    fn run_by(
+        &mut self,
+        run: impl FnOnce(&mut Core, CommandRef, Caller, Args<'_>, Option<Slot>, &mut Vec<u8>, UnixMs) -> Outcome,
+        command: CommandRef,
+        args: Args<'_>,
+        slot: Option<Slot>,
+    ) -> Outcome {
         let core = &mut self.state.core;
         let out = self.outgoing.replies.buf();
         let start = out.len();
-        let outcome = shard::execute(core, command, *self.caller, args, slot, out, self.now);
+        let outcome = run(core, command, *self.caller, args, slot, out, self.now);
         if self.muted {
             out.truncate(start);
         }
@@ -268,7 +299,6 @@ impl<'a> Turn<'a> {
         if is_slow(core, command, nanos, self.now) {
             note_slow(core, command, args, nanos, self.client, self.now);
         }
-        wait::serve(self.state, Unit::Command(command, args), self.now);
         outcome
     }
 
@@ -284,13 +314,25 @@ impl<'a> Turn<'a> {
         }
         self.client_mut().last_command = command.full_name;
         let replied = self.outgoing.replies.buf().len();
+        self.run_session(command, args);
+        wait::serve(self.state, Unit::Command(command, args), self.now);
+        self.after_session(replied)
+    }
+
+    /// Runs a command that may change what is known of the client.
+    fn run_session(&mut self, command: CommandRef, args: Args<'_>) {
+        let replied = self.outgoing.replies.buf().len();
         // Whether this one is answered is for it to say: it may be CLIENT REPLY.
         self.muted = false;
-        self.run_here(command, args, None);
+        self.run_by(shard::execute, command, args, None);
         self.learn();
-        if self.muted && !flags.has(Flags::PUSHES) {
+        if self.muted && !command.row.flags.has(Flags::PUSHES) {
             self.outgoing.replies.buf().truncate(replied);
         }
+    }
+
+    /// Does what commands about the connection have left to do; their reply begins at `replied`.
+    fn after_session(&mut self, replied: usize) -> Verdict {
         if self.state.core.pubsub.has_changes() {
             self.confirm_later(replied);
         }
@@ -410,7 +452,7 @@ impl<'a> Turn<'a> {
         } else {
             self.outgoing.overlap.sent(kind);
         }
-        self.flights.take_off(in_flight);
+        self.flights.take_off(Flight::Command(in_flight));
         Verdict::Done
     }
 
@@ -447,7 +489,14 @@ impl<'a> Turn<'a> {
         let (client, muted, outgoing) = (self.client, self.muted, &mut *self.outgoing);
         let admission = self.state.participant.admit(caller.id, claim, || {
             let place = *sink.insert(hole(outgoing, client, muted, kind));
-            ParkedCommand { command, caller, slot: Some(slot), sink: place, home, args: args.into() }
+            Parked::Command(ParkedCommand {
+                command,
+                caller,
+                slot: Some(slot),
+                sink: place,
+                home,
+                args: args.into(),
+            })
         });
         admission == Admission::Parked
     }
@@ -465,12 +514,17 @@ impl<'a> Turn<'a> {
     #[cold]
     fn is_paused(&self, command: CommandRef) -> bool {
         let Some(pause) = self.node.pause.get() else { return false };
-        let writes = command.row.flags.has(Flags::WRITE) || command.row.flags.has(Flags::MAY_REPLICATE);
+        let flags = self.flags_of(command);
+        let writes = flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE);
         pause.until > self.now && (writes || !pause.writes_only)
     }
 
     #[cold]
     fn refuse(&mut self, command: CommandRef, text: &str) -> Verdict {
+        if matches!(command.row.crossing, Crossing::Exec) {
+            return self.refuse_exec(command, text);
+        }
+        self.spoil_queue();
         self.state.core.stats.rejected(command.index, text);
         self.error(text)
     }
@@ -487,16 +541,20 @@ impl<'a> Turn<'a> {
 
     /// As in Redis this is told before the password is asked for.
     #[cold]
-    fn refuse_misfit(&mut self, misfit: &Misfit) -> Verdict {
+    fn refuse_misfit(&mut self, misfit: &Misfit, args: Args<'_>) -> Verdict {
         let text = misfit.error().text();
-        let stats = &mut self.state.core.stats;
         match *misfit {
             Misfit::HalfGroup(command) if !self.authenticated => return self.refuse(command, NO_AUTH),
-            Misfit::Unknown(_) => stats.refused(&text),
-            Misfit::Arity(command) => stats.rejected(command.index, &text),
+            // It will fail when its turn comes.
+            Misfit::HalfGroup(command) if self.queues => return self.enqueue(command, args, Place::Home),
             Misfit::HalfGroup(command) => {
-                stats.record_untimed(command.index);
-                stats.failed(command.index, &text);
+                self.state.core.stats.record_untimed(command.index);
+                self.state.core.stats.failed(command.index, &text);
+            }
+            Misfit::Arity(command) => return self.refuse(command, &text),
+            Misfit::Unknown(_) => {
+                self.spoil_queue();
+                self.state.core.stats.refused(&text);
             }
         }
         self.error(&text)
@@ -562,8 +620,13 @@ impl<'a> Turn<'a> {
         self.is_resp2_subscriber = client.is_resp2_subscriber();
         self.outgoing.proto = client.proto;
         let flags = client.flags;
+        self.queues = flags.has(ClientFlags::MULTI);
         self.muted = flags.has(ClientFlags::REPLY_OFF) || flags.has(ClientFlags::REPLY_SKIP);
         self.skips = flags.has(ClientFlags::REPLY_SKIP_NEXT) || flags.has(ClientFlags::REPLY_SKIP);
+        self.special = !self.authenticated
+            || self.skips
+            || self.is_resp2_subscriber
+            || flags.0 & ClientFlags::SPECIAL.0 != 0;
     }
 
     fn client_mut(&mut self) -> &mut commands::Client {

@@ -12,10 +12,13 @@
 //! connection's window.
 
 use crate::connection::Link;
+use crate::exec::flight::ExecFlight;
 use crate::loan::Loan;
 use crate::node::Node;
 use crate::transaction::InFlight;
+use crate::watching::Watching;
 use commands::ClientSlot;
+use commands::transaction::Watched;
 use coordinator::pipeline::HoleId;
 use coordinator::tx::Notice;
 use std::collections::VecDeque;
@@ -32,10 +35,61 @@ pub(crate) enum Letter {
     Notice { from: ShardId, notice: Notice, reply: Vec<u8>, loans: Vec<Loan> },
     /// A shard's reply to a command that locks nothing.
     Reply(u16, Vec<u8>),
+    /// A shard watches these keys.
+    Watched(Vec<Watched>),
 }
 
 /// Letters for the flights of one connection, in the order in which they came.
 pub(crate) type Letters = Vec<(FlightId, Letter)>;
+
+/// A command under way that took more than this core at once.
+#[expect(clippy::large_enum_variant, reason = "the large one is the common one, and is kept in one place")]
+pub(crate) enum Flight {
+    Command(InFlight),
+    Watch(Box<Watching>),
+    Exec(Box<ExecFlight>),
+}
+
+impl Flight {
+    pub(crate) fn id(&self) -> FlightId {
+        match self {
+            Self::Command(in_flight) => in_flight.id(),
+            Self::Watch(watching) => watching.id(),
+            Self::Exec(exec) => exec.id(),
+        }
+    }
+
+    /// Whether it is to be told to go on: it is new, or a letter has come.
+    fn is_called(&self) -> bool {
+        match self {
+            Self::Command(in_flight) => in_flight.is_called,
+            Self::Watch(watching) => watching.is_called,
+            Self::Exec(exec) => exec.is_called,
+        }
+    }
+
+    /// Whether others may overlap with it.
+    fn is_spread(&self) -> bool {
+        matches!(self, Self::Command(in_flight) if in_flight.is_spread)
+    }
+
+    /// Goes on as far as it can without another letter. True when it is over and its reply fills its hole.
+    fn advance(&mut self, node: &Rc<Node>, link: &Link) -> bool {
+        match self {
+            Self::Command(in_flight) => in_flight.advance(node, link),
+            Self::Watch(watching) => watching.advance(node, link),
+            Self::Exec(exec) => exec.advance(node, link),
+        }
+    }
+
+    fn read(&mut self, node: &Node, letter: Letter) {
+        match self {
+            Self::Command(in_flight) => in_flight.read(letter),
+            Self::Watch(watching) => watching.read(node, letter),
+            Self::Exec(exec) => exec.read(letter),
+        }
+    }
+}
 
 /// What has become of a connection's flights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +103,7 @@ pub(crate) struct Landed {
 /// The flights of one connection, in the order in which they took off.
 #[derive(Default)]
 pub(crate) struct Flights {
-    under_way: VecDeque<InFlight>,
+    under_way: VecDeque<Flight>,
     /// Emptied, to be used again.
     letters: Letters,
 }
@@ -61,8 +115,8 @@ impl Flights {
     }
 
     /// Adds one; it starts when the flights are advanced next.
-    pub(crate) fn take_off(&mut self, in_flight: InFlight) {
-        self.under_way.push_back(in_flight);
+    pub(crate) fn take_off(&mut self, flight: Flight) {
+        self.under_way.push_back(flight);
     }
 
     /// Hands out the letters that have come, and has every flight go on as far as it can. Must not be called while the
@@ -71,24 +125,24 @@ impl Flights {
         let mut landed = Landed::default();
         // What one flight gives back at home may be what another one waits for: it goes on until no letter is left.
         loop {
-            self.hand_out(link);
-            let Some(index) = self.under_way.iter().position(|flight| flight.is_called) else {
+            self.hand_out(node, link);
+            let Some(index) = self.under_way.iter().position(Flight::is_called) else {
                 return landed;
             };
             let flight = &mut self.under_way[index];
             if flight.advance(node, link) {
                 landed.any = true;
-                landed.barrier |= !flight.is_spread;
+                landed.barrier |= !flight.is_spread();
                 self.under_way.remove(index);
             }
         }
     }
 
-    fn hand_out(&mut self, link: &Link) {
+    fn hand_out(&mut self, node: &Node, link: &Link) {
         std::mem::swap(&mut self.letters, &mut *link.letters.borrow_mut());
         for (id, letter) in self.letters.drain(..) {
             let flight = self.under_way.iter_mut().find(|flight| flight.id() == id);
-            flight.expect("a letter comes to a flight that is under way").read(letter);
+            flight.expect("a letter comes to a flight that is under way").read(node, letter);
         }
         if self.letters.capacity() > LETTERS_KEPT {
             self.letters = Letters::new();

@@ -2,6 +2,7 @@
 
 use crate::flights::FlightId;
 use crate::wait::{Parked, Why};
+use commands::transaction::Watched;
 use commands::{Caller, ClientSlot, CommandRef};
 use pubsub::Change;
 use std::collections::VecDeque;
@@ -44,6 +45,12 @@ pub(crate) enum Item {
     Parked(Parked),
     /// Your client at this place waits no longer, whether or not what it waited for has come.
     Cancel(ClientSlot, Why),
+    /// A transaction for your shard.
+    Exec(Box<crate::exec::Exec>),
+    /// Keys of yours that a client watches from now on.
+    Watch(Box<crate::watching::WatchPart>),
+    /// Watches of keys of yours that have ended.
+    Unwatch(Vec<Watched>),
     /// Evict if it is for you to do: memory is over its limit.
     MakeRoom,
     /// Stop serving and end.

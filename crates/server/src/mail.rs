@@ -6,7 +6,7 @@ use crate::flights::{self, Letter};
 use crate::hop::{Hop, Item, Part, Remote, Sink};
 use crate::node::{Node, State};
 use crate::publish;
-use crate::transaction::{self, ParkedCommand};
+use crate::transaction::{self, Parked, ParkedCommand};
 use crate::wait::{self, Call, Unit};
 use commands::Core;
 use coordinator::locks::Admission;
@@ -39,13 +39,7 @@ fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
                     commands.clear();
                 }
             }
-            Item::Reply(sink, place) => match sink.part {
-                Part::Hole(_) | Part::Muted(_) => fill(node, sink, hop.bytes(place)),
-                Part::Shard(flight, shard) => {
-                    let reply = Letter::Reply(shard, hop.bytes(place).to_vec());
-                    flights::deliver(node, sink.client, flight, reply);
-                }
-            },
+            Item::Reply(sink, place) => fill(node, sink, hop.bytes(place)),
             Item::Transaction(message) => transaction::receive(node, *message),
             Item::Slow(slow) => {
                 let core = &mut node.state.borrow_mut().core;
@@ -59,6 +53,9 @@ fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
             Item::Delivered(bytes) => publish::delivered(node, from, bytes),
             Item::Parked(parked) => wait::parked(node, from, parked),
             Item::Cancel(client, why) => wait::cancel(node, WaiterId { home: from, client }, why),
+            Item::Exec(exec) => crate::exec::receive(node, exec),
+            Item::Watch(part) => crate::watching::receive(node, part),
+            Item::Unwatch(watched) => crate::exec::unwatch(&mut node.state.borrow_mut().core, &watched),
             Item::MakeRoom => {
                 let began = std::time::Instant::now();
                 let state = &mut *node.state.borrow_mut();
@@ -173,13 +170,15 @@ fn must_park(state: &mut State, remote: &Remote, args: Args<'_>, home: ShardId) 
     }
     let names = transaction::names(remote.command, args);
     let claim = transaction::claim(remote.command, &names);
-    let admission = state.participant.admit(remote.caller.id, claim, || ParkedCommand {
-        command: remote.command,
-        caller: remote.caller,
-        slot: remote.slot,
-        sink: remote.sink,
-        home,
-        args: args.into(),
+    let admission = state.participant.admit(remote.caller.id, claim, || {
+        Parked::Command(ParkedCommand {
+            command: remote.command,
+            caller: remote.caller,
+            slot: remote.slot,
+            sink: remote.sink,
+            home,
+            args: args.into(),
+        })
     });
     admission == Admission::Parked
 }
@@ -198,6 +197,9 @@ pub(crate) fn fill_in(node: &Node, core: &mut Core, sink: Sink, reply: &[u8]) {
 
 #[inline]
 fn fill_and(node: &Node, sink: Sink, reply: &[u8], end_wait: impl FnOnce(&mut Outgoing)) {
+    if let Part::Shard(flight, shard) = sink.part {
+        return flights::deliver(node, sink.client, flight, Letter::Reply(shard, reply.to_vec()));
+    }
     let links = node.links.borrow();
     let Some(link) = links.get(sink.client) else {
         // Only a core that ends gives up connections that are still owed an answer.
@@ -210,7 +212,7 @@ fn fill_and(node: &Node, sink: Sink, reply: &[u8], end_wait: impl FnOnce(&mut Ou
     match sink.part {
         Part::Hole(hole) => outgoing.replies.fill(hole, reply),
         Part::Muted(hole) => outgoing.replies.fill(hole, b""),
-        Part::Shard(..) => unreachable!("parts are delivered as letters"),
+        Part::Shard(..) => unreachable!("delivered as a letter"),
     }
     outgoing.overlap.answered();
     outgoing.window.answered(reply.len(), outgoing.replies.outstanding());

@@ -10,6 +10,7 @@ mod courier;
 mod cron;
 mod descriptors;
 mod dispatch;
+mod exec;
 mod flights;
 mod hop;
 mod input;
@@ -28,6 +29,7 @@ mod stop;
 mod transaction;
 mod wait;
 mod watch;
+mod watching;
 mod window;
 
 use config::ExitCode as Code;

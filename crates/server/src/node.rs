@@ -5,7 +5,7 @@ use crate::connection::Link;
 use crate::hop::{Hop, Item, Sink};
 use crate::lookahead::Lookahead;
 use crate::publish::Publishing;
-use crate::transaction::{OrderPart, ParkedCommand};
+use crate::transaction::{OrderPart, Parked};
 use commands::{ClientSlot, Core};
 use coordinator::participant::Participant;
 use coordinator::router::Router;
@@ -44,7 +44,7 @@ pub(crate) struct Node {
 /// What commands work on.
 pub(crate) struct State {
     pub(crate) core: Core,
-    pub(crate) participant: Participant<ParkedCommand, OrderPart>,
+    pub(crate) participant: Participant<Parked, OrderPart>,
     /// Where a command over keys of several shards runs; made when the first one comes.
     pub(crate) scratch: Option<Keyspace>,
     /// Who waits for keys of this shard.
@@ -134,14 +134,17 @@ impl Node {
         Poll::Pending
     }
 
-    /// Does what commands have left for the server: answers those who waited for keys, delivers what was published, and asks
-    /// the other cores to evict if a write here went on in the hope that they do. Called after every turn in which commands
-    /// ran.
+    /// Does what commands have left for the server: answers those who waited for keys, delivers what was published, asks the
+    /// other cores to evict if a write here went on in the hope that they do, and has them end watches. Called after every
+    /// turn in which commands ran.
     #[inline]
     pub(crate) fn pass_on_wants(&self, state: &mut State) {
         crate::wait::deliver(self, state);
         let core = &mut state.core;
         crate::publish::settle(self, core, None);
+        if !core.unwatched.is_empty() {
+            crate::watching::pass_on(self, core);
+        }
         if std::mem::take(&mut core.wants_room) {
             for peer in (0..self.router.shards()).filter(|&peer| peer != self.id.0) {
                 self.mailbox.outbox(peer as usize, |hop| hop.say(Item::MakeRoom));

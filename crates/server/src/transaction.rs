@@ -6,20 +6,24 @@
 //!
 //! [`Participant`]: coordinator::participant::Participant
 
+mod chore;
+pub(crate) mod hold;
 mod patterns;
+mod walk;
+mod work;
 
 use crate::connection::Link;
+use crate::exec::Exec;
 use crate::flights::{FlightId, Letter, deliver};
 use crate::hop::{Item, Part, Sink};
 use crate::loan::{self, Loan};
 use crate::node::{Node, State};
 use crate::wait::{self, Call, Unit};
-use commands::{Caller, ClientSlot, CommandRef, Crossing, Ctx, Flags, Lock, Merge, Outcome};
+use crate::watching::WatchPart;
+use chore::{Chore, Locks};
+use commands::{Caller, ClientSlot, CommandRef, Crossing, Flags, Lock, Outcome};
 use coordinator::locks::{Claim, KeyName, Mode, Scope, TxId};
-use coordinator::merge::{first_error, merge};
 use coordinator::participant::Deed;
-use coordinator::router::{Partition, Route};
-use coordinator::shards::ShardSet;
 use coordinator::tx::{Act, Notice, Order, Plan, Step, Transaction};
 use foldhash::fast::FixedState;
 use patterns::Patterns;
@@ -29,6 +33,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use stdx::args::OwnedArgs;
 use stdx::{Args, DbIndex, ShardId, Slot, UnixMs};
+use walk::Walk;
+use work::{Work, WorkPart};
 
 /// A single-shard command that waits for locks, on its shard.
 pub(crate) struct ParkedCommand {
@@ -40,9 +46,16 @@ pub(crate) struct ParkedCommand {
     pub(crate) args: OwnedArgs,
 }
 
+/// What waits for locks on its shard, and locks nothing itself.
+pub(crate) enum Parked {
+    Command(ParkedCommand),
+    Exec(Box<Exec>),
+    Watch(Box<WatchPart>),
+}
+
 /// What an order carries besides itself.
 pub(crate) struct OrderPart {
-    work: Arc<Work>,
+    task: Task,
     home: ShardId,
     client: ClientSlot,
     flight: FlightId,
@@ -50,37 +63,37 @@ pub(crate) struct OrderPart {
     loans: Vec<Loan>,
 }
 
-/// One command over several shards: the same for all that take part, and never changed.
-pub(crate) struct Work {
-    command: CommandRef,
-    caller: Caller,
-    /// One clock for all parts, so that a key is expired for all of them or for none.
-    now: UnixMs,
-    mode: Mode,
-    args: OwnedArgs,
-    /// In ascending order of shards.
-    parts: Vec<WorkPart>,
-    /// For each key, in the order of the command, the part that it is in.
-    key_order: Vec<u16>,
-    lends: bool,
+/// What an order is about.
+#[derive(Clone)]
+enum Task {
+    /// A command, which locks its keys.
+    Command(Arc<Work>),
+    /// A held transaction: its locks, and what it does in the stage under way.
+    Held(Arc<Locks>, Chore),
 }
 
-struct WorkPart {
-    shard: ShardId,
-    /// Empty: the whole shard.
-    names: Vec<KeyName>,
-    /// The command line that this shard runs; of a loan, the keys.
-    args: OwnedArgs,
+impl Task {
+    /// What it locks on `shard`, if it takes part there.
+    fn claim(&self, shard: ShardId) -> Option<Claim<'_>> {
+        match self {
+            Self::Command(work) => {
+                work.parts.iter().any(|part| part.shard == shard).then(|| work.claim(shard))
+            }
+            Self::Held(locks, _) => locks.claim(shard),
+        }
+    }
+
+    fn now(&self) -> UnixMs {
+        match self {
+            Self::Command(work) => work.now,
+            Self::Held(locks, _) => locks.now,
+        }
+    }
 }
 
-/// Between the cores: an order for a shard, or its answer.
-pub(crate) struct Message {
-    tx: TxId,
-    what: What,
-}
-
-enum What {
-    Order(Order, OrderPart),
+/// Between the cores: an order for a shard, or news for a connection.
+pub(crate) enum Message {
+    Order(TxId, Order, OrderPart),
     News(ClientSlot, FlightId, Letter),
 }
 
@@ -123,15 +136,6 @@ enum Progress {
     Walking(Walk),
 }
 
-/// SCAN on its way from shard to shard.
-struct Walk {
-    cursor: u64,
-    wanted: usize,
-    found: usize,
-    elements: Vec<u8>,
-    asked: bool,
-}
-
 /// The lock names of a command's keys. A key has one name in all databases: COPY and MOVE reach into two.
 pub(crate) fn names(command: CommandRef, args: Args<'_>) -> Vec<KeyName> {
     let mut keys = Vec::new();
@@ -152,19 +156,6 @@ fn mode(command: CommandRef) -> Mode {
     if command.row.flags.has(Flags::WRITE) { Mode::Exclusive } else { Mode::Shared }
 }
 
-impl Work {
-    fn part(&self, shard: ShardId) -> &WorkPart {
-        let index = self.parts.binary_search_by_key(&shard, |part| part.shard);
-        &self.parts[index.expect("only shards that take part are asked")]
-    }
-
-    fn claim(&self, shard: ShardId) -> Claim<'_> {
-        let names = &self.part(shard).names;
-        let scope = if names.is_empty() { Scope::Whole } else { Scope::Keys(names) };
-        Claim { scope, mode: self.mode }
-    }
-}
-
 impl InFlight {
     /// A command whose keys, at `positions`, are on several shards.
     pub(crate) fn over_keys(
@@ -174,62 +165,20 @@ impl InFlight {
         positions: &[u32],
         from: From,
     ) -> Self {
-        let From { caller, now, .. } = from;
-        let lends = matches!(command.row.crossing, Crossing::TwoHops);
-        let mut partition = Partition::default();
-        let route = node.router.partition(args, positions.iter().map(|&at| at as usize), &mut partition);
-        debug_assert_eq!(route, Route::Several);
-        let group_len = group_len(positions, args.len());
-        let mut part_of = vec![0; node.router.shards() as usize];
-        let mut parts = Vec::new();
-        for (index, group) in partition.groups().enumerate() {
-            part_of[group.shard().index()] = index as u16;
-            let mut part = WorkPart { shard: group.shard(), names: Vec::new(), args: OwnedArgs::default() };
-            if !lends {
-                part.args.push(args.at(0));
-            }
-            for position in group.positions() {
-                part.names.push(name(args.at(position)));
-                for offset in 0..if lends { 1 } else { group_len } {
-                    part.args.push(args.at(position + offset));
-                }
-            }
-            parts.push(part);
-        }
-        let shard_at = |&at: &u32| node.router.shard_of_key(args.at(at as usize)).index();
-        let key_order = positions.iter().map(|at| part_of[shard_at(at)]).collect();
-        let mode = if lends { Mode::Exclusive } else { mode(command) };
-        let caller = Caller { slot: None, may_park: false, ..caller };
-        let work = Arc::new(Work { command, caller, now, mode, args: args.into(), parts, key_order, lends });
-        let shards: ShardSet = work.parts.iter().map(|part| part.shard).collect();
-        let plan = if lends { Plan::Lend(shards) } else { Plan::Fanout(shards) };
-        Self::new(node, work, from, locking(node, plan))
+        let work = Work::over_keys(node, command, args, positions, from.caller, from.now);
+        let shards = work.shards();
+        let plan = if work.lends { Plan::Lend(shards) } else { Plan::Fanout(shards) };
+        Self::new(node, Arc::new(work), from, locking(node, plan))
     }
 
     /// A command that every shard runs, or that goes from shard to shard.
     pub(crate) fn everywhere(node: &Node, command: CommandRef, args: Args<'_>, from: From) -> Self {
-        let From { caller, now, .. } = from;
-        let (mode, progress) = match command.row.crossing {
-            Crossing::Global(Lock::None, _) => (Mode::Shared, Progress::Gathering(None)),
-            Crossing::Global(lock, _) => {
-                let mode = if lock == Lock::Shared { Mode::Shared } else { Mode::Exclusive };
-                (mode, locking(node, Plan::Whole(node.router.shards())))
-            }
-            _ => (Mode::Shared, Progress::Walking(Walk::new(args))),
+        let progress = match command.row.crossing {
+            Crossing::Global(Lock::None, _) => Progress::Gathering(None),
+            Crossing::Global(..) => locking(node, Plan::Whole(node.router.shards())),
+            _ => Progress::Walking(Walk::new(args)),
         };
-        let parts = (0..node.router.shards())
-            .map(|shard| WorkPart { shard: ShardId(shard), names: Vec::new(), args: OwnedArgs::default() })
-            .collect();
-        let work = Work {
-            command,
-            caller: Caller { slot: None, ..caller },
-            now,
-            mode,
-            args: args.into(),
-            parts,
-            key_order: Vec::new(),
-            lends: false,
-        };
+        let work = Work::everywhere(node, command, args, from.caller, from.now);
         Self::new(node, Arc::new(work), from, progress)
     }
 
@@ -300,10 +249,11 @@ impl InFlight {
                     machine.handle(from, notice);
                 }
             }
+            Letter::Watched(_) => unreachable!("no key is watched for it"),
         }
     }
 
-    fn advance_locking(&mut self, node: &Node) -> bool {
+    fn advance_locking(&mut self, node: &Rc<Node>) -> bool {
         loop {
             let Progress::Locking(machine) = &mut self.progress else { unreachable!("called while locking") };
             let tx = machine.id();
@@ -313,7 +263,7 @@ impl InFlight {
                 Some(Step::Granted) => unreachable!("only held transactions are granted"),
                 Some(Step::Send { to, order }) => {
                     let part = self.order_part(node, order, to);
-                    let message = Message { tx, what: What::Order(order, part) };
+                    let message = Message::Order(tx, order, part);
                     node.mailbox.outbox(to.index(), |hop| hop.say(Item::Transaction(Box::new(message))));
                 }
                 Some(Step::Home(order)) => {
@@ -335,7 +285,8 @@ impl InFlight {
             }
             _ => Vec::new(),
         };
-        OrderPart { work: Arc::clone(&self.work), home: node.id, client: self.client, flight: self.id, loans }
+        let task = Task::Command(Arc::clone(&self.work));
+        OrderPart { task, home: node.id, client: self.client, flight: self.id, loans }
     }
 
     fn advance_gathering(&mut self, node: &Rc<Node>) -> bool {
@@ -407,7 +358,12 @@ impl InFlight {
         let mut len = 0;
         outgoing.replies.fill_with(self.id.0, |out| {
             let start = out.len();
-            self.reply(&mut state, out);
+            let parts: Vec<&[u8]> = self.replies.iter().map(Vec::as_slice).collect();
+            self.work.merge(&mut state.core, self.client, &parts, out);
+            if let Some(error) = self.failure.take().filter(|_| out[start..] == *b"+OK\r\n") {
+                out.truncate(start);
+                resp::Reply::new(out, self.work.caller.proto).error(&error);
+            }
             if out.get(start) == Some(&b'-') {
                 let text = String::from_utf8_lossy(&out[start + 1..]).trim_end().to_owned();
                 state.core.stats.failed(self.work.command.index, &text);
@@ -432,123 +388,26 @@ impl InFlight {
             crate::dispatch::note_slow(&mut state.core, work.command, args, nanos, self.client, work.now);
         }
     }
-
-    /// Appends the reply.
-    fn reply(&mut self, state: &mut State, out: &mut Vec<u8>) {
-        let start = out.len();
-        let work = &*self.work;
-        let parts: Vec<&[u8]> = self.replies.iter().map(Vec::as_slice).collect();
-        match work.command.row.crossing {
-            Crossing::Global(_, Merge::Custom(run)) => match first_error(&parts) {
-                Some(error) => out.extend_from_slice(error),
-                None => {
-                    let caller = Caller { slot: Some(self.client), ..work.caller };
-                    let mut ctx = Ctx::new(&mut state.core, caller, out, work.now);
-                    if let Err(error) = run(&mut ctx, work.args.as_args(), &parts) {
-                        out.truncate(start);
-                        resp::Reply::new(out, work.caller.proto).error(&error.text());
-                    }
-                }
-            },
-            Crossing::Global(_, how) | Crossing::Fanout(how) => merge(how, &parts, &work.key_order, out),
-            // The handler ran once, or the walk put its reply together: one part has the reply.
-            _ => out.extend_from_slice(parts.iter().find(|part| !part.is_empty()).expect("it has replied")),
-        }
-        if let Some(error) = self.failure.take().filter(|_| out[start..] == *b"+OK\r\n") {
-            out.truncate(start);
-            resp::Reply::new(out, work.caller.proto).error(&error);
-        }
-    }
-}
-
-impl Walk {
-    fn new(args: Args<'_>) -> Self {
-        let cursor = args.get(1).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()).unwrap_or(0);
-        let count =
-            count_option(args).and_then(|at| std::str::from_utf8(args.get(at + 1)?).ok()?.parse().ok());
-        Self { cursor, wanted: count.unwrap_or(SCAN_COUNT), found: 0, elements: Vec::new(), asked: false }
-    }
-
-    /// The command line for the next shard: the same with its own cursor, and only as many keys as still wanted.
-    fn args(&self, args: Args<'_>) -> OwnedArgs {
-        if self.found == 0 && self.elements.is_empty() && args.len() < 2 {
-            return args.into();
-        }
-        let mut next = OwnedArgs::default();
-        let count = count_option(args).map_or(usize::MAX, |at| at + 1);
-        let started = !self.elements.is_empty() || self.found > 0;
-        for (index, arg) in args.iter().enumerate() {
-            if index == 1 && started {
-                next.push(self.cursor.to_string().as_bytes());
-            } else if index == count && started {
-                next.push((self.wanted - self.found).to_string().as_bytes());
-            } else {
-                next.push(arg);
-            }
-        }
-        next
-    }
-
-    /// Takes in one shard's reply; true when the scan's reply is complete.
-    fn take(&mut self, reply: Vec<u8>) -> bool {
-        let Some((cursor, found, elements)) = scan_reply(&reply) else {
-            // An error: it is the reply.
-            self.elements = reply;
-            self.found = usize::MAX;
-            return true;
-        };
-        self.cursor = cursor;
-        self.found += found;
-        self.elements.extend_from_slice(elements);
-        self.cursor == 0 || self.found >= self.wanted
-    }
-
-    fn write(&mut self, out: &mut Vec<u8>) {
-        if self.found == usize::MAX {
-            return *out = std::mem::take(&mut self.elements);
-        }
-        let mut reply = resp::Reply::new(out, resp::Proto::Resp2);
-        reply.array(2);
-        reply.bulk(self.cursor.to_string().as_bytes());
-        reply.array(self.found);
-        reply.raw(&self.elements);
-    }
-}
-
-/// Where SCAN's COUNT is among its options, which come in pairs behind the cursor; the last one counts.
-fn count_option(args: Args<'_>) -> Option<usize> {
-    (2..args.len()).step_by(2).rfind(|&at| args.at(at).eq_ignore_ascii_case(b"count"))
-}
-
-/// SCAN's reply taken apart: the cursor, how many keys, and the keys as RESP. `None` when it is an error.
-fn scan_reply(reply: &[u8]) -> Option<(u64, usize, &[u8])> {
-    let rest = reply.strip_prefix(b"*2\r\n$")?;
-    let mut lines = rest.splitn(4, |&byte| byte == b'\n');
-    let (_, cursor, count) = (lines.next()?, lines.next()?, lines.next()?);
-    let number = |line: &[u8]| std::str::from_utf8(line.strip_suffix(b"\r")?).ok()?.parse::<u64>().ok();
-    Some((number(cursor)?, number(count.strip_prefix(b"*")?)? as usize, lines.next()?))
 }
 
 /// A message from another core: an order for this shard, or news for a connection here.
-pub(crate) fn receive(node: &Node, message: Message) {
-    match message.what {
-        What::Order(order, part) => obey(node, message.tx, order, part),
-        What::News(client, flight, letter) => deliver(node, client, flight, letter),
+pub(crate) fn receive(node: &Rc<Node>, message: Message) {
+    match message {
+        Message::Order(tx, order, part) => obey(node, tx, order, part),
+        Message::News(client, flight, letter) => deliver(node, client, flight, letter),
     }
 }
 
-fn obey(node: &Node, tx: TxId, order: Order, part: OrderPart) {
-    let work = Arc::clone(&part.work);
-    // A loan that home takes no part in is run at home without a lock there.
-    let has_part = work.parts.iter().any(|part| part.shard == node.id);
-    let claim =
-        if has_part { work.claim(node.id) } else { Claim { scope: Scope::Keys(&[]), mode: Mode::Shared } };
+fn obey(node: &Rc<Node>, tx: TxId, order: Order, part: OrderPart) {
+    let task = part.task.clone();
     {
         let state = &mut *node.state.borrow_mut();
+        // A loan that home takes no part in is run at home without a lock there.
+        let claim = task.claim(node.id).unwrap_or(NO_CLAIM);
         state.participant.order(tx, order, claim, part);
         if order.release && order.act == Act::Nothing {
             // What was done under the locks can be seen only now.
-            wait::serve(state, Unit::Claim(claim), work.now);
+            wait::serve(state, Unit::Claim(claim), task.now());
             node.pass_on_wants(state);
         }
     }
@@ -556,50 +415,77 @@ fn obey(node: &Node, tx: TxId, order: Order, part: OrderPart) {
 }
 
 /// Does what the participant says, until it says nothing more.
-pub(crate) fn carry_out(node: &Node) {
+pub(crate) fn carry_out(node: &Rc<Node>) {
     loop {
         let Some(deed) = node.state.borrow_mut().participant.poll() else { return };
         match deed {
-            Deed::Command(parked) => run_parked(node, &parked),
-            Deed::Answer { tx, notice, part } => answer(node, tx, &part, notice, Vec::new(), Vec::new()),
+            Deed::Command(Parked::Command(parked)) => run_parked(node, &parked),
+            Deed::Command(Parked::Exec(exec)) => crate::exec::run(node, &exec),
+            Deed::Command(Parked::Watch(part)) => crate::watching::run(node, &part),
+            Deed::Answer { notice, part, .. } => answer(node, &part, notice, Vec::new(), Vec::new()),
             Deed::Perform { tx, act, mut part } => {
                 let loans = std::mem::take(&mut part.loans);
-                let (reply, loans) = perform(node, tx, act, &part.work, loans);
+                let (reply, loans) = perform(node, tx, act, &part, loans);
                 if let Some(notice) = act.notice() {
-                    answer(node, tx, &part, notice, reply, loans);
+                    answer(node, &part, notice, reply, loans);
                 }
             }
         }
     }
 }
 
-fn perform(node: &Node, tx: TxId, act: Act, work: &Work, loans: Vec<Loan>) -> (Vec<u8>, Vec<Loan>) {
-    let mut state = node.state.borrow_mut();
+fn perform(node: &Rc<Node>, tx: TxId, act: Act, part: &OrderPart, loans: Vec<Loan>) -> (Vec<u8>, Vec<Loan>) {
     let mut reply = Vec::new();
-    if work.command.row.flags.has(Flags::DENYOOM) && state.core.config.maxmemory != 0 && act != Act::Lend {
-        // Whether it may run was asked at home, before any part ran; here it only makes room for itself.
-        shard::make_room(&mut state.core, work.now);
+    let (done, has_actions) = {
+        let mut state = node.state.borrow_mut();
+        let state = &mut *state;
+        if state.core.effects.journals() {
+            state.core.effects.unit = tx.0;
+        }
+        let client = (part.home == node.id).then_some(part.client);
+        let done = match &part.task {
+            Task::Command(work) | Task::Held(_, Chore::Command(work)) => {
+                perform_work(node, state, act, work, client, loans, &mut reply)
+            }
+            Task::Held(_, chore) => {
+                chore::perform(node, state, chore, part, &mut reply);
+                Vec::new()
+            }
+        };
+        state.core.effects.unit = 0;
+        if !state.participant.knows(tx) {
+            // Nothing more is to come under these locks.
+            let unit = part.task.claim(node.id).map_or(Unit::Nothing, Unit::Claim);
+            wait::serve(state, unit, part.task.now());
+        }
+        shard::tell_memory(&mut state.core);
+        node.pass_on_wants(state);
+        (done, !state.core.actions.is_empty())
+    };
+    if has_actions
+        && let Err(error) = crate::action::perform_all(node)
+        && reply == OK
+    {
+        reply.clear();
+        resp::Reply::new(&mut reply, resp::Proto::Resp2).error(&error);
     }
-    let done = perform_on(node, &mut state, act, work, loans, &mut reply);
-    if !state.participant.knows(tx) {
-        // Nothing more is to come under these locks.
-        let has_part = work.parts.iter().any(|part| part.shard == node.id);
-        let unit = if has_part { Unit::Claim(work.claim(node.id)) } else { Unit::Nothing };
-        wait::serve(&mut state, unit, work.now);
-    }
-    shard::tell_memory(&mut state.core);
-    node.pass_on_wants(&mut state);
     (reply, done)
 }
 
-fn perform_on(
+/// Does what `act` says of this shard's part of a command. `client` asked for it, if it is connected here.
+fn perform_work(
     node: &Node,
     state: &mut State,
     act: Act,
     work: &Work,
+    client: Option<ClientSlot>,
     loans: Vec<Loan>,
     reply: &mut Vec<u8>,
 ) -> Vec<Loan> {
+    if work.command.row.flags.has(Flags::DENYOOM) && state.core.config.maxmemory != 0 && act != Act::Lend {
+        // Whether it may run was asked at home, before any part ran; here it only makes room for itself.
+        shard::make_room(&mut state.core, work.now);
+    }
     match act {
         Act::Run if work.lends => {
             let own = work.parts.iter().find(|part| part.shard == node.id);
@@ -609,7 +495,8 @@ fn perform_on(
         Act::Run => {
             let part = work.part(node.id);
             let args = if part.names.is_empty() { work.args.as_args() } else { part.args.as_args() };
-            shard::run(&mut state.core, work.command, work.caller, args, None, reply, work.now);
+            let caller = Caller { slot: client, ..work.caller };
+            shard::run(&mut state.core, work.command, caller, args, None, reply, work.now);
             Vec::new()
         }
         Act::Lend => {
@@ -640,12 +527,12 @@ impl<'a> Borrowing<'a> {
     }
 }
 
-fn answer(node: &Node, tx: TxId, part: &OrderPart, notice: Notice, reply: Vec<u8>, loans: Vec<Loan>) {
+fn answer(node: &Node, part: &OrderPart, notice: Notice, reply: Vec<u8>, loans: Vec<Loan>) {
     let letter = Letter::Notice { from: node.id, notice, reply, loans };
     if part.home == node.id {
         return deliver(node, part.client, part.flight, letter);
     }
-    let message = Message { tx, what: What::News(part.client, part.flight, letter) };
+    let message = Message::News(part.client, part.flight, letter);
     node.mailbox.outbox(part.home.index(), |hop| hop.say(Item::Transaction(Box::new(message))));
 }
 
@@ -697,17 +584,6 @@ fn locking(node: &Node, plan: Plan) -> Progress {
     Progress::Locking(Box::new(Transaction::new(id, node.id, plan)))
 }
 
-/// How many arguments belong to each key: the distance between keys, of a command whose arguments are all keys and
-/// what goes with them (MSET: 2).
-fn group_len(positions: &[u32], args: usize) -> usize {
-    match positions {
-        [first, second, ..] => (second - first) as usize,
-        [only] => args - *only as usize,
-        [] => 1,
-    }
-}
-
-/// SCAN's COUNT when none is given.
-const SCAN_COUNT: usize = 10;
-
+const OK: &[u8] = b"+OK\r\n";
+const NO_CLAIM: Claim<'static> = Claim { scope: Scope::Keys(&[]), mode: Mode::Shared };
 const FINGERPRINT_SEED: u64 = 0x6c61_6365_7769_6e67;

@@ -22,9 +22,11 @@ mod timeouts;
 pub(crate) use timeouts::{Timeouts, run as run_timeouts};
 
 use crate::connection::{Link, Outgoing};
+use crate::exec;
 use crate::hop::{Hop, Item, Sink};
 use crate::node::{Node, State};
 use crate::transaction;
+use commands::transaction::Queue;
 use commands::{Caller, ClientFlags, ClientSlot, CommandError, CommandRef, Core, Flags, Outcome};
 use coordinator::locks::{Claim, KeyName, Mode, Scope};
 use shard::{Waiter, WaiterId, Woken};
@@ -75,6 +77,8 @@ pub(crate) struct Call<'a> {
 pub(crate) enum Unit<'a> {
     /// One command of this shard.
     Command(CommandRef, Args<'a>),
+    /// The commands of one transaction of this shard.
+    Queue(&'a Queue),
     /// A transaction's part, whose locks are given back.
     Claim(Claim<'a>),
     /// Periodic work, or the end of somebody's wait.
@@ -227,6 +231,10 @@ fn serve_changed(state: &mut State, unit: Unit<'_>, now: UnixMs) {
         Unit::Command(command, args) => {
             own = transaction::names(command, args);
             transaction::claim(command, &own)
+        }
+        Unit::Queue(queue) => {
+            own = exec::names(queue, &[]);
+            Claim { scope: Scope::Keys(&own), mode: exec::mode(queue) }
         }
         Unit::Claim(claim) => claim,
         Unit::Nothing => Claim { scope: Scope::Keys(&[]), mode: Mode::Shared },

@@ -90,7 +90,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "quit",
         arity: -1,
-        flags: BEFORE_AUTH,
+        flags: BEFORE_AUTH.or(Flags::NOT_QUEUED),
         categories: &["connection"],
         handler: session::quit,
         summary: "Ends the connection after the replies so far.",
@@ -102,7 +102,7 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "reset",
         arity: 1,
-        flags: BEFORE_AUTH,
+        flags: BEFORE_AUTH.or(Flags::NOT_QUEUED),
         categories: &["connection"],
         handler: session::reset,
         summary: "Takes the connection back to the state it began in.",

@@ -4,6 +4,7 @@ use super::auth;
 use crate::client::ClientFlags;
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
+use crate::transaction;
 use resp::Proto;
 use stdx::{Args, DbIndex};
 
@@ -49,6 +50,8 @@ pub(super) fn quit(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandErr
 pub(super) fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
     let authenticated = !auth::needs_password(ctx);
     crate::pubsub::unsubscribe_from_all(ctx);
+    let slot = ctx.client_slot();
+    transaction::end(ctx.core, slot);
     let client = ctx.client();
     client.db = DbIndex(0);
     client.proto = Proto::Resp2;

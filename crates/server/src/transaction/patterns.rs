@@ -10,7 +10,6 @@ use crate::node::Node;
 use commands::generic::sort;
 use commands::{Caller, CommandRef};
 use coordinator::locks::Mode;
-use coordinator::shards::ShardSet;
 use coordinator::tx::Plan;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -84,14 +83,8 @@ impl InFlight {
     }
 }
 
-impl Work {
-    fn shards(&self) -> ShardSet {
-        self.parts.iter().map(|part| part.shard).collect()
-    }
-}
-
 /// The question for the elements.
-fn scout(node: &Node, args: Args<'_>) -> WorkPart {
+pub(super) fn scout(node: &Node, args: Args<'_>) -> WorkPart {
     let key = args.at(1);
     let mut question = OwnedArgs::new(&[args.at(0), key]);
     sort::SCOUT.iter().for_each(|word| question.push(word));
@@ -99,7 +92,7 @@ fn scout(node: &Node, args: Args<'_>) -> WorkPart {
 }
 
 /// All keys of the command, by shard.
-fn keys(node: &Node, command: CommandRef, args: Args<'_>, elements: &[&[u8]]) -> Vec<WorkPart> {
+pub(super) fn keys(node: &Node, command: CommandRef, args: Args<'_>, elements: &[&[u8]]) -> Vec<WorkPart> {
     let mut parts = BTreeMap::new();
     let mut seen: HashSet<Box<[u8]>> = HashSet::new();
     let mut add = |key: &[u8]| {
@@ -123,7 +116,7 @@ fn keys(node: &Node, command: CommandRef, args: Args<'_>, elements: &[&[u8]]) ->
 }
 
 /// The elements of an array of bulk strings, or `None` when the reply is an error.
-fn elements(reply: &[u8]) -> Option<Vec<&[u8]>> {
+pub(super) fn elements(reply: &[u8]) -> Option<Vec<&[u8]>> {
     let (count, mut rest) = line(reply.strip_prefix(b"*")?);
     let mut elements = Vec::with_capacity(count);
     for _ in 0..count {

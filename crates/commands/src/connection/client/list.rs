@@ -7,9 +7,10 @@ use crate::client::{Client, ClientFlags};
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
 use crate::parts::Part;
+use keyspace::{Key, Keyspace};
 use resp::Proto;
 use std::fmt::Write;
-use stdx::{Args, UnixMs};
+use stdx::{Args, Slot, UnixMs};
 
 /// CLIENT LIST [TYPE type] [ID id...]: one core's part.
 pub(super) fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
@@ -19,7 +20,7 @@ pub(super) fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
     ctx.out.array(clients.len() * 2);
     for client in clients {
         ctx.out.int(client.id.0 as i64);
-        ctx.out.bulk(line(client, ctx.now).as_bytes());
+        ctx.out.bulk(line(client, has_changed_keys(&ctx.core.keyspace, client), ctx.now).as_bytes());
     }
     Ok(Outcome::Done)
 }
@@ -44,14 +45,16 @@ pub(super) fn merge(ctx: &mut Ctx<'_>, args: Args<'_>, parts: &[&[u8]]) -> Resul
 
 /// CLIENT INFO
 pub(super) fn info(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
-    let now = ctx.now;
-    let line = line(ctx.client(), now);
+    let (now, slot) = (ctx.now, ctx.client_slot());
+    let client = ctx.core.clients.get(slot).expect("the client is in the table while its command runs");
+    let line = line(client, has_changed_keys(&ctx.core.keyspace, client), now);
     ctx.out.verbatim("txt", line.as_bytes());
     Ok(Outcome::Done)
 }
 
-/// A client's line, with its line feed. What Lacewing does not have (MULTI) is printed as none.
-pub fn line(client: &Client, now: UnixMs) -> String {
+/// A client's line, with its line feed.
+/// `is_dirty`: whether a watched key of its is known to have changed.
+pub fn line(client: &Client, is_dirty: bool, now: UnixMs) -> String {
     let seconds = |since: UnixMs| (now.0 - since.0).max(0) / 1000;
     let memory = client.memory();
     let resp = if client.proto == Proto::Resp3 { 3 } else { 2 };
@@ -60,12 +63,16 @@ pub fn line(client: &Client, now: UnixMs) -> String {
     let obl = client.output_len.min(OUTPUT_NODE_BYTES);
     let omem = client.output_len - obl;
     let oll = omem.div_ceil(OUTPUT_NODE_BYTES);
+    let mut shown = client.flags;
+    shown.set(ClientFlags::DIRTY_CAS, is_dirty);
+    shown.set(ClientFlags::MULTI, client.queued().is_some());
+    let is_in_transaction = client.queued().is_some() || client.watches() > 0;
     let mut line = String::with_capacity(384);
     writeln!(
         line,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi=-1 \
-         qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 rbs={} rbp={} obl={obl} oll={oll} omem={omem} tot-mem={memory} \
-         events={events} cmd={} user={} redir=-1 resp={resp} lib-name={} lib-ver={}",
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} \
+         qbuf={} qbuf-free={} argv-mem=0 multi-mem={} rbs={} rbp={} obl={obl} oll={oll} omem={omem} tot-mem={memory} \
+         events={events} cmd={} user={} redir=-1 resp={resp} lib-name={} lib-ver={} watch={}",
         client.id.0,
         client.addr,
         client.laddr,
@@ -73,22 +80,33 @@ pub fn line(client: &Client, now: UnixMs) -> String {
         client.name,
         seconds(client.created),
         seconds(client.last_active),
-        flags(client.flags),
+        flags(shown),
         client.db.0,
         client.subscriptions.channels,
         client.subscriptions.patterns,
         client.subscriptions.shards,
+        client.queued().map_or(-1, |queued| queued as i64),
         client.query_len,
         client.query_free,
+        client.transaction.as_ref().filter(|_| is_in_transaction).map_or(0, |transaction| transaction.memory()),
         client.output_capacity,
         client.output_capacity,
         client.last_command,
         crate::connection::DEFAULT_USER,
         client.lib_name,
         client.lib_ver,
+        client.watches(),
     )
     .expect("a String takes what is written");
     line
+}
+
+/// Whether a key that the client watches has changed, as far as its own core knows: those of other shards are asked at
+/// EXEC.
+fn has_changed_keys(keyspace: &Keyspace, client: &Client) -> bool {
+    let watched = client.transaction.iter().flat_map(|transaction| &transaction.watched);
+    let mut here = watched.filter(|watched| keyspace.owns(Slot::of(&watched.key)));
+    here.any(|watched| keyspace.version(watched.db, Key::new(&watched.key)) != watched.version)
 }
 
 /// What Redis keeps of replies in one piece.
@@ -103,9 +121,11 @@ fn flags(flags: ClientFlags) -> String {
     if letters.is_empty() { "N".into() } else { letters }
 }
 
-const LETTERS: [(ClientFlags, char); 7] = [
+const LETTERS: [(ClientFlags, char); 9] = [
     (ClientFlags::PUBSUB, 'P'),
+    (ClientFlags::MULTI, 'x'),
     (ClientFlags::BLOCKED, 'b'),
+    (ClientFlags::DIRTY_CAS, 'd'),
     (ClientFlags::CLOSE_AFTER_REPLY, 'c'),
     (ClientFlags::CLOSE_NOW, 'A'),
     (ClientFlags::UNIX, 'U'),
@@ -172,7 +192,7 @@ mod tests {
             format!(
                 "id=1 addr=127.0.0.1:50001 laddr=127.0.0.1:7000 fd=8 name=me age=2 idle=0 flags=eT db=3 sub=0 psub=0 \
                  ssub=0 multi=-1 qbuf=26 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=1024 rbp=1024 obl=0 oll=0 omem=0 \
-                 tot-mem={memory} events=r cmd=client|info user=default redir=-1 resp=2 lib-name= lib-ver=\n"
+                 tot-mem={memory} events=r cmd=client|info user=default redir=-1 resp=2 lib-name= lib-ver= watch=0\n"
             )
         );
     }

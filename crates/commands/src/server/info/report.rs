@@ -37,6 +37,8 @@ pub(super) enum Sum {
     WaitingWithTimeout,
     BlockingKeys,
     BlockingKeysOnNokey,
+    WatchingClients,
+    WatchedKeys,
     CommandsProcessed,
     Connections,
     RejectedConnections,
@@ -155,12 +157,15 @@ fn sums_of(ctx: &Ctx<'_>) -> [u64; SUMS] {
     let [ops, net_in, net_out] = stats.rates();
     let is_blocked = |flags: ClientFlags| flags.has(ClientFlags::BLOCKED) || flags.has(ClientFlags::WAITING);
     let blocked = ctx.core.clients.iter().filter(|(_, client)| is_blocked(client.flags)).count();
+    let watching = ctx.core.clients.iter().filter(|(_, client)| client.watches() > 0).count();
     [
         ctx.core.clients.len() as u64,
         blocked as u64,
         ctx.core.waiting_with_timeout as u64,
         ctx.core.keyspace.awaited() as u64,
         ctx.core.awaited_on_nokey as u64,
+        watching as u64,
+        ctx.core.keyspace.watched_keys() as u64,
         stats.commands_processed,
         stats.connections,
         stats.rejected_connections,

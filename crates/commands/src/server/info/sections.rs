@@ -107,6 +107,8 @@ fn clients(scene: &Scene<'_>, text: &mut String) {
     line(text, "clients_in_timeout_table", scene.report.sum(Sum::WaitingWithTimeout));
     line(text, "total_blocking_keys", scene.report.sum(Sum::BlockingKeys));
     line(text, "total_blocking_keys_on_nokey", scene.report.sum(Sum::BlockingKeysOnNokey));
+    line(text, "watching_clients", scene.report.sum(Sum::WatchingClients));
+    line(text, "total_watched_keys", scene.report.sum(Sum::WatchedKeys));
 }
 
 fn memory(scene: &Scene<'_>, text: &mut String) {
