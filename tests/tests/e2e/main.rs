@@ -16,3 +16,4 @@ mod sorting;
 mod spreads;
 mod systemd;
 mod tools;
+mod transactions;

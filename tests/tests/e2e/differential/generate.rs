@@ -29,6 +29,7 @@ pub(super) enum Family {
     SortedSets,
     Places,
     Streams,
+    Transactions,
 }
 
 pub(super) struct Generator {
@@ -40,6 +41,16 @@ pub(super) struct Generator {
     now_ms: i64,
     ids: streams::Ids,
 }
+
+/// The commands of transactions, each as often as one in so many others.
+const CONTROL: [(u64, &str); 6] = [
+    (6, "MULTI"),
+    (7, "EXEC"),
+    (60, "DISCARD"),
+    (20, "WATCH (<key>)+"),
+    (80, "UNWATCH"),
+    (200, "EXEC <word>"),
+];
 
 impl Generator {
     /// The same seed gives the same commands, but for times, which are relative to now.
@@ -57,8 +68,14 @@ impl Generator {
             Family::SortedSets => SORTED_SETS,
             Family::Places => PLACES,
             Family::Streams => streams::STREAMS,
+            Family::Transactions => STRINGS,
         };
         let mut productions = productions.to_vec();
+        if let Family::Transactions = family {
+            productions.extend([GENERIC, SETS, HASHES, lists::LISTS].concat());
+            let all: u64 = productions.iter().map(|(weight, _)| weight).sum();
+            productions.extend(CONTROL.iter().map(|(share, line)| (all / share, *line)));
+        }
         if other_types && !matches!(family, Family::Streams) {
             productions.extend(OTHER_TYPES);
         }

@@ -39,6 +39,8 @@ pub(super) struct Pair {
     peers: [Peer; 2],
     /// Sends no command before the last is answered.
     pub(super) one_by_one: bool,
+    /// What both have queued since MULTI.
+    queued: Vec<Command>,
 }
 
 impl Round {
@@ -139,9 +141,18 @@ impl Peer {
     }
 }
 
+/// Whether two replies to EXEC are the same, each of them as its own command's are compared.
+fn exec_holds(queued: &[Command], one: &Value, other: &Value) -> bool {
+    let (Value::Array(one), Value::Array(other)) = (one, other) else { return Rule::Same.holds(one, other) };
+    let replies = || queued.iter().zip(one).zip(other);
+    one.len() == other.len()
+        && queued.len() == one.len()
+        && replies().all(|((command, one), other)| Rule::of(command).holds(one, other))
+}
+
 impl Pair {
     pub(super) fn new(one: Peer, other: Peer) -> Self {
-        Self { peers: [one, other], one_by_one: false }
+        Self { peers: [one, other], one_by_one: false, queued: Vec::new() }
     }
 
     /// Whether both servers know lists, and so perhaps other types than strings.
@@ -155,11 +166,16 @@ impl Pair {
     /// Plays a round from empty databases and says what differed first.
     pub(super) fn play(&mut self, round: &Round) -> Option<Difference> {
         self.peers.iter_mut().for_each(|peer| peer.reset(round.resp3));
+        self.queued.clear();
         let batch_len = if self.one_by_one { 1 } else { round.batch };
         for (index, batch) in round.commands.chunks(batch_len).enumerate() {
             if let Err((at, what)) = self.exchange(batch) {
                 return Some(Difference { at: Some(index * batch_len + at), what });
             }
+        }
+        // They may be in MULTI still.
+        if let Err((_, what)) = self.exchange(&[vec![b"DISCARD".to_vec()]]) {
+            return Some(Difference { at: None, what });
         }
         self.compare_keyspaces().err().map(|what| Difference { at: None, what })
     }
@@ -171,15 +187,18 @@ impl Pair {
         other.send(batch);
         let mut replies = Vec::with_capacity(batch.len());
         for (at, command) in batch.iter().enumerate() {
+            let [one, other] = &mut self.peers;
             let (a, b) = (one.read().map_err(|what| (at, what))?, other.read().map_err(|what| (at, what))?);
+            let names = [one.name, other.name];
             let rule = Rule::of(command);
-            if !rule.holds(&a, &b) {
-                let what = format!("{}: {}\n  {}: {}", one.name, cut(&show(&a)), other.name, cut(&show(&b)));
+            let queued = self.queue(command, &a);
+            if !queued.as_ref().map_or_else(|| rule.holds(&a, &b), |queued| exec_holds(queued, &a, &b)) {
+                let what = format!("{}: {}\n  {}: {}", names[0], cut(&show(&a)), names[1], cut(&show(&b)));
                 return Err((at, what));
             }
             let cursor = command.get(Rule::cursor_at(command));
             let from_the_start = cursor.is_some_and(|cursor| cursor == b"0");
-            if rule == Rule::Page && from_the_start && batch.len() == 1 {
+            if rule == Rule::Page && from_the_start && batch.len() == 1 && matches!(a, Value::Array(_)) {
                 self.compare_scans(command, a.clone(), b).map_err(|what| (at, what))?;
                 return Ok(vec![a]);
             }
@@ -204,6 +223,17 @@ impl Pair {
             return Ok(());
         }
         Err(format!("{} tells {}\n  {} tells {}", one.name, a.join(", "), other.name, b.join(", ")))
+    }
+
+    /// Follows what is queued: at EXEC, gives it.
+    fn queue(&mut self, command: &Command, reply: &Value) -> Option<Vec<Command>> {
+        if *reply == Value::Simple(b"QUEUED".to_vec()) {
+            self.queued.push(command.clone());
+        }
+        let is = |name: &[u8]| command[0].eq_ignore_ascii_case(name);
+        let ends = is(b"exec") || (is(b"discard") && command.len() == 1);
+        let queued = ends.then(|| std::mem::take(&mut self.queued));
+        queued.filter(|_| is(b"exec"))
     }
 
     /// Follows both scans to their ends: each key must have been seen by both or by none.
