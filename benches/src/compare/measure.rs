@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::metrics::{self, Metrics};
 use super::procfs::{CpuMeter, Spent, resident_bytes};
-use super::scenario::{PIPELINE, Scenario, Work};
+use super::scenario::{PIPELINE, Scenario, Sent, Work};
 use super::server::{Instance, ServerSpec};
 use super::types::{Dataset, Unit};
 use crate::load::connection::Client;
@@ -108,8 +108,8 @@ pub fn measure(spec: &ServerSpec, scenario: &Scenario, sizes: &Sizes) -> Result<
     let instance = Instance::start(spec, &cpus)?;
     let metrics = match scenario.work {
         Work::Throughput { mix, pipeline } => throughput(&instance, sizes, mix, pipeline),
-        Work::Command { data, commands, keys, requests } => {
-            command(&instance, sizes, data, commands, keys, requests)
+        Work::Command { data, commands, keys, requests, sent } => {
+            command(&instance, sizes, data, commands, (keys, requests, sent))
         }
         Work::Memory => memory(&instance, sizes),
         Work::DatasetMemory { data, unit } => dataset_memory(&instance, sizes, data, unit),
@@ -132,14 +132,17 @@ fn command(
     sizes: &Sizes,
     data: &Dataset,
     commands: &[&str],
-    keys: u64,
-    requests: Option<u64>,
+    (keys, requests, sent): (u64, Option<u64>, Sent),
 ) -> Result<Metrics> {
     fill(instance, sizes, data)?;
     let load = Load {
         mix: String::new(),
         templates: commands.iter().map(|&command| command.to_owned()).collect(),
-        pipeline: PIPELINE,
+        in_turn: sent != Sent::Drawn,
+        pipeline: match sent {
+            Sent::Drawn => PIPELINE,
+            Sent::InTurn(times) => times * commands.len() as u32,
+        },
         keys: sizes.scaled(keys),
         ..sizes.load(instance)
     };

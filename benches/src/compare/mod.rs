@@ -11,6 +11,7 @@ pub mod procfs;
 pub mod report;
 pub mod scenario;
 pub mod server;
+pub mod together;
 pub mod types;
 
 use anyhow::{Error, Result, bail};

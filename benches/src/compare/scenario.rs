@@ -1,5 +1,6 @@
 //! The scenarios, with the goals that Lacewing has for each.
 
+use super::together;
 use super::types::{self, Dataset, Unit};
 
 /// What is done to a server, and what of it is measured.
@@ -18,7 +19,7 @@ pub enum Work {
     Idle,
     /// New keys by an open loop, from none to many: the worst pauses.
     Growth,
-    /// A closed loop of commands over a dataset, in batches of [`PIPELINE`].
+    /// A closed loop of commands over a dataset.
     Command {
         /// What there is before.
         data: &'static Dataset,
@@ -28,6 +29,8 @@ pub enum Work {
         keys: u64,
         /// How many commands are sent, where the dataset does not last for any number of them.
         requests: Option<u64>,
+        /// How they are sent.
+        sent: Sent,
     },
     /// A dataset: memory per key or member.
     DatasetMemory {
@@ -36,6 +39,15 @@ pub enum Work {
         /// Its memory is divided by the number of these.
         unit: Unit,
     },
+}
+
+/// How commands are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Drawn one by one, in batches of [`PIPELINE`].
+    Drawn,
+    /// All of them one after the other, so often in a batch.
+    InTurn(u32),
 }
 
 impl Work {
@@ -70,7 +82,7 @@ pub struct Goal {
 pub struct Scenario {
     /// For `--scenario`.
     pub name: &'static str,
-    /// For `--scenario` too: [`STRINGS`] or [`TYPES`].
+    /// For `--scenario` too: [`STRINGS`], [`TYPES`] or [`TOGETHER`].
     pub group: &'static str,
     /// For tables and charts.
     pub title: &'static str,
@@ -96,12 +108,14 @@ const fn throughput(
 pub const STRINGS: &str = "strings";
 /// The group of the scenarios of all other types.
 pub const TYPES: &str = "types";
-/// Commands per batch of [`Work::Command`].
+/// The group of the scenarios of what makes one database of the keys: transactions.
+pub const TOGETHER: &str = "together";
+/// Commands per batch of [`Sent::Drawn`].
 pub const PIPELINE: u32 = 16;
 
 /// All of them, in the order of the tables.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    SCENARIOS.iter().chain(types::SCENARIOS)
+    SCENARIOS.iter().chain(types::SCENARIOS).chain(together::SCENARIOS)
 }
 
 const SCENARIOS: &[Scenario] = &[
@@ -169,10 +183,11 @@ mod tests {
 
     #[test]
     fn names_differ() {
-        let mut names: Vec<_> = all().map(|scenario| scenario.name).chain([STRINGS, TYPES]).collect();
+        let mut names: Vec<_> =
+            all().map(|scenario| scenario.name).chain([STRINGS, TYPES, TOGETHER]).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), all().count() + 2);
+        assert_eq!(names.len(), all().count() + 3);
     }
 
     #[test]

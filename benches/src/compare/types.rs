@@ -1,7 +1,7 @@
 //! The scenarios of the data types: a dataset that is made first, then one command over it, or the memory that it
 //! takes. Small values are many, 100,000 unless a scenario says otherwise; a "big" one is a single key.
 
-use super::scenario::{Bound, Goal, Scenario, TYPES, Work, cpu};
+use super::scenario::{Bound, Goal, Scenario, Sent, TYPES, Work, cpu};
 
 /// What is in the server before the measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub enum Unit {
 }
 
 /// A value of `times` elements for each of `keys` keys, one command each.
-const fn small(
+pub(super) const fn small(
     about: &'static str,
     head: &'static str,
     each: &'static str,
@@ -120,20 +120,20 @@ const fn command(
     data: &'static Dataset,
     commands: &'static [&'static str],
 ) -> Scenario {
-    let work = Work::Command { data, commands, keys: data.keys, requests: None };
+    let work = Work::Command { data, commands, keys: data.keys, requests: None, sent: Sent::Drawn };
     Scenario { name, group: TYPES, title, cores: 1, work, goals: CPU }
 }
 
 /// As [`command`], over more numbers than the dataset was made of.
 const fn among(keys: u64, scenario: Scenario) -> Scenario {
-    let Work::Command { data, commands, requests, .. } = scenario.work else { panic!("no command") };
-    Scenario { work: Work::Command { data, commands, keys, requests }, ..scenario }
+    let Work::Command { data, commands, requests, sent, .. } = scenario.work else { panic!("no command") };
+    Scenario { work: Work::Command { data, commands, keys, requests, sent }, ..scenario }
 }
 
 /// As [`command`], until so many commands are answered.
 const fn times(requests: u64, scenario: Scenario) -> Scenario {
-    let Work::Command { data, commands, keys, .. } = scenario.work else { panic!("no command") };
-    Scenario { work: Work::Command { data, commands, keys, requests: Some(requests) }, ..scenario }
+    let Work::Command { data, commands, keys, sent, .. } = scenario.work else { panic!("no command") };
+    Scenario { work: Work::Command { data, commands, keys, requests: Some(requests), sent }, ..scenario }
 }
 
 const fn memory(

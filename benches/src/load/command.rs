@@ -14,6 +14,8 @@ enum Segment {
     Bytes(Vec<u8>),
     /// A key's name.
     Key,
+    /// The name of the key that was drawn last.
+    Same,
     /// A counter's name: a key that holds a number.
     Counter,
     /// A value with its bulk header and its end, since its length may vary.
@@ -45,6 +47,8 @@ struct Command {
 #[derive(Clone, Debug)]
 pub struct Mix {
     commands: Vec<Command>,
+    /// Whether they are sent one after the other, and not drawn.
+    in_turn: bool,
     /// Running sums of the weights; the last is the total.
     bounds: Vec<u64>,
 }
@@ -54,7 +58,7 @@ impl Mix {
     /// (`ZADD z __rand__ __key__`), each of weight 1. `sizes` are the lengths of key and counter names.
     /// Errors: an unknown name, a bad number, an empty template.
     pub fn new(mix: &str, templates: &[String], sizes: NameSizes) -> Result<Self> {
-        let mut built = Self { commands: Vec::new(), bounds: Vec::new() };
+        let mut built = Self { commands: Vec::new(), in_turn: false, bounds: Vec::new() };
         for item in mix.split(',').map(str::trim).filter(|item| !item.is_empty()) {
             let (name, weight) = item.split_once('=').unwrap_or((item, "1"));
             let weight = weight.parse().with_context(|| format!("bad weight in '{item}'"))?;
@@ -69,6 +73,11 @@ impl Mix {
             bail!("no commands to send: the mix is empty");
         }
         Ok(built)
+    }
+
+    /// Has the commands sent one after the other, from the first again after the last.
+    pub fn in_turn(self) -> Self {
+        Self { in_turn: true, ..self }
     }
 
     fn push(&mut self, words: &[String], reads: Reads, weight: u64, sizes: NameSizes) -> Result<()> {
@@ -100,6 +109,10 @@ pub struct Writer {
     count: u64,
     values: Values,
     random: Rng,
+    /// The key drawn last.
+    key: u64,
+    /// How many commands were written.
+    written: usize,
 }
 
 impl Writer {
@@ -113,7 +126,7 @@ impl Writer {
         seed: u64,
     ) -> Self {
         let [keys, counters] = names;
-        Self { mix, picker, keys, counters, count, values, random: Rng::new(seed) }
+        Self { mix, picker, keys, counters, count, values, random: Rng::new(seed), key: 0, written: 0 }
     }
 
     /// The names of keys.
@@ -124,27 +137,29 @@ impl Writer {
     /// Appends the next command to `out`. When the values of keys will come back, their numbers go to `read`.
     #[inline]
     pub fn write(&mut self, out: &mut Vec<u8>, mut read: Option<&mut Vec<u64>>) {
-        let Self { mix, picker, keys, counters, count, values, random } = self;
+        let Self { mix, picker, keys, counters, count, values, random, key, written } = self;
+        *written += 1;
         let command = match mix.bounds.as_slice() {
             [_] => &mix.commands[0],
+            _ if mix.in_turn => &mix.commands[(*written - 1) % mix.commands.len()],
             bounds => {
                 let drawn = random.below(bounds[bounds.len() - 1]);
                 &mix.commands[bounds.iter().position(|bound| drawn < *bound).unwrap_or(0)]
             }
         };
-        let mut key = 0;
         for segment in &command.segments {
             match segment {
                 Segment::Bytes(bytes) => out.extend_from_slice(bytes),
                 Segment::Key => {
-                    key = picker.pick(random);
-                    keys.write(key, out);
+                    *key = picker.pick(random);
+                    keys.write(*key, out);
                     if let Some(read) = read.as_mut().filter(|_| command.reads == Reads::Values) {
-                        read.push(key);
+                        read.push(*key);
                     }
                 }
+                Segment::Same => keys.write(*key, out),
                 Segment::Counter => counters.write(picker.pick(random), out),
-                Segment::Value => values.write_bulk(random, key, keys, out),
+                Segment::Value => values.write_bulk(random, *key, keys, out),
                 Segment::Random => {
                     let mut field = [b'0'; RANDOM_DIGITS];
                     write_digits(random.below(*count), &mut field);
@@ -237,6 +252,7 @@ fn pieces(word: &str, sizes: NameSizes) -> Result<(Vec<Segment>, usize)> {
 fn first_holder(word: &str, sizes: NameSizes) -> Result<Option<(usize, usize, Segment, usize)>> {
     let holders = [
         (KEY, Segment::Key, sizes.key),
+        (SAME, Segment::Same, sizes.key),
         (COUNTER, Segment::Counter, sizes.counter),
         (RANDOM, Segment::Random, RANDOM_DIGITS),
     ];
@@ -274,6 +290,7 @@ pub const RANDOM_DIGITS: usize = 12;
 /// Bound of `mset:N` and `mget:N`.
 const KEYS_PER_COMMAND_MAX: usize = 1_000_000;
 const KEY: &str = "__key__";
+const SAME: &str = "__same__";
 const COUNTER: &str = "__counter__";
 const VALUE: &str = "__value__";
 const RANDOM: &str = "__rand__";
@@ -361,6 +378,21 @@ mod tests {
         }
         // 9,000 expected, standard deviation 30.
         assert!((8850..9150).contains(&gets), "{gets}");
+    }
+
+    #[test]
+    fn commands_in_turn_follow_one_another_and_may_share_a_key() {
+        let templates = ["MULTI", "SET {__key__}a 1", "GET {__same__}a", "EXEC"];
+        let mut writer = writer("", &templates).unwrap();
+        writer.mix = writer.mix.in_turn();
+        let mut out = Vec::new();
+        (0..6).for_each(|_| writer.write(&mut out, None));
+        let text = String::from_utf8(out).unwrap().replace("\r\n", " ");
+        let block = |key| format!("*1 $5 MULTI *3 $3 SET $9 {{k:{key}}}a $1 1 *2 $3 GET $9 {{k:{key}}}a ");
+        assert!(
+            text.starts_with(&(block("0000") + "*1 $4 EXEC *1 $5 MULTI *3 $3 SET $9 {k:0001}a")),
+            "{text}"
+        );
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct Load {
     pub mix: String,
     /// Free templates beside the mix.
     pub templates: Vec<String>,
+    /// They are sent in turn, one after the other, and not drawn.
+    pub in_turn: bool,
     /// Values carry their key, and values read are checked.
     pub verify: bool,
     /// CPUs for the generator's threads, one each, from the start again when there are fewer; empty: not pinned.
@@ -92,6 +94,7 @@ impl Load {
             value_size: ValueSize::Fixed(32),
             mix: "set,get".to_owned(),
             templates: Vec::new(),
+            in_turn: false,
             verify: false,
             cpus: Vec::new(),
             seed: 1,
@@ -108,6 +111,7 @@ impl Load {
             distribution: Distribution::Sequential,
             mix: "set".to_owned(),
             templates: Vec::new(),
+            in_turn: false,
             ..self.clone()
         }
     }
@@ -150,6 +154,7 @@ impl Load {
         let names = self.names()?;
         let sizes = NameSizes { key: names[0].size(), counter: names[1].size() };
         let mix = Mix::new(&self.mix, &self.templates, sizes)?;
+        let mix = if self.in_turn { mix.in_turn() } else { mix };
         let picker = Picker::new(self.distribution, self.keys, thread, self.threads);
         let values = Values::new(self.value_size.clone(), self.verify);
         let seed = self.seed.wrapping_mul(SEEDS_APART).wrapping_add(thread as u64);
