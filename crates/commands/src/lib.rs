@@ -34,6 +34,7 @@ pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod transaction;
+mod time;
 
 pub use crate::core::{Action, Core};
 pub use client::{Client, ClientFlags, ClientSlot, Clients};

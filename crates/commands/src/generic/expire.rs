@@ -4,6 +4,7 @@ use crate::ctx::{Ctx, Outcome};
 use crate::effects::{Event, Journal};
 use crate::error::CommandError;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
+use crate::time::Time;
 use keyspace::Access;
 use stdx::{Args, UnixMs};
 
@@ -29,7 +30,7 @@ const CONDITION: Arg = Arg::one_of(
 
 pub(super) const EXPIRE: Command = Command {
     name: "expire",
-    handler: |ctx, args| set(ctx, args, When { unit_ms: 1000, from_now: true, command: "expire" }),
+    handler: |ctx, args| set(ctx, args, Time::EX, "expire"),
     summary: "Sets the time to live of a key, in seconds.",
     since: "1.0.0",
     args: &[Arg::key(), Arg::new("seconds", "integer"), CONDITION],
@@ -38,7 +39,7 @@ pub(super) const EXPIRE: Command = Command {
 
 pub(super) const PEXPIRE: Command = Command {
     name: "pexpire",
-    handler: |ctx, args| set(ctx, args, When { unit_ms: 1, from_now: true, command: "pexpire" }),
+    handler: |ctx, args| set(ctx, args, Time::PX, "pexpire"),
     summary: "Sets the time to live of a key, in milliseconds.",
     since: "2.6.0",
     args: &[Arg::key(), Arg::new("milliseconds", "integer"), CONDITION],
@@ -47,7 +48,7 @@ pub(super) const PEXPIRE: Command = Command {
 
 pub(super) const EXPIREAT: Command = Command {
     name: "expireat",
-    handler: |ctx, args| set(ctx, args, When { unit_ms: 1000, from_now: false, command: "expireat" }),
+    handler: |ctx, args| set(ctx, args, Time::EXAT, "expireat"),
     summary: "Sets the instant at which a key expires, in seconds of Unix time.",
     since: "1.2.0",
     args: &[Arg::key(), Arg::new("unix-time-seconds", "unix-time"), CONDITION],
@@ -56,28 +57,22 @@ pub(super) const EXPIREAT: Command = Command {
 
 pub(super) const PEXPIREAT: Command = Command {
     name: "pexpireat",
-    handler: |ctx, args| set(ctx, args, When { unit_ms: 1, from_now: false, command: "pexpireat" }),
+    handler: |ctx, args| set(ctx, args, Time::PXAT, "pexpireat"),
     summary: "Sets the instant at which a key expires, in milliseconds of Unix time.",
     since: "2.6.0",
     args: &[Arg::key(), Arg::new("unix-time-milliseconds", "unix-time"), CONDITION],
     ..SETS_EXPIRY
 };
 
-/// How a command's number says when.
-struct When {
-    unit_ms: i64,
-    /// Counted from now, else from the epoch.
-    from_now: bool,
-    /// Whom the error names.
+/// Sets the expiry. An instant that has passed deletes the key and counts as done. Errors name `command`.
+fn set(
+    ctx: &mut Ctx<'_>,
+    args: Args<'_>,
+    time: Time,
     command: &'static str,
-}
-
-/// Sets the expiry. An instant that has passed deletes the key and counts as done.
-fn set(ctx: &mut Ctx<'_>, args: Args<'_>, when: When) -> Result<Outcome, CommandError> {
+) -> Result<Outcome, CommandError> {
     let condition = Condition::parse(args)?;
-    let start = if when.from_now { ctx.now.0 } else { 0 };
-    let at = ctx.int(args, 2)?.checked_mul(when.unit_ms).and_then(|ms| ms.checked_add(start));
-    let at = at.map(UnixMs).ok_or(CommandError::InvalidExpire(when.command))?;
+    let at = time.after(ctx.int(args, 2)?, ctx.now).ok_or(CommandError::InvalidExpire(command))?;
     change(ctx, args, Some(at), |old| condition.allows(old, at))
 }
 

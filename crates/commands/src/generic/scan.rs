@@ -35,11 +35,11 @@ pub(super) const SCAN: Command = Command {
 
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let cursor = parse_cursor(args.at(1)).ok_or(CommandError::CURSOR)?;
-    let options = Options::parse(args.from(2), true)?;
+    let options = Options::parse(args.from(2), Over::Keys)?;
     let (mut keys, mut found, mut looked_up) = (Vec::new(), 0, 0);
     let mut reply = Reply::new(&mut keys, ctx.caller.proto);
     let next = ctx.core.keyspace.scan(ctx.caller.db, cursor, options.count, ctx.now, &mut |entry| {
-        if options.pattern.is_some_and(|pattern| !keys::matches(pattern, entry.key())) {
+        if !options.admits(entry.key()) {
             return;
         }
         if let Some(wanted) = options.kind {
@@ -53,29 +53,52 @@ fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     });
     // As in Redis, asking for the type of a key is a read of it.
     ctx.core.keyspace.stats.hits += looked_up;
+    answer(ctx, next, found, &keys);
+    Ok(Outcome::Done)
+}
+
+/// Answers a call of SCAN, HSCAN, SSCAN or ZSCAN: the cursor to go on with, and `count` elements as they were written
+/// meanwhile, since the cursor comes first and is known last.
+pub(crate) fn answer(ctx: &mut Ctx<'_>, next: Cursor, count: usize, elements: &[u8]) {
     ctx.out.array(2);
     ctx.out.bulk(itoa::Buffer::new().format(next).as_bytes());
-    ctx.out.array(found);
-    ctx.out.raw(&keys);
-    Ok(Outcome::Done)
+    ctx.out.array(count);
+    ctx.out.raw(elements);
+}
+
+/// What is walked over, which decides which options there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// SCAN, with TYPE.
+    Keys,
+    /// HSCAN, with NOVALUES.
+    Fields,
+    /// SSCAN and ZSCAN.
+    Members,
 }
 
 /// What SCAN, SSCAN, HSCAN and ZSCAN take after the cursor.
 pub(crate) struct Options<'a> {
     /// COUNT: how many to visit in one call, more or less.
     pub(crate) count: usize,
+    /// Unless NOVALUES: whether the values of fields are wanted.
+    pub(crate) values: bool,
     /// MATCH.
-    pub(crate) pattern: Option<&'a [u8]>,
+    pattern: Option<&'a [u8]>,
     /// TYPE.
     kind: Option<&'a [u8]>,
 }
 
 impl<'a> Options<'a> {
-    /// Parses what follows the cursor; TYPE only `of_keys`.
-    pub(crate) fn parse(words: Args<'a>, of_keys: bool) -> Result<Self, CommandError> {
-        let mut options = Self { count: COUNT_DEFAULT, pattern: None, kind: None };
+    /// Parses what follows the cursor.
+    pub(crate) fn parse(words: Args<'a>, over: Over) -> Result<Self, CommandError> {
+        let mut options = Self { count: COUNT_DEFAULT, values: true, pattern: None, kind: None };
         let mut words = words.iter();
         while let Some(word) = words.next() {
+            if over == Over::Fields && word.eq_ignore_ascii_case(b"NOVALUES") {
+                options.values = false;
+                continue;
+            }
             let value = words.next().ok_or(CommandError::Syntax)?;
             if word.eq_ignore_ascii_case(b"COUNT") {
                 let count = parse_int(value).ok_or(CommandError::NotInteger)?;
@@ -83,13 +106,19 @@ impl<'a> Options<'a> {
                     usize::try_from(count).ok().filter(|&count| count > 0).ok_or(CommandError::Syntax)?;
             } else if word.eq_ignore_ascii_case(b"MATCH") {
                 options.pattern = Some(value);
-            } else if of_keys && word.eq_ignore_ascii_case(b"TYPE") {
+            } else if over == Over::Keys && word.eq_ignore_ascii_case(b"TYPE") {
                 options.kind = Some(value);
             } else {
                 return Err(CommandError::Syntax);
             }
         }
         Ok(options)
+    }
+
+    /// Whether MATCH lets a key, field or member of this name through.
+    #[inline]
+    pub(crate) fn admits(&self, name: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| keys::matches(pattern, name))
     }
 }
 

@@ -18,6 +18,32 @@ pub const COMMANDS: &[Command] = &[
     GEOSEARCHSTORE,
 ];
 
+const UNIT: Arg = Arg::one_of(
+    "unit",
+    &[Arg::token("m", "m"), Arg::token("km", "km"), Arg::token("ft", "ft"), Arg::token("mi", "mi")],
+);
+const CENTRE: Arg = Arg::one_of(
+    "from",
+    &[
+        Arg::new("member", "string").after("FROMMEMBER"),
+        Arg::block("fromlonlat", &[Arg::new("longitude", "double"), Arg::new("latitude", "double")])
+            .after("FROMLONLAT"),
+    ],
+);
+const AREA: Arg = Arg::one_of(
+    "by",
+    &[
+        Arg::block("circle", &[Arg::new("radius", "double").after("BYRADIUS"), UNIT]),
+        Arg::block("box", &[Arg::new("width", "double").after("BYBOX"), Arg::new("height", "double"), UNIT]),
+    ],
+);
+const COUNT: Arg = Arg::block(
+    "count-block",
+    &[Arg::new("count", "integer").after("COUNT"), Arg::token("any", "ANY").optional()],
+)
+.optional();
+const ORDER: Arg = Arg::one_of("order", &[Arg::token("asc", "ASC"), Arg::token("desc", "DESC")]).optional();
+
 /// What most commands have in common.
 const GEO: Command = Command {
     flags: Flags::READONLY,
@@ -27,9 +53,6 @@ const GEO: Command = Command {
     group: "geo",
     ..Command::EMPTY
 };
-
-const UNITS: &[Arg] =
-    &[Arg::token("m", "m"), Arg::token("km", "km"), Arg::token("ft", "ft"), Arg::token("mi", "mi")];
 
 const GEOADD: Command = Command {
     name: "geoadd",
@@ -60,12 +83,7 @@ const GEODIST: Command = Command {
     handler: read::geodist,
     summary: "Answers the distance between two places.",
     since: "3.2.0",
-    args: &[
-        Arg::key(),
-        Arg::new("member1", "string"),
-        Arg::new("member2", "string"),
-        Arg::one_of("unit", UNITS).optional(),
-    ],
+    args: &[Arg::key(), Arg::new("member1", "string"), Arg::new("member2", "string"), UNIT.optional()],
     ..GEO
 };
 
@@ -114,7 +132,7 @@ const GEORADIUS: Command = Command {
         Arg::new("longitude", "double"),
         Arg::new("latitude", "double"),
         Arg::new("radius", "double"),
-        Arg::one_of("unit", UNITS),
+        UNIT,
         Arg::token("withcoord", "WITHCOORD").optional(),
         Arg::token("withdist", "WITHDIST").optional(),
         Arg::token("withhash", "WITHHASH").optional(),
@@ -126,7 +144,7 @@ const GEORADIUS: Command = Command {
             ],
         )
         .optional(),
-        Arg::one_of("order", &[Arg::token("asc", "ASC"), Arg::token("desc", "DESC")]).optional(),
+        ORDER,
         Arg::one_of(
             "store",
             &[
@@ -161,16 +179,12 @@ const GEORADIUSBYMEMBER: Command = Command {
         Arg::key(),
         Arg::new("member", "string"),
         Arg::new("radius", "double"),
-        Arg::one_of("unit", UNITS),
+        UNIT,
         Arg::token("withcoord", "WITHCOORD").optional(),
         Arg::token("withdist", "WITHDIST").optional(),
         Arg::token("withhash", "WITHHASH").optional(),
-        Arg::block(
-            "count-block",
-            &[Arg::new("count", "integer").after("COUNT"), Arg::token("any", "ANY").optional()],
-        )
-        .optional(),
-        Arg::one_of("order", &[Arg::token("asc", "ASC"), Arg::token("desc", "DESC")]).optional(),
+        COUNT,
+        ORDER,
         Arg::one_of(
             "store",
             &[
@@ -195,16 +209,12 @@ const GEORADIUSBYMEMBER_RO: Command = Command {
         Arg::key(),
         Arg::new("member", "string"),
         Arg::new("radius", "double"),
-        Arg::one_of("unit", UNITS),
+        UNIT,
         Arg::token("withcoord", "WITHCOORD").optional(),
         Arg::token("withdist", "WITHDIST").optional(),
         Arg::token("withhash", "WITHHASH").optional(),
-        Arg::block(
-            "count-block",
-            &[Arg::new("count", "integer").after("COUNT"), Arg::token("any", "ANY").optional()],
-        )
-        .optional(),
-        Arg::one_of("order", &[Arg::token("asc", "ASC"), Arg::token("desc", "DESC")]).optional(),
+        COUNT,
+        ORDER,
     ],
     ..GEO
 };
@@ -223,7 +233,7 @@ const GEORADIUS_RO: Command = Command {
         Arg::new("longitude", "double"),
         Arg::new("latitude", "double"),
         Arg::new("radius", "double"),
-        Arg::one_of("unit", UNITS),
+        UNIT,
         Arg::token("withcoord", "WITHCOORD").optional(),
         Arg::token("withdist", "WITHDIST").optional(),
         Arg::token("withhash", "WITHHASH").optional(),
@@ -235,7 +245,7 @@ const GEORADIUS_RO: Command = Command {
             ],
         )
         .optional(),
-        Arg::one_of("order", &[Arg::token("asc", "ASC"), Arg::token("desc", "DESC")]).optional(),
+        ORDER,
     ],
     ..GEO
 };
@@ -250,56 +260,10 @@ const GEOSEARCH: Command = Command {
     history: &[("7.0.0", "Units may be in upper case.")],
     args: &[
         Arg::key(),
-        Arg::one_of(
-            "from",
-            &[
-                Arg::new("member", "string").after("FROMMEMBER"),
-                Arg::block("fromlonlat", &[Arg::new("longitude", "double"), Arg::new("latitude", "double")])
-                    .after("FROMLONLAT"),
-            ],
-        ),
-        Arg::one_of(
-            "by",
-            &[
-                Arg::block(
-                    "circle",
-                    &[
-                        Arg::new("radius", "double").after("BYRADIUS"),
-                        Arg::one_of(
-                            "unit",
-                            &[
-                                Arg::token("m", "m"),
-                                Arg::token("km", "km"),
-                                Arg::token("ft", "ft"),
-                                Arg::token("mi", "mi"),
-                            ],
-                        ),
-                    ],
-                ),
-                Arg::block(
-                    "box",
-                    &[
-                        Arg::new("width", "double").after("BYBOX"),
-                        Arg::new("height", "double"),
-                        Arg::one_of(
-                            "unit",
-                            &[
-                                Arg::token("m", "m"),
-                                Arg::token("km", "km"),
-                                Arg::token("ft", "ft"),
-                                Arg::token("mi", "mi"),
-                            ],
-                        ),
-                    ],
-                ),
-            ],
-        ),
-        Arg::one_of("order", &[Arg::token("asc", "ASC"), Arg::token("desc", "DESC")]).optional(),
-        Arg::block(
-            "count-block",
-            &[Arg::new("count", "integer").after("COUNT"), Arg::token("any", "ANY").optional()],
-        )
-        .optional(),
+        CENTRE,
+        AREA,
+        ORDER,
+        COUNT,
         Arg::token("withcoord", "WITHCOORD").optional(),
         Arg::token("withdist", "WITHDIST").optional(),
         Arg::token("withhash", "WITHHASH").optional(),
@@ -322,56 +286,10 @@ const GEOSEARCHSTORE: Command = Command {
     args: &[
         Arg::key_named("destination", 0),
         Arg::key_named("source", 1),
-        Arg::one_of(
-            "from",
-            &[
-                Arg::new("member", "string").after("FROMMEMBER"),
-                Arg::block("fromlonlat", &[Arg::new("longitude", "double"), Arg::new("latitude", "double")])
-                    .after("FROMLONLAT"),
-            ],
-        ),
-        Arg::one_of(
-            "by",
-            &[
-                Arg::block(
-                    "circle",
-                    &[
-                        Arg::new("radius", "double").after("BYRADIUS"),
-                        Arg::one_of(
-                            "unit",
-                            &[
-                                Arg::token("m", "m"),
-                                Arg::token("km", "km"),
-                                Arg::token("ft", "ft"),
-                                Arg::token("mi", "mi"),
-                            ],
-                        ),
-                    ],
-                ),
-                Arg::block(
-                    "box",
-                    &[
-                        Arg::new("width", "double").after("BYBOX"),
-                        Arg::new("height", "double"),
-                        Arg::one_of(
-                            "unit",
-                            &[
-                                Arg::token("m", "m"),
-                                Arg::token("km", "km"),
-                                Arg::token("ft", "ft"),
-                                Arg::token("mi", "mi"),
-                            ],
-                        ),
-                    ],
-                ),
-            ],
-        ),
-        Arg::one_of("order", &[Arg::token("asc", "ASC"), Arg::token("desc", "DESC")]).optional(),
-        Arg::block(
-            "count-block",
-            &[Arg::new("count", "integer").after("COUNT"), Arg::token("any", "ANY").optional()],
-        )
-        .optional(),
+        CENTRE,
+        AREA,
+        ORDER,
+        COUNT,
         Arg::token("storedist", "STOREDIST").optional(),
     ],
     ..GEO

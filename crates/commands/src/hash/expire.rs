@@ -1,10 +1,10 @@
 //! HEXPIRE, HPEXPIRE, HEXPIREAT and HPEXPIREAT.
 
-use super::time::Time;
 use super::{due, fields, remove};
 use crate::ctx::{Ctx, Outcome};
 use crate::effects::Event;
 use crate::error::CommandError;
+use crate::time::Time;
 use datatypes::{HashMut, Kind};
 use keyspace::Key;
 use stdx::{Args, UnixMs};
@@ -97,7 +97,7 @@ struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     fn parse(args: Args<'a>, time: Time, now: UnixMs, command: &'static str) -> Result<Self, CommandError> {
-        let at = time.instant(args.at(2), now, command)?;
+        let at = time.instant_of_field(args.at(2), now, command)?;
         let condition = Condition::of(args.at(3));
         let start = if condition.is_some() { 4 } else { 3 };
         let names = fields::named(args, start, &CommandError::FIELDS_NOT_ABOVE_0)?;

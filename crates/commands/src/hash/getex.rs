@@ -1,11 +1,11 @@
 //! HGETEX: a read that may change the time to live of what it reads.
 
 use super::expire::{self, Became};
-use super::time::Time;
 use super::{due, fields, ttl};
 use crate::ctx::{Ctx, Outcome};
 use crate::effects::Event;
 use crate::error::CommandError;
+use crate::time::Time;
 use datatypes::{HashMut, Kind};
 use keyspace::Key;
 use stdx::{Args, UnixMs};
@@ -69,7 +69,7 @@ impl<'a> Plan<'a> {
     fn parse(args: Args<'a>, now: UnixMs) -> Result<Self, CommandError> {
         let word = args.at(2);
         let (change, start) = match Time::option(word) {
-            Some(time) => (Change::Expire(time.instant(args.at(3), now, "hgetex")?), 4),
+            Some(time) => (Change::Expire(time.instant_of_field(args.at(3), now, "hgetex")?), 4),
             None if word.eq_ignore_ascii_case(b"PERSIST") => (Change::Persist, 3),
             None => (Change::Nothing, 2),
         };

@@ -19,7 +19,6 @@ mod rows;
 mod scan;
 mod set;
 mod setex;
-mod time;
 mod ttl;
 
 pub use rows::COMMANDS;

@@ -53,351 +53,269 @@ const PX: Arg = Arg::new("milliseconds", "integer").after("PX");
 const EXAT: Arg = Arg::new("unix-time-seconds", "unix-time").after("EXAT");
 const PXAT: Arg = Arg::new("unix-time-milliseconds", "unix-time").after("PXAT");
 
+/// What all have in common.
+const HASH: Command =
+    Command { categories: &["hash"], crossing: Crossing::OneShard, group: "hash", ..Command::EMPTY };
+
+/// A quick look at a hash.
+const READS: Command = Command { flags: Flags::READONLY.or(Flags::FAST), keys: READ, ..HASH };
+
+/// A change of a hash that may take memory.
+const WRITES: Command =
+    Command { flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST), keys: UPDATE, ..HASH };
+
+/// HEXPIRE and its kin.
+const EXPIRES: Command = Command {
+    arity: -6,
+    journal: Journal::Rewritten,
+    since: "7.4.0",
+    complexity: "O(N) with N the number of fields given",
+    ..WRITES
+};
+
+/// HTTL and its kin.
+const EXPIRY: Command = Command {
+    arity: -5,
+    since: "7.4.0",
+    complexity: "O(N) with N the number of fields given",
+    args: &[Arg::key(), FIELDS],
+    ..READS
+};
+
 const HDEL: Command = Command {
     name: "hdel",
     arity: -3,
     flags: Flags::WRITE.or(Flags::FAST),
-    categories: &["hash"],
     keys: &[KeySpec::range(1, 1, 1, &["RW", "delete"])],
-    crossing: Crossing::OneShard,
     handler: remove::hdel,
     summary: "Removes fields of a hash.",
     since: "2.0.0",
-    group: "hash",
     complexity: "O(N) with N the number of fields given",
     history: &[("2.4.0", "many fields at once.")],
     args: &[Arg::key(), Arg::new("field", "string").multiple()],
-    ..Command::EMPTY
+    ..HASH
 };
 
 const HEXISTS: Command = Command {
     name: "hexists",
     arity: 3,
     flags: Flags::READONLY.or(Flags::FAST),
-    categories: &["hash"],
     keys: &[KeySpec::range(1, 1, 1, &["RO"])],
-    crossing: Crossing::OneShard,
     handler: get::hexists,
     summary: "Tells whether a hash has a field.",
     since: "2.0.0",
-    group: "hash",
     args: &[Arg::key(), Arg::new("field", "string")],
-    ..Command::EMPTY
+    ..HASH
 };
 
 const HEXPIRE: Command = Command {
     name: "hexpire",
-    arity: -6,
-    flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
-    categories: &["hash"],
-    keys: UPDATE,
-    journal: Journal::Rewritten,
-    crossing: Crossing::OneShard,
     handler: expire::hexpire,
     summary: "Sets the time to live of fields of a hash, in seconds.",
-    since: "7.4.0",
-    group: "hash",
-    complexity: "O(N) with N the number of fields given",
     args: &[Arg::key(), Arg::new("seconds", "integer"), CONDITION, FIELDS],
-    ..Command::EMPTY
+    ..EXPIRES
 };
 
 const HEXPIREAT: Command = Command {
     name: "hexpireat",
-    arity: -6,
-    flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
-    categories: &["hash"],
-    keys: UPDATE,
-    journal: Journal::Rewritten,
-    crossing: Crossing::OneShard,
     handler: expire::hexpireat,
     summary: "Sets the instant at which fields of a hash expire, in seconds of Unix time.",
-    since: "7.4.0",
-    group: "hash",
-    complexity: "O(N) with N the number of fields given",
     args: &[Arg::key(), Arg::new("unix-time-seconds", "unix-time"), CONDITION, FIELDS],
-    ..Command::EMPTY
+    ..EXPIRES
 };
 
 const HEXPIRETIME: Command = Command {
     name: "hexpiretime",
-    arity: -5,
-    flags: Flags::READONLY.or(Flags::FAST),
-    categories: &["hash"],
-    keys: READ,
-    crossing: Crossing::OneShard,
     handler: ttl::hexpiretime,
     summary: "Answers when fields of a hash expire, in seconds of Unix time.",
-    since: "7.4.0",
-    group: "hash",
-    complexity: "O(N) with N the number of fields given",
-    args: &[Arg::key(), FIELDS],
-    ..Command::EMPTY
+    ..EXPIRY
 };
 
 const HGET: Command = Command {
     name: "hget",
     arity: 3,
-    flags: Flags::READONLY.or(Flags::FAST),
-    categories: &["hash"],
-    keys: READ,
-    crossing: Crossing::OneShard,
     handler: get::hget,
     summary: "Answers the value of a field of a hash.",
     since: "2.0.0",
-    group: "hash",
     args: &[Arg::key(), Arg::new("field", "string")],
-    ..Command::EMPTY
+    ..READS
 };
 
 const HGETALL: Command = Command {
     name: "hgetall",
     arity: 2,
     flags: Flags::READONLY,
-    categories: &["hash"],
     keys: READ,
-    crossing: Crossing::OneShard,
     handler: all::hgetall,
     summary: "Answers all fields of a hash with their values.",
     since: "2.0.0",
-    group: "hash",
     complexity: "O(N) with N the number of fields",
     tips: &["nondeterministic_output_order"],
     args: &[Arg::key()],
-    ..Command::EMPTY
+    ..HASH
 };
 
 const HGETDEL: Command = Command {
     name: "hgetdel",
     arity: -5,
     flags: Flags::WRITE.or(Flags::FAST),
-    categories: &["hash"],
     keys: &[KeySpec::range(1, 1, 1, &["RW", "access", "delete"])],
     journal: Journal::Rewritten,
-    crossing: Crossing::OneShard,
     handler: remove::hgetdel,
     summary: "Answers the values of fields of a hash, and removes these fields.",
     since: "8.0.0",
-    group: "hash",
     complexity: "O(N) with N the number of fields given",
     args: &[Arg::key(), FIELDS],
-    ..Command::EMPTY
+    ..HASH
 };
 
 const HGETEX: Command = Command {
     name: "hgetex",
     arity: -5,
     flags: Flags::WRITE.or(Flags::FAST),
-    categories: &["hash"],
     keys: &[KeySpec {
         notes: "the options change the time to live",
         ..KeySpec::range(1, 1, 1, &["RW", "access", "update"])
     }],
     journal: Journal::Rewritten,
-    crossing: Crossing::OneShard,
     handler: getex::hgetex,
     summary: "Answers the values of fields of a hash, and sets or takes away their time to live.",
     since: "8.0.0",
-    group: "hash",
     complexity: "O(N) with N the number of fields given",
     args: &[
         Arg::key(),
         Arg::one_of("expiration", &[EX, PX, EXAT, PXAT, Arg::token("persist", "PERSIST")]).optional(),
         FIELDS,
     ],
-    ..Command::EMPTY
+    ..HASH
 };
 
 const HINCRBY: Command = Command {
     name: "hincrby",
     arity: 4,
     flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
-    categories: &["hash"],
     keys: &[KeySpec::range(1, 1, 1, &["RW", "access", "update"])],
-    crossing: Crossing::OneShard,
     handler: counter::hincrby,
     summary: "Adds to a number in a field; a field that is not there counts as 0.",
     since: "2.0.0",
-    group: "hash",
     args: &[Arg::key(), Arg::new("field", "string"), Arg::new("increment", "integer")],
-    ..Command::EMPTY
+    ..HASH
 };
 
 const HINCRBYFLOAT: Command = Command {
     name: "hincrbyfloat",
     arity: 4,
     flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
-    categories: &["hash"],
     keys: &[KeySpec::range(1, 1, 1, &["RW", "access", "update"])],
     journal: Journal::Rewritten,
-    crossing: Crossing::OneShard,
     handler: counter::hincrbyfloat,
     summary: "Adds to a floating point number in a field; a field that is not there counts as 0.",
     since: "2.6.0",
-    group: "hash",
     args: &[Arg::key(), Arg::new("field", "string"), Arg::new("increment", "double")],
-    ..Command::EMPTY
+    ..HASH
 };
 
 const HKEYS: Command = Command {
     name: "hkeys",
     arity: 2,
     flags: Flags::READONLY,
-    categories: &["hash"],
     keys: READ,
-    crossing: Crossing::OneShard,
     handler: all::hkeys,
     summary: "Answers the names of all fields of a hash.",
     since: "2.0.0",
-    group: "hash",
     complexity: "O(N) with N the number of fields",
     tips: &["nondeterministic_output_order"],
     args: &[Arg::key()],
-    ..Command::EMPTY
+    ..HASH
 };
 
 const HLEN: Command = Command {
     name: "hlen",
     arity: 2,
     flags: Flags::READONLY.or(Flags::FAST),
-    categories: &["hash"],
     keys: &[KeySpec::range(1, 1, 1, &["RO"])],
-    crossing: Crossing::OneShard,
     handler: get::hlen,
     summary: "Answers how many fields a hash has.",
     since: "2.0.0",
-    group: "hash",
     args: &[Arg::key()],
-    ..Command::EMPTY
+    ..HASH
 };
 
 const HMGET: Command = Command {
     name: "hmget",
     arity: -3,
-    flags: Flags::READONLY.or(Flags::FAST),
-    categories: &["hash"],
-    keys: READ,
-    crossing: Crossing::OneShard,
     handler: get::hmget,
     summary: "Answers the values of fields of a hash.",
     since: "2.0.0",
-    group: "hash",
     complexity: "O(N) with N the number of fields given",
     args: &[Arg::key(), Arg::new("field", "string").multiple()],
-    ..Command::EMPTY
+    ..READS
 };
 
 const HMSET: Command = Command {
     name: "hmset",
     arity: -4,
-    flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
-    categories: &["hash"],
-    keys: UPDATE,
-    crossing: Crossing::OneShard,
     handler: set::hmset,
     summary: "Sets fields of a hash.",
     since: "2.0.0",
-    group: "hash",
     complexity: "O(N) with N the number of fields given",
     deprecated: Some(("4.0.0", "`HSET`")),
     args: &[Arg::key(), PAIRS],
-    ..Command::EMPTY
+    ..WRITES
 };
 
 const HPERSIST: Command = Command {
     name: "hpersist",
     arity: -5,
     flags: Flags::WRITE.or(Flags::FAST),
-    categories: &["hash"],
     keys: UPDATE,
-    crossing: Crossing::OneShard,
     handler: ttl::hpersist,
     summary: "Takes the expiry of fields of a hash away.",
     since: "7.4.0",
-    group: "hash",
     complexity: "O(N) with N the number of fields given",
     args: &[Arg::key(), FIELDS],
-    ..Command::EMPTY
+    ..HASH
 };
 
 const HPEXPIRE: Command = Command {
     name: "hpexpire",
-    arity: -6,
-    flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
-    categories: &["hash"],
-    keys: UPDATE,
-    journal: Journal::Rewritten,
-    crossing: Crossing::OneShard,
     handler: expire::hpexpire,
     summary: "Sets the time to live of fields of a hash, in milliseconds.",
-    since: "7.4.0",
-    group: "hash",
-    complexity: "O(N) with N the number of fields given",
     args: &[Arg::key(), Arg::new("milliseconds", "integer"), CONDITION, FIELDS],
-    ..Command::EMPTY
+    ..EXPIRES
 };
 
 const HPEXPIREAT: Command = Command {
     name: "hpexpireat",
-    arity: -6,
-    flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
-    categories: &["hash"],
-    keys: UPDATE,
-    journal: Journal::Rewritten,
-    crossing: Crossing::OneShard,
     handler: expire::hpexpireat,
     summary: "Sets the instant at which fields of a hash expire, in milliseconds of Unix time.",
-    since: "7.4.0",
-    group: "hash",
-    complexity: "O(N) with N the number of fields given",
     args: &[Arg::key(), Arg::new("unix-time-milliseconds", "unix-time"), CONDITION, FIELDS],
-    ..Command::EMPTY
+    ..EXPIRES
 };
 
 const HPEXPIRETIME: Command = Command {
     name: "hpexpiretime",
-    arity: -5,
-    flags: Flags::READONLY.or(Flags::FAST),
-    categories: &["hash"],
-    keys: READ,
-    crossing: Crossing::OneShard,
     handler: ttl::hpexpiretime,
     summary: "Answers when fields of a hash expire, in milliseconds of Unix time.",
-    since: "7.4.0",
-    group: "hash",
-    complexity: "O(N) with N the number of fields given",
-    args: &[Arg::key(), FIELDS],
-    ..Command::EMPTY
+    ..EXPIRY
 };
 
 const HPTTL: Command = Command {
     name: "hpttl",
-    arity: -5,
-    flags: Flags::READONLY.or(Flags::FAST),
-    categories: &["hash"],
-    keys: READ,
-    crossing: Crossing::OneShard,
     handler: ttl::hpttl,
     summary: "Answers the time to live of fields of a hash, in milliseconds.",
-    since: "7.4.0",
-    group: "hash",
-    complexity: "O(N) with N the number of fields given",
     tips: &["nondeterministic_output"],
-    args: &[Arg::key(), FIELDS],
-    ..Command::EMPTY
+    ..EXPIRY
 };
 
 const HRANDFIELD: Command = Command {
     name: "hrandfield",
     arity: -2,
     flags: Flags::READONLY,
-    categories: &["hash"],
     keys: READ,
-    crossing: Crossing::OneShard,
     handler: random::hrandfield,
     summary: "Answers some fields of a hash, each as likely as any other.",
     since: "6.2.0",
-    group: "hash",
     complexity: "O(N) with N the number of fields given",
     tips: &["nondeterministic_output"],
     args: &[
@@ -408,20 +326,17 @@ const HRANDFIELD: Command = Command {
         )
         .optional(),
     ],
-    ..Command::EMPTY
+    ..HASH
 };
 
 const HSCAN: Command = Command {
     name: "hscan",
     arity: -3,
     flags: Flags::READONLY,
-    categories: &["hash"],
     keys: READ,
-    crossing: Crossing::OneShard,
     handler: scan::hscan,
     summary: "Walks over the fields of a hash, some at each call.",
     since: "2.8.0",
-    group: "hash",
     complexity: "O(1) for each call with the default COUNT; O(N) for a whole walk, with N the number of fields",
     tips: &["nondeterministic_output"],
     args: &[
@@ -431,38 +346,28 @@ const HSCAN: Command = Command {
         Arg::new("count", "integer").after("COUNT").optional(),
         Arg::token("novalues", "NOVALUES").optional().since("7.4.0"),
     ],
-    ..Command::EMPTY
+    ..HASH
 };
 
 const HSET: Command = Command {
     name: "hset",
     arity: -4,
-    flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
-    categories: &["hash"],
-    keys: UPDATE,
-    crossing: Crossing::OneShard,
     handler: set::hset,
     summary: "Sets fields of a hash.",
     since: "2.0.0",
-    group: "hash",
     complexity: "O(1) for each field",
     history: &[("4.0.0", "many fields at once.")],
     args: &[Arg::key(), PAIRS],
-    ..Command::EMPTY
+    ..WRITES
 };
 
 const HSETEX: Command = Command {
     name: "hsetex",
     arity: -6,
-    flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
-    categories: &["hash"],
-    keys: UPDATE,
     journal: Journal::Rewritten,
-    crossing: Crossing::OneShard,
     handler: setex::hsetex,
     summary: "Sets fields of a hash, and their time to live.",
     since: "8.0.0",
-    group: "hash",
     complexity: "O(N) with N the number of fields given",
     args: &[
         Arg::key(),
@@ -470,69 +375,51 @@ const HSETEX: Command = Command {
         Arg::one_of("expiration", &[EX, PX, EXAT, PXAT, Arg::token("keepttl", "KEEPTTL")]).optional(),
         Arg::block("fields", &[Arg::new("numfields", "integer"), PAIRS]).after("FIELDS"),
     ],
-    ..Command::EMPTY
+    ..WRITES
 };
 
 const HSETNX: Command = Command {
     name: "hsetnx",
     arity: 4,
     flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
-    categories: &["hash"],
     keys: &[KeySpec::range(1, 1, 1, &["RW", "insert"])],
-    crossing: Crossing::OneShard,
     handler: set::hsetnx,
     summary: "Sets a field of a hash that is not there yet.",
     since: "2.0.0",
-    group: "hash",
     args: &[Arg::key(), Arg::new("field", "string"), Arg::new("value", "string")],
-    ..Command::EMPTY
+    ..HASH
 };
 
 const HSTRLEN: Command = Command {
     name: "hstrlen",
     arity: 3,
     flags: Flags::READONLY.or(Flags::FAST),
-    categories: &["hash"],
     keys: &[KeySpec::range(1, 1, 1, &["RO"])],
-    crossing: Crossing::OneShard,
     handler: get::hstrlen,
     summary: "Answers the length of the value of a field, in bytes.",
     since: "3.2.0",
-    group: "hash",
     args: &[Arg::key(), Arg::new("field", "string")],
-    ..Command::EMPTY
+    ..HASH
 };
 
 const HTTL: Command = Command {
     name: "httl",
-    arity: -5,
-    flags: Flags::READONLY.or(Flags::FAST),
-    categories: &["hash"],
-    keys: READ,
-    crossing: Crossing::OneShard,
     handler: ttl::httl,
     summary: "Answers the time to live of fields of a hash, in seconds.",
-    since: "7.4.0",
-    group: "hash",
-    complexity: "O(N) with N the number of fields given",
     tips: &["nondeterministic_output"],
-    args: &[Arg::key(), FIELDS],
-    ..Command::EMPTY
+    ..EXPIRY
 };
 
 const HVALS: Command = Command {
     name: "hvals",
     arity: 2,
     flags: Flags::READONLY,
-    categories: &["hash"],
     keys: READ,
-    crossing: Crossing::OneShard,
     handler: all::hvals,
     summary: "Answers the values of all fields of a hash.",
     since: "2.0.0",
-    group: "hash",
     complexity: "O(N) with N the number of fields",
     tips: &["nondeterministic_output_order"],
     args: &[Arg::key()],
-    ..Command::EMPTY
+    ..HASH
 };

@@ -3,76 +3,34 @@
 use super::fields;
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
-use crate::generic::scan::{COUNT_DEFAULT, parse_cursor};
+use crate::generic::scan::{Options, Over, answer, parse_cursor};
 use resp::Reply;
-use stdx::{Args, glob};
+use stdx::Args;
 
 pub(super) fn hscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let cursor = parse_cursor(args.at(2)).ok_or(CommandError::CURSOR)?;
     let (key, access, now) = (ctx.key(args.at(1)), ctx.read_access(), ctx.now);
-    let Some(entry) = ctx.core.keyspace.find(ctx.caller.db, key, now, access) else {
-        ctx.out.array(2);
-        ctx.out.bulk(b"0");
-        ctx.out.array(0);
-        return Ok(Outcome::Done);
-    };
-    let hash = entry.hash().ok_or(CommandError::WrongType)?;
-    let options = Options::parse(args)?;
-    // The cursor comes first, and is known last.
-    let (mut found, mut elements) = (Vec::new(), 0);
-    let mut reply = Reply::new(&mut found, ctx.caller.proto);
-    let next = hash.scan(cursor, options.count, &mut |field| {
+    let (mut elements, mut next, mut count) = (Vec::new(), 0, 0);
+    let mut reply = Reply::new(&mut elements, ctx.caller.proto);
+    // As in Redis, options are not looked at when there is no hash.
+    if let Some(entry) = ctx.core.keyspace.find(ctx.caller.db, key, now, access) {
+        let hash = entry.hash().ok_or(CommandError::WrongType)?;
+        let options = Options::parse(args.from(3), Over::Fields)?;
         let mut room = itoa::Buffer::new();
-        if field.due(now) || !options.admits(field.name.text(&mut room)) {
-            return;
-        }
-        fields::reply(&mut reply, field.name);
-        elements += 1;
-        if options.values {
-            fields::reply(&mut reply, field.value);
-            elements += 1;
-        }
-    });
-    ctx.out.array(2);
-    ctx.out.bulk(itoa::Buffer::new().format(next).as_bytes());
-    ctx.out.array(elements);
-    ctx.out.raw(&found);
+        next = hash.scan(cursor, options.count, &mut |field| {
+            if field.due(now) || !options.admits(field.name.text(&mut room)) {
+                return;
+            }
+            fields::reply(&mut reply, field.name);
+            count += 1;
+            if options.values {
+                fields::reply(&mut reply, field.value);
+                count += 1;
+            }
+        });
+    }
+    answer(ctx, next, count, &elements);
     Ok(Outcome::Done)
-}
-
-struct Options<'a> {
-    count: usize,
-    pattern: Option<&'a [u8]>,
-    values: bool,
-}
-
-impl<'a> Options<'a> {
-    fn parse(args: Args<'a>) -> Result<Self, CommandError> {
-        let mut options = Self { count: COUNT_DEFAULT, pattern: None, values: true };
-        let mut words = args.from(3).iter();
-        while let Some(word) = words.next() {
-            if word.eq_ignore_ascii_case(b"NOVALUES") {
-                options.values = false;
-                continue;
-            }
-            let value = words.next().ok_or(CommandError::Syntax)?;
-            if word.eq_ignore_ascii_case(b"COUNT") {
-                let count = crate::ctx::parse_int(value).ok_or(CommandError::NotInteger)?;
-                options.count =
-                    usize::try_from(count).ok().filter(|&count| count > 0).ok_or(CommandError::Syntax)?;
-            } else if word.eq_ignore_ascii_case(b"MATCH") {
-                options.pattern = Some(value);
-            } else {
-                return Err(CommandError::Syntax);
-            }
-        }
-        Ok(options)
-    }
-
-    /// Whether a field of this name is asked for; `*` alone also matches the empty name.
-    fn admits(&self, name: &[u8]) -> bool {
-        self.pattern.is_none_or(|pattern| pattern == b"*" || glob::matches(pattern, name, false))
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! HSETEX: sets fields and their time to live together, on a condition.
 
-use super::time::Time;
 use super::{due, remove, set};
 use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::effects::Event;
 use crate::error::CommandError;
+use crate::time::Time;
 use datatypes::hash::KeepExpiry;
 use datatypes::{HashMut, Kind};
 use keyspace::Key;
@@ -80,7 +80,7 @@ impl<'a> Plan<'a> {
                 expiry = Expiry::Keep;
                 if let Some(time) = time {
                     let given = args.get(at).ok_or(CommandError::HSETEX_NO_TIME)?;
-                    expiry = Expiry::At(time.instant(given, now, "hsetex")?);
+                    expiry = Expiry::At(time.instant_of_field(given, now, "hsetex")?);
                     at += 1;
                 }
             } else if is(b"FNX") || is(b"FXX") {

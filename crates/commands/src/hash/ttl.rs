@@ -1,10 +1,10 @@
 //! HTTL, HPTTL, HEXPIRETIME, HPEXPIRETIME and HPERSIST.
 
-use super::time::Time;
 use super::{due, fields};
 use crate::ctx::{Ctx, Outcome};
 use crate::effects::Event;
 use crate::error::CommandError;
+use crate::time::Time;
 use datatypes::hash::Field;
 use datatypes::{HashMut, Kind};
 use stdx::{Args, UnixMs};

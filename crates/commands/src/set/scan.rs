@@ -3,8 +3,8 @@
 use super::value;
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
-use crate::generic::scan::{Options, parse_cursor};
-use stdx::{Args, glob};
+use crate::generic::scan::{Options, Over, answer, parse_cursor};
+use stdx::Args;
 
 pub(super) fn sscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let cursor = parse_cursor(args.at(2)).ok_or(CommandError::CURSOR)?;
@@ -13,20 +13,16 @@ pub(super) fn sscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
     let (mut next, mut found) = (0, 0);
     // As in Redis, options are not looked at when there is no set.
     if let Some(set) = value::find(ctx, args.at(1))? {
-        let options = Options::parse(args.from(3), false)?;
+        let options = Options::parse(args.from(3), Over::Members)?;
         let mut room = itoa::Buffer::new();
         next = set.scan(cursor, options.count, |member| {
-            let pattern = options.pattern.filter(|pattern| *pattern != b"*");
-            if pattern.is_none_or(|pattern| glob::matches(pattern, member.text(&mut room), false)) {
+            if options.admits(member.text(&mut room)) {
                 value::reply(&mut reply, member);
                 found += 1;
             }
         });
     }
-    ctx.out.array(2);
-    ctx.out.bulk(itoa::Buffer::new().format(next).as_bytes());
-    ctx.out.array(found);
-    ctx.out.raw(&members);
+    answer(ctx, next, found, &members);
     Ok(Outcome::Done)
 }
 

@@ -3,10 +3,10 @@
 use super::value;
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
-use crate::generic::scan::{Options, parse_cursor};
+use crate::generic::scan::{Options, Over, answer, parse_cursor};
 use datatypes::ZSetRef;
+use stdx::Args;
 use stdx::number::{format_f64, format_g17};
-use stdx::{Args, glob};
 
 pub(super) fn zscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let cursor = parse_cursor(args.at(2)).ok_or(CommandError::CURSOR)?;
@@ -15,13 +15,12 @@ pub(super) fn zscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
     let (mut next, mut found) = (0, 0);
     // As in Redis, options are not looked at when there is no sorted set.
     if let Some(zset) = value::find(ctx, args.at(1))? {
-        let options = Options::parse(args.from(3), false)?;
-        let pattern = options.pattern.filter(|pattern| *pattern != b"*");
+        let options = Options::parse(args.from(3), Over::Members)?;
         // Redis shows a compact set's scores as it stores them, others with 17 digits.
         let format = if matches!(zset, ZSetRef::Compact(_)) { format_f64 } else { format_g17 };
         let (mut room, mut text) = (itoa::Buffer::new(), Vec::new());
         next = zset.scan(cursor, options.count, |member, score| {
-            if pattern.is_none_or(|pattern| glob::matches(pattern, member.text(&mut room), false)) {
+            if options.admits(member.text(&mut room)) {
                 text.clear();
                 format(score, &mut text);
                 value::member(&mut reply, member);
@@ -30,10 +29,7 @@ pub(super) fn zscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
             }
         });
     }
-    ctx.out.array(2);
-    ctx.out.bulk(itoa::Buffer::new().format(next).as_bytes());
-    ctx.out.array(found);
-    ctx.out.raw(&members);
+    answer(ctx, next, found, &members);
     Ok(Outcome::Done)
 }
 

@@ -1,8 +1,8 @@
 //! The options that SET and GETEX share: a condition, GET, and what becomes of the time to live.
 
-use crate::ctx::parse_int;
 use crate::error::CommandError;
-use stdx::{Args, UnixMs};
+use crate::time::Time;
+use stdx::Args;
 
 /// Which command's options are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,39 +36,6 @@ pub(super) enum Expiry<'a> {
     Persist,
     /// EX, PX, EXAT, PXAT, with the time as it was given.
     Time(Time, &'a [u8]),
-}
-
-/// How a time is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Time {
-    /// In seconds; otherwise in milliseconds.
-    pub(super) seconds: bool,
-    /// Since the Unix epoch; otherwise from now on.
-    pub(super) absolute: bool,
-}
-
-impl Time {
-    /// EX
-    pub(super) const EX: Self = Self { seconds: true, absolute: false };
-    /// PX
-    pub(super) const PX: Self = Self { seconds: false, absolute: false };
-    const EXAT: Self = Self { seconds: true, absolute: true };
-    const PXAT: Self = Self { seconds: false, absolute: true };
-
-    /// The instant that `given` says. Errors: `NotInteger`; `InvalidExpire` of `command` when it is not positive or
-    /// does not fit.
-    pub(super) fn instant(
-        self,
-        given: &[u8],
-        now: UnixMs,
-        command: &'static str,
-    ) -> Result<UnixMs, CommandError> {
-        let given = parse_int(given).ok_or(CommandError::NotInteger)?;
-        let unit = if self.seconds { 1000 } else { 1 };
-        let start = if self.absolute { 0 } else { now.0 };
-        let at = given.checked_mul(unit).and_then(|ms| ms.checked_add(start));
-        at.filter(|_| given > 0).map(UnixMs).ok_or(CommandError::InvalidExpire(command))
-    }
 }
 
 /// Reads the options of `args` from `start` on. An option may be repeated, and the last time counts; others of its

@@ -1,11 +1,12 @@
 //! SET, SETNX, SETEX, PSETEX and GETSET: storing one string over whatever was there.
 
-use super::options::{self, Expiry, For, Options, Time};
+use super::options::{self, Expiry, For, Options};
 use super::value;
 use crate::ctx::{Ctx, Outcome};
 use crate::effects::{Event, Journal};
 use crate::error::CommandError;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
+use crate::time::Time;
 use keyspace::{Access, NewString, Ttl};
 use stdx::Args;
 

@@ -5,6 +5,12 @@ use super::{COUNTED, STORED};
 use crate::effects::Journal;
 use crate::row::{Arg, Command};
 
+const WEIGHTS: Arg = Arg::new("weight", "integer").after("WEIGHTS").optional().multiple();
+const AGGREGATE: Arg =
+    Arg::one_of("aggregate", &[Arg::token("sum", "SUM"), Arg::token("min", "MIN"), Arg::token("max", "MAX")])
+        .after("AGGREGATE")
+        .optional();
+
 pub(super) const ZDIFF: Command = Command {
     name: "zdiff",
     arity: -3,
@@ -46,13 +52,8 @@ pub(super) const ZINTER: Command = Command {
     args: &[
         Arg::new("numkeys", "integer"),
         Arg::key().multiple(),
-        Arg::new("weight", "integer").after("WEIGHTS").optional().multiple(),
-        Arg::one_of(
-            "aggregate",
-            &[Arg::token("sum", "SUM"), Arg::token("min", "MIN"), Arg::token("max", "MAX")],
-        )
-        .after("AGGREGATE")
-        .optional(),
+        WEIGHTS,
+        AGGREGATE,
         Arg::token("withscores", "WITHSCORES").optional(),
     ],
     ..COUNTED
@@ -85,13 +86,8 @@ pub(super) const ZINTERSTORE: Command = Command {
         Arg::key_named("destination", 0),
         Arg::new("numkeys", "integer"),
         Arg::key_named("key", 1).multiple(),
-        Arg::new("weight", "integer").after("WEIGHTS").optional().multiple(),
-        Arg::one_of(
-            "aggregate",
-            &[Arg::token("sum", "SUM"), Arg::token("min", "MIN"), Arg::token("max", "MAX")],
-        )
-        .after("AGGREGATE")
-        .optional(),
+        WEIGHTS,
+        AGGREGATE,
     ],
     ..STORED
 };
@@ -106,13 +102,8 @@ pub(super) const ZUNION: Command = Command {
     args: &[
         Arg::new("numkeys", "integer"),
         Arg::key().multiple(),
-        Arg::new("weight", "integer").after("WEIGHTS").optional().multiple(),
-        Arg::one_of(
-            "aggregate",
-            &[Arg::token("sum", "SUM"), Arg::token("min", "MIN"), Arg::token("max", "MAX")],
-        )
-        .after("AGGREGATE")
-        .optional(),
+        WEIGHTS,
+        AGGREGATE,
         Arg::token("withscores", "WITHSCORES").optional(),
     ],
     ..COUNTED
@@ -130,13 +121,8 @@ pub(super) const ZUNIONSTORE: Command = Command {
         Arg::key_named("destination", 0),
         Arg::new("numkeys", "integer"),
         Arg::key_named("key", 1).multiple(),
-        Arg::new("weight", "integer").after("WEIGHTS").optional().multiple(),
-        Arg::one_of(
-            "aggregate",
-            &[Arg::token("sum", "SUM"), Arg::token("min", "MIN"), Arg::token("max", "MAX")],
-        )
-        .after("AGGREGATE")
-        .optional(),
+        WEIGHTS,
+        AGGREGATE,
     ],
     ..STORED
 };
