@@ -28,6 +28,11 @@ pub trait LargeValue: Debug + Clone {
         self.len() == 0
     }
 
+    /// About how many elements and parts beside them are to be freed.
+    fn pieces(&self) -> usize {
+        self.len()
+    }
+
     /// Frees about `budget` elements, and says whether there are any left. What it holds after the first call is of
     /// no use any more.
     fn dismantle(&mut self, budget: usize) -> bool;
@@ -89,6 +94,11 @@ impl Large {
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// See [`LargeValue::pieces`].
+    pub fn pieces(&self) -> usize {
+        each!(self, value => value.pieces())
     }
 
     /// See [`LargeValue::dismantle`].

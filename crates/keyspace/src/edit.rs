@@ -1,6 +1,6 @@
 //! Changing values that are not strings: one lookup, the change in place, and the accounts afterwards.
 
-use crate::entry::{Entry, EntryPlace, INLINE_MAX, Parts, Value, buffer_of};
+use crate::entry::{Entry, EntryPlace, INLINE_MAX, Parts, Remains, Value, buffer_of};
 use crate::fields::next_due;
 use crate::keyspace::Keyspace;
 use crate::types::{Cause, Key, NewString, Ttl, WrongKind};
@@ -23,11 +23,12 @@ pub struct Editing<'a> {
     place: &'a mut dyn Place,
     limits: &'a Limits,
     changes: u64,
+    discarded: Option<Remains>,
 }
 
 impl<'a> Editing<'a> {
     fn new(place: &'a mut dyn Place, limits: &'a Limits) -> Self {
-        Self { place, limits, changes: 0 }
+        Self { place, limits, changes: 0, discarded: None }
     }
 
     /// Counts `changes`, as `rdb_changes_since_last_save` does. What is not counted is not a change: watchers are not
@@ -35,6 +36,11 @@ impl<'a> Editing<'a> {
     #[inline]
     pub fn changed(&mut self, changes: u64) {
         self.changes += changes;
+    }
+
+    /// Takes what was a part of the value, once for each edit, to be freed in slices.
+    pub fn discard(&mut self, part: Large) {
+        self.discarded = Remains::of(part);
     }
 
     /// When values stop being compact.
@@ -111,7 +117,7 @@ impl Keyspace {
                 let mut at = EntryPlace { entry, links: &mut place.links };
                 let mut editing = Editing::new(&mut at, &self.limits);
                 let result = change(&mut editing);
-                let changes = editing.changes;
+                let (changes, discarded) = (editing.changes, editing.discarded);
                 place.entry_bytes = place.entry_bytes - size + at.entry.memory();
                 let due_now = next_due(at.entry);
                 let removed = kind != Kind::Stream && is_empty(at.entry.stored());
@@ -119,6 +125,9 @@ impl Keyspace {
                 if removed {
                     let entry = place.remove(key, hash).expect("a key that was just seen");
                     self.bury(entry);
+                }
+                if discarded.is_some() {
+                    self.graveyard.bury_remains(discarded);
                 }
                 if changes > 0 {
                     self.changed(db, key.bytes, hash, before, changes);

@@ -5,7 +5,7 @@ use crate::ctx::{Ctx, Outcome};
 use crate::effects::Event;
 use crate::error::CommandError;
 use datatypes::stream::{Group, Log};
-use datatypes::{Stream, StreamId};
+use datatypes::{Large, Stream, StreamId};
 use keyspace::{Access, Editing};
 use stdx::Args;
 
@@ -90,8 +90,12 @@ fn last_id(log: &Log, arg: &[u8]) -> Result<StreamId, CommandError> {
 pub(super) fn destroy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let key = args.at(2);
     let destroyed = edit!(ctx, key, |editing: &mut Editing<'_>| {
-        let destroyed = editing.stream().remove_group(args.at(3));
+        let group = editing.stream().remove_group(args.at(3));
+        let destroyed = group.is_some();
         super::changed(editing, destroyed.into());
+        if let Some(group) = group {
+            editing.discard(Large::Stream(group));
+        }
         Ok::<_, CommandError>(destroyed)
     })?;
     let destroyed = destroyed.ok_or(CommandError::GROUP_WITHOUT_KEY)?;
@@ -152,7 +156,7 @@ fn with_group<R>(
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{check, check_effects, check_events};
+    use crate::testing::{World, check, check_effects, check_events};
 
     const GROUP: [&str; 2] = ["XADD s 1 f v", "XGROUP CREATE s g $"];
 
@@ -181,6 +185,71 @@ mod tests {
         check(&[&read[..], &["XGROUP CREATECONSUMER s g c"]].concat(), ":0");
         check(&[&read[..], &["XGROUP DELCONSUMER s g c"]].concat(), ":1");
         check(&[&read[..], &["XGROUP DELCONSUMER s g c", "XPENDING s g"]].concat(), "*4 :0 $-1 $-1 *-1");
+    }
+
+    /// A group of two consumers, to whom each second of `count` entries was delivered.
+    fn delivered(count: usize) -> World {
+        let mut world = World::new(1);
+        world.run("XGROUP CREATE s g $ MKSTREAM");
+        for number in 1..=count {
+            world.run(&format!("XADD s {number} f v"));
+            let consumer = if number % 2 == 0 { "even" } else { "odd" };
+            world.run(&format!("XREADGROUP GROUP g {consumer} COUNT 1 STREAMS s >"));
+        }
+        world
+    }
+
+    #[test]
+    fn what_a_large_group_had_is_freed_later() {
+        let mut world = delivered(2000);
+        let before = world.cores[0].keyspace.used_bytes();
+        world.check(&["XGROUP DESTROY s g"], ":1");
+        world.check(&["XPENDING s g"], "-NOGROUP No such key 's' or consumer group 'g'");
+        let keyspace = &mut world.cores[0].keyspace;
+        let waiting = keyspace.unreclaimed_bytes();
+        assert!(waiting > 200_000 && keyspace.used_bytes() + 200_000 < before, "{waiting} bytes");
+        let mut slices = 0;
+        while keyspace.reclaim(&mut || {
+            slices += 1;
+            slices % 2 == 1
+        }) {}
+        assert!(slices > 40, "{slices} slices");
+        keyspace.audit();
+    }
+
+    #[test]
+    fn a_short_stream_whose_groups_have_much_is_freed_later() {
+        for removal in ["DEL s", "SET s v", "FLUSHALL", "RENAME other s", "PEXPIRE s -1"] {
+            let mut world = delivered(500);
+            world.check(&["SET other v", "XTRIM s MAXLEN 0"], ":500");
+            world.run(removal);
+            let keyspace = &mut world.cores[0].keyspace;
+            assert!(keyspace.unreclaimed_bytes() > 25_000, "{removal}");
+            while keyspace.reclaim(&mut || true) {}
+            keyspace.audit();
+        }
+    }
+
+    #[test]
+    fn what_a_consumer_had_is_gone_at_once_and_freed_later() {
+        let mut world = delivered(2000);
+        let before = world.cores[0].keyspace.used_bytes();
+        world.check(&["XGROUP DELCONSUMER s g even"], ":1000");
+        world.check(&["XPENDING s g"], "*4 :1000 $3 1-0 $6 1999-0 *1 *2 $3 odd $4 1000");
+        world.check(
+            &["XPENDING s g 1 5 10"],
+            "*3 *4 $3 1-0 $3 odd :0 :1 *4 $3 3-0 $3 odd :0 :1 *4 $3 5-0 $3 odd :0 :1",
+        );
+        world.check(&["XACK s g 2 4 6"], ":0");
+        world.check(&["XGROUP CREATECONSUMER s g even", "XPENDING s g - + 10 even"], "*0");
+        world.check(&["XCLAIM s g even 0 8 JUSTID"], "*0");
+        world.check(&["XCLAIM s g even 0 8 FORCE JUSTID"], "*1 $3 8-0");
+        world.check(&["XPENDING s g - + 10 even"], "*1 *4 $3 8-0 $4 even :0 :1");
+        (0..50).for_each(|_| drop(world.run("XACK s g 2")));
+        world.check(&["XACK s g 8", "XPENDING s g"], "*4 :1000 $3 1-0 $6 1999-0 *1 *2 $3 odd $4 1000");
+        let keyspace = &world.cores[0].keyspace;
+        assert!(keyspace.used_bytes() + 1000 * 100 < before, "{} of {before}", keyspace.used_bytes());
+        keyspace.audit();
     }
 
     #[test]

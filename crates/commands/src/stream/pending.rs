@@ -53,15 +53,14 @@ fn parse<'a>(ctx: &Ctx<'_>, args: Args<'a>) -> Result<Range<'a>, CommandError> {
 fn summary(out: &mut Reply<'_>, group: &Group) {
     out.array(4);
     out.int(group.pending_len() as i64);
-    let mut all = group.pending_from(StreamId::MIN).map(|(id, _)| id);
-    let Some(first) = all.next() else {
+    let Some((first, last)) = group.pending_span() else {
         out.null();
         out.null();
         out.null_array();
         return;
     };
     reply::id(out, first);
-    reply::id(out, all.next_back().unwrap_or(first));
+    reply::id(out, last);
     let (at, mut len) = (out.deferred(), 0);
     for consumer in group.consumers().filter(|consumer| consumer.pending_len() > 0) {
         out.array(2);

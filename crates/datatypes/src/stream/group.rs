@@ -54,7 +54,11 @@ pub struct Group {
     pub last_id: StreamId,
     /// How many entries had been added up to `last_id`, where that is known.
     pub entries_read: Option<i64>,
+    /// Those of removed consumers are in here until they are swept out, and nobody sees them.
     pending: BTreeMap<StreamId, Pending>,
+    /// What was pending for removed consumers and is still in `pending`, and how many entries that are.
+    removed: BTreeMap<ConsumerId, BTreeSet<StreamId>>,
+    removed_len: usize,
     names: BTreeMap<Box<[u8]>, ConsumerId>,
     consumers: BTreeMap<ConsumerId, Consumer>,
     next_consumer: u64,
@@ -68,6 +72,8 @@ impl Group {
             last_id,
             entries_read,
             pending: BTreeMap::new(),
+            removed: BTreeMap::new(),
+            removed_len: 0,
             names: BTreeMap::new(),
             consumers: BTreeMap::new(),
             next_consumer: 0,
@@ -77,22 +83,36 @@ impl Group {
 
     /// How many entries are pending.
     pub fn pending_len(&self) -> usize {
-        self.pending.len()
+        self.pending.len() - self.removed_len
     }
 
     /// Entries that are pending, from `start` on, in the order of their ids.
     pub fn pending_from(&self, start: StreamId) -> impl DoubleEndedIterator<Item = (StreamId, &Pending)> {
-        self.pending.range(start..).map(|(id, pending)| (*id, pending))
+        let all = self.pending.range(start..).map(|(id, pending)| (*id, pending));
+        all.filter(|(_, pending)| !self.is_removed(pending.consumer))
+    }
+
+    /// The first and the last entry that are pending. In the trees of the consumers, since those of removed ones may be many.
+    pub fn pending_span(&self) -> Option<(StreamId, StreamId)> {
+        let spans =
+            self.consumers.values().filter_map(|one| Some((*one.pending.first()?, *one.pending.last()?)));
+        spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
     /// What is known of a pending entry.
     pub fn pending(&self, id: StreamId) -> Option<&Pending> {
-        self.pending.get(&id)
+        self.pending.get(&id).filter(|pending| !self.is_removed(pending.consumer))
     }
 
     /// What is known of a pending entry, to be changed; it changes hands by [`Group::assign`].
     pub fn pending_mut(&mut self, id: StreamId) -> Option<&mut Pending> {
-        self.pending.get_mut(&id)
+        let removed = &self.removed;
+        self.pending.get_mut(&id).filter(|pending| !removed.contains_key(&pending.consumer))
+    }
+
+    #[inline]
+    fn is_removed(&self, consumer: ConsumerId) -> bool {
+        self.removed_len > 0 && self.removed.contains_key(&consumer)
     }
 
     /// How many consumers there are.
@@ -134,23 +154,50 @@ impl Group {
         Some(id)
     }
 
-    /// Removes a consumer with all that is pending for it, and returns how many entries that were.
+    /// Removes a consumer with all that is pending for it, and returns how many entries that were. Many are freed later,
+    /// a few each time that the group is changed.
     pub fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
         let id = self.names.remove(name)?;
         let consumer = self.consumers.remove(&id).expect("a consumer for every name");
-        for entry in &consumer.pending {
-            self.pending.remove(entry);
-        }
         self.name_bytes -= 2 * good_size(name.len());
-        Some(consumer.pending.len())
+        let len = consumer.pending.len();
+        if len > 0 {
+            self.removed.insert(id, consumer.pending);
+            self.removed_len += len;
+            self.sweep();
+        }
+        Some(len)
+    }
+
+    /// Frees some of what was pending for removed consumers.
+    fn sweep(&mut self) {
+        for _ in 0..SWEEP {
+            let Some(mut removed) = self.removed.first_entry() else { return };
+            match removed.get_mut().pop_first() {
+                Some(id) => {
+                    self.pending.remove(&id);
+                    self.removed_len -= 1;
+                }
+                None => drop(removed.remove()),
+            }
+        }
+    }
+
+    /// An entry is no longer pending for `owner`, which may have been removed.
+    fn disown(&mut self, owner: ConsumerId, id: StreamId) {
+        if let Some(owner) = self.consumers.get_mut(&owner) {
+            owner.pending.remove(&id);
+        } else if let Some(removed) = self.removed.get_mut(&owner) {
+            self.removed_len -= usize::from(removed.remove(&id));
+        }
     }
 
     /// Makes an entry pending for `consumer`, whoever had it.
     pub fn assign(&mut self, id: StreamId, to: Pending) {
         let before = self.pending.insert(id, to).map(|before| before.consumer);
         if before != Some(to.consumer) {
-            if let Some(owner) = before.and_then(|before| self.consumers.get_mut(&before)) {
-                owner.pending.remove(&id);
+            if let Some(owner) = before {
+                self.disown(owner, id);
             }
             self.consumer_mut(to.consumer).pending.insert(id);
         }
@@ -158,10 +205,9 @@ impl Group {
 
     /// Ends what is pending of an entry; `None` if nothing was.
     pub fn acknowledge(&mut self, id: StreamId) -> Option<Pending> {
+        self.pending(id)?;
         let pending = self.pending.remove(&id)?;
-        if let Some(owner) = self.consumers.get_mut(&pending.consumer) {
-            owner.pending.remove(&id);
-        }
+        self.disown(pending.consumer, id);
         Some(pending)
     }
 
@@ -221,7 +267,15 @@ impl Group {
         if self.pending.pop_first().is_some() {
             return true;
         }
-        let Some(mut consumer) = self.consumers.first_entry() else { return false };
+        if let Some(mut removed) = self.removed.first_entry() {
+            if removed.get_mut().pop_first().is_none() {
+                removed.remove();
+            }
+            return true;
+        }
+        let Some(mut consumer) = self.consumers.first_entry() else {
+            return self.names.pop_first().is_some();
+        };
         if consumer.get_mut().pending.pop_first().is_none() {
             consumer.remove();
         }
@@ -252,6 +306,7 @@ impl Groups {
     pub(super) fn get_mut(&mut self, name: &[u8]) -> Option<GroupMut<'_>> {
         let group = self.by_name.get_mut(name)?;
         let before = group.memory();
+        group.sweep();
         Some(GroupMut { group, bytes: &mut self.bytes, before })
     }
 
@@ -265,14 +320,21 @@ impl Groups {
         true
     }
 
-    pub(super) fn remove(&mut self, name: &[u8]) -> bool {
-        let Some(group) = self.by_name.remove(name) else { return false };
-        self.bytes -= group_bytes(name, &group);
-        true
+    /// Takes a group out, as the only one of other groups.
+    pub(super) fn remove(&mut self, name: &[u8]) -> Option<Groups> {
+        let (name, group) = self.by_name.remove_entry(name)?;
+        let bytes = group_bytes(&name, &group);
+        self.bytes -= bytes;
+        Some(Self { by_name: BTreeMap::from([(name, group)]), bytes })
     }
 
     pub(super) fn memory(&self) -> usize {
         self.bytes
+    }
+
+    /// About how many parts there are to be freed.
+    pub(super) fn pieces(&self) -> usize {
+        self.bytes / PENDING_BYTES
     }
 
     pub(super) fn free_one(&mut self) -> bool {
@@ -318,6 +380,8 @@ fn group_bytes(name: &[u8], group: &Group) -> usize {
 
 /// The owner of what is pending while a group is read from elsewhere.
 const NOBODY: ConsumerId = ConsumerId(u64::MAX);
+/// How many entries of removed consumers are freed each time that a group is changed: some 20 us.
+const SWEEP: usize = if cfg!(test) { 2 } else { 128 };
 /// A pending entry's share of two trees: 40 bytes and 16, in leaves of eleven that are filled to seven.
 const PENDING_BYTES: usize = 108;
 /// A consumer's share of two trees, without its name.

@@ -73,9 +73,11 @@ impl Stream {
         self.groups.get_or_insert_default().insert(name, group)
     }
 
-    /// Removes a group; false if there is none of this name.
-    pub fn remove_group(&mut self, name: &[u8]) -> bool {
-        self.groups.as_mut().is_some_and(|groups| groups.remove(name))
+    /// Removes a group; `None` if there is none of this name. It comes out in a stream of nothing else, so that it can be
+    /// freed as streams are: in slices.
+    pub fn remove_group(&mut self, name: &[u8]) -> Option<Stream> {
+        let group = self.groups.as_mut()?.remove(name)?;
+        Some(Self { log: Log::default(), groups: Some(Box::new(group)) })
     }
 }
 
@@ -88,6 +90,10 @@ impl LargeValue for Stream {
 
     fn len(&self) -> usize {
         self.log.len() as usize
+    }
+
+    fn pieces(&self) -> usize {
+        self.len() + self.groups.as_ref().map_or(0, |groups| groups.pieces())
     }
 
     fn dismantle(&mut self, budget: usize) -> bool {

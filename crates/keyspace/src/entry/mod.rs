@@ -269,7 +269,7 @@ impl Entry {
             Encoding::Boxed => {
                 let large = self.block().large()?;
                 // SAFETY: the pointer is that of a box that this entry owns.
-                let many = unsafe { large.as_ref() }.len() > LARGE_LEN;
+                let many = is_many(unsafe { large.as_ref() });
                 if many { self.block().take_large().map(Remains::Large) } else { None }
             }
         }
@@ -405,6 +405,17 @@ pub(crate) enum Remains {
     Buffer(Vec<u8>),
     /// A structure of more than [`LARGE_LEN`] elements.
     Large(Box<Large>),
+}
+
+impl Remains {
+    /// What is left of a structure; `None`, and it is freed, if that takes no time.
+    pub(crate) fn of(large: Large) -> Option<Self> {
+        is_many(&large).then(|| Self::Large(Box::new(large)))
+    }
+}
+
+fn is_many(large: &Large) -> bool {
+    large.pieces() > LARGE_LEN
 }
 
 /// Smaller buffers are freed at once.
