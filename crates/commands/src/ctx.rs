@@ -159,6 +159,15 @@ impl<'a> Ctx<'a> {
         }
     }
 
+    /// The same of a command that names no key and that every shard runs, on whole databases (FLUSHALL, SWAPDB). Every shard
+    /// says it, one that had nothing to change too: its own effects then tell where it stood among them.
+    pub fn effect_everywhere(&mut self, args: Args<'_>) {
+        if self.core.effects.journals() {
+            let args: Vec<&[u8]> = args.iter().collect();
+            self.core.effects.push(self.caller.db, &args);
+        }
+    }
+
     /// The same with an instant, in milliseconds of Unix time, as the last argument.
     #[inline]
     pub fn effect_at(&mut self, key: &[u8], args: &[&[u8]], at: UnixMs) {

@@ -2,6 +2,7 @@
 
 use super::{in_range, parse_i32};
 use crate::ctx::{Ctx, Outcome};
+use crate::effects::Journal;
 use crate::error::CommandError;
 use crate::row::{Arg, Command, Crossing, Flags, Lock, Merge};
 use stdx::{Args, DbIndex, ShardId};
@@ -32,6 +33,7 @@ const FLUSHES: Command = Command {
     flags: Flags::WRITE,
     categories: &["keyspace", "dangerous"],
     crossing: Crossing::Global(Lock::Exclusive, Merge::First),
+    journal: Journal::Rewritten,
     group: "server",
     history: &[("4.0.0", "`ASYNC` came."), ("6.2.0", "`SYNC` came.")],
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
@@ -55,6 +57,7 @@ pub(super) const FLUSHDB: Command = Command {
 fn flushdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     check_mode(args)?;
     ctx.core.keyspace.flush(ctx.caller.db);
+    ctx.effect_everywhere(args);
     ctx.out.ok();
     Ok(Outcome::Done)
 }
@@ -73,6 +76,7 @@ fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> 
     for db in 0..ctx.core.keyspace.databases() {
         ctx.core.keyspace.flush(DbIndex(db));
     }
+    ctx.effect_everywhere(args);
     ctx.out.ok();
     Ok(Outcome::Done)
 }
@@ -89,6 +93,7 @@ pub(super) const SWAPDB: Command = Command {
     flags: Flags::WRITE.or(Flags::FAST),
     categories: &["keyspace", "dangerous"],
     crossing: Crossing::Global(Lock::Exclusive, Merge::First),
+    journal: Journal::Rewritten,
     handler: swapdb,
     summary: "Exchanges two databases: clients of one see the other from then on.",
     since: "4.0.0",
@@ -106,14 +111,20 @@ fn swapdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     ctx.core.keyspace.swap(first, second, ctx.now);
     // Every shard does its part of one change.
     ctx.core.keyspace.stats.dirty += u64::from(ctx.core.id == ShardId(0));
+    ctx.effect_everywhere(args);
     ctx.out.ok();
     Ok(Outcome::Done)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{World, check, check_effects, check_events};
-    use stdx::DbIndex;
+    use crate::core::Core;
+    use crate::ctx::{Caller, Ctx};
+    use crate::effects;
+    use crate::table::lookup;
+    use crate::testing::{START, World, check, check_effects, check_events};
+    use keyspace::Key;
+    use stdx::{DbIndex, Rng};
 
     #[test]
     fn dbsize_adds_up_the_shards() {
@@ -136,6 +147,61 @@ mod tests {
         world.check(&["FLUSHALL SYNC"], "+OK");
         world.check(&["FLUSHALL FOO"], "-ERR syntax error");
         world.check(&["FLUSHDB SYNC ASYNC"], "-ERR syntax error");
+    }
+
+    #[test]
+    fn what_is_done_to_whole_databases_is_an_effect_of_every_shard() {
+        for line in ["FLUSHALL", "FLUSHDB", "SWAPDB 0 1", "SWAPDB 2 2"] {
+            World::new(3).check_effects(&["SET a 1", line], &[line; 3].join(" | "));
+        }
+        for line in ["FLUSHALL FOO", "FLUSHDB 1", "SWAPDB 0 16", "DBSIZE"] {
+            World::new(3).check_effects(&["SET a 1", line], "");
+        }
+    }
+
+    const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    const DATABASES: u16 = 3;
+
+    /// What one shard holds: for each database, which keys with which values.
+    fn held(core: &Core) -> Vec<Vec<(&'static str, String)>> {
+        let value = |db, name: &'static str| {
+            let found = core.keyspace.peek(DbIndex(db), Key::new(name.as_bytes()), START)?;
+            Some((name, format!("{:?}", found.string())))
+        };
+        let of = |db| KEYS.iter().filter_map(|name| value(db, name)).collect();
+        (0..DATABASES).map(of).collect()
+    }
+
+    /// Each shard's effects, replayed by that shard alone, give what it holds.
+    #[test]
+    fn replayed_shard_by_shard_effects_give_the_same_databases() {
+        for seed in 0..200 {
+            let mut rng = Rng::new(seed);
+            let (mut world, mut copy) = (World::new(3), World::new(3));
+            world.cores.iter_mut().for_each(|core| effects::listen(core, true, 0));
+            for step in 0..60 {
+                world.client().db = DbIndex(rng.below(DATABASES.into()) as u16);
+                let db = |rng: &mut Rng| rng.below(DATABASES.into());
+                let line = match rng.below(12) {
+                    0 => "FLUSHDB ASYNC".to_owned(),
+                    1 if rng.one_in(3) => "FLUSHALL".to_owned(),
+                    2 | 3 => format!("SWAPDB {} {}", db(&mut rng), db(&mut rng)),
+                    4 => format!("DEL {}", rng.pick(&KEYS)),
+                    _ => format!("SET {} {step}", rng.pick(&KEYS)),
+                };
+                world.run(&line);
+            }
+            for (core, copy) in world.cores.iter_mut().zip(&mut copy.cores) {
+                for effect in core.effects.take() {
+                    let (args, mut reply) = (effect.args.as_args(), Vec::new());
+                    let command = lookup(args).expect("an effect is a command");
+                    let caller = Caller { db: effect.db, ..Caller::default() };
+                    let ran = (command.row.handler)(&mut Ctx::new(copy, caller, &mut reply, START), args);
+                    assert!(ran.is_ok(), "seed {seed}: {effect:?}");
+                }
+                assert_eq!(held(core), held(copy), "seed {seed}, shard {:?}", core.id);
+            }
+        }
     }
 
     #[test]
