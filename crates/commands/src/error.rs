@@ -86,8 +86,8 @@ impl CommandError {
     pub const NOT_POSITIVE: Self = text("ERR value is out of range, must be positive");
     /// SRANDMEMBER, HRANDFIELD, LPOS.
     pub const PAST_64_BITS: Self = text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807");
-    /// SRANDMEMBER; Lacewing's own.
-    pub const TOO_MANY_DRAWS: Self = text("ERR value is out of range: no more than 100000000 members are drawn at once");
+    /// SRANDMEMBER, HRANDFIELD, ZRANDMEMBER; Lacewing's own.
+    pub const TOO_MANY_DRAWS: Self = text("ERR value is out of range: no more than 100000000 elements are drawn at once");
     /// SINTERCARD, LMPOP and others that count their keys.
     pub const NUMKEYS: Self = text("ERR numkeys should be greater than 0");
     /// SINTERCARD and others that count their keys.

@@ -9,6 +9,7 @@ pub mod client;
 pub mod connection;
 pub mod core;
 pub mod ctx;
+mod draws;
 pub mod effects;
 pub mod error;
 pub mod generic;
