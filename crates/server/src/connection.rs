@@ -132,7 +132,7 @@ pub(crate) struct Connection {
     flights: Flights,
     eof: bool,
     broken: bool,
-    /// How often it has gone round in this turn.
+    /// How often it has gone round in this turn; as often as it may, once its commands took long.
     rounds: usize,
 }
 
@@ -210,6 +210,7 @@ impl Connection {
             }
         }
         self.rounds = 0;
+        self.flush(cx);
         Poll::Ready(Turned::MayGoOn)
     }
 
@@ -403,6 +404,9 @@ impl Connection {
         drop(lookahead);
         if spans.capacity() > SPANS_KEPT {
             *spans = Vec::new();
+        }
+        if turn.is_long() {
+            self.rounds = ROUNDS_PER_TURN;
         }
         let (flags, published) = turn.finish(bytes.len() - used, self.input.room());
         self.flags = flags;

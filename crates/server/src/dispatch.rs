@@ -75,6 +75,8 @@ pub(crate) struct Turn<'a> {
     skips: bool,
     /// Bytes of replies that commands of this core have written in this turn.
     written: usize,
+    /// How long they took.
+    nanos: u64,
     /// The command has a large argument in a buffer of its own.
     has_large: bool,
     /// Where that goes.
@@ -113,6 +115,7 @@ impl<'a> Turn<'a> {
             published: false,
             skips: false,
             written: 0,
+            nanos: 0,
             has_large: false,
             sent_large: None,
         };
@@ -242,7 +245,7 @@ impl<'a> Turn<'a> {
             return Verdict::Done;
         }
         self.run_here(command, args, Some(slot));
-        if self.written > OUTPUT_STEP_BYTES { Verdict::Pause } else { Verdict::Done }
+        if self.written > OUTPUT_STEP_BYTES || self.is_long() { Verdict::Pause } else { Verdict::Done }
     }
 
     /// The same for one that may have its client wait. Nothing follows before it is answered.
@@ -295,6 +298,7 @@ impl<'a> Turn<'a> {
         let end = self.ticks.now();
         let nanos = self.ticks.nanos(self.last, end);
         self.last = end;
+        self.nanos += nanos;
         core.stats.record(command.index, nanos);
         if is_slow(core, command, nanos, self.now) {
             note_slow(core, command, args, nanos, self.client, self.now);
@@ -585,6 +589,12 @@ impl<'a> Turn<'a> {
         self.learn();
     }
 
+    /// Whether its commands took so long that others should have their turn.
+    #[inline]
+    pub(crate) fn is_long(&self) -> bool {
+        self.nanos > TURN_NANOS
+    }
+
     /// Whether the client may do more than authenticate, after the commands so far.
     pub(crate) fn is_authenticated(&self) -> bool {
         self.authenticated
@@ -678,3 +688,6 @@ const NO_AUTH: &str = "NOAUTH Authentication required.";
 
 /// How many bytes of replies may pile up in one turn before the connection sends them, in the middle of a long pipeline.
 const OUTPUT_STEP_BYTES: usize = 256 * 1024;
+/// How long the commands of one connection may take before others have their turn; a command that was begun is finished.
+/// Twice what [`reactor::task::TURN_MAX`] says: a full buffer of quick commands runs to its end.
+pub(crate) const TURN_NANOS: u64 = 1_000_000;

@@ -33,6 +33,8 @@ pub(crate) enum Item {
     Accepted(OwnedFd),
     /// A command of yours was slow.
     Slow(Box<Slow>),
+    /// Commands of your client at this place took so many nanoseconds, which is long.
+    Took(ClientSlot, u64),
     /// The sender's subscriptions have changed; with a number it waits to hear that you know.
     Subscriptions(Arc<[Change]>, Option<u32>),
     /// This core knows of your change with this number.

@@ -2,13 +2,14 @@
 
 use crate::clock::unix_ms;
 use crate::connection::Outgoing;
+use crate::dispatch::TURN_NANOS;
 use crate::flights::{self, Letter};
 use crate::hop::{Hop, Item, Part, Remote, Sink};
 use crate::node::{Node, State};
 use crate::publish;
 use crate::transaction::{self, Parked, ParkedCommand};
 use crate::wait::{self, Call, Unit};
-use commands::Core;
+use commands::{ClientSlot, Core};
 use coordinator::locks::Admission;
 use keyspace::Key;
 use shard::WaiterId;
@@ -20,12 +21,12 @@ use stdx::{Args, ShardId};
 pub(crate) async fn serve(node: Rc<Node>) {
     loop {
         let (from, hop) = node.mailbox.recv().await;
-        handle(&node, ShardId(from as u16), hop);
+        handle(&node, ShardId(from as u16), hop).await;
         reactor::task::yield_if_needed().await;
     }
 }
 
-fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
+async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
     let mut items = hop.take_items();
     let mut rest = items.drain(..).peekable();
     let mut commands: Vec<Remote> = Vec::new();
@@ -35,7 +36,7 @@ fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
             Item::Command(remote) => {
                 commands.push(remote);
                 if !matches!(rest.peek(), Some(Item::Command(_))) {
-                    run(node, from, &hop, &mut large, &commands);
+                    run_all(node, from, &hop, &mut large, &commands).await;
                     commands.clear();
                 }
             }
@@ -45,6 +46,11 @@ fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
                 let core = &mut node.state.borrow_mut().core;
                 let (client, args) = (slow.client, slow.args.as_args());
                 crate::dispatch::note_slow(core, slow.command, args, slow.nanos, client, unix_ms());
+            }
+            Item::Took(client, nanos) => {
+                if let Some(link) = node.links.borrow().get(client) {
+                    link.outgoing.borrow_mut().window.took(nanos);
+                }
             }
             Item::Accepted(socket) => crate::accept::adopt(node, socket),
             Item::Subscriptions(changes, id) => publish::learn(node, from, &changes, id),
@@ -73,15 +79,39 @@ fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
     }
 }
 
-/// Another core's commands for this shard, in their order.
-fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, large: &mut VecDeque<Vec<u8>>, commands: &[Remote]) {
+/// Another core's commands for this shard, in their order. Those that take long give way to this core's clients in between.
+async fn run_all(
+    node: &Rc<Node>,
+    from: ShardId,
+    hop: &Hop,
+    large: &mut VecDeque<Vec<u8>>,
+    commands: &[Remote],
+) {
+    prefetch(&node.state.borrow(), hop, commands);
+    let mut left = commands.iter();
+    loop {
+        run(node, from, hop, large, &mut left);
+        if left.len() == 0 {
+            return;
+        }
+        reactor::task::yield_now().await;
+    }
+}
+
+/// Runs commands for as long as one turn may take.
+fn run(
+    node: &Rc<Node>,
+    from: ShardId,
+    hop: &Hop,
+    large: &mut VecDeque<Vec<u8>>,
+    commands: &mut std::slice::Iter<'_, Remote>,
+) {
     let now = node.ticks.get().unix_ms();
     let has_actions = {
         let mut state = node.state.borrow_mut();
-        prefetch(&state, hop, commands);
         let ticks = node.ticks.get();
         let mut last = ticks.now();
-        let mut commands = commands.iter();
+        let mut spent = Spent::default();
         let mut answer = |back: &mut Hop| {
             for remote in commands.by_ref() {
                 let buffer = if remote.is_large { large.pop_front() } else { None };
@@ -96,6 +126,11 @@ fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, large: &mut VecDeque<Vec<u8>>,
                 if must_park(&mut state, remote, args, from) {
                     state.core.keyspace.end_offer(buffer);
                     continue;
+                }
+                let client = remote.sink.client;
+                if spent.client != Some(client) {
+                    spent.tell(back);
+                    spent.client = Some(client);
                 }
                 if wait::may_park(remote.command, args) {
                     let Remote { command, caller, slot, sink, .. } = *remote;
@@ -116,6 +151,8 @@ fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, large: &mut VecDeque<Vec<u8>>,
                 let end = ticks.now();
                 let nanos = ticks.nanos(last, end);
                 last = end;
+                spent.nanos += nanos;
+                spent.all_nanos += nanos;
                 // What every shard runs is counted once, where its client is.
                 if remote.slot.is_some() {
                     core.stats.record(remote.command.index, nanos);
@@ -126,10 +163,14 @@ fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, large: &mut VecDeque<Vec<u8>>,
                 if buffer.is_some() {
                     core.keyspace.end_offer(buffer);
                 }
+                if spent.all_nanos > TURN_NANOS {
+                    break;
+                }
                 if back.is_large() {
                     return true;
                 }
             }
+            spent.tell(back);
             false
         };
         // Large answers go at once: the other core takes them in while this one makes more.
@@ -147,6 +188,31 @@ fn run(node: &Rc<Node>, from: ShardId, hop: &Hop, large: &mut VecDeque<Vec<u8>>,
         }
     }
 }
+
+/// How long the commands of one slice took.
+#[derive(Default)]
+struct Spent {
+    all_nanos: u64,
+    /// Whose commands are being run, and how long they took since these began.
+    client: Option<ClientSlot>,
+    nanos: u64,
+}
+
+impl Spent {
+    /// Tells the client's core if that was long.
+    #[inline]
+    fn tell(&mut self, back: &mut Hop) {
+        let nanos = std::mem::take(&mut self.nanos);
+        if let Some(client) = self.client
+            && nanos > TOLD_NANOS
+        {
+            back.say(Item::Took(client, nanos));
+        }
+    }
+}
+
+/// Less time of one client's commands is not told.
+const TOLD_NANOS: u64 = TURN_NANOS / 8;
 
 /// Fetches the memory of the commands' keys together.
 fn prefetch(state: &State, hop: &Hop, commands: &[Remote]) {

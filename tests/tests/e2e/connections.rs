@@ -6,6 +6,7 @@ mod answers;
 mod churn;
 mod control;
 mod ending;
+mod fair;
 mod large;
 mod limits;
 mod listeners;
