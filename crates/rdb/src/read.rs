@@ -6,7 +6,7 @@ use crate::legacy;
 use crate::length::Input;
 use datatypes::hash::KeepExpiry;
 use datatypes::listpack::Listpack;
-use datatypes::zset::AddRule;
+use datatypes::zset::{self, AddRule};
 use datatypes::{Element, HashMut, Kind, Limits, Object, SetMut, Value, ZSetMut, list};
 use std::borrow::Cow;
 use stdx::UnixMs;
@@ -170,12 +170,23 @@ impl<'a> Reader<'a> {
     fn zset(&mut self, score: fn(&mut Input<'a>) -> Result<f64, Error>) -> Result<Object, Error> {
         let count = self.some(2)?;
         let mut object = Object::new(Kind::ZSet);
+        let limits = self.limits;
+        // It becomes compact, as in Redis, when all of it is known: a compact set has no -0.
+        ZSetMut::new(&mut object, limits).expect(usize::MAX, 0);
+        let mut longest = 0;
         for _ in 0..count {
             let member = self.input.string()?;
             let score = score(&mut self.input)?;
             self.rank(&mut object, &member, score)?;
+            longest = longest.max(member.len());
         }
-        Ok(object)
+        if count > limits.zset_max_listpack_entries || longest > limits.zset_max_listpack_value {
+            return Ok(object);
+        }
+        let members: Vec<_> =
+            ZSetMut::new(&mut object, limits).get().iter().map(|(m, s)| (text(m), s)).collect();
+        let members = members.iter().map(|(member, score)| (&member[..], *score));
+        Ok(zset::collect(members, count, longest, limits))
     }
 
     fn zset_packed(&mut self, packed: Packed) -> Result<Object, Error> {

@@ -122,6 +122,7 @@ fn samples() -> Vec<Value> {
         [0.0, -0.0, 1.5, 1e300, -1e-300, f64::INFINITY, f64::NEG_INFINITY, 0.1, 4_503_599_627_370_497.5];
     samples.push(zset_of(scores.into_iter()));
     samples.push(zset_of((0..1000).map(|i| f64::from(i) / 3.0)));
+    samples.push(zset_of((0..1000).map(|i| if i < 500 { 1.0 } else { -0.0 })));
     samples.extend([hash_of(10, 0), hash_of(10, 4), hash_of(500, 0), hash_of(500, 100)]);
     samples.extend([stream_of(3, true), stream_of(250, true), stream_of(3, false)]);
     samples
