@@ -130,6 +130,12 @@ impl Peer {
         }
     }
 
+    /// One command and its reply.
+    fn run(&mut self, command: &Command) -> Result<Value, String> {
+        self.send(std::slice::from_ref(command));
+        self.read()
+    }
+
     fn reset(&mut self, resp3: bool) {
         let hello = ["HELLO", if resp3 { "3" } else { "2" }];
         self.client = Client::connect(self.addr);
@@ -271,15 +277,52 @@ impl Pair {
             let Value::Array(keys) = self.ask(&["KEYS".into(), "*".into()])? else { continue };
             for key in sorted(&keys).into_iter().flatten() {
                 let Value::Simple(kind) = self.ask(&["TYPE".into(), key.into()])? else { continue };
-                self.ask(&reading(&kind, key))?;
-                if kind == b"stream" {
-                    self.ask(&["XINFO".into(), "GROUPS".into(), key.into()])?;
-                }
+                self.read_whole(&kind, key)?;
                 self.ask(&["PTTL".into(), key.into()])?;
                 self.ask(&["OBJECT".into(), "ENCODING".into(), key.into()])?;
+                self.trade(&kind, key)?;
             }
         }
         Ok(())
+    }
+
+    fn read_whole(&mut self, kind: &[u8], key: &[u8]) -> Result<(), String> {
+        self.ask(&reading(kind, key))?;
+        if kind == b"stream" {
+            self.ask(&["XINFO".into(), "GROUPS".into(), key.into()])?;
+        }
+        Ok(())
+    }
+
+    /// Each server takes what the other dumps of a key, and both must read the same of it.
+    fn trade(&mut self, kind: &[u8], key: &[u8]) -> Result<(), String> {
+        let [one, other] = &mut self.peers;
+        let dump: Command = vec![b"DUMP".to_vec(), key.to_vec()];
+        let (Value::Bulk(ours), Value::Bulk(theirs)) = (one.run(&dump)?, other.run(&dump)?) else {
+            // It has expired meanwhile.
+            return Ok(());
+        };
+        // What Redis 7.0 has no words for, its RESTORE does not take.
+        let (ours, theirs) = if version_of(&ours) == version_of(&theirs) {
+            (ours, theirs)
+        } else if version_of(&ours) < version_of(&theirs) {
+            (ours.clone(), ours)
+        } else {
+            (theirs.clone(), theirs)
+        };
+        for (peer, payload) in [(one, theirs), (other, ours)] {
+            let reply = peer.run(&vec![b"RESTORE".to_vec(), COPY.to_vec(), b"0".to_vec(), payload])?;
+            if reply != Value::Simple(b"OK".to_vec()) {
+                let (name, reply) = (peer.name, show(&reply));
+                return Err(format!(
+                    "afterwards, {name} takes the other's dump of {} with {reply}",
+                    quote(key)
+                ));
+            }
+        }
+        let read = self.read_whole(kind, COPY);
+        read.map_err(|what| format!("{what}\n  of the other's dump of {}", quote(key)))?;
+        self.ask(&["DEL".into(), COPY.into()]).map(drop)
     }
 
     fn ask(&mut self, command: &[Vec<u8>]) -> Result<Value, String> {
@@ -287,6 +330,12 @@ impl Pair {
         let reply = reply.map_err(|(_, what)| format!("afterwards, {}\n  {what}", line(command)))?;
         Ok(reply.into_iter().next().expect("one command has one reply"))
     }
+}
+
+/// The version of the format that a dump says.
+fn version_of(dump: &[u8]) -> u16 {
+    let bytes = dump.len().checked_sub(10).map(|at| [dump[at], dump[at + 1]]);
+    u16::from_le_bytes(bytes.expect("a dump ends with ten bytes of version and checksum"))
 }
 
 /// The command that answers a whole value of a kind.
@@ -354,6 +403,9 @@ const REPLY_MAX: Duration = Duration::from_secs(10);
 
 /// The channel of the message that ends what has happened so far.
 const SENTINEL: &str = "the end of the events";
+
+/// Where what the other server dumps is restored.
+const COPY: &[u8] = b"what the other has dumped";
 
 /// Bytes of a reply that are shown.
 const REPLY_SHOWN_MAX: usize = 2000;
