@@ -34,8 +34,8 @@ pub mod string;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod transaction;
 mod time;
+pub mod transaction;
 
 pub use crate::core::{Action, Core};
 pub use client::{Client, ClientFlags, ClientSlot, Clients};

@@ -114,6 +114,8 @@ fn node(
         publishing: Publishing::new(router.shards()),
         read_buffer: RefCell::new(vec![0; READ_BUFFER_BYTES].into()),
         lookahead: RefCell::default(),
+        spreads: Default::default(),
+        keys: RefCell::default(),
         ticks: Cell::new(ticks),
         pause: Cell::new(None),
         stopping: Cell::new(false),

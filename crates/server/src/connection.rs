@@ -18,6 +18,7 @@ use crate::flights::{Flights, Letters};
 use crate::input::{Input, SHORT_BYTES};
 use crate::node::{Node, State};
 use crate::output::Output;
+use crate::spread::Answers;
 use crate::wait::{self, Wait, Why};
 use crate::window::Window;
 use commands::{Caller, Client, ClientFlags, ClientSlot, Core};
@@ -38,6 +39,8 @@ pub(crate) struct Link {
     pub(crate) wire: RefCell<Wire>,
     /// What came for the multi-shard commands under way.
     pub(crate) letters: RefCell<Letters>,
+    /// The same for fan-outs.
+    pub(crate) answers: RefCell<Answers>,
     waker: RefCell<Option<Waker>>,
     killed: Cell<bool>,
     /// Whether [`crate::courier`] is to send what is ready.
@@ -80,6 +83,7 @@ impl Link {
             }),
             wire: RefCell::new(Wire { socket, output: Output::default() }),
             letters: RefCell::default(),
+            answers: RefCell::default(),
             waker: RefCell::default(),
             killed: Cell::new(false),
             is_called: Cell::new(false),

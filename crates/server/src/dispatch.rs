@@ -11,6 +11,7 @@ use crate::hop::{Part, Sink};
 use crate::lookahead::Planned;
 use crate::node::{Node, State};
 use crate::publish;
+use crate::spread::{Deal, Origin, Spread};
 use crate::transaction::{self, InFlight, Parked, ParkedCommand};
 use crate::wait::{self, Call, Unit};
 use commands::table::Misfit;
@@ -369,38 +370,63 @@ impl<'a> Turn<'a> {
 
     /// A command over keys that may be anywhere: most often they are on one shard.
     fn many_keys(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
-        let mut keys = Vec::new();
-        commands::table::keys_of(command, args, &mut keys);
-        let Some(&first) = keys.first() else {
+        let node = self.node;
+        let (keys, deal) = &mut *node.keys.borrow_mut();
+        commands::table::keys_of(command, args, keys);
+        if keys.is_empty() {
             self.run_here(command, args, None);
             return Verdict::Done;
-        };
-        let slot = Slot::of(args.at(first as usize));
-        let router = self.node.router;
-        if router.shards() > 1 && commands::generic::sort::reads_by_pattern(command, args) {
+        }
+        let several_shards = node.router.shards() > 1;
+        if several_shards && commands::generic::sort::reads_by_pattern(command, args) {
             return self.by_patterns(command, args);
         }
-        let shard = router.shard_of(slot);
-        let is_one = router.shards() == 1
-            || keys.iter().all(|&at| router.shard_of(Slot::of(args.at(at as usize))) == shard);
+        let (slot, is_one) = deal.find(node.router, args, keys);
         if is_one && wait::may_park(command, args) {
             return self.one_shard_or_wait(command, args, slot);
         }
         if is_one {
             return self.one_shard(command, args, slot);
         }
-        let signals = command.row.flags.has(Flags::SIGNALS);
-        let is_spread =
-            matches!(command.row.crossing, Crossing::Fanout(_)) && !signals && keys.len() <= SPREAD_KEYS_MAX;
-        let kind = if is_spread { Kind::Spread } else { Kind::Barrier };
-        if !self.may_go(kind, command, args) || !self.has_room() {
+        let is_plain =
+            matches!(command.row.crossing, Crossing::Fanout(_)) && !command.row.flags.has(Flags::SIGNALS);
+        if is_plain && keys.len() <= SPREAD_KEYS_MAX {
+            return self.spread(command, args, keys, deal);
+        }
+        if !self.may_go(Kind::Barrier, command, args) {
             return Verdict::Blocked(Blocked::Order);
         }
         if transaction::is_full(self.state, command, self.now) {
             return self.refuse(command, shard::OUT_OF_MEMORY);
         }
         let from = self.from();
-        self.take_off(kind, InFlight::over_keys(self.node, command, args, &keys, from))
+        self.take_off(Kind::Barrier, InFlight::over_keys(node, command, args, keys, from))
+    }
+
+    /// A plain fan-out over several shards, which `deal` has found.
+    fn spread(&mut self, command: CommandRef, args: Args<'_>, keys: &[u32], deal: &mut Deal) -> Verdict {
+        let verdict = self.outgoing.overlap.ask(Kind::Spread);
+        if verdict == pipeline::Verdict::Wait || !self.has_room() {
+            return Verdict::Blocked(Blocked::Order);
+        }
+        deal.deal(self.node.router, args, keys, transaction::group_len(keys, args.len()));
+        let mut names = deal.all_names().iter().map(|name| name.fingerprint);
+        let is_apart = |name| self.outgoing.overlap.is_apart(name);
+        if verdict == pipeline::Verdict::GoIfApart && !names.clone().all(is_apart) {
+            return Verdict::Blocked(Blocked::Order);
+        }
+        if transaction::is_full(self.state, command, self.now) {
+            return self.refuse(command, shard::OUT_OF_MEMORY);
+        }
+        self.outgoing.overlap.sent_spread(names.by_ref());
+        let flight = FlightId(self.outgoing.replies.hole());
+        let origin = Origin { command, caller: *self.caller, client: self.client, flight, now: self.now };
+        let mut spread = Spread::new(self.node, origin, args, self.muted, deal);
+        let is_over = spread.advance(self.node, self.state);
+        debug_assert!(!is_over && !self.state.participant.has_deeds(), "it waits for another shard");
+        self.flights.spread(spread);
+        self.last = self.ticks.now();
+        Verdict::Done
     }
 
     /// A command that reads keys by patterns, wherever they are.
@@ -450,12 +476,7 @@ impl<'a> Turn<'a> {
     /// Puts a command under way that was made with [`Turn::from`].
     fn take_off(&mut self, kind: Kind, mut in_flight: InFlight) -> Verdict {
         in_flight.muted = self.muted;
-        in_flight.is_spread = kind == Kind::Spread;
-        if in_flight.is_spread {
-            self.outgoing.overlap.sent_spread(in_flight.fingerprints());
-        } else {
-            self.outgoing.overlap.sent(kind);
-        }
+        self.outgoing.overlap.sent(kind);
         self.flights.take_off(Flight::Command(in_flight));
         Verdict::Done
     }

@@ -15,6 +15,7 @@ use crate::connection::Link;
 use crate::exec::flight::ExecFlight;
 use crate::loan::Loan;
 use crate::node::Node;
+use crate::spread::{Answers, Spread};
 use crate::transaction::InFlight;
 use crate::watching::Watching;
 use commands::ClientSlot;
@@ -68,11 +69,6 @@ impl Flight {
         }
     }
 
-    /// Whether others may overlap with it.
-    fn is_spread(&self) -> bool {
-        matches!(self, Self::Command(in_flight) if in_flight.is_spread)
-    }
-
     /// Goes on as far as it can without another letter. True when it is over and its reply fills its hole.
     fn advance(&mut self, node: &Rc<Node>, link: &Link) -> bool {
         match self {
@@ -104,6 +100,9 @@ pub(crate) struct Landed {
 #[derive(Default)]
 pub(crate) struct Flights {
     under_way: VecDeque<Flight>,
+    spreads: VecDeque<Box<Spread>>,
+    /// Emptied, to be used again.
+    answers: Answers,
     /// Emptied, to be used again.
     letters: Letters,
 }
@@ -111,7 +110,12 @@ pub(crate) struct Flights {
 impl Flights {
     /// Whether none is under way.
     pub(crate) fn is_empty(&self) -> bool {
-        self.under_way.is_empty()
+        self.under_way.is_empty() && self.spreads.is_empty()
+    }
+
+    /// Adds a fan-out that has started.
+    pub(crate) fn spread(&mut self, spread: Box<Spread>) {
+        self.spreads.push_back(spread);
     }
 
     /// Adds one; it starts when the flights are advanced next.
@@ -122,7 +126,7 @@ impl Flights {
     /// Hands out the letters that have come, and has every flight go on as far as it can. Must not be called while the
     /// node's state or the connection's replies are borrowed.
     pub(crate) fn advance(&mut self, node: &Rc<Node>, link: &Link) -> Landed {
-        let mut landed = Landed::default();
+        let mut landed = Landed { any: self.advance_spreads(node, link), barrier: false };
         // What one flight gives back at home may be what another one waits for: it goes on until no letter is left.
         loop {
             self.hand_out(node, link);
@@ -132,10 +136,42 @@ impl Flights {
             let flight = &mut self.under_way[index];
             if flight.advance(node, link) {
                 landed.any = true;
-                landed.barrier |= !flight.is_spread();
+                landed.barrier = true;
                 self.under_way.remove(index);
             }
         }
+    }
+
+    /// Whether any has ended.
+    fn advance_spreads(&mut self, node: &Rc<Node>, link: &Link) -> bool {
+        let mut landed = false;
+        // What one of them sets free here may be what another one waits for.
+        while !link.answers.borrow().is_empty() {
+            std::mem::swap(&mut self.answers, &mut *link.answers.borrow_mut());
+            let mut state = node.state.borrow_mut();
+            for (flight, from, notice, reply) in self.answers.iter() {
+                let index = self.spreads.iter().position(|spread| spread.id() == flight);
+                let index = index.expect("an answer comes to a flight that is under way");
+                let spread = &mut self.spreads[index];
+                spread.hear(from, notice, reply);
+                if spread.advance(node, &mut state) {
+                    spread.land(&mut state, &mut link.outgoing.borrow_mut());
+                    landed = true;
+                    let over = self.spreads.remove(index).expect("just found");
+                    node.spreads.keep(over);
+                }
+                if state.participant.has_deeds() {
+                    drop(state);
+                    crate::transaction::carry_out(node);
+                    state = node.state.borrow_mut();
+                }
+            }
+            shard::tell_memory(&mut state.core);
+            node.pass_on_wants(&mut state);
+            drop(state);
+            self.answers.clear();
+        }
+        landed
     }
 
     fn hand_out(&mut self, node: &Node, link: &Link) {
@@ -158,6 +194,23 @@ pub(crate) fn deliver(node: &Node, client: ClientSlot, flight: FlightId, letter:
         return assert!(node.stopping.get(), "a connection stays while its command is under way");
     };
     link.letters.borrow_mut().push((flight, letter));
+    link.kick();
+}
+
+/// Tells a fan-out what a shard answers.
+pub(crate) fn inform(
+    node: &Node,
+    client: ClientSlot,
+    flight: FlightId,
+    from: ShardId,
+    notice: Notice,
+    reply: &[u8],
+) {
+    let links = node.links.borrow();
+    let Some(link) = links.get(client) else {
+        return assert!(node.stopping.get(), "a connection stays while its command is under way");
+    };
+    link.answers.borrow_mut().push(flight, from, notice, reply);
     link.kick();
 }
 

@@ -1,9 +1,12 @@
 //! What cores send each other: one batch per peer and turn, its commands and replies side by side in one buffer.
 
 use crate::flights::FlightId;
+use crate::spread::{Origin, PartOrder};
 use crate::wait::{Parked, Why};
 use commands::transaction::Watched;
 use commands::{Caller, ClientSlot, CommandRef};
+use coordinator::locks::{KeyName, TxId};
+use coordinator::tx::{Notice, Order};
 use pubsub::Change;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -19,12 +22,15 @@ pub(crate) struct Hop {
     spans: Vec<Span>,
     /// The buffers of commands that came in one of their own, in order.
     large: VecDeque<Vec<u8>>,
+    names: Vec<KeyName>,
 }
 
 /// One thing said.
 pub(crate) enum Item {
     /// Run this command at your shard and send its reply to `sink`.
     Command(Remote),
+    /// Do this for a fan-out of mine.
+    Part(PartOrder),
     /// The reply to a command of yours.
     Reply(Sink, Place),
     /// A transaction's order for your shard, or a shard's notice to a transaction of yours.
@@ -57,6 +63,8 @@ pub(crate) enum Item {
     MakeRoom,
     /// Stop serving and end.
     Stop,
+    /// What was here has been taken.
+    Gone,
 }
 
 /// What the slow log of a command's client is told.
@@ -78,7 +86,7 @@ pub(crate) struct Remote {
     /// Its bytes are in a buffer of their own, which begins with this many bytes that may stay there for good.
     pub(crate) is_large: bool,
     bytes: Place,
-    spans: Place,
+    spans: Stretch,
 }
 
 /// Where a reply goes on the core it goes to.
@@ -99,6 +107,8 @@ pub(crate) enum Part {
     Muted(coordinator::pipeline::HoleId),
     /// It is the reply of shard `n` to a command of this number that several shards run.
     Shard(FlightId, u16),
+    /// It is a shard's answer to a fan-out.
+    Notice(FlightId, Notice),
 }
 
 /// Bytes `start..end` of a batch.
@@ -108,7 +118,29 @@ pub(crate) struct Place {
     end: usize,
 }
 
+/// Some of a list of a batch: the place of the first, and how many.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stretch {
+    start: u32,
+    len: u32,
+}
+
+impl Stretch {
+    fn of<'a, T>(&self, list: &'a [T]) -> &'a [T] {
+        &list[self.start as usize..][..self.len as usize]
+    }
+}
+
 impl Item {
+    /// Whether it runs on this shard's data, or tries to, and sets nothing free.
+    pub(crate) fn is_command(&self) -> bool {
+        match self {
+            Item::Command(_) => true,
+            Item::Part(order) => order.tries(),
+            _ => false,
+        }
+    }
+
     /// Tells a client's core that a command of its was slow.
     pub(crate) fn slow(command: CommandRef, client: ClientSlot, args: Args<'_>, nanos: u64) -> Self {
         Self::Slow(Box::new(Slow { client, command, args: args.into(), nanos }))
@@ -131,14 +163,34 @@ impl Hop {
         sink: Sink,
         args: Args<'_>,
     ) {
+        let (bytes, spans) = self.line(args);
+        self.items.push(Item::Command(Remote { command, caller, slot, sink, is_large: false, bytes, spans }));
+    }
+
+    /// Adds an order for a part of a fan-out: the names of the keys that it claims, and what it runs.
+    pub(crate) fn part(
+        &mut self,
+        origin: &Origin,
+        tx: TxId,
+        order: Order,
+        names: &[KeyName],
+        args: Option<Args<'_>>,
+    ) {
+        let claimed = Stretch { start: self.names.len() as u32, len: names.len() as u32 };
+        self.names.extend_from_slice(names);
+        let args = self.line(args.unwrap_or(Args::new(&[], &[])));
+        self.items.push(Item::Part(PartOrder { origin: *origin, tx, order, names: claimed, args }));
+    }
+
+    /// Copies a command line, and says where.
+    fn line(&mut self, args: Args<'_>) -> (Place, Stretch) {
         let (bytes, spans) = (self.bytes.len(), self.spans.len());
         for arg in args.iter() {
             self.spans.push(Span { start: (self.bytes.len() - bytes) as u32, len: arg.len() as u32 });
             self.bytes.extend_from_slice(arg);
         }
-        let bytes = Place { start: bytes, end: self.bytes.len() };
-        let spans = Place { start: spans, end: self.spans.len() };
-        self.items.push(Item::Command(Remote { command, caller, slot, sink, is_large: false, bytes, spans }));
+        let spans = Stretch { start: spans as u32, len: args.len() as u32 };
+        (Place { start: bytes, end: self.bytes.len() }, spans)
     }
 
     /// Adds a command whose bytes are in a buffer of their own. [`Hop::large`] is to follow at once.
@@ -152,7 +204,7 @@ impl Hop {
         args: Args<'_>,
     ) {
         let bytes = Place { start: self.bytes.len(), end: self.bytes.len() };
-        let spans = Place { start: self.spans.len(), end: self.spans.len() + args.len() };
+        let spans = Stretch { start: self.spans.len() as u32, len: args.len() as u32 };
         self.spans.extend_from_slice(args.spans());
         let remote = Remote { command, caller, slot: Some(slot), sink, is_large: true, bytes, spans };
         self.items.push(Item::Command(remote));
@@ -170,7 +222,7 @@ impl Hop {
 
     /// The arguments of a large command, whose buffer that is, and the one that it begins with.
     pub(crate) fn large_args<'a>(&'a self, remote: &Remote, buffer: &'a [u8]) -> (Args<'a>, &'a [u8]) {
-        let spans = &self.spans[remote.spans.start..remote.spans.end];
+        let spans = remote.spans.of(&self.spans);
         let first = spans.iter().find(|span| span.start == 0).expect("an argument stands at the start");
         (Args::new(buffer, spans), &buffer[..first.len as usize])
     }
@@ -203,18 +255,27 @@ impl Hop {
     pub(crate) fn recycle(&mut self, items: Vec<Item>) -> bool {
         self.bytes.clear();
         self.spans.clear();
+        self.names.clear();
         self.items = items;
         self.bytes.capacity() <= KEPT_BYTES
             && self.items.capacity() <= KEPT_ITEMS
             && self.spans.capacity() <= KEPT_SPANS
+            && self.names.capacity() <= KEPT_SPANS
     }
 
     /// A command's arguments.
     pub(crate) fn args(&self, remote: &Remote) -> Args<'_> {
-        Args::new(
-            &self.bytes[remote.bytes.start..remote.bytes.end],
-            &self.spans[remote.spans.start..remote.spans.end],
-        )
+        Args::new(self.bytes(remote.bytes), remote.spans.of(&self.spans))
+    }
+
+    /// What a part of a fan-out runs: nothing when it only locks.
+    pub(crate) fn part_args(&self, order: &PartOrder) -> Args<'_> {
+        Args::new(self.bytes(order.args.0), order.args.1.of(&self.spans))
+    }
+
+    /// Names of keys.
+    pub(crate) fn names(&self, stretch: Stretch) -> &[KeyName] {
+        stretch.of(&self.names)
     }
 
     /// A reply's bytes.

@@ -7,6 +7,7 @@ use crate::flights::{self, Letter};
 use crate::hop::{Hop, Item, Part, Remote, Sink};
 use crate::node::{Node, State};
 use crate::publish;
+use crate::spread;
 use crate::transaction::{self, Parked, ParkedCommand};
 use crate::wait::{self, Call, Unit};
 use commands::{ClientSlot, Core};
@@ -28,19 +29,29 @@ pub(crate) async fn serve(node: Rc<Node>) {
 
 async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
     let mut items = hop.take_items();
-    let mut rest = items.drain(..).peekable();
-    let mut commands: Vec<Remote> = Vec::new();
     let mut large = hop.take_large();
-    while let Some(item) = rest.next() {
+    let mut at = 0;
+    while at < items.len() {
+        let commands = items[at..].iter().take_while(|item| item.is_command()).count();
+        if commands > 0 {
+            run_all(node, from, &hop, &mut large, &items[at..at + commands]).await;
+            at += commands;
+            continue;
+        }
+        let item = std::mem::replace(&mut items[at], Item::Gone);
+        at += 1;
         match item {
-            Item::Command(remote) => {
-                commands.push(remote);
-                if !matches!(rest.peek(), Some(Item::Command(_))) {
-                    run_all(node, from, &hop, &mut large, &commands).await;
-                    commands.clear();
-                }
+            Item::Command(_) | Item::Gone => unreachable!("commands are taken in rows, all else once"),
+            Item::Part(order) => {
+                spread::obey(node, from, &hop, &order);
+                transaction::carry_out(node);
             }
-            Item::Reply(sink, place) => fill(node, sink, hop.bytes(place)),
+            Item::Reply(sink, place) => match sink.part {
+                Part::Notice(flight, notice) => {
+                    flights::inform(node, sink.client, flight, from, notice, hop.bytes(place));
+                }
+                _ => fill(node, sink, hop.bytes(place)),
+            },
             Item::Transaction(message) => transaction::receive(node, *message),
             Item::Slow(slow) => {
                 let core = &mut node.state.borrow_mut().core;
@@ -73,7 +84,7 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
             Item::Stop => crate::stop::stop_here(node),
         }
     }
-    drop(rest);
+    items.clear();
     if hop.recycle(items) {
         node.mailbox.recycle(from.index(), hop);
     }
@@ -85,7 +96,7 @@ async fn run_all(
     from: ShardId,
     hop: &Hop,
     large: &mut VecDeque<Vec<u8>>,
-    commands: &[Remote],
+    commands: &[Item],
 ) {
     prefetch(&node.state.borrow(), hop, commands);
     let mut left = commands.iter();
@@ -104,7 +115,7 @@ fn run(
     from: ShardId,
     hop: &Hop,
     large: &mut VecDeque<Vec<u8>>,
-    commands: &mut std::slice::Iter<'_, Remote>,
+    commands: &mut std::slice::Iter<'_, Item>,
 ) {
     let now = node.ticks.get().unix_ms();
     let has_actions = {
@@ -113,7 +124,25 @@ fn run(
         let mut last = ticks.now();
         let mut spent = Spent::default();
         let mut answer = |back: &mut Hop| {
-            for remote in commands.by_ref() {
+            for item in commands.by_ref() {
+                let remote = match item {
+                    Item::Part(order) => {
+                        spent.turn_to(order.origin.client, back);
+                        spread::try_part(&mut state, ticks, hop, order, back);
+                        let end = ticks.now();
+                        spent.add(ticks.nanos(last, end));
+                        last = end;
+                        if spent.all_nanos > TURN_NANOS {
+                            break;
+                        }
+                        if back.is_large() {
+                            return true;
+                        }
+                        continue;
+                    }
+                    Item::Command(remote) => remote,
+                    _ => unreachable!("not a command"),
+                };
                 let buffer = if remote.is_large { large.pop_front() } else { None };
                 let args = match &buffer {
                     None => hop.args(remote),
@@ -127,11 +156,7 @@ fn run(
                     state.core.keyspace.end_offer(buffer);
                     continue;
                 }
-                let client = remote.sink.client;
-                if spent.client != Some(client) {
-                    spent.tell(back);
-                    spent.client = Some(client);
-                }
+                spent.turn_to(remote.sink.client, back);
                 if wait::may_park(remote.command, args) {
                     let Remote { command, caller, slot, sink, .. } = *remote;
                     wait::run_for(
@@ -151,8 +176,7 @@ fn run(
                 let end = ticks.now();
                 let nanos = ticks.nanos(last, end);
                 last = end;
-                spent.nanos += nanos;
-                spent.all_nanos += nanos;
+                spent.add(nanos);
                 // What every shard runs is counted once, where its client is.
                 if remote.slot.is_some() {
                     core.stats.record(remote.command.index, nanos);
@@ -199,6 +223,21 @@ struct Spent {
 }
 
 impl Spent {
+    /// From here on commands are this client's.
+    #[inline]
+    fn turn_to(&mut self, client: ClientSlot, back: &mut Hop) {
+        if self.client != Some(client) {
+            self.tell(back);
+            self.client = Some(client);
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, nanos: u64) {
+        self.nanos += nanos;
+        self.all_nanos += nanos;
+    }
+
     /// Tells the client's core if that was long.
     #[inline]
     fn tell(&mut self, back: &mut Hop) {
@@ -215,10 +254,13 @@ impl Spent {
 const TOLD_NANOS: u64 = TURN_NANOS / 8;
 
 /// Fetches the memory of the commands' keys together.
-fn prefetch(state: &State, hop: &Hop, commands: &[Remote]) {
-    if let [first, _, ..] = commands {
+fn prefetch(state: &State, hop: &Hop, commands: &[Item]) {
+    if let [Item::Command(first), _, ..] = commands {
         let db = first.caller.db;
-        let here = commands.iter().filter(|remote| remote.caller.db == db && !remote.is_large);
+        let here = commands.iter().filter_map(|item| match item {
+            Item::Command(remote) if remote.caller.db == db && !remote.is_large => Some(remote),
+            _ => None,
+        });
         let keys = here.filter_map(|remote| {
             let bytes = hop.args(remote).get(remote.command.first_key as usize)?;
             Some(Key { bytes, slot: remote.slot? })
@@ -278,7 +320,7 @@ fn fill_and(node: &Node, sink: Sink, reply: &[u8], end_wait: impl FnOnce(&mut Ou
     match sink.part {
         Part::Hole(hole) => outgoing.replies.fill(hole, reply),
         Part::Muted(hole) => outgoing.replies.fill(hole, b""),
-        Part::Shard(..) => unreachable!("delivered as a letter"),
+        Part::Shard(..) | Part::Notice(..) => unreachable!("delivered to flights"),
     }
     outgoing.overlap.answered();
     outgoing.window.answered(reply.len(), outgoing.replies.outstanding());

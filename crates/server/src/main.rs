@@ -25,6 +25,7 @@ mod output;
 mod process;
 mod publish;
 mod settings;
+mod spread;
 mod stop;
 mod transaction;
 mod wait;

@@ -32,6 +32,9 @@ pub(crate) struct Node {
     /// Where sockets are read into; a connection that has nothing left over needs no buffer of its own.
     pub(crate) read_buffer: RefCell<Box<[u8]>>,
     pub(crate) lookahead: RefCell<Lookahead>,
+    pub(crate) spreads: crate::spread::Pool,
+    /// For the command at hand: where its keys are, and which shards have them.
+    pub(crate) keys: RefCell<(Vec<u32>, crate::spread::Deal)>,
     pub(crate) ticks: Cell<Ticks>,
     pub(crate) pause: Cell<Option<Pause>>,
     /// Set once: the core stops accepting and its connections end.
@@ -44,11 +47,17 @@ pub(crate) struct Node {
 /// What commands work on.
 pub(crate) struct State {
     pub(crate) core: Core,
-    pub(crate) participant: Participant<Parked, OrderPart>,
+    pub(crate) participant: Participant<Parked, Ordered>,
     /// Where a command over keys of several shards runs; made when the first one comes.
     pub(crate) scratch: Option<Keyspace>,
     /// Who waits for keys of this shard.
     pub(crate) waitroom: Waitroom<Sink>,
+}
+
+/// What an order of a transaction carries.
+pub(crate) enum Ordered {
+    Work(OrderPart),
+    Spread(Box<crate::spread::Queued>),
 }
 
 /// CLIENT PAUSE in force.

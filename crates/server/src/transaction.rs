@@ -17,7 +17,8 @@ use crate::exec::Exec;
 use crate::flights::{FlightId, Letter, deliver};
 use crate::hop::{Item, Part, Sink};
 use crate::loan::{self, Loan};
-use crate::node::{Node, State};
+use crate::node::{Node, Ordered, State};
+use crate::spread;
 use crate::wait::{self, Call, Unit};
 use crate::watching::WatchPart;
 use chore::{Chore, Locks};
@@ -34,6 +35,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use stdx::args::OwnedArgs;
 use stdx::{Args, DbIndex, ShardId, Slot, UnixMs};
 use walk::Walk;
+pub(crate) use work::group_len;
 use work::{Work, WorkPart};
 
 /// A single-shard command that waits for locks, on its shard.
@@ -114,8 +116,6 @@ pub(crate) struct InFlight {
     client: ClientSlot,
     /// CLIENT REPLY OFF: it runs, and its reply is thrown away.
     pub(crate) muted: bool,
-    /// Whether it is a plain fan-out, which others may overlap with.
-    pub(crate) is_spread: bool,
     /// Whether it is to be told to go on: it is new, or a letter has come.
     pub(crate) is_called: bool,
     began: u64,
@@ -190,7 +190,6 @@ impl InFlight {
             work,
             client: from.client,
             muted: false,
-            is_spread: false,
             is_called: true,
             began,
             replies,
@@ -204,11 +203,6 @@ impl InFlight {
     /// Its number.
     pub(crate) fn id(&self) -> FlightId {
         self.id
-    }
-
-    /// The fingerprints of its keys.
-    pub(crate) fn fingerprints(&self) -> impl Iterator<Item = u64> + '_ {
-        self.work.parts.iter().flat_map(|part| &part.names).map(|name| name.fingerprint)
     }
 
     /// Goes on as far as it can without another letter. True when it is over and its reply fills its hole.
@@ -373,11 +367,7 @@ impl InFlight {
             }
             len = out.len() - start;
         });
-        if self.is_spread {
-            outgoing.overlap.answered_spread();
-        } else {
-            outgoing.overlap.answered();
-        }
+        outgoing.overlap.answered();
         outgoing.window.answered(len, outgoing.replies.outstanding());
         let work = &*self.work;
         let ticks = node.ticks.get();
@@ -404,7 +394,7 @@ fn obey(node: &Rc<Node>, tx: TxId, order: Order, part: OrderPart) {
         let state = &mut *node.state.borrow_mut();
         // A loan that home takes no part in is run at home without a lock there.
         let claim = task.claim(node.id).unwrap_or(NO_CLAIM);
-        state.participant.order(tx, order, claim, part);
+        state.participant.order(tx, order, claim, Ordered::Work(part));
         if order.release && order.act == Act::Nothing {
             // What was done under the locks can be seen only now.
             wait::serve(state, Unit::Claim(claim), task.now());
@@ -422,8 +412,14 @@ pub(crate) fn carry_out(node: &Rc<Node>) {
             Deed::Command(Parked::Command(parked)) => run_parked(node, &parked),
             Deed::Command(Parked::Exec(exec)) => crate::exec::run(node, &exec),
             Deed::Command(Parked::Watch(part)) => crate::watching::run(node, &part),
-            Deed::Answer { notice, part, .. } => answer(node, &part, notice, Vec::new(), Vec::new()),
-            Deed::Perform { tx, act, mut part } => {
+            Deed::Answer { notice, part: Ordered::Spread(queued), .. } => {
+                spread::answer(node, &queued, notice, &[]);
+            }
+            Deed::Perform { tx, part: Ordered::Spread(queued), .. } => spread::perform(node, tx, &queued),
+            Deed::Answer { notice, part: Ordered::Work(part), .. } => {
+                answer(node, &part, notice, Vec::new(), Vec::new());
+            }
+            Deed::Perform { tx, act, part: Ordered::Work(mut part) } => {
                 let loans = std::mem::take(&mut part.loans);
                 let (reply, loans) = perform(node, tx, act, &part, loans);
                 if let Some(notice) = act.notice() {

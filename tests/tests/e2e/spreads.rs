@@ -1,10 +1,10 @@
 //! Pipelines of plain commands over one and over several shards, which overlap: on each key a connection's commands take
-//! effect in their order, so that it gets the replies that Redis would give.
+//! effect in their order, so that it gets the replies that Redis would give. And what they mean to clients that wait.
 
 use std::collections::HashMap;
 use std::thread;
 
-use lacewing_tests::{Server, show};
+use lacewing_tests::{Server, show, until};
 use resp::Value;
 use stdx::rng::Rng;
 
@@ -24,6 +24,86 @@ fn replies_are_those_of_one_command_after_the_other() {
 fn and_so_they_are_in_strict_order_and_on_more_cores() {
     check(&["--pipeline-order", "strict"]);
     check(&["--cores", "5", "--pin", "no"]);
+}
+
+/// Streams and groups, so many, with a client that waits for each; they are on all shards.
+const GROUPS: usize = 12;
+
+/// A spread makes no list ready, but it may remove the stream of a group that somebody waits for.
+#[test]
+fn who_waits_for_a_group_hears_of_it_when_a_spread_removes_the_stream() {
+    for cores in ["1", "2", "5"] {
+        let server = Server::with(&["--cores", cores, "--pin", "no"]);
+        let mut client = server.client();
+        let stream = |number: usize| format!("stream:{number}");
+        let mut waiters: Vec<_> = (0..GROUPS).map(|_| server.client()).collect();
+        for (number, waiter) in waiters.iter_mut().enumerate() {
+            let stream = stream(number);
+            assert_eq!(client.line(&format!("XGROUP CREATE {stream} group $ MKSTREAM")), "+OK");
+            waiter.send(&["XREADGROUP", "GROUP", "group", "me", "BLOCK", "0", "STREAMS", &stream, ">"]);
+        }
+        let all_wait = format!("\\nblocked_clients:{GROUPS}\\r");
+        until("every client waits", || client.line("INFO clients").contains(&all_wait).then_some(()));
+        let removed: Vec<_> = (0..GROUPS / 2).map(stream).collect();
+        let overwritten: Vec<_> = (GROUPS / 2..GROUPS).map(|number| stream(number) + " v").collect();
+        assert_eq!(client.line(&format!("DEL {}", removed.join(" "))), format!(":{}", GROUPS / 2));
+        assert_eq!(client.line(&format!("MSET {}", overwritten.join(" "))), "+OK");
+        for (number, waiter) in waiters.iter_mut().enumerate() {
+            let start = if number < GROUPS / 2 { "-NOGROUP No such key" } else { "-WRONGTYPE" };
+            let reply = show(&waiter.read());
+            assert!(reply.starts_with(start), "{cores} cores, client {number}: {reply}");
+        }
+    }
+}
+
+/// Clients that wait while spreads lock their keys, and connections that send those.
+const WAITERS: usize = 6;
+const LOCKERS: u64 = 3;
+
+/// A list may become ready while a spread holds it, or the list that its element is to be moved to: whatever lets go of the
+/// locks has to look after those who wait.
+#[test]
+fn waiters_are_served_although_spreads_lock_their_keys() {
+    for cores in ["2", "5"] {
+        let server = Server::with(&["--cores", cores, "--pin", "no"]);
+        let mut client = server.client();
+        let mut waiters: Vec<_> = (0..WAITERS).map(|_| server.client()).collect();
+        thread::scope(|scope| {
+            let server = &server;
+            let lockers: Vec<_> =
+                (0..LOCKERS).map(|seed| scope.spawn(move || lock_lists(server, seed))).collect();
+            let mut round = 0;
+            while round == 0 || lockers.iter().any(|locker| !locker.is_finished()) {
+                for (number, waiter) in waiters.iter_mut().enumerate() {
+                    let (from, to) = (format!("{{{number}}}from"), format!("{{{number}}}to"));
+                    waiter.send(&["BLMOVE", &from, &to, "LEFT", "RIGHT", "0"]);
+                }
+                let pushes = (0..WAITERS).map(|number| format!("RPUSH {{{number}}}from {round}"));
+                pushes.for_each(|push| assert_eq!(client.line(&push), ":1"));
+                for (number, waiter) in waiters.iter_mut().enumerate() {
+                    let reply = waiter.read();
+                    let want = Value::Bulk(round.to_string().into());
+                    assert_eq!(reply, want, "{cores} cores, round {round}, client {number}");
+                }
+                round += 1;
+            }
+        });
+    }
+}
+
+/// Spreads over the lists of [`waiters_are_served_although_spreads_lock_their_keys`] that take nothing from the waiters.
+fn lock_lists(server: &Server, seed: u64) {
+    let (mut client, mut rng) = (server.client(), Rng::new(seed));
+    for _ in 0..150 {
+        let mut lines = Vec::new();
+        for _ in 0..10 {
+            let (name, end) = [("DEL", "to"), ("MGET", "to"), ("TOUCH", "from")][rng.below(3) as usize];
+            let first = rng.below(WAITERS as u64);
+            let keys = (first..first + 3).map(|at| format!("{{{}}}{end}", at % WAITERS as u64));
+            lines.push([name.to_owned()].into_iter().chain(keys).collect::<Vec<_>>());
+        }
+        client.pipeline(&lines);
+    }
 }
 
 fn check(settings: &[&str]) {

@@ -151,7 +151,7 @@ impl Work {
 
 /// How many arguments belong to each key: the distance between keys, of a command whose arguments are all keys and
 /// what goes with them (MSET: 2).
-fn group_len(positions: &[u32], args: usize) -> usize {
+pub(crate) fn group_len(positions: &[u32], args: usize) -> usize {
     match positions {
         [first, second, ..] => (second - first) as usize,
         [only] => args - *only as usize,

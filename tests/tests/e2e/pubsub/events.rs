@@ -100,6 +100,12 @@ fn a_command_over_several_shards_tells_in_the_order_of_its_work() {
         let keyevents = events.map(|key| format!("__keyevent@0__:set {key}"));
         let keyspace = events.map(|key| format!("__keyspace@0__:{key} set"));
         assert_eq!(told, [keyevents, keyspace].concat());
+        assert_eq!(client.line("DEL a none b c other d"), ":4");
+        let mut told: Vec<String> = (0..8).map(|_| event(&mut listener)).collect();
+        told.sort();
+        let keyevents = events.map(|key| format!("__keyevent@0__:del {key}"));
+        let keyspace = events.map(|key| format!("__keyspace@0__:{key} del"));
+        assert_eq!(told, [keyevents, keyspace].concat());
     });
 }
 
