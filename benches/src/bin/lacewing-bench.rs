@@ -212,7 +212,7 @@ fn command() -> Command {
         .arg(option("key-prefix", "TEXT", "What key names begin with [key:]"))
         .arg(option("key-size", "BYTES", "Length of key names [16]").value_parser(value_parser!(usize)))
         .arg(option("value-size", "SIZES", "Length of values: 32, 16-64 or 16,64,1024 [32]"))
-        .arg(option("mix", "MIX", "Weighted commands: set=1,get=9; also ping, incr, del, setex[:SECONDS], mset[:KEYS], mget[:KEYS] [set,get]"))
+        .arg(option("mix", "MIX", "Weighted commands: set=1,get=9; also ping, incr, del[:KEYS], setex[:SECONDS], mset[:KEYS], mget[:KEYS] [set,get]"))
         .arg(option("command", "TEMPLATE", "Any command, with __key__, __value__, __counter__, __rand__, __rand:N__ (a number below N), __text:N__ (N letters); may be given more than once").action(ArgAction::Append))
         .arg(flag("verify", "Write values that carry their key and check what is read"))
         .arg(option("cpu", "LIST", "CPUs for the generator's threads, one each"))

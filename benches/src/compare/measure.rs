@@ -107,7 +107,9 @@ pub fn measure(spec: &ServerSpec, scenario: &Scenario, sizes: &Sizes) -> Result<
     }
     let instance = Instance::start(spec, &cpus)?;
     let metrics = match scenario.work {
-        Work::Throughput { mix, pipeline } => throughput(&instance, sizes, mix, pipeline),
+        Work::Throughput { mix, pipeline, connections } => {
+            throughput(&instance, sizes, mix, pipeline, connections)
+        }
         Work::Command { data, commands, keys, requests, sent } => {
             command(&instance, sizes, data, commands, (keys, requests, sent))
         }
@@ -119,9 +121,18 @@ pub fn measure(spec: &ServerSpec, scenario: &Scenario, sizes: &Sizes) -> Result<
     Ok(Round { metrics, version: instance.version() })
 }
 
-fn throughput(instance: &Instance, sizes: &Sizes, mix: &str, pipeline: u32) -> Result<Metrics> {
-    let load = Load { mix: mix.to_owned(), pipeline, ..sizes.load(instance) };
+fn throughput(
+    instance: &Instance,
+    sizes: &Sizes,
+    mix: &str,
+    pipeline: u32,
+    connections: Option<usize>,
+) -> Result<Metrics> {
+    let mut load = Load { mix: mix.to_owned(), pipeline, ..sizes.load(instance) };
     metered(instance, &load.fill())?;
+    if let Some(connections) = connections {
+        (load.connections, load.threads) = (connections, load.threads.min(connections));
+    }
     metered(instance, &Load { until: Until::Seconds(sizes.seconds * WARM_UP_SHARE), ..load.clone() })?;
     let (summary, spent) = metered(instance, &Load { until: Until::Seconds(sizes.seconds), ..load })?;
     Ok(latencies(&summary, spent))

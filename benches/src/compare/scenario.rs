@@ -12,6 +12,8 @@ pub enum Work {
         mix: &'static str,
         /// Commands per batch.
         pipeline: u32,
+        /// How many connections, where it is not as many as usual.
+        connections: Option<usize>,
     },
     /// Many keys: memory per key.
     Memory,
@@ -82,7 +84,7 @@ pub struct Goal {
 pub struct Scenario {
     /// For `--scenario`.
     pub name: &'static str,
-    /// For `--scenario` too: [`STRINGS`], [`TYPES`] or [`TOGETHER`].
+    /// For `--scenario` too: [`STRINGS`], [`MANY`], [`TYPES`] or [`TOGETHER`].
     pub group: &'static str,
     /// For tables and charts.
     pub title: &'static str,
@@ -101,11 +103,37 @@ const fn throughput(
     pipeline: u32,
     goals: &'static [Goal],
 ) -> Scenario {
-    Scenario { name, group: STRINGS, title, cores: 1, work: Work::Throughput { mix, pipeline }, goals }
+    let work = Work::Throughput { mix, pipeline, connections: None };
+    Scenario { name, group: STRINGS, title, cores: 1, work, goals }
+}
+
+/// Commands over keys of both of two cores.
+const fn many(
+    name: &'static str,
+    title: &'static str,
+    mix: &'static str,
+    pipeline: u32,
+    goals: &'static [Goal],
+) -> Scenario {
+    Scenario { cores: 2, group: MANY, ..throughput(name, title, mix, pipeline, goals) }
+}
+
+/// As [`many`], by one connection.
+const fn alone(
+    name: &'static str,
+    title: &'static str,
+    mix: &'static str,
+    pipeline: u32,
+    goals: &'static [Goal],
+) -> Scenario {
+    let work = Work::Throughput { mix, pipeline, connections: Some(1) };
+    Scenario { work, ..many(name, title, mix, pipeline, goals) }
 }
 
 /// The group of the scenarios of strings, connections and the table of keys.
 pub const STRINGS: &str = "strings";
+/// The group of the scenarios of commands over several keys on several cores.
+pub const MANY: &str = "many";
 /// The group of the scenarios of all other types.
 pub const TYPES: &str = "types";
 /// The group of the scenarios of what makes one database of the keys: transactions.
@@ -115,7 +143,7 @@ pub const PIPELINE: u32 = 16;
 
 /// All of them, in the order of the tables.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    SCENARIOS.iter().chain(types::SCENARIOS).chain(together::SCENARIOS)
+    SCENARIOS.iter().chain(MANY_KEYS).chain(types::SCENARIOS).chain(together::SCENARIOS)
 }
 
 const SCENARIOS: &[Scenario] = &[
@@ -155,9 +183,20 @@ const SCENARIOS: &[Scenario] = &[
     },
 ];
 
+const MANY_KEYS: &[Scenario] = &[
+    many("many-mset-p1", "MSET of 10, P1", "mset:10", 1, &[cpu(1.5)]),
+    many("many-mset-p16", "MSET of 10, P16", "mset:10", 16, &[cpu(1.0)]),
+    many("many-mget-p1", "MGET of 10, P1", "mget:10", 1, &[]),
+    many("many-mget-p16", "MGET of 10, P16", "mget:10", 16, &[]),
+    many("many-del-p16", "DEL and MSET of 10, P16", "del:10,mset:10", 16, &[]),
+    alone("many-alone-p1", "MSET of 10, P1, one connection", "mset:10", 1, &[]),
+    alone("many-alone-p16", "MSET of 10, P16, one connection", "mset:10", 16, &[RATE_KEPT]),
+];
+
+const RATE_KEPT: Goal = Goal { metric: super::metrics::RATE, bound: Bound::RatioAtLeast(1.0) };
+
 /// Against the baseline on its one thread.
-const TWO_CORES: &[Goal] =
-    &[cpu(1.0), Goal { metric: super::metrics::RATE, bound: Bound::RatioAtLeast(1.0) }];
+const TWO_CORES: &[Goal] = &[cpu(1.0), RATE_KEPT];
 
 pub(super) const fn cpu(ratio: f64) -> Goal {
     Goal { metric: super::metrics::CPU, bound: Bound::RatioAtMost(ratio) }
@@ -184,10 +223,10 @@ mod tests {
     #[test]
     fn names_differ() {
         let mut names: Vec<_> =
-            all().map(|scenario| scenario.name).chain([STRINGS, TYPES, TOGETHER]).collect();
+            all().map(|scenario| scenario.name).chain([STRINGS, MANY, TYPES, TOGETHER]).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), all().count() + 3);
+        assert_eq!(names.len(), all().count() + 4);
     }
 
     #[test]
@@ -203,6 +242,7 @@ mod tests {
         check(&["hget*"], &["hget-p16", "hget-big-p16"]);
         assert_eq!(select(&[]).len(), SCENARIOS.len());
         assert_eq!(select(&["types".to_owned()]).len(), types::SCENARIOS.len());
+        assert_eq!(select(&["many".to_owned()]).len(), MANY_KEYS.len());
         assert_eq!(select(&["*".to_owned()]).len(), all().count());
     }
 }

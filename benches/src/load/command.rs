@@ -193,12 +193,12 @@ fn named(name: &str) -> Result<(Vec<String>, Reads)> {
         ("set", None) => ("SET __key__ __value__".to_owned(), Reads::Nothing),
         ("get", None) => ("GET __key__".to_owned(), Reads::Values),
         ("incr", None) => ("INCR __counter__".to_owned(), Reads::Nothing),
-        ("del", None) => ("DEL __key__".to_owned(), Reads::Nothing),
+        ("del", _) => ("DEL".to_owned() + &" __key__".repeat(number.map_or(1, |_| keys)), Reads::Nothing),
         ("setex", _) => (format!("SETEX __key__ {} __value__", number.unwrap_or(3600)), Reads::Nothing),
         ("mset", _) => ("MSET".to_owned() + &" __key__ __value__".repeat(keys), Reads::Nothing),
         ("mget", _) => ("MGET".to_owned() + &" __key__".repeat(keys), Reads::Values),
         _ => bail!(
-            "unknown command '{name}' in the mix: want ping, set, get, incr, del, setex[:SECONDS], mset[:KEYS] or mget[:KEYS]; for others use --command"
+            "unknown command '{name}' in the mix: want ping, set, get, incr, del[:KEYS], setex[:SECONDS], mset[:KEYS] or mget[:KEYS]; for others use --command"
         ),
     };
     Ok((text.split(' ').map(str::to_owned).collect(), reads))
