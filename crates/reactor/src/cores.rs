@@ -6,6 +6,7 @@ mod probe;
 
 use std::future::Future;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
 
-use crate::{StartError, uring};
+use crate::{StartError, turn, uring, watch};
 
 pub(crate) use affinity::unpin;
 pub use layout::{Cores, Layout, PinMode};
@@ -101,14 +102,15 @@ where
         let _guard = AbortOnPanic;
         let made = make_executor(&plan);
         let (result, executor) = match made {
-            Ok(executor) => (Ok(()), Some(executor)),
+            Ok(made) => (Ok(()), Some(made)),
             Err(error) => (Err(error), None),
         };
         // Nobody listens only when another core has failed already.
         let _ = report.send(result);
         drop(report);
-        if let (Some(executor), Ok(())) = (executor, wait.recv()) {
-            executor.run(async move { start(plan.handle).await });
+        if let (Some((executor, epoll)), Ok(())) = (executor, wait.recv()) {
+            watch::install(epoll);
+            executor.run(turn::run(async move { start(plan.handle).await }));
         }
     };
     let thread = thread::Builder::new().name(name).spawn(body).map_err(|e| os("cannot start a thread", e))?;
@@ -116,10 +118,11 @@ where
 }
 
 /// Pins the thread first, so that the rings lie in memory near the CPU.
-fn make_executor(plan: &CorePlan) -> Result<LocalExecutor, StartError> {
+fn make_executor(plan: &CorePlan) -> Result<(LocalExecutor, OwnedFd), StartError> {
     if let Some(cpu) = plan.cpu {
         affinity::set(&[cpu]).map_err(|source| os(&format!("cannot pin a core to CPU {cpu}"), source))?;
     }
+    let epoll = watch::instance().map_err(|source| os("cannot watch descriptors", source))?;
     uring::next_ring_is_main(std::env::var_os(NO_COOP_VARIABLE).is_none());
     LocalExecutorBuilder::new(Placement::Unbound)
         .ring_depth(RING_ENTRIES)
@@ -127,6 +130,7 @@ fn make_executor(plan: &CorePlan) -> Result<LocalExecutor, StartError> {
         .preempt_timer(PREEMPT_TIMER)
         .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
         .make()
+        .map(|executor| (executor, epoll))
         .map_err(|error| os("cannot make an executor", error.into()))
 }
 

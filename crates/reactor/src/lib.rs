@@ -14,10 +14,11 @@ mod error;
 pub mod files;
 pub mod mailbox;
 pub mod net;
-mod readiness;
 pub mod signals;
 pub mod task;
 pub mod timer;
+mod turn;
 pub mod uring;
+mod watch;
 
 pub use error::StartError;

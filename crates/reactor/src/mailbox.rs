@@ -59,7 +59,7 @@ impl<B: Batch> Ports<B> {
         let peers = self.inboxes.len();
         let local = Rc::new(Local {
             index: self.index,
-            bell: self.inboxes[self.index].take_ear().listen(),
+            bell: self.inboxes[self.index].take_ear().listen().expect("memory to watch a core's mailbox"),
             inboxes: self.inboxes,
             outboxes: RefCell::new((0..peers).map(|_| Outbox::default()).collect()),
             waiting: RefCell::new(Vec::with_capacity(peers)),

@@ -4,7 +4,6 @@ mod endpoint;
 mod listener;
 mod socket;
 mod sys;
-mod watch;
 
 pub use endpoint::Endpoint;
 pub use listener::{Claim, Listener, claim};

@@ -5,10 +5,10 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use crate::StartError;
-use crate::readiness::readable;
+use crate::watch::Readable;
 
 /// A request that came as a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub fn block() -> Result<(), StartError> {
 /// The stream of signals. One task on one core owns it.
 #[derive(Debug)]
 pub struct Signals {
-    fd: OwnedFd,
+    fd: Readable<OwnedFd>,
 }
 
 impl Signals {
@@ -55,7 +55,7 @@ impl Signals {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the call succeeded, so `fd` is a new descriptor that nobody else owns.
-        Ok(Signals { fd: unsafe { OwnedFd::from_raw_fd(fd) } })
+        Ok(Signals { fd: Readable::new(unsafe { OwnedFd::from_raw_fd(fd) }) })
     }
 
     /// Waits for the next signal. A signal sent several times before it is read comes once.
@@ -64,7 +64,7 @@ impl Signals {
             if let Some(signal) = self.try_next()? {
                 return Ok(signal);
             }
-            readable(self.fd.as_fd()).await?;
+            self.fd.wait().await?;
         }
     }
 
@@ -72,7 +72,7 @@ impl Signals {
         let mut info = MaybeUninit::<libc::signalfd_siginfo>::zeroed();
         let size = size_of::<libc::signalfd_siginfo>();
         // SAFETY: `info` has room for `size` bytes.
-        let got = unsafe { libc::read(self.fd.as_raw_fd(), info.as_mut_ptr().cast(), size) };
+        let got = unsafe { libc::read(self.fd.fd().as_raw_fd(), info.as_mut_ptr().cast(), size) };
         if got < 0 {
             let error = io::Error::last_os_error();
             return if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) };

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::bell::bell;
-use crate::{cores, timer};
+use crate::{cores, turn};
 
 /// How long a task may hold the core before [`need_yield`] asks it to give way.
 pub const TURN_MAX: Duration = Duration::from_micros(500);
@@ -24,12 +24,12 @@ thread_local! {
 /// Starts a task on this core and lets it run by itself. It runs at once, inside this call, until it first waits: hold no
 /// borrow across the call that the task may want. Panics outside an executor.
 pub fn spawn(future: impl Future<Output = ()> + 'static) {
-    glommio::spawn_local(future).detach();
+    glommio::spawn_local(turn::counted(future)).detach();
 }
 
 /// Lets all other tasks that are ready run, and those for which input or a timer has come.
 pub async fn yield_now() {
-    timer::next_turn().await;
+    turn::next().await;
     GAVE_WAY.set(Some(Instant::now()));
 }
 
@@ -58,7 +58,7 @@ pub async fn offload<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
         let _ = give.send(work());
         done.ring();
     })?;
-    let listening = ear.listen();
+    let listening = ear.listen()?;
     poll_fn(|cx| listening.poll_rung(cx)).await;
     take.recv().map_err(|_| io::Error::other("the work panicked"))
 }

@@ -1,10 +1,17 @@
-//! Time and timers of the core's executor. They fire at the due time or a little after, never before.
+//! Time and timers of a core. They fire at the due time or a little after, never before.
 
-use std::future::{Future, poll_fn};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use glommio::timer::Timer;
+thread_local! {
+    /// By due time, and by age where that is the same. The core's loop fires them.
+    static TIMERS: RefCell<BTreeMap<(Instant, u64), Waker>> = const { RefCell::new(BTreeMap::new()) };
+    static MADE: Cell<u64> = const { Cell::new(0) };
+}
 
 /// The monotonic clock.
 pub fn now() -> Instant {
@@ -13,28 +20,66 @@ pub fn now() -> Instant {
 
 /// Waits for at least `duration`. Dropping the future cancels the timer.
 pub async fn sleep(duration: Duration) {
-    Timer::new(duration).await;
-}
-
-/// Waits until the executor has looked at its input and timers once, and no longer.
-///
-/// glommio looks at them only when no task is ready, so a task that merely woke itself would come before them for ever.
-pub(crate) async fn next_turn() {
-    let mut waited = false;
-    while !waited {
-        // A timer that is due when it is first polled does not wait at all.
-        let mut timer = Timer::new(NEXT_TURN);
-        poll_fn(|cx| {
-            let state = Pin::new(&mut timer).poll(cx);
-            waited |= state.is_pending();
-            state.map(drop)
-        })
-        .await;
+    let number = MADE.get();
+    MADE.set(number + 1);
+    // What is further away than the clock can say never comes.
+    match now().checked_add(duration) {
+        Some(due) => Sleep { place: (due, number), is_set: false }.await,
+        None => std::future::pending().await,
     }
 }
 
-/// Longer than it takes to set a timer, shorter than it takes the executor to come round to it.
-const NEXT_TURN: Duration = Duration::from_nanos(200);
+struct Sleep {
+    place: (Instant, u64),
+    is_set: bool,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if now() >= self.place.0 {
+            return Poll::Ready(());
+        }
+        self.is_set = true;
+        TIMERS.with_borrow_mut(|timers| {
+            let waker = timers.entry(self.place).or_insert_with(|| cx.waker().clone());
+            waker.clone_from(cx.waker());
+        });
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if self.is_set {
+            // When the thread ends its timers may be gone already.
+            let _ = TIMERS.try_with(|timers| timers.borrow_mut().remove(&self.place));
+        }
+    }
+}
+
+/// How long it is until the next timer is due; `None` without one.
+pub(crate) fn until_next() -> Option<Duration> {
+    TIMERS.with_borrow(|timers| {
+        let ((due, _), _) = timers.first_key_value()?;
+        Some(due.saturating_duration_since(now()))
+    })
+}
+
+/// Wakes the tasks whose timers are due, in their order.
+pub(crate) fn fire() {
+    if TIMERS.with_borrow(BTreeMap::is_empty) {
+        return;
+    }
+    let now = now();
+    while let Some(waker) = TIMERS.with_borrow_mut(|timers| {
+        let first = timers.first_entry()?;
+        (first.key().0 <= now).then(|| first.remove())
+    }) {
+        waker.wake();
+    }
+}
 
 /// Ticks once per period. A tick that comes late does not bring the next ones closer, and ticks that were missed
 /// altogether are skipped, not made up for.

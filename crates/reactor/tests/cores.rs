@@ -85,15 +85,16 @@ fn timers_fire_in_order_and_never_early() {
     on_one_core(|| async {
         let order = Rc::new(Cell::new(0));
         let begin = Instant::now();
-        for millis in [30_u64, 10, 20] {
+        // Far enough apart for a machine that is busy with other tests while these are made.
+        for millis in [90_u64, 30, 60] {
             let order = Rc::clone(&order);
             task::spawn(async move {
                 timer::sleep(Duration::from_millis(millis)).await;
                 assert!(begin.elapsed() >= Duration::from_millis(millis));
-                assert_eq!(order.replace(millis), millis - 10, "timers out of order");
+                assert_eq!(order.replace(millis), millis - 30, "timers out of order");
             });
         }
-        bounded(async || order.get() == 30).await;
+        bounded(async || order.get() == 90).await;
     });
 }
 
@@ -104,10 +105,10 @@ fn an_interval_keeps_its_pace_after_a_late_tick() {
         let first = interval.tick().await;
         // A busy turn that takes three and a half periods.
         while first.elapsed() < Duration::from_millis(35) {}
-        let second = interval.tick().await;
+        let end = Instant::now();
+        interval.tick().await;
         let third = interval.tick().await;
-        let periods = (third - second).as_nanos() / 10_000_000;
-        assert!(periods >= 3, "missed ticks were made up for");
+        assert!(third > end, "missed ticks were made up for");
         assert_eq!((third - first).as_nanos() % 10_000_000, 0, "ticks left their grid");
     });
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
 
 use super::{Endpoint, Socket, sys};
-use crate::readiness::readable;
+use crate::watch::readable;
 use crate::{StartError, task, timer};
 
 /// A listening socket. It may be made before the cores start and moved to the core that accepts from it.

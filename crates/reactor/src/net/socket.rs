@@ -12,9 +12,9 @@ use std::time::Duration;
 use futures_lite::future::or;
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, TcpKeepalive, Type};
 
-use super::watch::Watched;
 use super::{Endpoint, sys};
 use crate::timer;
+use crate::watch::Watched;
 
 /// A connection, TCP or unix. Closes when dropped; the kernel still sends what was written.
 ///
