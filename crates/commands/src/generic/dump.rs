@@ -214,6 +214,8 @@ mod tests {
         foreign[3] ^= 1;
         assert_eq!(restored(&mut world, "k", "0", &foreign, &["REPLACE"]), FOREIGN);
         assert_eq!(restored(&mut world, "k", "0", b"", &["REPLACE"]), FOREIGN);
+        let unsigned = [&good[..good.len() - 8], &[0; 8]].concat();
+        assert_eq!(restored(&mut world, "k", "0", &unsigned, &["REPLACE"]), FOREIGN);
         assert_eq!(
             restored(&mut world, "k", "-1", &good, &["REPLACE"]),
             "-ERR Invalid TTL value, must be >= 0"
