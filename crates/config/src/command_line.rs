@@ -1,7 +1,7 @@
 //! The command line: `lacewing [FILE] [--NAME VALUE ...]`, as redis-server takes it.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read as _};
 
 use clap::{Arg, Command};
 
@@ -72,8 +72,13 @@ pub fn load(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Conf
 struct Machine;
 
 impl Source for Machine {
-    fn read(&mut self, path: &str) -> io::Result<String> {
-        if path == "-" { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(path) }
+    fn read(&mut self, path: &str) -> io::Result<Vec<u8>> {
+        if path != "-" {
+            return std::fs::read(path);
+        }
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn list(&mut self, directory: &str) -> io::Result<Vec<String>> {
@@ -256,7 +261,7 @@ mod tests {
 
     #[test]
     fn help_and_version_are_printed() {
-        let print = |arg: &str| match from_args(&[arg.into()], &mut Files(&[])) {
+        let print = |arg: &str| match from_args(&[arg.into()], &mut Files::<str>(&[])) {
             Ok(Invocation::Print(text)) => text,
             other => panic!("{other:?}"),
         };

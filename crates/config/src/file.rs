@@ -11,8 +11,8 @@ pub const INCLUDE_DEPTH_MAX: usize = 16;
 
 /// Where configuration files come from; tests give texts.
 pub trait Source {
-    /// The whole text of a file; `-` is standard input.
-    fn read(&mut self, path: &str) -> io::Result<String>;
+    /// All bytes of a file; `-` is standard input.
+    fn read(&mut self, path: &str) -> io::Result<Vec<u8>>;
     /// The names in a directory, in any order.
     fn list(&mut self, directory: &str) -> io::Result<Vec<String>>;
 }
@@ -63,21 +63,26 @@ impl Reader<'_> {
         let unreadable = |error| ConfigError::Unreadable { path: path.into(), error };
         let text = self.source.read(path).map_err(unreadable)?;
         let path = if path == "-" { "standard input" } else { path };
-        for (index, line) in text.lines().enumerate() {
-            self.line(line.trim(), path, depth, index + 1)?;
+        for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
+            self.line(line.trim_ascii(), path, depth, index + 1)?;
         }
         Ok(())
     }
 
-    fn line(&mut self, line: &str, path: &str, depth: usize, number: usize) -> Result<(), ConfigError> {
-        if line.is_empty() || line.starts_with('#') {
+    /// Comments may be in any encoding; settings are UTF-8.
+    fn line(&mut self, bytes: &[u8], path: &str, depth: usize, number: usize) -> Result<(), ConfigError> {
+        if bytes.is_empty() || bytes.starts_with(b"#") {
             return Ok(());
         }
+        let line = &*String::from_utf8_lossy(bytes);
         let refused = |reason: String| ConfigError::Refused {
             place: Place::File(path.into(), number),
             line: shown(line),
             reason,
         };
+        if std::str::from_utf8(bytes).is_err() {
+            return Err(refused("not valid UTF-8".into()));
+        }
         let setting =
             words::texts(line).ok_or_else(|| refused("Unbalanced quotes in configuration line".into()))?;
         match setting.as_slice() {
@@ -124,12 +129,12 @@ pub(crate) mod tests {
     use super::*;
 
     /// Files by path.
-    pub(crate) struct Files<'a>(pub(crate) &'a [(&'a str, &'a str)]);
+    pub(crate) struct Files<'a, T: ?Sized = str>(pub(crate) &'a [(&'a str, &'a T)]);
 
-    impl Source for Files<'_> {
-        fn read(&mut self, path: &str) -> io::Result<String> {
+    impl<T: AsRef<[u8]> + ?Sized> Source for Files<'_, T> {
+        fn read(&mut self, path: &str) -> io::Result<Vec<u8>> {
             let found = self.0.iter().find(|(name, _)| *name == path);
-            found.map(|(_, text)| (*text).into()).ok_or_else(|| io::ErrorKind::NotFound.into())
+            found.map(|(_, text)| text.as_ref().to_vec()).ok_or_else(|| io::ErrorKind::NotFound.into())
         }
 
         fn list(&mut self, directory: &str) -> io::Result<Vec<String>> {
@@ -182,6 +187,19 @@ pub(crate) mod tests {
             "notify-keyspace-events",
             "a.conf, line 1: 'notify-keyspace-events': wrong number of arguments",
         );
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_may_stand_in_comments_only() {
+        let read = |text: &[u8]| {
+            let mut config = Config::default();
+            apply_file(&mut config, "a.conf", &mut Files(&[("a.conf", text)])).map(|()| config.hz)
+        };
+        assert_eq!(read(b"# gr\xfc\xdfe\n\t# \xff\nhz 20\n").unwrap(), 20);
+        let error = read(b"hz 20\ndir /data/\xff\n").unwrap_err().to_string();
+        assert_eq!(error, "a.conf, line 2: 'dir /data/\u{fffd}': not valid UTF-8");
+        let error = read(b"requirepass \xff\n").unwrap_err().to_string();
+        assert_eq!(error, "a.conf, line 1: 'requirepass ***': not valid UTF-8");
     }
 
     #[test]

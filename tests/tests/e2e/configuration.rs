@@ -194,6 +194,30 @@ fn rewriting_finds_the_file_from_where_the_server_was_started() {
     assert_eq!(std::fs::read_to_string(&other).expect("the file is there"), "# another's\n");
 }
 
+/// It may have a password, and comments in whatever encoding.
+#[test]
+fn rewriting_keeps_bytes_and_permissions() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let path = dir.path().join("lacewing.conf");
+    std::fs::write(&path, b"# gr\xfc\xdfe\nmaxclients 321\n").expect("the directory is writable");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("the file is ours");
+    let server = Server::from_file(&path);
+    let mut client = server.client();
+    assert_eq!(client.line("CONFIG SET requirepass secret"), "+OK");
+    assert_eq!(client.line("CONFIG REWRITE"), "+OK");
+    let text = std::fs::read(&path).expect("the file is there");
+    assert!(text.starts_with(b"# gr\xfc\xdfe\nmaxclients 321\n"), "{}", text.escape_ascii());
+    assert!(text.ends_with(b"\nrequirepass \"secret\"\n"), "{}", text.escape_ascii());
+    let mode = std::fs::metadata(&path).expect("the file is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // A file that cannot be read is not replaced by one without its settings.
+    std::fs::remove_file(&path).expect("the directory is writable");
+    std::fs::create_dir(&path).expect("the directory is writable");
+    assert!(client.line("CONFIG REWRITE").starts_with("-ERR Rewriting config file: "));
+    assert_eq!(std::fs::read_dir(dir.path()).expect("it can be listed").count(), 1);
+}
+
 #[test]
 fn rewriting_without_a_file_is_refused() {
     let server = Server::start();
