@@ -23,8 +23,8 @@ pub enum CommandError {
     NoSuchKey,
     /// A value would pass proto-max-bulk-len.
     StringTooLong,
-    /// Any other text, code first.
-    Text(Cow<'static, str>),
+    /// Any other text, code first. It repeats a client's own bytes as they came, UTF-8 or not.
+    Text(Cow<'static, [u8]>),
 }
 
 impl From<keyspace::WrongKind> for CommandError {
@@ -167,7 +167,7 @@ impl CommandError {
 
     /// HSETEX.
     pub(crate) fn unknown_argument(word: &[u8]) -> Self {
-        format!("ERR unknown argument: {}", String::from_utf8_lossy(word)).into()
+        joined(&[b"ERR unknown argument: ", printed(word)])
     }
 }
 
@@ -261,8 +261,8 @@ impl CommandError {
     pub const NOT_IN_MULTI: Self = text("ERR Command not allowed inside a transaction");
 
     /// EXEC, which was refused with the error `text`.
-    pub fn exec_refused(text: &str) -> Self {
-        format!("EXECABORT Transaction discarded because of: {}", text.strip_prefix("ERR ").unwrap_or(text)).into()
+    pub fn exec_refused(text: &[u8]) -> Self {
+        joined(&[b"EXECABORT Transaction discarded because of: ", text.strip_prefix(b"ERR ").unwrap_or(text)])
     }
 }
 
@@ -368,8 +368,8 @@ impl CommandError {
 
     /// Containers whose handlers look at their arguments themselves.
     pub(crate) fn subcommand(container: &str, word: &[u8]) -> Self {
-        let word = String::from_utf8_lossy(word);
-        format!("ERR unknown subcommand or wrong number of arguments for '{word}'. Try {container} HELP.").into()
+        let (said, rest) = (b"ERR unknown subcommand or wrong number of arguments for '", b"'. Try ");
+        joined(&[said, printed(word), rest, container.as_bytes(), b" HELP."])
     }
 }
 
@@ -436,14 +436,14 @@ impl CommandError {
 
     /// XPENDING, XCLAIM, XAUTOCLAIM, and with more to say XREADGROUP.
     pub(crate) fn no_key_or_group(key: &[u8], group: &[u8], more: &str) -> Self {
-        let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));
-        format!("NOGROUP No such key '{key}' or consumer group '{group}'{more}").into()
+        let (key, group) = (printed(key), printed(group));
+        joined(&[b"NOGROUP No such key '", key, b"' or consumer group '", group, b"'", more.as_bytes()])
     }
 
     /// XGROUP, XINFO CONSUMERS.
     pub(crate) fn no_group(group: &[u8], key: &[u8]) -> Self {
-        let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));
-        format!("NOGROUP No such consumer group '{group}' for key name '{key}'").into()
+        let (key, group) = (printed(key), printed(group));
+        joined(&[b"NOGROUP No such consumer group '", group, b"' for key name '", key, b"'"])
     }
 
     /// XCLAIM, XAUTOCLAIM: an argument that is no integer.
@@ -459,43 +459,111 @@ impl CommandError {
 
 /// `text 'word'`
 fn quoting(text: &str, word: &[u8]) -> CommandError {
-    format!("{text} '{}'", String::from_utf8_lossy(word)).into()
+    joined(&[text.as_bytes(), b" '", printed(word), b"'"])
+}
+
+/// The bytes one behind the other.
+fn joined(parts: &[&[u8]]) -> CommandError {
+    parts.concat().into()
+}
+
+/// What an error repeats of a client's argument: Redis prints it as C does, up to its first NUL byte.
+pub(crate) fn printed(word: &[u8]) -> &[u8] {
+    let end = word.iter().position(|&byte| byte == 0).unwrap_or(word.len());
+    &word[..end]
 }
 
 const fn text(text: &'static str) -> CommandError {
-    CommandError::Text(Cow::Borrowed(text))
+    CommandError::Text(Cow::Borrowed(text.as_bytes()))
 }
 
 impl CommandError {
-    /// The error line, without the leading `-`.
-    pub fn text(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
+    /// The error line, without the leading `-`. Line ends in it are for [`resp::Reply::error`] to take out.
+    pub fn text(&self) -> Cow<'static, [u8]> {
+        let text = match self {
             Self::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
             Self::NotInteger => "ERR value is not an integer or out of range",
             Self::NotFloat => "ERR value is not a valid float",
             Self::Syntax => "ERR syntax error",
             Self::Arity(name) => {
-                return Cow::Owned(format!("ERR wrong number of arguments for '{name}' command"));
+                return Cow::Owned(
+                    format!("ERR wrong number of arguments for '{name}' command").into_bytes(),
+                );
             }
             Self::InvalidExpire(name) => {
-                return Cow::Owned(format!("ERR invalid expire time in '{name}' command"));
+                return Cow::Owned(format!("ERR invalid expire time in '{name}' command").into_bytes());
             }
             Self::DbIndex => "ERR DB index is out of range",
             Self::NoSuchKey => "ERR no such key",
             Self::StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
             Self::Text(text) => return text.clone(),
-        })
+        };
+        Cow::Borrowed(text.as_bytes())
+    }
+}
+
+impl std::fmt::Display for CommandError {
+    /// [`CommandError::text`], for people.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.text()))
     }
 }
 
 impl From<&'static str> for CommandError {
     fn from(text: &'static str) -> Self {
-        Self::Text(Cow::Borrowed(text))
+        Self::Text(Cow::Borrowed(text.as_bytes()))
     }
 }
 
 impl From<String> for CommandError {
     fn from(text: String) -> Self {
         Self::Text(Cow::Owned(text))
+    }
+}
+        text.into_bytes().into()
+    }
+}
+
+impl From<Vec<u8>> for CommandError {
+    fn from(text: Vec<u8>) -> Self {
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::World;
+    use stdx::args::OwnedArgs;
+
+    /// The error for `args`, without the leading `-`.
+    #[track_caller]
+    fn check(args: &[&[u8]], expected: &[u8]) {
+        let mut world = World::new(1);
+        world.run("SET k v");
+        let reply = world.run_args(&OwnedArgs::new(args));
+        let expected = [b"-", expected, b"\r\n"].concat();
+        assert_eq!(reply.escape_ascii().to_string(), expected.escape_ascii().to_string());
+    }
+
+    #[test]
+    fn words_are_repeated_byte_for_byte() {
+        check(&[b"OBJECT", b"\xff"], b"ERR unknown subcommand '\xff'. Try OBJECT HELP.");
+        check(&[b"EXPIRE", b"k", b"1", b"\xff"], b"ERR Unsupported option \xff");
+        check(
+            &[b"CONFIG", b"SET", b"\xff", b"1"],
+            b"ERR Unknown option or number of arguments for CONFIG SET - '\xff'",
+        );
+        check(&[b"CLIENT", b"LIST", b"TYPE", b"\xff"], b"ERR Unknown client type '\xff'");
+        check(&[b"CLIENT", b"KILL", b"TYPE", b"\xff"], b"ERR Unknown client type '\xff'");
+        check(&[b"CLIENT", b"KILL", b"USER", b"\xff"], b"ERR No such user '\xff'");
+        check(&[b"ACL", b"CAT", b"\xff"], b"ERR Unknown category '\xff'");
+        check(&[b"foo", b"\xff"], b"ERR unknown command 'foo', with args beginning with: '\xff' ");
+        check(&[b"\xff\xfe"], b"ERR unknown command '\xff\xfe', with args beginning with: ");
+        let none = b"NOGROUP No such key '\xfe' or consumer group '\xff'";
+        check(&[b"XPENDING", b"\xfe", b"\xff"], none);
+    }
+
+    #[test]
+    fn a_line_end_is_a_space_and_nul_the_end() {
+        check(&[b"OBJECT", b"a\r\nb"], b"ERR unknown subcommand 'a  b'. Try OBJECT HELP.");
+        check(&[b"EXPIRE", b"k", b"1", b"a\0b"], b"ERR Unsupported option a");
+        check(&[b"ACL", b"CAT", b"a\0b"], b"ERR Unknown category 'a'");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Source of the error texts: Redis 7.2, `commandCheckExistence` and `commandCheckArity`.
 
-use crate::error::CommandError;
+use crate::error::{CommandError, printed};
 use crate::names::NameIndex;
 use crate::row::{BeginSearch, Command, FindKeys};
 use std::sync::LazyLock;
@@ -253,22 +253,22 @@ fn unknown_command(args: Args<'_>) -> CommandError {
         let shown = quotable(arg, QUOTED_MAX - seen.len());
         seen.extend_from_slice(&[b"'", shown, b"' "].concat());
     }
-    let name = String::from_utf8_lossy(quotable(args.at(0), QUOTED_MAX));
-    let seen = String::from_utf8_lossy(&seen);
-    CommandError::Text(format!("ERR unknown command '{name}', with args beginning with: {seen}").into())
+    let name = quotable(args.at(0), QUOTED_MAX);
+    [b"ERR unknown command '", name, b"', with args beginning with: ", &seen].concat().into()
 }
 
 #[cold]
 fn unknown_subcommand(args: Args<'_>) -> CommandError {
-    let name = String::from_utf8_lossy(quotable(args.at(1), QUOTED_MAX));
-    let container = String::from_utf8_lossy(args.at(0)).to_ascii_uppercase();
-    CommandError::Text(format!("ERR unknown subcommand '{name}'. Try {container} HELP.").into())
+    let name = quotable(args.at(1), QUOTED_MAX);
+    [b"ERR unknown subcommand '", name, b"'. Try ", &args.at(0).to_ascii_uppercase(), b" HELP."]
+        .concat()
+        .into()
 }
 
 /// What is repeated of a client's argument in an error: up to its first NUL byte, at most `max` bytes.
 fn quotable(arg: &[u8], max: usize) -> &[u8] {
-    let end = arg.iter().position(|&byte| byte == 0).unwrap_or(arg.len());
-    &arg[..end.min(max)]
+    let printed = printed(arg);
+    &printed[..printed.len().min(max)]
 }
 
 /// How many bytes of a client's own words an error repeats.
@@ -366,7 +366,7 @@ mod tests {
     #[track_caller]
     fn check_unknown(parts: &[&str], expected: &str) {
         let misfit = lookup(OwnedArgs::new(parts).as_args()).unwrap_err();
-        assert_eq!(misfit.error().text(), expected);
+        assert_eq!(misfit.error().to_string(), expected);
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl World {
         };
         if let Err(error) = ran {
             out.clear();
-            out.extend_from_slice(format!("-{}\r\n", error.text()).as_bytes());
+            resp::Reply::new(&mut out, resp::Proto::Resp2).error(error.text());
         }
         out
     }

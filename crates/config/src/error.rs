@@ -37,20 +37,36 @@ pub enum ConfigError {
     Contradiction(String),
 }
 
-/// Why CONFIG SET changed nothing. `Display` is the error reply as Redis words it, with its `ERR`.
+/// Why CONFIG SET changed nothing; [`SetError::text`] is the error reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SetError {
     /// There is no such parameter.
-    #[error("ERR Unknown option or number of arguments for CONFIG SET - '{0}'")]
-    Unknown(String),
+    #[error("{}", String::from_utf8_lossy(&self.text()))]
+    Unknown(Vec<u8>),
     /// A parameter refuses its value. The server uses this too when it cannot apply a value.
-    #[error("ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}")]
+    #[error("{}", String::from_utf8_lossy(&self.text()))]
     Failed {
         /// As the client spelled it.
-        name: String,
+        name: Vec<u8>,
         /// What is wrong.
         reason: String,
     },
+}
+
+impl SetError {
+    /// The error reply as Redis words it, with its `ERR`: the client's own words byte for byte.
+    pub fn text(&self) -> Vec<u8> {
+        match self {
+            Self::Unknown(name) => {
+                [b"ERR Unknown option or number of arguments for CONFIG SET - '", name.as_slice(), b"'"]
+                    .concat()
+            }
+            Self::Failed { name, reason } => {
+                let said = b"ERR CONFIG SET failed (possibly related to argument '";
+                [said, name.as_slice(), b"') - ", reason.as_bytes()].concat()
+            }
+        }
+    }
 }
 
 impl std::fmt::Display for Place {

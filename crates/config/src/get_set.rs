@@ -79,8 +79,8 @@ impl Config {
     ) -> Result<Vec<&'static Param>, SetError> {
         let mut params = Vec::with_capacity(pairs.len());
         for (index, (name, _)) in pairs.iter().enumerate() {
-            let text = String::from_utf8_lossy(name.as_ref());
-            let param = table::find(&text).ok_or_else(|| SetError::Unknown(text.into_owned()))?;
+            let found = std::str::from_utf8(name.as_ref()).ok().and_then(table::find);
+            let param = found.ok_or_else(|| SetError::Unknown(name.as_ref().into()))?;
             let protected = !self.enable_protected_configs.allows(origin == Origin::Local);
             match param.change {
                 Change::Start => return Err(failed(name, "can't set immutable config")),
@@ -97,7 +97,7 @@ impl Config {
 }
 
 fn failed<N: AsRef<[u8]>>(name: &N, reason: impl Into<String>) -> SetError {
-    SetError::Failed { name: String::from_utf8_lossy(name.as_ref()).into_owned(), reason: reason.into() }
+    SetError::Failed { name: name.as_ref().into(), reason: reason.into() }
 }
 
 #[cfg(test)]

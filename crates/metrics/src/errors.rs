@@ -18,8 +18,8 @@ pub struct ErrorCounts {
 
 impl ErrorCounts {
     /// Counts an error reply: its text without the leading `-`. What has no code in capitals counts as `ERR`.
-    pub fn record(&mut self, text: &str) {
-        self.add(code(text), 1);
+    pub fn record(&mut self, text: impl AsRef<[u8]>) {
+        self.add(code(text.as_ref()), 1);
     }
 
     /// Adds `count` replies of one code.
@@ -45,10 +45,11 @@ impl ErrorCounts {
 }
 
 /// The first word of an error's text; `ERR` when it does not look like a code.
-fn code(text: &str) -> &str {
-    let word = text.split(' ').next().unwrap_or_default();
-    let plain = word.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-    if plain && (1..=CODE_BYTES_MAX).contains(&word.len()) { word } else { "ERR" }
+fn code(text: &[u8]) -> &str {
+    let word = text.split(|&byte| byte == b' ').next().unwrap_or_default();
+    let plain = word.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_');
+    let is_code = plain && (1..=CODE_BYTES_MAX).contains(&word.len());
+    std::str::from_utf8(word).ok().filter(|_| is_code).unwrap_or("ERR")
 }
 
 #[cfg(test)]

@@ -95,21 +95,21 @@ impl Stats {
 
     /// Counts an error that a run of the command answered; `text` as sent, without the leading `-`.
     #[cold]
-    pub fn failed(&mut self, index: u16, text: &str) {
+    pub fn failed(&mut self, index: u16, text: impl AsRef<[u8]>) {
         self.command_mut(index).failed += 1;
         self.errors.record(text);
     }
 
     /// Counts a command refused before it ran; `text` as sent, without the leading `-`.
     #[cold]
-    pub fn rejected(&mut self, index: u16, text: &str) {
+    pub fn rejected(&mut self, index: u16, text: impl AsRef<[u8]>) {
         self.command_mut(index).rejected += 1;
         self.errors.record(text);
     }
 
     /// Counts an error of no command: an unknown one, or a protocol error.
     #[cold]
-    pub fn refused(&mut self, text: &str) {
+    pub fn refused(&mut self, text: impl AsRef<[u8]>) {
         self.errors.record(text);
     }
 

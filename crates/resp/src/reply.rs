@@ -72,10 +72,13 @@ impl<'a> Reply<'a> {
     /// An error; `text` starts with its code (`ERR ...`, `WRONGTYPE ...`). CR and LF at its ends go, inside they become
     /// spaces.
     #[cold]
-    pub fn error(&mut self, text: &str) {
+    pub fn error(&mut self, text: impl AsRef<[u8]>) {
+        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let text = text.as_ref();
+        let start = text.iter().position(|byte| !is_end(byte)).unwrap_or(text.len());
+        let end = text.iter().rposition(|byte| !is_end(byte)).map_or(start, |last| last + 1);
         self.buf.push(b'-');
-        let text = text.trim_matches(['\r', '\n']);
-        self.buf.extend(text.bytes().map(|byte| if byte == b'\r' || byte == b'\n' { b' ' } else { byte }));
+        self.buf.extend(text[start..end].iter().map(|byte| if is_end(byte) { b' ' } else { *byte }));
         self.buf.extend_from_slice(b"\r\n");
     }
 
@@ -302,6 +305,11 @@ mod tests {
         check_both(|reply| reply.ok(), "+OK\r\n");
         check_both(|reply| reply.simple("PONG"), "+PONG\r\n");
         check_both(|reply| reply.error("ERR a\r\nb"), "-ERR a  b\r\n");
+        check_both(|reply| reply.error("\nERR a\r\n"), "-ERR a\r\n");
+        check_both(|reply| reply.error("\r\n"), "-\r\n");
+        let mut out = Vec::new();
+        Reply::new(&mut out, Proto::Resp2).error(b"ERR \xff");
+        assert_eq!(out, b"-ERR \xff\r\n");
         check_both(|reply| reply.bulk(b""), "$0\r\n\r\n");
         check_both(|reply| reply.bulk(b"a\r\nb"), "$4\r\na\r\nb\r\n");
         check_both(|reply| reply.bulk_int(-12), "$3\r\n-12\r\n");

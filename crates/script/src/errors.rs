@@ -17,7 +17,7 @@ pub enum Counted {
 
 /// An error's fields.
 pub(crate) struct Failure<'s> {
-    err: &'s [u8],
+    pub(crate) err: &'s [u8],
     source: Option<&'s [u8]>,
     line: Option<f64>,
     pub(crate) counted: Counted,

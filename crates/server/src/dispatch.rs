@@ -545,7 +545,8 @@ impl<'a> Turn<'a> {
     }
 
     #[cold]
-    fn refuse(&mut self, command: CommandRef, text: &str) -> Verdict {
+    fn refuse(&mut self, command: CommandRef, text: impl AsRef<[u8]>) -> Verdict {
+        let text = text.as_ref();
         if matches!(command.row.crossing, Crossing::Exec) {
             return self.refuse_exec(command, text);
         }
@@ -585,7 +586,7 @@ impl<'a> Turn<'a> {
         self.error(&text)
     }
 
-    fn error(&mut self, text: &str) -> Verdict {
+    fn error(&mut self, text: impl AsRef<[u8]>) -> Verdict {
         if !self.muted {
             resp::Reply::new(self.outgoing.replies.buf(), self.caller.proto).error(text);
         }

@@ -2,7 +2,7 @@
 
 use crate::ctx::{Ctx, Outcome};
 use crate::effects::{Event, Journal};
-use crate::error::CommandError;
+use crate::error::{CommandError, printed};
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
 use crate::time::Time;
 use keyspace::Access;
@@ -137,8 +137,7 @@ impl Condition {
             } else if is(b"LT") {
                 &mut condition.less
             } else {
-                let word = String::from_utf8_lossy(word);
-                return Err(format!("ERR Unsupported option {word}").into());
+                return Err([b"ERR Unsupported option ", printed(word)].concat().into());
             };
             *flag = true;
         }

@@ -206,10 +206,10 @@ mod tests {
         check(&["OBJECT IDLETIME k"], "$-1");
         check(&["SET k v", "OBJECT IDLETIME k"], ":0");
         check(&["OBJECT FREQ k"], "$-1");
-        check(&["SET k v", "OBJECT FREQ k"], &format!("-{}", CommandError::USE_NOT_COUNTED.text()));
+        check(&["SET k v", "OBJECT FREQ k"], &format!("-{}", CommandError::USE_NOT_COUNTED));
         let mut world = World::new(1);
         world.cores[0].config.maxmemory_policy = MaxmemoryPolicy::AllKeysLfu;
-        world.check(&["SET k v", "OBJECT IDLETIME k"], &format!("-{}", CommandError::USE_NOT_TIMED.text()));
+        world.check(&["SET k v", "OBJECT IDLETIME k"], &format!("-{}", CommandError::USE_NOT_TIMED));
         assert!(world.run("OBJECT FREQ k").starts_with(':'));
     }
 

@@ -28,7 +28,7 @@ pub(super) fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandE
         (2..args.len()).step_by(2).map(|at| (args.at(at), args.at(at + 1))).collect();
     let origin = if ctx.caller.local { Origin::Local } else { Origin::Remote };
     let before = Box::new(ctx.core.config.clone());
-    let names = ctx.core.config.set(&pairs, origin).map_err(|error| error.to_string())?;
+    let names = ctx.core.config.set(&pairs, origin).map_err(|error| error.text())?;
     ctx.core.stats.latency_off = !ctx.core.config.latency_tracking;
     if !names.is_empty() {
         ctx.core.actions.push(Action::ConfigChanged { names, before });

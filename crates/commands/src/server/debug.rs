@@ -121,10 +121,10 @@ mod tests {
 
     #[test]
     fn it_is_refused_unless_it_was_enabled() {
-        check(&["DEBUG SLEEP 0"], &format!("-{}", CommandError::DEBUG_NOT_ALLOWED.text()));
+        check(&["DEBUG SLEEP 0"], &format!("-{}", CommandError::DEBUG_NOT_ALLOWED));
         let mut world = world();
         world.client().flags.set(crate::client::ClientFlags::LOCAL, false);
-        world.check(&["DEBUG SLEEP 0"], &format!("-{}", CommandError::DEBUG_NOT_ALLOWED.text()));
+        world.check(&["DEBUG SLEEP 0"], &format!("-{}", CommandError::DEBUG_NOT_ALLOWED));
     }
 
     #[test]

@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn nobody_is_told_that_data_were_saved() {
         for line in ["SAVE", "BGSAVE", "BGSAVE SCHEDULE", "BGREWRITEAOF", "SHUTDOWN SAVE"] {
-            check(&[line], &format!("-{}", CommandError::NO_PERSISTENCE.text()));
+            check(&[line], &format!("-{}", CommandError::NO_PERSISTENCE));
         }
         check(&["LASTSAVE"], ":0");
     }

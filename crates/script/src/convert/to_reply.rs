@@ -10,7 +10,7 @@ pub(crate) fn write_reply(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) ->
     if stack.is(-1, Kind::Table)
         && let Some(failure) = errors::of_table(stack)
     {
-        out.error(&failure.text());
+        out.error(failure.err);
         stack.pop(1);
         return Some(failure.counted);
     }
@@ -76,7 +76,7 @@ fn is_plain_array(stack: Stack<'_>) -> bool {
 /// A table whose field says what it is: `err`, `ok`, `double`, `big_number`, `verbatim_string`, `map`, `set`.
 fn write_tagged(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) -> bool {
     if let Some(failure) = errors::of_table(stack) {
-        out.error(&failure.text());
+        out.error(failure.err);
         return true;
     }
     let field = |name: &str| {

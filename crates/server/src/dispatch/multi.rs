@@ -136,10 +136,10 @@ impl Turn<'_> {
 
     /// EXEC that is not admitted ends the transaction.
     #[cold]
-    pub(super) fn refuse_exec(&mut self, command: CommandRef, text: &str) -> Verdict {
+    pub(super) fn refuse_exec(&mut self, command: CommandRef, text: impl AsRef<[u8]>) -> Verdict {
         transaction::end(&mut self.state.core, self.client);
         self.learn();
-        let text = CommandError::exec_refused(text).text();
+        let text = CommandError::exec_refused(text.as_ref()).text();
         self.state.core.stats.rejected(command.index, &text);
         self.error(&text)
     }
