@@ -2,8 +2,10 @@
 
 use super::chunk::End;
 use super::large::List;
+use super::nodes::Nodes;
 use super::{
-    COMPACT_AGAIN, COMPACT_MAX, FRAME, GROWTH_MAX, ListRef, compact, enlarge, exceeds, is_under_half,
+    COMPACT_AGAIN, COMPACT_MAX, FRAME, GROWTH_MAX, ListRef, compact, counted_nodes, enlarge, exceeds,
+    is_under_half,
 };
 use crate::object::LargeValue;
 use crate::place::{Place, Stored};
@@ -59,8 +61,12 @@ impl<'a> ListMut<'a> {
             write_all(gap, end, elements.map(Element::of));
             return self.as_ref().len();
         }
+        let max = counted_nodes(self.limits);
         let list = self.large();
         elements.for_each(|element| list.push(end, Element::of(element)));
+        if let Some(max) = max.filter(|_| list.quicklist) {
+            (0..count).for_each(|_| list.nodes.pushed(end, max));
+        }
         list.len()
     }
 
@@ -82,11 +88,14 @@ impl<'a> ListMut<'a> {
                 }
                 let mut list = enlarge(bytes);
                 list.quicklist = exceeds;
+                list.nodes = Nodes::one(list.len());
                 self.place.set_large(list.into());
             }
             Stored::Large(Large::List(list)) => {
                 if !list.quicklist && list.will_exceed(limits, text, count) {
-                    self.large().quicklist = true;
+                    let list = self.large();
+                    list.quicklist = true;
+                    list.nodes = Nodes::one(list.len());
                 }
             }
             Stored::Large(other) => panic!("a {} is no list", other.form().kind().name()),
@@ -114,7 +123,7 @@ impl<'a> ListMut<'a> {
                     End::Back => list.iter_rev().take(count).for_each(visit),
                     End::Front => list.walk(0, count, visit),
                 }
-                self.large().discard(end, count);
+                self.discard_large(end, count);
                 self.shrunk();
             }
             other => panic!("a {} is no list", other.kind().name()),
@@ -138,7 +147,18 @@ impl<'a> ListMut<'a> {
                 let range = outermost(bytes, end, count);
                 self.place.gap(range.start, range.len(), 0);
             }
-            Stored::Large(_) => self.large().discard(end, count),
+            Stored::Large(_) => self.discard_large(end, count),
+        }
+    }
+
+    #[inline]
+    fn discard_large(&mut self, end: End, count: usize) {
+        let max = counted_nodes(self.limits);
+        let list = self.large();
+        let len = list.len();
+        list.discard(end, count);
+        if let Some(max) = max.filter(|_| list.quicklist) {
+            list.nodes.popped(end, count.min(len), len, max);
         }
     }
 
@@ -165,9 +185,14 @@ impl<'a> ListMut<'a> {
             packed::splice(self.place, at, 0, &[new]);
             return self.as_ref().len();
         }
+        let max = counted_nodes(self.limits);
         let list = self.large();
         list.insert(index, new);
-        list.len()
+        let len = list.len();
+        if let Some(max) = max.filter(|_| list.quicklist) {
+            list.nodes.inserted(index, len, max);
+        }
+        len
     }
 
     /// Redis's LINSERT and LSET make a quicklist of a listpack that `element` may be too much for even if they then do
@@ -217,7 +242,12 @@ impl<'a> ListMut<'a> {
                 }
                 count
             }
-            Stored::Large(_) => self.large().remove(wanted, end, count),
+            Stored::Large(_) => {
+                let list = self.large();
+                let removed = list.remove(wanted, end, count);
+                list.nodes.removed(list.len());
+                removed
+            }
         };
         if removed > 0 {
             self.shrunk();
@@ -233,7 +263,8 @@ impl<'a> ListMut<'a> {
         let list = self.large();
         let bytes = list.listpack_bytes();
         if list.quicklist {
-            if !list.is_one_chunk() || !is_under_half(limits, bytes, list.len()) {
+            let is_one_node = list.is_one_chunk() && (counted_nodes(limits).is_none() || list.nodes.is_one());
+            if !is_one_node || !is_under_half(limits, bytes, list.len()) {
                 return;
             }
             list.quicklist = false;

@@ -4,6 +4,7 @@
 //! chunk has it at either end, and uses it from both.
 
 use super::chunk::{CHUNK_MAX, Chunk, End, size_in_chunk};
+use super::nodes::Nodes;
 use super::tree::Tree;
 use crate::object::LargeValue;
 use crate::{Element, Limits};
@@ -16,6 +17,8 @@ pub struct List {
     middle: Tree,
     /// Whether Redis would keep it as a quicklist.
     pub(super) quicklist: bool,
+    /// Of a quicklist whose nodes are limited by their count.
+    pub(super) nodes: Nodes,
 }
 
 /// Where a chunk is.

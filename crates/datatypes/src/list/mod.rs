@@ -9,6 +9,7 @@ mod change;
 mod chunk;
 mod iter;
 mod large;
+mod nodes;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -120,6 +121,9 @@ pub fn build<'b>(elements: impl Iterator<Item = &'b [u8]>, limits: &Limits) -> O
     let mut list = List::default();
     elements.for_each(|element| list.push(End::Back, Element::of(element)));
     list.quicklist = exceeds(limits, list.listpack_bytes(), list.len());
+    if let Some(max) = counted_nodes(limits).filter(|_| list.quicklist) {
+        (0..list.len()).for_each(|_| list.nodes.pushed(End::Back, max));
+    }
     if !list.quicklist && list.listpack_bytes() <= COMPACT_MAX {
         return Object::Compact(Form::List, compact(&list));
     }
@@ -147,6 +151,15 @@ fn is_under_half(limits: &Limits, bytes: usize, count: usize) -> bool {
     match node_limit(limits) {
         NodeLimit::Bytes(max) => bytes <= max / 2,
         NodeLimit::Count(max) => count <= max / 2,
+    }
+}
+
+/// How many elements a quicklist's node holds, if that is what limits it.
+#[inline]
+fn counted_nodes(limits: &Limits) -> Option<usize> {
+    match node_limit(limits) {
+        NodeLimit::Bytes(_) => None,
+        NodeLimit::Count(max) => Some(max),
     }
 }
 

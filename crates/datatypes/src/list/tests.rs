@@ -258,6 +258,24 @@ fn quicklists_begin_where_redis_begins_them() {
 }
 
 #[test]
+fn quicklists_of_two_nodes_stay_what_they_are() {
+    let mut pair = Pair::new(4);
+    pair.push(End::Back, &numbered(0..5));
+    pair.pop(End::Front, 3);
+    assert_eq!(pair.read().encoding(), "quicklist", "one element is left in either node");
+    pair.pop(End::Front, 1);
+    assert_eq!(pair.read().encoding(), "listpack");
+    let mut pair = Pair::new(4);
+    pair.push(End::Back, &numbered(0..9));
+    pair.pop(End::Back, 7);
+    assert_eq!(pair.read().encoding(), "listpack", "both were in the first node");
+    let mut pair = Pair::new(4);
+    pair.push(End::Back, &numbered(0..9));
+    pair.pop(End::Front, 8);
+    assert_eq!(pair.read().encoding(), "listpack");
+}
+
+#[test]
 fn quicklists_end_at_half_the_limit() {
     let mut pair = Pair::new(6);
     pair.push(End::Back, &numbered(0..7));
