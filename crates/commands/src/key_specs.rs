@@ -14,6 +14,13 @@ pub(crate) fn positions(spec: &KeySpec, args: Args<'_>, positions: &mut Vec<u32>
     }
 }
 
+/// Whether the count of keys that `spec` looks at, if it does, is a number of keys that `args` has.
+pub(crate) fn fits_count(spec: &KeySpec, args: Args<'_>) -> bool {
+    let FindKeys::KeyNum { .. } = spec.find else { return true };
+    let found = begin(spec.begin, args).and_then(|first| range(spec.find, first, args));
+    found.is_some_and(|(_, last, _)| last < args.len())
+}
+
 fn begin(begin: BeginSearch, args: Args<'_>) -> Option<usize> {
     let found = match begin {
         BeginSearch::Index(first) => first as usize,

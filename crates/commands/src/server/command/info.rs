@@ -71,7 +71,9 @@ fn words<S: AsRef<str>>(out: &mut Reply<'_>, words: impl Iterator<Item = S>) {
 }
 
 fn flag_names(command: &Registered) -> impl Iterator<Item = &'static str> {
-    let movable = !command.keys_simple;
+    // A shard channel stands where keys do, and is none.
+    let is_channel = |spec: &KeySpec| spec.flags.contains(&"not_key");
+    let movable = !command.keys_simple && !command.row.keys.iter().all(is_channel);
     let has = move |flag: Flags| command.row.flags.has(flag) || flag == Flags::MOVABLE_KEYS && movable;
     FLAGS.iter().filter(move |(flag, _)| has(*flag)).map(|(_, name)| *name)
 }
@@ -165,6 +167,17 @@ mod tests {
              $12 begin_search *4 $4 type $5 index $4 spec *2 $5 index :1 $9 find_keys *4 $4 type $5 range $4 spec *6 \
              $7 lastkey :0 $7 keystep :1 $5 limit :0 *0 $-1",
         );
+    }
+
+    #[test]
+    fn keys_that_move_are_told_and_channels_are_none() {
+        let moves = |name: &str| World::new(1).run(&format!("COMMAND INFO {name}")).contains("+movablekeys");
+        for name in ["sort", "zunionstore", "xread", "georadius", "sintercard"] {
+            assert!(moves(name), "{name}");
+        }
+        for name in ["get", "spublish", "ssubscribe", "sunsubscribe", "ping"] {
+            assert!(!moves(name), "{name}");
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
-use crate::key_specs::in_order;
-use crate::row::Flags;
+use crate::key_specs::{fits_count, in_order};
+use crate::row::{FindKeys, Flags, KeySpec};
 use crate::table::{self, CommandRef, Misfit};
 use stdx::Args;
 
@@ -46,12 +46,28 @@ fn keys(args: Args<'_>) -> Result<(CommandRef, Vec<u32>), CommandError> {
     if !fits {
         return Err(CommandError::GETKEYS_ARITY);
     }
-    let mut positions = Vec::new();
-    table::keys_of(command, args, &mut positions);
+    let positions = positions(command, args);
     if positions.is_empty() && !command.row.flags.has(Flags::NO_MANDATORY_KEYS) {
         return Err(CommandError::GETKEYS_ARGUMENTS);
     }
     Ok((command, positions))
+}
+
+/// Where the keys are as Redis tells: by the row's specifications if they tell all there is, by what the command itself
+/// looks at if not. A count of keys that does not fit the arguments leaves none of them, those elsewhere included.
+fn positions(command: CommandRef, args: Args<'_>) -> Vec<u32> {
+    let is_vague = |spec: &KeySpec| {
+        matches!(spec.find, FindKeys::Unknown)
+            || spec.flags.iter().any(|flag| matches!(*flag, "incomplete" | "variable_flags"))
+    };
+    let specs = command.row.keys.iter().filter(|spec| !spec.flags.contains(&"not_key"));
+    let mut positions = Vec::new();
+    if command.keys_simple || command.row.keys.iter().any(is_vague) {
+        table::keys_of(command, args, &mut positions);
+    } else if specs.clone().all(|spec| fits_count(spec, args)) {
+        specs.for_each(|spec| crate::key_specs::positions(spec, args, &mut positions));
+    }
+    positions
 }
 
 /// What is done to the key at `position`: as the arguments say it, or the words of the specification that finds it, or of
@@ -95,6 +111,26 @@ mod tests {
         check("sort k", "*1 *2 $1 k *2 +RO +access");
         check("sort k LIMIT 0 1 STORE d", "*2 *2 $1 k *2 +RO +access *2 $1 d *2 +OW +update");
         check("sort_ro k", "*1 *2 $1 k *2 +RO +access");
+    }
+
+    #[test]
+    fn a_wrong_count_leaves_no_keys() {
+        const WRONG: &str = "-ERR Invalid arguments specified for command";
+        for line in ["d 5 a b", "d x a b", "d 0 a", "d -1 a", "d 99999999999999999999 a"] {
+            check(&[&format!("COMMAND GETKEYS zunionstore {line}")], WRONG);
+        }
+        check(&["COMMAND GETKEYS zunion 3 a b"], WRONG);
+        check(&["COMMAND GETKEYS sintercard 0 a"], WRONG);
+        check(&["COMMAND GETKEYS zinterstore d 2 a b c"], "*3 $1 d $1 a $1 b");
+        check(&["COMMAND GETKEYS zunionstore d 2 a b WEIGHTS 1 2"], "*3 $1 d $1 a $1 b");
+    }
+
+    #[test]
+    fn streams_without_their_ids_are_told_by_halves() {
+        check(&["COMMAND GETKEYS xread count 2 streams a b 1"], "*1 $1 a");
+        check(&["COMMAND GETKEYS xread count 2 streams a b 1 2"], "*2 $1 a $1 b");
+        check(&["COMMAND GETKEYS xreadgroup group g c streams a b c"], "*1 $1 a");
+        check(&["COMMAND GETKEYS xread count 2 x"], "-ERR Invalid arguments specified for command");
     }
 
     #[test]
