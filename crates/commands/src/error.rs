@@ -326,6 +326,13 @@ impl CommandError {
     /// SAVE and its kin; Lacewing's own.
     pub const NO_PERSISTENCE: Self = text("ERR persistence is not part of this version of Lacewing: nothing was saved, the data are in memory only");
 
+    /// REPLICAOF, SYNC and their kin; Lacewing's own.
+    pub const NO_REPLICATION: Self = text("ERR replication is not part of this version of Lacewing: this server has no master and no replicas");
+    /// FAILOVER.
+    pub const NO_REPLICAS: Self = text("ERR FAILOVER requires connected replicas.");
+    /// FAILOVER ABORT.
+    pub const NO_FAILOVER: Self = text("ERR No failover in progress.");
+
     /// HELLO.
     pub(crate) fn hello_option(word: &[u8]) -> Self {
         quoting("ERR Syntax error in HELLO option", word)
@@ -517,15 +524,15 @@ impl From<&'static str> for CommandError {
 
 impl From<String> for CommandError {
     fn from(text: String) -> Self {
-        Self::Text(Cow::Owned(text))
-    }
-}
         text.into_bytes().into()
     }
 }
 
 impl From<Vec<u8>> for CommandError {
     fn from(text: Vec<u8>) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
 
 #[cfg(test)]
 mod tests {

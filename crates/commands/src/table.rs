@@ -58,6 +58,7 @@ pub const FAMILIES: &[&[Command]] = &[
     crate::transaction::COMMANDS,
     crate::connection::COMMANDS,
     crate::server::COMMANDS,
+    crate::server::REPLICATION,
 ];
 
 /// Finds the command that `args` names, of a container the subcommand, and checks its arity.

@@ -61,6 +61,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "pfselftest",
         "100,000 elements instead of ten million: the core goes on after milliseconds, not seconds",
     ),
+    ("replicaof", "only `NO ONE`; a host answers an error until there is replication"),
     ("role", "always a master without replicas, as there is no replication yet"),
     (
         "scan",
@@ -77,6 +78,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "a sorted set keeps its encoding; elements whose weights are equal stay in their order, with `LIMIT` too; with \
          several cores, keys that patterns name are locked as if the command wrote to them",
     ),
+    ("slaveof", "as REPLICAOF"),
     ("sort_ro", "as SORT"),
     ("sscan", "cursors have no meaning to clients, as documented; their values differ"),
     (
@@ -103,9 +105,14 @@ const REFUSED: &[(&str, &str)] = &[
     ("bgsave", "until there is persistence, rather than pretend"),
     ("client|caching", "as Redis does when tracking is off"),
     ("cluster", "as Redis does when cluster support is disabled"),
+    ("cluster|help", "as Redis does when cluster support is disabled"),
+    ("failover", "as Redis does when there are no replicas"),
+    ("psync", "until there is replication, rather than pretend"),
     ("readonly", "as Redis does when cluster support is disabled"),
     ("readwrite", "as Redis does when cluster support is disabled"),
+    ("replconf", "until there is replication, rather than pretend"),
     ("save", "until there is persistence, rather than pretend"),
+    ("sync", "until there is replication, rather than pretend"),
 ];
 
 /// What a command that is not there waits for, or why it will not come: by name, container or group, the first match.
@@ -120,12 +127,6 @@ const PLANS: &[(&str, Plan)] = &[
     ("script|debug", Plan::Never("stops the server while a person looks at a script")),
     ("acl", Plan::Later("access control")),
     ("monitor", Plan::Later("publish and subscribe")),
-    ("failover", Plan::Later("replication")),
-    ("psync", Plan::Later("replication")),
-    ("replconf", Plan::Later("replication")),
-    ("replicaof", Plan::Later("replication")),
-    ("slaveof", Plan::Later("replication")),
-    ("sync", Plan::Later("replication")),
     ("restore-asking", Plan::Later("cluster")),
     ("waitaof", Plan::Later("persistence")),
     ("dump", Plan::Later("persistence")),

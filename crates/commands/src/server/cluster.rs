@@ -15,8 +15,15 @@ mod tests {
 
     #[test]
     fn cluster_mode_is_off() {
-        for line in ["CLUSTER INFO", "CLUSTER SLOTS", "CLUSTER KEYSLOT a", "ASKING", "READONLY", "READWRITE"]
-        {
+        for line in [
+            "CLUSTER INFO",
+            "CLUSTER SLOTS",
+            "CLUSTER KEYSLOT a",
+            "CLUSTER HELP",
+            "ASKING",
+            "READONLY",
+            "READWRITE",
+        ] {
             check(&[line], "-ERR This instance has cluster support disabled");
         }
         check(&["CLUSTER FOO"], "-ERR unknown subcommand 'FOO'. Try CLUSTER HELP.");

@@ -12,9 +12,12 @@ mod lolwut;
 mod memory;
 mod misc;
 pub mod redact;
+mod replication;
 mod rows;
 mod shutdown;
 mod slowlog;
 
 /// The family.
 pub const COMMANDS: &[crate::row::Command] = rows::COMMANDS;
+/// What is about replicas.
+pub const REPLICATION: &[crate::row::Command] = replication::COMMANDS;

@@ -1,6 +1,5 @@
 //! The rows of CLUSTER.
 
-use crate::help;
 use crate::row::{Arg, Command, Flags};
 use crate::server::cluster;
 
@@ -108,7 +107,7 @@ pub(super) const CLUSTER: &[Command] = &[
         name: "help",
         arity: 2,
         flags: IN_ANY_STATE,
-        handler: help::help,
+        handler: cluster::disabled,
         summary: "Lists the subcommands.",
         since: "5.0.0",
         group: "cluster",
