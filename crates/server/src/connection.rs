@@ -414,6 +414,8 @@ impl Connection {
         }
         let (flags, published) = turn.finish(bytes.len() - used, self.input.room());
         self.flags = flags;
+        // What it has not been sent yet it does not get.
+        self.broken |= flags.has(ClientFlags::CLOSE_NOW);
         if published && self.blocked.is_none() && node.publishing.is_full() {
             self.blocked = Some(Blocked::Order);
             node.publishing.wait(link);

@@ -555,13 +555,13 @@ impl<'a> Turn<'a> {
         self.error(text)
     }
 
-    /// Ends a connection that speaks HTTP, without an answer: what follows may be commands that a web page had its reader's
-    /// browser send.
+    /// Ends a connection that speaks HTTP, without an answer, also to the lines before this one that have none yet: what
+    /// follows may be commands that a web page had its reader's browser send.
     #[cold]
     fn hang_up(&mut self) -> Verdict {
         let client = self.client_mut();
         tracing::warn!(addr = %client.addr, "closing a client that speaks HTTP: a web page may have made a browser attack");
-        client.flags.set(ClientFlags::CLOSE_AFTER_REPLY, true);
+        client.flags.set(ClientFlags::CLOSE_NOW, true);
         Verdict::Close
     }
 

@@ -150,9 +150,7 @@ fn http_is_cut_off_before_what_follows_it_runs() {
     ] {
         let mut client = server.client();
         client.send_bytes(request.as_bytes());
-        if request.starts_with("GET") {
-            assert!(client.read().is_error(), "GET takes one key");
-        }
+        // Not even the lines before it are answered: GET takes one key, and has two.
         client.expect_closed();
     }
     assert_eq!(server.client().line("EXISTS k"), ":0");
