@@ -122,6 +122,10 @@ pub struct ProcessGauges {
     pub cpu_system_us: AtomicU64,
     /// CPU time outside the kernel, of all threads, in microseconds.
     pub cpu_user_us: AtomicU64,
+    /// CPU time in the kernel of the first core's thread, in microseconds.
+    pub core_system_us: AtomicU64,
+    /// CPU time outside the kernel of the first core's thread, in microseconds.
+    pub core_user_us: AtomicU64,
 }
 
 impl Shared {

@@ -3,22 +3,30 @@
 use commands::core::Shared;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Brings the gauges up to date.
+/// Brings the gauges up to date. Called on the first core: its thread is the one whose CPU time is told.
 pub(crate) fn measure(shared: &Shared) {
     if let Some(pages) = field("/proc/self/statm", 1) {
         // SAFETY: asks for a number; touches no memory.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
         shared.process.rss_bytes.store(pages as usize * page, Relaxed);
     }
+    let [system, user] = cpu_time_us(libc::RUSAGE_SELF);
+    shared.process.cpu_system_us.store(system, Relaxed);
+    shared.process.cpu_user_us.store(user, Relaxed);
+    let [system, user] = cpu_time_us(libc::RUSAGE_THREAD);
+    shared.process.core_system_us.store(system, Relaxed);
+    shared.process.core_user_us.store(user, Relaxed);
+}
+
+/// CPU time in and outside of the kernel, of the process or of this thread, in microseconds.
+fn cpu_time_us(who: libc::c_int) -> [u64; 2] {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: `usage` has room for what the call writes; zeroed, it is valid whatever the call does.
     let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        libc::getrusage(who, usage.as_mut_ptr());
         usage.assume_init()
     };
-    let micros = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
-    shared.process.cpu_system_us.store(micros(usage.ru_stime), Relaxed);
-    shared.process.cpu_user_us.store(micros(usage.ru_utime), Relaxed);
+    [usage.ru_stime, usage.ru_utime].map(|time| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64)
 }
 
 /// Takes down what the process holds before anything is stored.

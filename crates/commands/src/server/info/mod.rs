@@ -36,8 +36,7 @@ pub(super) fn merge(ctx: &mut Ctx<'_>, args: Args<'_>, parts: &[&[u8]]) -> Resul
 /// The sections that the arguments name: the usual ones when there are none.
 fn chosen(args: Args<'_>) -> Vec<&'static Section> {
     let names = |word: &[u8], section: &Section| match word.to_ascii_lowercase().as_slice() {
-        b"everything" => true,
-        b"all" => section.title != "Modules",
+        b"everything" | b"all" => true,
         b"default" => section.usual,
         word => word == section.title.to_ascii_lowercase().as_bytes(),
     };
@@ -77,7 +76,7 @@ mod tests {
         assert_eq!(titles("INFO").join(" "), usual);
         assert_eq!(titles("INFO default").join(" "), usual);
         assert_eq!(titles("INFO everything").len(), 13);
-        assert_eq!(titles("INFO all").len(), 12);
+        assert_eq!(titles("INFO all").len(), 13);
         assert_eq!(titles("INFO keyspace CPU keyspace"), ["CPU", "Keyspace"]);
         assert_eq!(titles("INFO default commandstats").len(), 12);
         assert!(titles("INFO nope").is_empty());
@@ -137,6 +136,13 @@ mod tests {
         check_field(&mut world, "server", &format!("lacewing_version:{}", crate::VERSION));
         check_field(&mut world, "server", "uptime_in_seconds:86405");
         check_field(&mut world, "server", "uptime_in_days:1");
+        check_field(&mut world, "server", "gcc_version:0.0.0");
+        check_field(&mut world, "server", "atomicvar_api:c11-builtin");
+        check_field(&mut world, "stats", "reply_buffer_shrinks:0");
+        check_field(&mut world, "stats", "reply_buffer_expands:0");
+        world.cores[0].shared.process.core_system_us.store(1_500_000, Ordering::Relaxed);
+        check_field(&mut world, "cpu", "used_cpu_sys_main_thread:1.500000");
+        check_field(&mut world, "cpu", "used_cpu_user_main_thread:0.000000");
         check_field(&mut world, "memory", "used_memory_rss_human:3.00M");
         check_field(&mut world, "replication", "role:master");
     }

@@ -80,6 +80,9 @@ fn server(scene: &Scene<'_>, text: &mut String) {
     line(text, "arch_bits", usize::BITS);
     line(text, "monotonic_clock", "POSIX clock_gettime");
     line(text, "multiplexing_api", "io_uring");
+    // Rust's atomics are those of C11; Redis prints this version when another compiler than GCC built it.
+    line(text, "atomicvar_api", "c11-builtin");
+    line(text, "gcc_version", "0.0.0");
     line(text, "process_id", shared.process_id);
     line(text, "process_supervised", if shared.supervised.is_empty() { "no" } else { shared.supervised });
     line(text, "run_id", &shared.run_id);
@@ -212,6 +215,7 @@ fn stats(scene: &Scene<'_>, text: &mut String) {
     line(text, "total_reads_processed", sum(Sum::Reads));
     line(text, "total_writes_processed", sum(Sum::Writes));
     zeros(text, &["io_threaded_reads_processed", "io_threaded_writes_processed"]);
+    zeros(text, &["reply_buffer_shrinks", "reply_buffer_expands"]);
     line(text, "client_query_buffer_limit_disconnections", sum(Sum::QueryLimitDisconnections));
     line(text, "client_output_buffer_limit_disconnections", sum(Sum::OutputLimitDisconnections));
     let refused = scene.report.errors.iter().find(|(code, _)| *code == "WRONGPASS");
@@ -238,6 +242,9 @@ fn cpu(scene: &Scene<'_>, text: &mut String) {
     line(text, "used_cpu_user", seconds(process.cpu_user_us.load(Ordering::Relaxed)));
     line(text, "used_cpu_sys_children", seconds(0));
     line(text, "used_cpu_user_children", seconds(0));
+    let [system, user] = [&process.core_system_us, &process.core_user_us];
+    line(text, "used_cpu_sys_main_thread", seconds(system.load(Ordering::Relaxed)));
+    line(text, "used_cpu_user_main_thread", seconds(user.load(Ordering::Relaxed)));
 }
 
 fn command_stats(scene: &Scene<'_>, text: &mut String) {
