@@ -189,7 +189,7 @@ impl<'a> Writer<'a> {
         let mut packed = ListpackWriter::with_capacity(NODE_BYTES);
         for (member, score) in zset.iter() {
             packed.push(member);
-            packed.push(Element::of(score_text(score).as_bytes()));
+            push_score(&mut packed, score);
         }
         self.listpack(packed);
     }
@@ -248,13 +248,48 @@ impl<'a> Writer<'a> {
 /// Bytes of a node's listpack, and of an element that gets a node of its own.
 const NODE_BYTES: usize = 8 * 1024;
 
-/// A score as Redis writes it into a listpack: an integer if it is one, else as few digits as tell it from all others.
-fn score_text(score: f64) -> String {
-    if score == score.trunc() && score.abs() < 1e15 && !(score == 0.0 && score.is_sign_negative()) {
-        return (score as i64).to_string();
+/// Appends a score as Redis writes it into a listpack: an integer if it is one, else as few digits as tell it from all
+/// others.
+fn push_score(packed: &mut ListpackWriter, score: f64) {
+    if score == score.trunc() && score.abs() <= INT_SCORE_MAX {
+        return packed.push(Element::Int(score as i64));
     }
-    if score.is_infinite() {
-        return if score > 0.0 { "inf".to_owned() } else { "-inf".to_owned() };
+    let mut text = Vec::with_capacity(32);
+    stdx::number::format_f64(score, &mut text);
+    packed.push(Element::of(&text));
+}
+
+/// Whole scores up to 2^62 are written as integers.
+const INT_SCORE_MAX: f64 = (1u64 << 62) as f64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datatypes::zset::AddRule;
+    use datatypes::{Kind, Limits, Object, Value, ZSetMut};
+
+    /// The payload of a sorted set of one member `m`, without its envelope: the listpack's elements from the score on.
+    #[track_caller]
+    fn check_score(score: f64, expected: &[u8]) {
+        let mut object = Object::new(Kind::ZSet);
+        ZSetMut::new(&mut object, &Limits::default()).add(b"m", score, AddRule::ALWAYS).unwrap();
+        let mut out = Vec::new();
+        Writer::new(&mut out, Version::V10, false).value(Value::Object(object).as_ref());
+        // Length, header of 6 bytes, the member in 3.
+        assert_eq!(out[10..].escape_ascii().to_string(), expected.escape_ascii().to_string(), "{score}");
     }
-    format!("{score:e}")
+
+    #[test]
+    fn scores_are_written_as_redis_writes_them() {
+        check_score(1.0, b"\x01\x01\xff");
+        check_score(-4.0, b"\xdf\xfc\x02\xff");
+        check_score(1e15, b"\xf4\x00\x80\xc6\xa4\x7e\x8d\x03\x00\x09\xff");
+        check_score(3_479_099_956_230_698.0, b"\xf4\x2a\x7a\x07\x15\x39\x5c\x0c\x00\x09\xff");
+        check_score(1.5, b"\x831.5\x04\xff");
+        check_score(1e300, b"\x861e+300\x07\xff");
+        check_score(f64::INFINITY, b"\x83inf\x04\xff");
+        check_score(f64::NEG_INFINITY, b"\x84-inf\x05\xff");
+        // A compact sorted set has no sign for it.
+        check_score(-0.0, b"\x00\x01\xff");
+    }
 }
