@@ -22,6 +22,7 @@ use stdx::DbIndex;
 
 pub use copy::destination_db;
 pub(crate) use expire::set_expiry;
+pub(crate) use object::owners;
 pub use scan::COUNT_DEFAULT;
 
 /// The family's rows, in COMMAND's order.

@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
-use config::MaxmemoryPolicy;
+use config::{Config, MaxmemoryPolicy};
 use keyspace::{Access, EntryRef, StringRef};
 use stdx::Args;
 
@@ -108,16 +108,26 @@ const REFCOUNT: Command = Command {
 };
 
 fn refcount(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let shares = ctx.core.config.maxmemory == 0 || !tracks_use(ctx.core.config.maxmemory_policy);
-    let owners = find(ctx, args).map(|entry| match entry.string() {
-        Some(StringRef::Int(0..SHARED_BELOW)) if shares => i64::from(i32::MAX),
-        _ => 1,
-    });
-    match owners {
-        Some(owners) => ctx.out.int(owners),
+    let owned = find(ctx, args).map(|entry| entry.string().is_some_and(is_shareable));
+    match owned {
+        Some(shareable) => ctx.out.int(owners_of(&ctx.core.config, shareable)),
         None => ctx.out.null(),
     }
     Ok(Outcome::Done)
+}
+
+/// How many owners OBJECT REFCOUNT and DEBUG OBJECT tell of a value.
+pub(crate) fn owners(config: &Config, entry: EntryRef<'_>) -> i64 {
+    owners_of(config, entry.string().is_some_and(is_shareable))
+}
+
+fn owners_of(config: &Config, shareable: bool) -> i64 {
+    let shares = config.maxmemory == 0 || !tracks_use(config.maxmemory_policy);
+    if shareable && shares { i32::MAX.into() } else { 1 }
+}
+
+fn is_shareable(value: StringRef<'_>) -> bool {
+    matches!(value, StringRef::Int(0..SHARED_BELOW))
 }
 
 const HELP: Command = Command {

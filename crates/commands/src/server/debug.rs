@@ -48,24 +48,26 @@ pub(super) fn merge(ctx: &mut Ctx<'_>, args: Args<'_>, parts: &[&[u8]]) -> Resul
     Ok(())
 }
 
-/// DEBUG OBJECT key, on the core that has it. There is no reference count, and no address that is worth printing.
+/// DEBUG OBJECT key, on the core that has it. The reference count is OBJECT REFCOUNT's; there is no address
+/// that is worth printing.
 fn object(ctx: &mut Ctx<'_>, key: &[u8]) {
     let (db, now, key) = (ctx.db(), ctx.now, ctx.key(key));
     if !ctx.core.keyspace.owns(key.slot) {
         return;
     }
     if let Some(entry) = ctx.core.keyspace.find(db, key, now, Access::Peek) {
-        let text = description(entry, now);
+        let owners = crate::generic::owners(&ctx.core.config, entry);
+        let text = description(entry, owners, now);
         ctx.out.simple(&text);
     }
 }
 
-fn description(entry: EntryRef<'_>, now: UnixMs) -> String {
+fn description(entry: EntryRef<'_>, owners: i64, now: UnixMs) -> String {
     let idle_s = entry.idle_s(now);
     let lru = (now.0 / 1000 - idle_s as i64) & 0xff_ffff;
     let (encoding, length) = (entry.encoding(), entry.string().map_or(0, serialized_len));
     format!(
-        "Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{length} lru:{lru} lru_seconds_idle:{idle_s}"
+        "Value at:0x0 refcount:{owners} encoding:{encoding} serializedlength:{length} lru:{lru} lru_seconds_idle:{idle_s}"
     )
 }
 
@@ -149,6 +151,12 @@ mod tests {
         assert!(
             number.starts_with("+Value at:0x0 refcount:1 encoding:int serializedlength:3 lru:"),
             "{number}"
+        );
+        world.run("SET c 9999");
+        let shared = world.run("DEBUG OBJECT c");
+        assert!(
+            shared.starts_with("+Value at:0x0 refcount:2147483647 encoding:int"),
+            "as OBJECT REFCOUNT: {shared}"
         );
         let text = world.run("DEBUG OBJECT b");
         assert!(text.contains("encoding:embstr serializedlength:10"), "{text}");
