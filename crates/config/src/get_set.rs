@@ -174,6 +174,7 @@ mod tests {
             Err("ERR Unknown option or number of arguments for CONFIG SET - 'bind-nothing'"),
         );
         check(&[("client-output-buffer-limit", "")], Ok(&[]));
+        check(&[("oom-score-adj-values", "-2000 0 2000")], Ok(&["oom-score-adj-values"]));
         check(&[("latency-tracking-info-percentiles", "")], Ok(&["latency-tracking-info-percentiles"]));
     }
 
@@ -205,6 +206,12 @@ mod tests {
             "latency-tracking-info-percentiles",
             "Invalid latency-tracking-info-percentiles parameters",
         );
+        let (scores, count) = ("oom-score-adj-values", "wrong number of arguments");
+        check(&[(scores, "1 2")], scores, count);
+        check(&[(scores, "1 2 3 4")], scores, count);
+        let bounds = "Invalid oom-score-adj-values, elements must be between -2000 and 2000.";
+        check(&[(scores, "a b c")], scores, bounds);
+        check(&[(scores, "-3000 1 2")], scores, bounds);
         check(&[("appendonly", "yes")], "appendonly", "persistence is not part of this version");
         check(&[("save", "60 1")], "save", "persistence is not part of this version");
     }

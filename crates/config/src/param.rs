@@ -111,8 +111,8 @@ impl Param {
                 [word] => (special.set)(config, &word.split(' ').collect::<Vec<_>>())?,
                 _ => (special.set)(config, words)?,
             },
-            Kind::Inert(Shape::Words, _) => {
-                config.inert.insert(self.name, Value::Text(words.join(" ")));
+            Kind::Inert(shape @ Shape::OomScores, _) => {
+                config.inert.insert(self.name, shape.parse(&words.join(" "))?);
             }
             Kind::Inert(shape, _) => {
                 let value = shape.parse(only(words)?)?;

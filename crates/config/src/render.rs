@@ -77,7 +77,8 @@ fn shape_form(shape: Shape, unit: &str) -> String {
         Shape::MemoryOrPercent => "bytes|percent%".into(),
         Shape::Choice(names) if names.len() <= 5 => names.join("|"),
         Shape::Choice(_) => "name".into(),
-        Shape::Text | Shape::Words => "text".into(),
+        Shape::OomScores => "3 numbers".into(),
+        Shape::Text => "text".into(),
     }
 }
 
@@ -122,7 +123,8 @@ fn bounds(shape: Shape) -> String {
         }
         Shape::MemoryOrPercent => "an amount of memory, or a percentage of maxmemory".into(),
         Shape::Choice(names) => names.join(", "),
-        Shape::Text | Shape::Words => "text".into(),
+        Shape::OomScores => "three numbers between -2000 and 2000".into(),
+        Shape::Text => "text".into(),
     }
 }
 

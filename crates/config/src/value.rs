@@ -21,8 +21,8 @@ pub enum Shape {
     Choice(&'static [&'static str]),
     /// Any text.
     Text,
-    /// Any words, kept as one text.
-    Words,
+    /// Three scores of the kernel's out-of-memory killer, kept as one text.
+    OomScores,
 }
 
 /// One value of a plain parameter.
@@ -38,7 +38,7 @@ pub enum Value {
     MemoryOrPercent(MemoryOrPercent),
     /// Of [`Shape::Choice`], as the shape spells it.
     Choice(&'static str),
-    /// Of [`Shape::Text`] and [`Shape::Words`].
+    /// Of [`Shape::Text`] and [`Shape::OomScores`].
     Text(String),
 }
 
@@ -69,7 +69,8 @@ impl Shape {
                 Some(name) => Ok(Value::Choice(name)),
                 None => Err(format!("argument(s) must be one of the following: {}", names.join(", "))),
             },
-            Shape::Text | Shape::Words => Ok(Value::Text(text.into())),
+            Shape::OomScores => parse_oom_scores(text).map(Value::Text),
+            Shape::Text => Ok(Value::Text(text.into())),
         }
     }
 
@@ -93,7 +94,7 @@ impl Shape {
             Value::Memory(bytes) | Value::MemoryOrPercent(MemoryOrPercent::Bytes(bytes)) => {
                 format_memory(*bytes)
             }
-            Value::Text(text) if !matches!(self, Shape::Words) => quote(text),
+            Value::Text(text) if !matches!(self, Shape::OomScores) => quote(text),
             other => self.print(other),
         }
     }
@@ -161,6 +162,19 @@ fn parse_memory_or_percent(text: &str) -> Result<MemoryOrPercent, String> {
         Some(number) if number >= 0 => Ok(MemoryOrPercent::Percent(number as u8)),
         _ => Err("argument must be a memory or percent value".into()),
     }
+}
+
+/// Three numbers between -2000 and 2000, with one blank between them.
+fn parse_oom_scores(text: &str) -> Result<String, String> {
+    let scores: Vec<&str> = text.split(' ').collect();
+    if scores.len() != 3 {
+        return Err("wrong number of arguments".into());
+    }
+    let fits = |score: &&str| parse_int(score).is_some_and(|score| (-2000..=2000).contains(&score));
+    if !scores.iter().all(fits) {
+        return Err("Invalid oom-score-adj-values, elements must be between -2000 and 2000.".into());
+    }
+    Ok(scores.join(" "))
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ mod tests {
             Shape::MemoryOrPercent => vec!["5%".into()],
             Shape::Choice(names) => vec![names[0].into(), names[1].into()],
             Shape::Text => vec!["some \"text\"".into()],
-            Shape::Words => vec!["1 2 3".into()],
+            Shape::OomScores => vec!["1 2 3".into()],
         };
         let default = param.get(&Config::default());
         choices.into_iter().find(|text| *text != default).expect("a value besides the default")

@@ -5,7 +5,7 @@
 
 use super::{INT_MAX, LONG_MAX, MEMORY_MAX};
 use crate::Param;
-use crate::Shape::{Bool, Choice, Int, Memory, Text, Words};
+use crate::Shape::{Bool, Choice, Int, Memory, OomScores, Text};
 use crate::param::{fixed, flag, inert, plain};
 
 pub(super) const NO_PERSISTENCE: &str = "persistence is not part of this version";
@@ -302,7 +302,7 @@ pub(super) const MACHINERY: &[Param] = &[
     ),
     inert(
         "oom-score-adj-values",
-        Words,
+        OomScores,
         "0 200 800",
         LEFT_TO_SYSTEM,
         "The scores for that, for a master, a replica and a child.",
