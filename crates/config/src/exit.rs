@@ -49,8 +49,10 @@ const ROWS: [Row; 8] = [
     ),
     Row(
         ExitCode::System,
-        "The operating system refused something that normally works, such as a thread or a ring.",
-        "The last line of the log has the call and the error; look for exhausted limits.",
+        "The operating system refused something that normally works, such as a thread or a ring, or does not \
+         resolve a name that `bind` has.",
+        "The last line of the log has the call and the error; look for exhausted limits, and with names at the \
+         resolver.",
         true,
     ),
     Row(
@@ -75,7 +77,8 @@ const ROWS: [Row; 8] = [
     Row(
         ExitCode::Config,
         "A setting is unknown, wrong or contradicts another; a configuration file cannot be read; more \
-         cores, locked memory or addresses are asked for than there are.",
+         cores, locked memory or addresses are asked for than there are; an address of `bind` is no address of this \
+         machine.",
         "The message names the file, the line and what was probably meant.",
         false,
     ),

@@ -56,8 +56,7 @@ pub(super) const OBSERVE: &[Param] = &[
         "\"\"",
         "Publishes changes of keys on channels: K by key, E by event; classes g $ l s h z x e t d m n, and \
          A for all but m and n. Empty publishes nothing, since every event costs CPU.",
-    )
-    .not_yet("publishing is not part of this version"),
+    ),
     plain(
         "busy-reply-threshold",
         number!(busy_reply_threshold_ms, 0, LONG_MAX),
