@@ -117,6 +117,14 @@ pub(super) const PLACES: &[Production] = &[
         "GEORADIUS <key> <longitude> <latitude> <length> <unit-of-length> {ASC|DESC|WITHDIST|WITHHASH|WITHCOORD|COUNT <rank>|ANY|<word>}",
     ),
     (
+        8,
+        "GEOSEARCH <key> {FROMMEMBER <place>|FROMMEMBER|FROMLONLAT <longitude> <latitude>|FROMLONLAT <longitude>|BYRADIUS <length> <unit-of-length>|BYRADIUS <length>|BYBOX <length> <length> <unit-of-length>|BYBOX <length> <length>} {COUNT <rank>|COUNT|ANY|STOREDIST|WITHHASH|ASC|<word>}",
+    ),
+    (
+        6,
+        "GEOSEARCHSTORE <key> <key> {FROMMEMBER <place>|FROMLONLAT <longitude> <latitude>|FROMLONLAT <longitude>|BYRADIUS <length> <unit-of-length>|BYRADIUS <length>|BYBOX <length> <length> <unit-of-length>} {COUNT <rank>|COUNT|ANY|STOREDIST|WITHHASH|ASC|STORE <key>|<word>}",
+    ),
+    (
         4,
         "GEORADIUS <key> <longitude> <latitude> <length> <unit-of-length> {STORE <key>|STOREDIST <key>|COUNT <rank>|WITHDIST}",
     ),
