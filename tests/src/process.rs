@@ -74,6 +74,15 @@ impl Process {
         self.child.id()
     }
 
+    /// Its resident memory, in MiB.
+    #[track_caller]
+    pub fn rss_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+        kib / 1024
+    }
+
     /// Its working and data directory, which goes away with the last handle on it.
     pub fn dir(&self) -> &Path {
         self.dir.path()

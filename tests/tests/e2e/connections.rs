@@ -32,18 +32,10 @@ fn alone(client: &mut Client) {
     until("the other clients have gone", || (info(client, "connected_clients") == 1).then_some(()));
 }
 
-/// Resident memory of a server, in MiB.
-fn rss_mib(server: &Process) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
-    kib / 1024
-}
-
 /// Waits until a server's memory is back within `slack_mib` of what it was.
 #[track_caller]
 fn memory_returns(server: &Process, before_mib: u64, slack_mib: u64) {
-    until("memory returns", || (rss_mib(server) <= before_mib + slack_mib).then_some(()));
+    until("memory returns", || (server.rss_mib() <= before_mib + slack_mib).then_some(()));
 }
 
 /// Whether the long variants are wanted.

@@ -17,7 +17,7 @@ mod trim;
 use crate::ctx::{Ctx, parse_int};
 use crate::effects::Event;
 use crate::error::CommandError;
-use crate::row::Command;
+use crate::row::{Arg, Command};
 use datatypes::Element;
 use datatypes::list::End;
 use resp::Reply;
@@ -56,6 +56,9 @@ fn reply(out: &mut Reply<'_>, element: Element<'_>) {
         Element::Int(int) => out.bulk_int(int),
     }
 }
+
+/// What [`parse_end`] reads.
+const ENDS: &[Arg] = &[Arg::token("left", "LEFT"), Arg::token("right", "RIGHT")];
 
 /// LEFT or RIGHT. Errors: `Syntax`.
 fn parse_end(word: &[u8]) -> Result<End, CommandError> {

@@ -1,6 +1,6 @@
 //! LMPOP and BLMPOP.
 
-use super::{parse_count, parse_end, popped, reply};
+use super::{ENDS, parse_count, parse_end, popped, reply};
 use crate::ctx::{Ctx, Outcome};
 use crate::effects::Journal;
 use crate::error::CommandError;
@@ -31,7 +31,7 @@ pub(super) const LMPOP: Command = Command {
     args: &[
         Arg::new("numkeys", "integer"),
         Arg::key().multiple(),
-        Arg::one_of("where", &[Arg::token("left", "LEFT"), Arg::token("right", "RIGHT")]),
+        Arg::one_of("where", ENDS),
         Arg::new("count", "integer").after("COUNT").optional(),
     ],
     ..Command::EMPTY
@@ -54,7 +54,7 @@ pub(super) const BLMPOP: Command = Command {
         Arg::new("timeout", "double"),
         Arg::new("numkeys", "integer"),
         Arg::key().multiple(),
-        Arg::one_of("where", &[Arg::token("left", "LEFT"), Arg::token("right", "RIGHT")]),
+        Arg::one_of("where", ENDS),
         Arg::new("count", "integer").after("COUNT").optional(),
     ],
     ..LMPOP

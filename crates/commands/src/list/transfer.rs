@@ -1,6 +1,6 @@
 //! LMOVE, RPOPLPUSH, BLMOVE and BRPOPLPUSH.
 
-use super::{parse_end, popped, pushed, reply};
+use super::{ENDS, parse_end, popped, pushed, reply};
 use crate::ctx::{Ctx, Outcome};
 use crate::effects::Journal;
 use crate::error::CommandError;
@@ -22,18 +22,18 @@ const MOVE: Command = Command {
     ..Command::EMPTY
 };
 
+const SOURCE: Arg = Arg::key_named("source", 0);
+const DESTINATION: Arg = Arg::key_named("destination", 1);
+const WHERE_FROM: Arg = Arg::one_of("wherefrom", ENDS);
+const WHERE_TO: Arg = Arg::one_of("whereto", ENDS);
+
 pub(super) const LMOVE: Command = Command {
     name: "lmove",
     arity: 5,
     handler: lmove,
     summary: "Takes an element from an end of a list, puts it at an end of another or the same, and answers it.",
     since: "6.2.0",
-    args: &[
-        Arg::key_named("source", 0),
-        Arg::key_named("destination", 1),
-        Arg::one_of("wherefrom", &[Arg::token("left", "LEFT"), Arg::token("right", "RIGHT")]),
-        Arg::one_of("whereto", &[Arg::token("left", "LEFT"), Arg::token("right", "RIGHT")]),
-    ],
+    args: &[SOURCE, DESTINATION, WHERE_FROM, WHERE_TO],
     ..MOVE
 };
 
@@ -44,7 +44,7 @@ pub(super) const RPOPLPUSH: Command = Command {
     summary: "Takes the last element of a list, puts it at the front of another or the same, and answers it.",
     since: "1.2.0",
     deprecated: Some(("6.2.0", "`LMOVE` with the `RIGHT` and `LEFT` arguments")),
-    args: &[Arg::key_named("source", 0), Arg::key_named("destination", 1)],
+    args: &[SOURCE, DESTINATION],
     ..MOVE
 };
 
@@ -56,13 +56,7 @@ pub(super) const BLMOVE: Command = Command {
     summary: "Takes an element from an end of a list, puts it at an end of another or the same, and answers it; waits for \
               one if there is none.",
     since: "6.2.0",
-    args: &[
-        Arg::key_named("source", 0),
-        Arg::key_named("destination", 1),
-        Arg::one_of("wherefrom", &[Arg::token("left", "LEFT"), Arg::token("right", "RIGHT")]),
-        Arg::one_of("whereto", &[Arg::token("left", "LEFT"), Arg::token("right", "RIGHT")]),
-        Arg::new("timeout", "double"),
-    ],
+    args: &[SOURCE, DESTINATION, WHERE_FROM, WHERE_TO, Arg::new("timeout", "double")],
     ..MOVE
 };
 
@@ -76,7 +70,7 @@ pub(super) const BRPOPLPUSH: Command = Command {
     since: "2.2.0",
     history: &[("6.0.0", "`timeout` may be a fraction.")],
     deprecated: Some(("6.2.0", "`BLMOVE` with the `RIGHT` and `LEFT` arguments")),
-    args: &[Arg::key_named("source", 0), Arg::key_named("destination", 1), Arg::new("timeout", "double")],
+    args: &[SOURCE, DESTINATION, Arg::new("timeout", "double")],
     ..MOVE
 };
 

@@ -103,13 +103,17 @@ pub(super) fn xclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comma
         changed(editing, changes);
         Ok::<_, CommandError>(created)
     })?;
-    if created.is_none() {
-        super::missed(ctx, key);
+    told(ctx, key, created).ok_or_else(missing)
+}
+
+/// Tells what there is to tell of the key besides its journal: that its consumer was `created`, or that it was missed.
+fn told(ctx: &mut Ctx<'_>, key: &[u8], created: Option<bool>) -> Option<Outcome> {
+    match created {
+        None => super::missed(ctx, key),
+        Some(true) => ctx.event(Event::STREAM, "xgroup-createconsumer", key),
+        Some(false) => {}
     }
-    if created.ok_or_else(missing)? {
-        ctx.event(Event::STREAM, "xgroup-createconsumer", key);
-    }
-    Ok(Outcome::Done)
+    created.map(|_| Outcome::Done)
 }
 
 /// What became of one id.
@@ -243,13 +247,7 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, C
         changed(editing, changes);
         Ok::<_, CommandError>(created)
     })?;
-    if created.is_none() {
-        super::missed(ctx, key);
-    }
-    if created.ok_or_else(missing)? {
-        ctx.event(Event::STREAM, "xgroup-createconsumer", key);
-    }
-    Ok(Outcome::Done)
+    told(ctx, key, created).ok_or_else(missing)
 }
 
 impl Claiming<'_> {

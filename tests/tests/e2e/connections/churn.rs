@@ -1,6 +1,6 @@
 //! Thousands of connections that come and go in every rude way.
 
-use super::{alone, memory_returns, rss_mib};
+use super::{alone, memory_returns};
 use lacewing_tests::{Client, Server};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -45,7 +45,7 @@ fn ten_thousand_connections_come_and_go() {
     let server = Server::start();
     let mut other = server.client();
     assert_eq!(other.line("SET k v"), "+OK");
-    let before = rss_mib(&server);
+    let before = server.rss_mib();
     for round in 0..100 {
         let mut streams: Vec<TcpStream> =
             (0..100).map(|_| TcpStream::connect(server.addr()).expect("the server accepts")).collect();
@@ -56,7 +56,7 @@ fn ten_thousand_connections_come_and_go() {
         drop(streams);
     }
     alone(&mut other);
-    eprintln!("resident before {before} MiB, after {} MiB", rss_mib(&server));
+    eprintln!("resident before {before} MiB, after {} MiB", server.rss_mib());
     memory_returns(&server, before, 48);
     assert!(!server.log().contains("panicked"), "{}", server.log());
 }
@@ -64,7 +64,7 @@ fn ten_thousand_connections_come_and_go() {
 #[test]
 fn many_connections_at_once_are_all_served() {
     let server = Server::start();
-    let before = rss_mib(&server);
+    let before = server.rss_mib();
     let mut clients: Vec<Client> = (0..400).map(|_| server.client()).collect();
     for round in 0..3 {
         for (number, client) in clients.iter_mut().enumerate() {

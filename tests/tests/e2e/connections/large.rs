@@ -1,7 +1,7 @@
 //! Large arguments and large replies: each byte for byte, wherever the key lives, and memory that comes when bytes come and
 //! goes when they go.
 
-use super::{info, key_of, memory_returns, rss_mib};
+use super::{info, key_of, memory_returns};
 use lacewing_tests::{Client, Server, show, until};
 use resp::{Value, encode_command};
 
@@ -100,7 +100,7 @@ fn large_values_keep_their_place_in_a_pipeline() {
 fn announced_bytes_take_no_memory_before_they_come() {
     let server = Server::start();
     let mut other = server.client();
-    let before = rss_mib(&server);
+    let before = server.rss_mib();
     let mut clients: Vec<Client> = (0..40).map(|_| server.client()).collect();
     for (number, client) in clients.iter_mut().enumerate() {
         let mut head = format!("*3\r\n$3\r\nSET\r\n$5\r\nkey{number:02}\r\n$536870912\r\n").into_bytes();
@@ -119,7 +119,7 @@ fn announced_bytes_take_no_memory_before_they_come() {
         };
         assert!(field(" qbuf-free=") <= 64 << 10 && field(" tot-mem=") < 300_000, "{line}");
     }
-    assert!(rss_mib(&server) < before + 64, "{} MiB, {before} before", rss_mib(&server));
+    assert!(server.rss_mib() < before + 64, "{} MiB, {before} before", server.rss_mib());
     drop(clients);
     memory_returns(&server, before, 16);
 }
@@ -128,14 +128,14 @@ fn announced_bytes_take_no_memory_before_they_come() {
 fn memory_follows_the_data() {
     let server = Server::start();
     let mut client = server.client();
-    let before = rss_mib(&server);
+    let before = server.rss_mib();
     let large = value(4, 64 << 20);
     for (set, unset) in [("SET", "DEL"), ("SET", "UNLINK"), ("SET", "FLUSHALL"), ("RPUSH", "DEL")] {
         for core in [0, 1] {
             let key = key_of(core, "k");
             assert!(!show(&client.call(&[set.as_bytes(), key.as_bytes(), &large])).contains("ERR"));
         }
-        assert!(rss_mib(&server) >= before + 128 && info(&mut client, "used_memory") > 128 << 20);
+        assert!(server.rss_mib() >= before + 128 && info(&mut client, "used_memory") > 128 << 20);
         for core in [0, 1] {
             let key = key_of(core, "k");
             let words = if unset == "FLUSHALL" { vec![unset] } else { vec![unset, &key] };
@@ -148,7 +148,7 @@ fn memory_follows_the_data() {
     let mut bytes = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\n".to_vec();
     bytes.extend_from_slice(&large);
     half.send_bytes(&bytes);
-    until("it has come", || (rss_mib(&server) >= before + 60).then_some(()));
+    until("it has come", || (server.rss_mib() >= before + 60).then_some(()));
     drop(half);
     memory_returns(&server, before, 24);
 }
@@ -158,7 +158,7 @@ fn memory_follows_the_data() {
 fn memory_of_many_small_keys_is_given_back() {
     let server = Server::start();
     let mut client = server.client();
-    let before = rss_mib(&server);
+    let before = server.rss_mib();
     for by_flush in [true, false] {
         for command in ["SET", "DEL"] {
             if by_flush && command == "DEL" {

@@ -1,6 +1,6 @@
 //! Large commands, long pipelines, slow readers, idle clients: each has its bound, and nobody else notices.
 
-use super::{alone, info, is_long, key_of, memory_returns, rss_mib};
+use super::{alone, info, is_long, key_of, memory_returns};
 use lacewing_tests::{Client, Server, WAIT_MAX, show, until};
 use resp::{Value, encode_command};
 use std::io::{Read, Write};
@@ -35,7 +35,7 @@ fn slow_reader_is_cut_at_its_limit_and_nobody_else() {
     let server = Server::start();
     let mut other = server.client();
     other.call(&["SET", "megabyte", &"x".repeat(1 << 20)]);
-    let before = rss_mib(&server);
+    let before = server.rss_mib();
     set(&mut other, "client-output-buffer-limit", "normal 20mb 0 0");
     let mut slow = greedy(&server, 100);
     until("it is cut", || {
@@ -108,7 +108,7 @@ fn long_pipeline(server: &Server, mib: usize, reads_meanwhile: bool) {
 fn pipeline_longer_than_any_limit_does_not_hang() {
     let server = Server::start();
     let mut other = server.client();
-    let before = rss_mib(&server);
+    let before = server.rss_mib();
     let mib = if is_long() { 1024 } else { 24 };
     long_pipeline(&server, mib, false);
     long_pipeline(&server, mib, true);
@@ -122,7 +122,7 @@ fn largest_value_is_taken_and_one_byte_more_is_not() {
     let mut client = server.client();
     let mib = if is_long() { 512 } else { 16 };
     set(&mut client, "proto-max-bulk-len", &format!("{mib}mb"));
-    let before = rss_mib(&server);
+    let before = server.rss_mib();
     let value = vec![b'v'; mib << 20];
     for core in [0, 1] {
         let key = key_of(core, "large");
@@ -143,7 +143,7 @@ fn command_with_a_million_arguments_is_atomic_over_shards() {
         (0..if is_long() { 500_000 } else { 50_000 }).map(|number| format!("k{number}")).collect();
     let (a, b) = (key_of(0, "k"), key_of(1, "k"));
     let mut client = server.client();
-    let before = rss_mib(&server);
+    let before = server.rss_mib();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {

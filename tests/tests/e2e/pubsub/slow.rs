@@ -1,17 +1,10 @@
 //! Subscribers that do not read: each is cut at its limit; nobody waits for them, and memory stays bounded.
 
 use super::{ask, info, next};
-use lacewing_tests::{Client, Process, Server, show, until};
+use lacewing_tests::{Client, Server, show, until};
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
-
-fn rss_mib(server: &Process) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
-    kib / 1024
-}
 
 #[track_caller]
 fn limit(client: &mut Client, limit: &str) {
@@ -24,7 +17,7 @@ fn a_slow_subscriber_is_cut_at_its_hard_limit_and_others_get_all() {
         let server = Server::with(&["--cores", cores, "--pin", "no"]);
         let mut publisher = server.client();
         limit(&mut publisher, "pubsub 4mb 0 0");
-        let before = rss_mib(&server);
+        let before = server.rss_mib();
         let mut slow: Vec<Client> = (0..4).map(|_| server.client()).collect();
         slow.iter_mut().for_each(|client| assert!(ask(client, "SUBSCRIBE c").contains("subscribe")));
         let readers: Vec<Client> = (0..4).map(|_| server.client()).collect();
@@ -60,7 +53,7 @@ fn a_slow_subscriber_is_cut_at_its_hard_limit_and_others_get_all() {
         });
         until("nobody is subscribed", || (publisher.line("PUBLISH c end") == ":0").then_some(()));
         server.wait_for_log("reached its output buffer limit");
-        until("memory returns", || (rss_mib(&server) < before + 64).then_some(()));
+        until("memory returns", || (server.rss_mib() < before + 64).then_some(()));
     }
 }
 
@@ -107,7 +100,7 @@ fn publishers_are_held_to_what_can_be_sent() {
     let server = Server::with(&["--cores", "4", "--pin", "no"]);
     let mut control = server.client();
     limit(&mut control, "pubsub 16mb 0 0");
-    let before = rss_mib(&server);
+    let before = server.rss_mib();
     let subscribers: Vec<Client> = (0..20).map(|_| server.client()).collect();
     const PIPELINES: usize = 20;
     const PIPELINE: usize = 200;
@@ -130,7 +123,7 @@ fn publishers_are_held_to_what_can_be_sent() {
             });
         }
         until("much is published", || {
-            let rss = rss_mib(&server);
+            let rss = server.rss_mib();
             assert!(rss < before + 400, "{rss} MiB resident, {before} before");
             (info(&mut control, "total_commands_processed") > (4 * PIPELINES * PIPELINE) as u64).then_some(())
         });
