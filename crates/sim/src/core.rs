@@ -15,8 +15,8 @@ use stdx::ShardId;
 
 use crate::fairness::Fairness;
 use crate::fault::Fault;
-use crate::history::{Key, Lists};
-use crate::workload::Workload;
+use crate::history::{Access, Lists, Trace};
+use crate::workload::{Verb, Workload};
 
 /// What all cores look at, and where they note what only a simulation can know.
 pub struct Shared {
@@ -25,25 +25,59 @@ pub struct Shared {
     /// What is broken.
     pub fault: Option<Fault>,
     /// Per command: what it appended, once that is known.
-    pub appends: Vec<Vec<Key>>,
-    /// Commands that the server dropped or cancelled.
+    pub appends: Vec<Trace>,
+    /// Per command that watched: what it saw.
+    pub watched: Vec<Lists>,
+    /// Under [`Fault::ChecksBeforeLocking`], per EXEC: what it saw when it asked for its locks.
+    pub checked_early: Vec<Lists>,
+    /// Commands that the server dropped or cancelled, and those that gave up because of a change to what they watched.
     pub never: BTreeSet<usize>,
-    /// Commands that saw a key change between two of their stages, though not by themselves.
-    pub torn: Vec<usize>,
 }
 
 impl Shared {
-    /// Adds what a stage of `op` read to what it read before: of each list, as it was before the command's own appends.
-    fn add_reads(&mut self, op: usize, reads: &mut Lists, stage: Lists) {
-        let own = self.workload.commands[op].value;
-        for (key, mut list) in stage {
-            if self.appends[op].contains(&key) && list.last() == Some(&own) {
-                list.pop();
+    /// Notes what is known of `op` now that it, or a part of it, ran on the lists of some keys. Of a check: whether they are
+    /// still what was watched; what it saw then is taken for what it sees now.
+    fn ran(&mut self, op: usize, verb: Verb, trace: Trace) -> Trace {
+        self.appends[op].extend(trace.iter().filter(|access| matches!(access, Access::Append(..))).cloned());
+        match verb {
+            Verb::Watch => {
+                let lists = trace.iter().filter_map(|access| match access {
+                    Access::List(key, list) => Some((*key, list.clone())),
+                    _ => None,
+                });
+                self.watched[op].extend(lists);
+                trace
             }
-            if *reads.entry(key).or_insert_with(|| list.clone()) != list {
-                self.torn.push(op);
+            Verb::Check => {
+                let watches = &self.workload.commands[op].watches;
+                // A key that is watched already is not watched anew.
+                let seen = |access: &Access| {
+                    let list = watches.iter().find_map(|&watch| self.watched[watch].get(&access.key()))?;
+                    Some(Access::List(access.key(), list.clone()))
+                };
+                let seen: Option<Trace> = trace.iter().map(seen).collect();
+                let early = |access: Access| match self.checked_early[op].get(&access.key()) {
+                    Some(list) => Access::List(access.key(), list.clone()),
+                    None => access,
+                };
+                let trace: Trace = trace.into_iter().map(early).collect();
+                let is_unchanged = seen.as_ref() == Some(&trace);
+                if !is_unchanged && (seen.is_none() || self.fault != Some(Fault::IgnoresWatches)) {
+                    self.never.insert(op);
+                }
+                seen.unwrap_or_default()
             }
+            _ => trace,
         }
+    }
+
+    /// Whether a command of several stages stops after this one, given what it has seen so far.
+    fn stops_after(&self, op: usize, stage: usize, trace: &Trace) -> bool {
+        let command = &self.workload.commands[op];
+        let len = |access: &Access| if let Access::List(_, list) = access { list.len() } else { 0 };
+        let has_odd = !trace.iter().map(len).sum::<usize>().is_multiple_of(2);
+        let has_changed = command.stages[stage].verb == Verb::Check && self.never.contains(&op);
+        has_changed || stage + 1 == command.stages.len() || (stage == 0 && command.gives_up_if_odd && has_odd)
     }
 }
 
@@ -68,11 +102,11 @@ pub enum Message {
     /// A single-shard command goes to its shard.
     Hop(Hop),
     /// Its reply comes back.
-    Reply(Hop, Lists),
+    Reply(Hop, Trace),
     /// A transaction's order: for which of its stages, and with the entries that it returns.
     Order(TxId, Order, ShardId, usize, Lists),
-    /// The answer, with what was lent or read.
-    Notice(TxId, ShardId, Notice, Lists),
+    /// The answer, with what was lent, and what was seen and done.
+    Notice(TxId, ShardId, Notice, Lists, Trace),
     /// The shard changes a key of its own accord.
     Sweep(usize),
     /// To a client: encoded replies.
@@ -125,7 +159,7 @@ struct Driven {
     machine: Transaction,
     hole: Option<HoleId>,
     lent: BTreeMap<ShardId, Lists>,
-    reads: Lists,
+    trace: Trace,
     /// How many of its stages have begun.
     stages: usize,
     wants_cancel: bool,
@@ -177,11 +211,13 @@ impl Core {
             Message::Hangup(client, cancels) => self.hang_up(shared, client, cancels),
             Message::Cancel(client) => self.cancel(shared, client),
             Message::Hop(hop) => self.visit(shared, hop),
-            Message::Reply(hop, reads) => self.answer(shared, hop, &reads),
+            Message::Reply(hop, trace) => self.answer(shared, hop, &trace),
             Message::Order(tx, order, home, stage, entries) => {
                 self.order(shared, tx, order, Part { home, order, stage, entries });
             }
-            Message::Notice(tx, from, notice, entries) => self.notice(shared, tx, from, notice, entries),
+            Message::Notice(tx, from, notice, entries, trace) => {
+                self.notice(shared, tx, from, notice, entries, trace);
+            }
             Message::Sweep(op) => self.sweep(shared, op),
             Message::Bytes(_) => unreachable!("cores do not read replies"),
         }

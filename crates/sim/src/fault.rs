@@ -33,11 +33,15 @@ pub enum Fault {
     SweepsIgnoreLocks,
     /// Messages between two cores overtake each other.
     LinksReorder,
+    /// EXEC does not look at what was watched.
+    IgnoresWatches,
+    /// EXEC looks at what was watched before it has its locks.
+    ChecksBeforeLocking,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 15] = [
+    pub const ALL: [Fault; 17] = [
         Fault::ReleasesBeforeRunning,
         Fault::ReleasesBetweenStages,
         Fault::TriesBarge,
@@ -53,5 +57,7 @@ impl Fault {
         Fault::ReturnsOldEntries,
         Fault::SweepsIgnoreLocks,
         Fault::LinksReorder,
+        Fault::IgnoresWatches,
+        Fault::ChecksBeforeLocking,
     ];
 }

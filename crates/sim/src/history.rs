@@ -7,3 +7,6 @@ pub use crate::elle::{Access, Fate, History, Key, Op, Value};
 
 /// What lists hold.
 pub type Lists = BTreeMap<Key, Vec<Value>>;
+
+/// What a command saw and appended, in order.
+pub type Trace = Vec<Access>;

@@ -29,6 +29,10 @@ pub enum Verb {
     Exec,
     /// The same with all shards locked whole (a script that names no keys).
     Script,
+    /// Reads a key, so that an EXEC can tell whether it has changed since (WATCH).
+    Watch,
+    /// Only as the first stage of an EXEC: looks whether they have.
+    Check,
     /// A shard appends to one of its keys of its own accord, unless that is locked (expiry, eviction).
     Sweep,
 }
@@ -42,8 +46,10 @@ pub struct Command {
     pub verb: Verb,
     /// Which keys, each once; all there are for the whole-keyspace verbs.
     pub keys: Vec<Key>,
-    /// What it appends: unique in the run.
+    /// What it appends, plus the number of its stage: unique in the run.
     pub value: Value,
+    /// Of [`Verb::Exec`]: the commands that watched keys for it.
+    pub watches: Vec<usize>,
     /// Of [`Verb::Exec`] and [`Verb::Script`]: what they do, one after the other.
     pub stages: Vec<Stage>,
     /// Whether it does nothing after its first stage if what that read adds up to an odd number (WATCH).
@@ -53,11 +59,14 @@ pub struct Command {
 /// One stage of several.
 #[derive(Clone, Debug)]
 pub struct Stage {
-    /// [`Verb::Append`], [`Verb::Read`] or [`Verb::Mingle`].
+    /// [`Verb::Append`], [`Verb::Read`] or [`Verb::Mingle`]; at first perhaps [`Verb::Check`].
     pub verb: Verb,
     /// Which keys, each once.
     pub keys: Vec<Key>,
 }
+
+/// More stages than any command has.
+const STAGES_MAX: usize = 8;
 
 /// The client of what shards do of their own accord.
 pub const NOBODY: usize = usize::MAX;
@@ -92,14 +101,20 @@ impl Workload {
             let first = commands.len();
             for _ in 0..between(rng, 3, 14) {
                 let verb = weights.verb(rng);
-                let value = commands.len() as Value;
-                commands.push(Command::draw(rng, client, verb, keys, value));
+                commands.push(Command::draw(rng, client, verb, keys, commands.len()));
+                if verb == Verb::Watch {
+                    let watch = commands.len() - 1;
+                    for number in watch + 1..=watch + rng.index(3) {
+                        commands.push(Command::draw(rng, client, verb, keys, number));
+                    }
+                    let exec = Command::draw(rng, client, Verb::Exec, keys, commands.len());
+                    commands.push(exec.after_watches(watch, &commands[watch..]));
+                }
             }
             scripts.push((first..commands.len()).collect());
         }
         for _ in 0..between(rng, 0, 10) {
-            let (verb, value) = (Verb::Sweep, commands.len() as Value);
-            commands.push(Command::draw(rng, NOBODY, verb, keys, value));
+            commands.push(Command::draw(rng, NOBODY, Verb::Sweep, keys, commands.len()));
         }
         Self { router, keys, commands, scripts, order, lock_names }
     }
@@ -125,13 +140,6 @@ impl Workload {
     /// The shards that take part in a stage.
     pub fn shards_of_stage(&self, op: usize, stage: usize) -> ShardSet {
         self.commands[op].stages[stage].keys.iter().map(|&key| self.shard_of(key)).collect()
-    }
-
-    /// Whether a command stops after `stage`, given what it has read so far.
-    pub fn stops_after(&self, op: usize, stage: usize, reads: &Lists) -> bool {
-        let command = &self.commands[op];
-        let has_odd = !reads.values().map(Vec::len).sum::<usize>().is_multiple_of(2);
-        stage + 1 == command.stages.len() || (stage == 0 && command.gives_up_if_odd && has_odd)
     }
 
     fn those_on(&self, keys: &[Key], shard: ShardId) -> Vec<Key> {
@@ -195,7 +203,7 @@ impl Verb {
 
     /// How it locks.
     pub fn mode(self) -> Mode {
-        if matches!(self, Verb::Read | Verb::ReadAll) { Mode::Shared } else { Mode::Exclusive }
+        if matches!(self, Verb::Read | Verb::ReadAll | Verb::Watch) { Mode::Shared } else { Mode::Exclusive }
     }
 
     /// Whether what it appends is known before it runs.
@@ -213,7 +221,7 @@ pub fn mingles_into(lists: &Lists) -> Vec<Key> {
 }
 
 /// How often each verb comes; drawn per run, so that some runs have only few kinds.
-struct Weights([(Verb, u64); 8]);
+struct Weights([(Verb, u64); 9]);
 
 impl Weights {
     fn draw(rng: &mut Rng) -> Self {
@@ -226,9 +234,10 @@ impl Weights {
             Verb::ReadAll,
             Verb::Exec,
             Verb::Script,
+            Verb::Watch,
         ];
-        let scale = [8, 8, 6, 3, 1, 2, 6, 2];
-        let mut weights = [0; 8];
+        let scale = [8, 8, 6, 3, 1, 2, 6, 2, 4];
+        let mut weights = [0; 9];
         for (weight, most) in weights.iter_mut().zip(scale) {
             *weight = between(rng, 0, most);
         }
@@ -250,14 +259,29 @@ impl Weights {
 }
 
 impl Command {
-    fn draw(rng: &mut Rng, client: usize, verb: Verb, keys: Key, value: Value) -> Self {
+    fn draw(rng: &mut Rng, client: usize, verb: Verb, keys: Key, number: usize) -> Self {
         let has_stages = matches!(verb, Verb::Exec | Verb::Script);
         let stages: Vec<Stage> = if has_stages { draw_stages(rng, keys) } else { Vec::new() };
         let mut claimed: Vec<Key> = stages.iter().flat_map(|stage| stage.keys.iter().copied()).collect();
         claimed.sort_unstable();
         claimed.dedup();
         let keys = if verb == Verb::Exec { claimed } else { draw_keys(rng, verb, keys) };
-        Self { client, verb, keys, value, stages, gives_up_if_odd: has_stages && rng.one_in(3) }
+        let value = (number * STAGES_MAX) as Value;
+        let gives_up_if_odd = has_stages && rng.one_in(3);
+        Self { client, verb, keys, value, watches: Vec::new(), stages, gives_up_if_odd }
+    }
+
+    /// An EXEC that does nothing if a key has changed since it was watched by one of these, the first of them number
+    /// `first`.
+    fn after_watches(mut self, first: usize, watches: &[Command]) -> Self {
+        let mut keys: Vec<Key> = watches.iter().flat_map(|watch| watch.keys.iter().copied()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        self.keys.extend(&keys);
+        self.keys.sort_unstable();
+        self.keys.dedup();
+        self.stages.insert(0, Stage { verb: Verb::Check, keys });
+        Self { watches: (first..first + watches.len()).collect(), gives_up_if_odd: false, ..self }
     }
 }
 
@@ -275,8 +299,11 @@ fn draw_keys(rng: &mut Rng, verb: Verb, keys: Key) -> Vec<Key> {
     if verb.is_whole() {
         return (0..keys).collect();
     }
-    let most =
-        if matches!(verb, Verb::Signal | Verb::Sweep) || rng.one_in(2) { 1 } else { between(rng, 1, 4) };
+    let most = if matches!(verb, Verb::Signal | Verb::Sweep | Verb::Watch) || rng.one_in(2) {
+        1
+    } else {
+        between(rng, 1, 4)
+    };
     let mut drawn: Vec<Key> = (0..most).map(|_| rng.below(u64::from(keys)) as Key).collect();
     drawn.sort_unstable();
     drawn.dedup();

@@ -12,7 +12,7 @@ use crate::between;
 use crate::core::{Core, Message, Node, Shared};
 use crate::elle::{self, Anomaly};
 use crate::fault::Fault;
-use crate::history::{Access, Fate, History, Key, Lists, Op};
+use crate::history::{Access, Fate, History, Key, Lists, Op, Trace};
 use crate::wire::{Decoded, decode};
 use crate::workload::{Verb, Workload};
 
@@ -27,8 +27,6 @@ pub enum Violation {
     Overtaken(usize, usize),
     /// A shard executed two commands of one connection the wrong way round: (the earlier, the later).
     OutOfOrder(usize, usize),
-    /// A command saw a key change between two of its stages.
-    Torn(usize),
     /// A command saw less of a key than an earlier one of its connection.
     Backwards(usize, Key),
     /// A client read replies that are not the next of its commands.
@@ -175,9 +173,10 @@ impl World {
             hops: 0,
             violations: Vec::new(),
             shared: Shared {
-                appends: vec![Vec::new(); ops.len()],
+                appends: vec![Trace::new(); ops.len()],
+                watched: vec![Lists::new(); ops.len()],
+                checked_early: vec![Lists::new(); ops.len()],
                 never: BTreeSet::new(),
-                torn: Vec::new(),
                 workload,
                 fault,
             },
@@ -237,7 +236,6 @@ impl World {
             let swapped = station.core.out_of_order().iter();
             self.violations.extend(swapped.map(|&(earlier, op)| Violation::OutOfOrder(earlier, op)));
         }
-        self.violations.extend(self.shared.torn.iter().map(|&op| Violation::Torn(op)));
         let (sent, across) = (self.clients.iter().map(|client| client.sent).sum(), self.across());
         let hops = self.hops;
         let mut violations = std::mem::take(&mut self.violations);
@@ -267,10 +265,14 @@ impl World {
         for (op, record) in self.ops.iter_mut().enumerate() {
             let command = &self.shared.workload.commands[op];
             let is_known = command.verb.appends_to_all_keys() && record.invoked > 0;
-            let keys = if is_known { &command.keys } else { &self.shared.appends[op] };
-            let mut keys: Vec<Key> = keys.clone();
-            keys.dedup();
-            record.accesses.extend(keys.into_iter().map(|key| Access::Append(key, command.value)));
+            let intended = command.keys.iter().map(|&key| Access::Append(key, command.value));
+            let known: Trace = if is_known { intended.collect() } else { self.shared.appends[op].clone() };
+            // Whoever was not answered, or too early, has not seen all of what it did.
+            for append in known {
+                if !record.accesses.contains(&append) {
+                    record.accesses.push(append);
+                }
+            }
             if self.shared.never.contains(&op) && record.fate == Fate::Unknown {
                 record.fate = Fate::Failed;
             }
@@ -383,7 +385,7 @@ impl World {
         if self.clients[client].is_gone {
             return;
         }
-        for Decoded { op, never, reads } in decode(bytes) {
+        for Decoded { op, never, trace } in decode(bytes) {
             if self.clients[client].awaited.pop_front() != Some(op) {
                 self.violations.push(Violation::WrongReply(format!("client {client} was answered {op}")));
                 return;
@@ -391,7 +393,7 @@ impl World {
             let record = &mut self.ops[op];
             record.returned = Some(self.instant);
             record.fate = if never { Fate::Failed } else { Fate::Done };
-            record.accesses = reads.into_iter().map(|(key, list)| Access::List(key, list)).collect();
+            record.accesses = if never { Vec::new() } else { trace };
         }
         self.plan_turn(client);
     }

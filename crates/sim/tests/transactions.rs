@@ -67,7 +67,8 @@ fn every_planted_fault_is_found_by_the_checker_that_is_there_for_it() {
 fn expected() -> Vec<(Fault, &'static str)> {
     let mut expected: Vec<(Fault, &str)> = Fault::ALL.map(|fault| (fault, kind_wanted(fault))).into();
     expected.push((Fault::TriesBarge, "overtaken"));
-    expected.push((Fault::ReleasesBetweenStages, "torn"));
+    expected.push((Fault::ReleasesBetweenStages, "inner"));
+    expected.push((Fault::ReleasesBetweenStages, "intermediate"));
     expected.push((Fault::ForgetsSpreadKeys, "backwards"));
     expected
 }
@@ -87,10 +88,11 @@ fn kind_of(violation: &Violation) -> &'static str {
         Violation::Inconsistent(Anomaly::Cycle(_), _) => "cycle",
         Violation::Inconsistent(Anomaly::Lost { .. }, _) => "lost",
         Violation::Inconsistent(Anomaly::AbortedRead { .. }, _) => "undead",
+        Violation::Inconsistent(Anomaly::Internal { .. }, _) => "inner",
+        Violation::Inconsistent(Anomaly::IntermediateRead { .. }, _) => "intermediate",
         Violation::Inconsistent(..) => "inconsistent",
         Violation::Stuck(_) => "stuck",
         Violation::Overtaken(..) => "overtaken",
-        Violation::Torn(_) => "torn",
         Violation::OutOfOrder(..) => "out of order",
         Violation::Backwards(..) => "backwards",
         Violation::WrongReply(_) => "wrong reply",

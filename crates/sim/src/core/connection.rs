@@ -6,7 +6,7 @@ use coordinator::pipeline::{HoleId, Kind, Verdict};
 use super::shard::{admit, fingerprints};
 use super::{Connection, Core, Hop, Message, Node, Shared};
 use crate::fault::Fault;
-use crate::history::Lists;
+use crate::history::Trace;
 use crate::wire::encode;
 
 impl Core {
@@ -81,15 +81,17 @@ impl Core {
             Hop { home, op, hole: connection.replies.hole() }
         };
         if admit(shared, &mut self.participant, &mut self.fairness, home, op, park) == Admission::Run {
-            let reads = self.execute_single(shared, op);
-            encode(self.connection(client).replies.buf(), op, false, &reads);
+            let trace = self.execute_single(shared, op);
+            let never = shared.never.contains(&op);
+            encode(self.connection(client).replies.buf(), op, never, &trace);
         }
     }
 
     /// The reply of a command that left a hole.
-    pub(super) fn answer(&mut self, shared: &mut Shared, hop: Hop, reads: &Lists) {
+    pub(super) fn answer(&mut self, shared: &mut Shared, hop: Hop, trace: &Trace) {
         let client = shared.workload.commands[hop.op].client;
-        self.fill(shared, client, hop.hole, hop.op, false, reads);
+        let never = shared.never.contains(&hop.op);
+        self.fill(shared, client, hop.hole, hop.op, never, trace);
     }
 
     pub(super) fn fill(
@@ -99,10 +101,10 @@ impl Core {
         hole: HoleId,
         op: usize,
         never: bool,
-        reads: &Lists,
+        trace: &Trace,
     ) {
         let connection = self.connection(client);
-        connection.replies.fill_with(hole, |buf| encode(buf, op, never, reads));
+        connection.replies.fill_with(hole, |buf| encode(buf, op, never, trace));
         if shared.fault != Some(Fault::OverlapsEverything) {
             match shared.workload.kind(op) {
                 Kind::Spread => connection.overlap.answered_spread(),

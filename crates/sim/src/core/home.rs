@@ -9,7 +9,7 @@ use stdx::ShardId;
 
 use super::{Core, Driven, Message, Node, Part, Shared};
 use crate::fault::Fault;
-use crate::history::Lists;
+use crate::history::{Lists, Trace, Value};
 use crate::store::{run_handler, take};
 use crate::workload::Verb;
 
@@ -21,14 +21,15 @@ impl Core {
             Verb::AppendAll | Verb::ReadAll => Plan::Whole(shared.workload.router.shards()),
             Verb::Exec | Verb::Script => Plan::Hold(shards),
             Verb::Mingle => Plan::Lend(shards),
-            Verb::Append | Verb::Signal | Verb::Read | Verb::Sweep => Plan::Fanout(shards),
+            Verb::Append | Verb::Signal | Verb::Read | Verb::Watch | Verb::Sweep => Plan::Fanout(shards),
+            Verb::Check => unreachable!("only a stage"),
         };
         let tx = TxId(op as u64);
         let driven = Driven {
             machine: Transaction::new(tx, self.flip(shared, self.id), plan),
             hole: Some(hole),
             lent: BTreeMap::new(),
-            reads: Lists::new(),
+            trace: Trace::new(),
             stages: 0,
             wants_cancel: false,
         };
@@ -63,13 +64,13 @@ impl Core {
         let op = tx.0 as usize;
         let driven = self.transactions.get_mut(&tx).expect("it is driven");
         let (done, next) = (driven.stages.checked_sub(1), driven.stages);
-        if done.is_some_and(|stage| shared.workload.stops_after(op, stage, &driven.reads)) {
+        if done.is_some_and(|stage| shared.stops_after(op, stage, &driven.trace)) {
             return driven.machine.release();
         }
         driven.stages += 1;
         let shards = shared.workload.shards_of_stage(op, next);
         let is_loan = shared.workload.commands[op].stages[next].verb == Verb::Mingle;
-        // The last one releases, unless what it reads is yet to decide that; half of them are told separately.
+        // The last one releases; half of them are told separately.
         let is_last = next + 1 == shared.workload.commands[op].stages.len() && op.is_multiple_of(2);
         let shards = shards.iter().map(|shard| self.flip(shared, shard)).collect();
         let driven = self.transactions.get_mut(&tx).expect("it is driven");
@@ -79,13 +80,13 @@ impl Core {
     pub(super) fn finish(&mut self, shared: &mut Shared, tx: TxId, outcome: Outcome) {
         let driven = self.transactions.remove(&tx).expect("it was driven");
         let lies = shared.fault == Some(Fault::CancelsLie) && driven.wants_cancel;
-        let never = outcome == Outcome::Cancelled || lies;
+        let never = outcome == Outcome::Cancelled || lies || shared.never.contains(&(tx.0 as usize));
         if never {
             shared.never.insert(tx.0 as usize);
         }
         if let Some(hole) = driven.hole {
             let client = shared.workload.commands[tx.0 as usize].client;
-            self.fill(shared, client, hole, tx.0 as usize, never, &driven.reads);
+            self.fill(shared, client, hole, tx.0 as usize, never, &driven.trace);
         }
     }
 
@@ -96,11 +97,12 @@ impl Core {
         tx: TxId,
         notice: Notice,
         entries: Lists,
+        trace: Trace,
     ) {
         if home == self.id {
-            self.notice(shared, tx, self.id, notice, entries);
+            self.notice(shared, tx, self.id, notice, entries, trace);
         } else {
-            self.out.push((Node::Core(home), Message::Notice(tx, self.id, notice, entries)));
+            self.out.push((Node::Core(home), Message::Notice(tx, self.id, notice, entries, trace)));
         }
     }
 
@@ -111,26 +113,27 @@ impl Core {
         from: ShardId,
         notice: Notice,
         entries: Lists,
+        trace: Trace,
     ) {
         let flipped = self.flip(shared, from);
         let driven = self.transactions.get_mut(&tx).expect("no notice comes after the end");
         driven.machine.handle(flipped, notice);
         match notice {
             Notice::Lent => drop(driven.lent.insert(from, entries)),
-            _ => shared.add_reads(tx.0 as usize, &mut driven.reads, entries),
+            _ => driven.trace.extend(trace),
         }
         let is_early = shared.fault == Some(Fault::RepliesEarly);
         let early = driven.hole.take_if(|_| is_early);
-        let reads = driven.reads.clone();
+        let trace = driven.trace.clone();
         if let Some(hole) = early {
             let op = tx.0 as usize;
-            self.fill(shared, shared.workload.commands[op].client, hole, op, false, &reads);
+            self.fill(shared, shared.workload.commands[op].client, hole, op, false, &trace);
         }
         self.drive(shared, tx);
     }
 
     /// The handler of a loan, over home's own entries and those that were lent.
-    pub(super) fn mingle(&mut self, shared: &mut Shared, tx: TxId) -> Lists {
+    pub(super) fn mingle(&mut self, shared: &mut Shared, tx: TxId) -> Trace {
         let op = tx.0 as usize;
         let driven = self.transactions.get_mut(&tx).expect("a loan runs at home");
         let (verb, keys) = shared.workload.part(op, driven.stage(), self.id);
@@ -138,9 +141,9 @@ impl Core {
         for lent in driven.lent.values() {
             entries.extend(lent.clone());
         }
-        let command = &shared.workload.commands[op];
-        let once = !command.stages.is_empty();
-        let read = run_handler(verb, command.value, once, &mut entries, &mut shared.appends[op]);
+        let value = shared.workload.commands[op].value + driven.stage() as Value;
+        let trace = run_handler(verb, value, &mut entries);
+        let trace = shared.ran(op, verb, trace);
         for (key, list) in entries {
             let owner = shared.workload.shard_of(key);
             if owner == self.id {
@@ -149,7 +152,7 @@ impl Core {
                 driven.lent.entry(owner).or_default().insert(key, list);
             }
         }
-        read
+        trace
     }
 
     /// Under [`Fault::LocksDescending`] cores with odd numbers count shards from the other end.

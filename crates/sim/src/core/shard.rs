@@ -8,7 +8,7 @@ use stdx::{ClientId, DbIndex, ShardId};
 use super::{Core, Hop, Message, Node, Part, Shared};
 use crate::fairness::{Fairness, Want};
 use crate::fault::Fault;
-use crate::history::{Key, Lists};
+use crate::history::{Key, Lists, Trace, Value};
 use crate::store::{run_handler, take};
 use crate::workload::Verb;
 
@@ -31,55 +31,64 @@ impl Core {
     }
 
     pub(super) fn execute_and_answer(&mut self, shared: &mut Shared, hop: Hop) {
-        let reads = self.execute_single(shared, hop.op);
+        let trace = self.execute_single(shared, hop.op);
         if hop.home == self.id {
-            self.answer(shared, hop, &reads);
+            self.answer(shared, hop, &trace);
         } else {
-            self.out.push((Node::Core(hop.home), Message::Reply(hop, reads)));
+            self.out.push((Node::Core(hop.home), Message::Reply(hop, trace)));
         }
     }
 
-    pub(super) fn execute_single(&mut self, shared: &mut Shared, op: usize) -> Lists {
+    pub(super) fn execute_single(&mut self, shared: &mut Shared, op: usize) -> Trace {
         let last = self.last_of.insert(shared.workload.commands[op].client, op);
         self.out_of_order.extend(last.filter(|&last| last > op).map(|last| (op, last)));
         self.execute(shared, op)
     }
 
-    /// Runs all of a command of one shard, and returns what it read.
-    pub(super) fn execute(&mut self, shared: &mut Shared, op: usize) -> Lists {
-        let mut reads = Lists::new();
+    /// Runs all of a command of one shard, and returns what it saw and did.
+    pub(super) fn execute(&mut self, shared: &mut Shared, op: usize) -> Trace {
+        let mut trace = Trace::new();
         for stage in 0.. {
-            let read = self.run_part(shared, op, stage);
-            shared.add_reads(op, &mut reads, read);
+            trace.extend(self.run_part(shared, op, stage));
             let stages = shared.workload.commands[op].stages.len();
-            if stages == 0 || shared.workload.stops_after(op, stage, &reads) {
+            if stages == 0 || shared.stops_after(op, stage, &trace) {
                 break;
             }
         }
-        reads
+        trace
     }
 
-    /// Runs this shard's part of a command, or of one of its stages, over its own entries, and returns what it read.
-    pub(super) fn run_part(&mut self, shared: &mut Shared, op: usize, stage: usize) -> Lists {
+    /// Runs this shard's part of a command, or of one of its stages, over its own entries, and returns what it saw and did.
+    pub(super) fn run_part(&mut self, shared: &mut Shared, op: usize, stage: usize) -> Trace {
         let (verb, keys) = shared.workload.part(op, stage, self.id);
-        let command = &shared.workload.commands[op];
-        let once = !command.stages.is_empty();
+        let value = shared.workload.commands[op].value + stage as Value;
         let mut entries = take(&mut self.lists, &keys);
-        let read = run_handler(verb, command.value, once, &mut entries, &mut shared.appends[op]);
+        let trace = run_handler(verb, value, &mut entries);
         self.lists.append(&mut entries);
-        read
+        shared.ran(op, verb, trace)
     }
 
     pub(super) fn order(&mut self, shared: &mut Shared, tx: TxId, order: Order, part: Part) {
         let op = tx.0 as usize;
         if order.acquire != Acquire::Held {
             self.fairness.arrived(op, want(shared, self.id, op));
+            self.check_early_if_faulty(shared, op);
         }
         let order = self.without_locks(tx, order);
         let names = names_of(shared, self.id, op);
         let part = Part { order, ..part };
         self.participant.order(tx, order, claim(shared, op, &names), part);
         self.perform(shared);
+    }
+
+    fn check_early_if_faulty(&self, shared: &mut Shared, op: usize) {
+        let (verb, keys) = shared.workload.part(op, 0, self.id);
+        if verb == Verb::Check && shared.fault == Some(Fault::ChecksBeforeLocking) {
+            for key in keys {
+                let list = self.lists.get(&key).cloned().unwrap_or_default();
+                shared.checked_early[op].entry(key).or_insert(list);
+            }
+        }
     }
 
     /// What a fault leaves of an order: who has no locks releases none.
@@ -114,7 +123,7 @@ impl Core {
                     if notice == Notice::Locked {
                         self.release_if_faulty(shared, tx);
                     }
-                    self.tell(shared, part.home, tx, notice, Lists::new());
+                    self.tell(shared, part.home, tx, notice, Lists::new(), Trace::new());
                 }
                 Deed::Perform { tx, act, part } => self.act(shared, tx, act, part),
             }
@@ -127,22 +136,22 @@ impl Core {
         if part.order.acquire != Acquire::Held {
             self.fairness.went(op, &want(shared, self.id, op));
         }
-        let mut result = Lists::new();
+        let (mut lent, mut trace) = (Lists::new(), Trace::new());
         match act {
-            Act::Run if is_loan => result = self.mingle(shared, tx),
+            Act::Run if is_loan => trace = self.mingle(shared, tx),
             Act::Run => {
-                result = self.run_part(shared, op, part.stage);
+                trace = self.run_part(shared, op, part.stage);
                 self.release_between_stages_if_faulty(shared, tx, part.order);
             }
             Act::Lend => {
-                result = take(&mut self.lists, &shared.workload.part(op, part.stage, self.id).1);
+                lent = take(&mut self.lists, &shared.workload.part(op, part.stage, self.id).1);
                 self.release_if_faulty(shared, tx);
             }
             Act::Return => self.lists.extend(part.entries),
             Act::Nothing | Act::Abandon => unreachable!("no deeds"),
         }
         if let Some(notice) = act.notice() {
-            self.tell(shared, part.home, tx, notice, result);
+            self.tell(shared, part.home, tx, notice, lent, trace);
         }
     }
 
@@ -168,15 +177,15 @@ impl Core {
 
     /// A refused try that goes on as though it had its locks. Only what another has borrowed cannot be lent.
     pub(super) fn barge(&mut self, shared: &mut Shared, tx: TxId, part: &Part) {
-        let (notice, result) = match part.order.act {
-            Act::Lend => (Notice::Refused, Lists::new()),
+        let (notice, trace) = match part.order.act {
+            Act::Lend => (Notice::Refused, Trace::new()),
             Act::Run => (Notice::Ran, self.execute(shared, tx.0 as usize)),
             _ => {
                 self.lockless.insert(tx);
-                (Notice::Locked, Lists::new())
+                (Notice::Locked, Trace::new())
             }
         };
-        self.tell(shared, part.home, tx, notice, result);
+        self.tell(shared, part.home, tx, notice, Lists::new(), trace);
     }
 }
 
