@@ -42,8 +42,9 @@ impl Target {
     }
 
     fn of(process: Box<dyn Deref<Target = Process>>, shards: u16, is_strict: bool) -> Self {
-        let abilities = Abilities::of(&mut process.client());
-        Self { process, router: Router::new(shards), is_strict, abilities }
+        let router = Router::new(shards);
+        let abilities = Abilities::of(&mut process.client(), router);
+        Self { process, router, is_strict, abilities }
     }
 
     fn round(&self, number: u32, sabotage: Option<Sabotage>) -> Round {

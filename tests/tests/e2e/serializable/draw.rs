@@ -3,6 +3,7 @@
 use super::abilities::Abilities;
 use super::keys::{Keys, Kind};
 use super::task::{Item, Shape, Task};
+use sim::elle::Key;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use stdx::rng::Rng;
 
@@ -37,9 +38,23 @@ impl Draw<'_> {
         Task { shape, items, seen: Vec::new() }
     }
 
-    /// What an operation writes that has watched and read a register.
-    pub(super) fn after_watch(&mut self, register: sim::elle::Key) -> Vec<Item> {
-        let mut items = vec![Item::Write(register, self.value())];
+    /// Keys to watch, the first of which is about to be written.
+    pub(super) fn watched(&mut self) -> Vec<Key> {
+        let kinds: Vec<Kind> = (0..=self.rng.below(WATCHED_MAX)).map(|_| *self.rng.pick(&KINDS)).collect();
+        let first = self.keys.to_write(kinds[0], &mut self.rng);
+        let mut watched = vec![first];
+        for &kind in &kinds[1..] {
+            let key = self.keys.to_read(kind, &mut self.rng);
+            if !watched.contains(&key) {
+                watched.push(key);
+            }
+        }
+        watched
+    }
+
+    /// What an operation does that has watched and read keys, the first of them this.
+    pub(super) fn after_watch(&mut self, watched: Key) -> Vec<Item> {
+        let mut items = vec![Item::Write(watched, self.value())];
         if self.rng.one_in(2) {
             items.extend(self.items(1));
         }
@@ -76,3 +91,4 @@ impl Draw<'_> {
 
 const PIPELINE_MAX: u64 = 12;
 const ITEMS_MAX: u64 = 4;
+const WATCHED_MAX: u64 = 3;

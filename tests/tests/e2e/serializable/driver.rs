@@ -2,7 +2,7 @@
 
 use super::abilities::Abilities;
 use super::draw::Draw;
-use super::keys::{Keys, Kind};
+use super::keys::Keys;
 use super::link::TryCall;
 use super::order::promised;
 use super::sabotage::{Answer, Sabotage, Saboteur, Sent};
@@ -129,24 +129,25 @@ impl<'a> Session<'a> {
         self.recorded
     }
 
-    /// WATCH, a look at a register, and a transaction that counts on it.
+    /// WATCH, a look at what is watched, and a transaction that counts on it.
     fn watch(&mut self) {
-        let register = self.round.keys.to_write(Kind::Register, &mut self.draw.rng);
+        let watched = self.draw.watched();
         if !self.saboteur.is(Sabotage::IgnoresWatch) {
-            let name = self.round.keys.name(register);
-            let watched = self.link.try_call(&["WATCH", &name]);
-            match watched {
+            let names = watched.iter().map(|&key| self.round.keys.name(key));
+            let words: Vec<String> = std::iter::once("WATCH".to_owned()).chain(names).collect();
+            match self.link.try_call(&words) {
                 Some(Reply::Simple(_)) => {}
                 Some(other) => panic!("WATCH was answered {}", show(&other)),
                 None => return self.reconnect(),
             }
         }
         let look = self.recorded.ops.len();
-        if !self.batch(&[Task::single(Item::Read(register))]) {
+        let looks: Vec<Task> = watched.iter().map(|&key| Task::single(Item::Read(key))).collect();
+        if !self.batch(&looks) {
             return;
         }
-        let seen = self.recorded.ops[look].accesses.clone();
-        let items = self.draw.after_watch(register);
+        let seen = self.recorded.ops[look..].iter().flat_map(|op| op.accesses.clone()).collect();
+        let items = self.draw.after_watch(watched[0]);
         self.batch(&[Task { shape: Shape::Watched, items, seen }]);
     }
 

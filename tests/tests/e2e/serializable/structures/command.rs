@@ -14,14 +14,18 @@ pub(super) enum Kind {
     Text,
     List,
     Set,
+    /// Members with scores.
+    Scores,
 }
 
-/// Every third key is of one kind.
+/// Every fourth key is of one kind.
 pub(super) fn kind_of(key: Key) -> Kind {
-    [Kind::Text, Kind::List, Kind::Set][usize::from(key) % 3]
+    KINDS[usize::from(key) % KINDS.len()]
 }
 
-/// An end of a list.
+pub(super) const KINDS: [Kind; 4] = [Kind::Text, Kind::List, Kind::Set, Kind::Scores];
+
+/// An end of a list; of members with scores, the lowest or the highest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Left,
@@ -61,6 +65,14 @@ pub(super) enum Command {
     Members(Key),
     SetMove(Key, Key, Value),
     UnionStore(Key, Key, Key),
+    /// A member, and its score.
+    Score(Key, Value, Value),
+    PopScore(Key, End),
+    /// For at most so many milliseconds.
+    BlockingPopScore(Vec<Key>, End, u64),
+    Scores(Key),
+    /// To the first, all that the second has.
+    ScoresStore(Key, Key),
 }
 
 /// A reply, as the model gives it too.
@@ -74,10 +86,22 @@ pub(super) enum Answer {
     /// In ascending order.
     Members(Vec<Value>),
     Popped(Key, Value),
+    /// A member with its score.
+    PoppedScore(Key, Value, Value),
     NoSuchKey,
 }
 
 impl Command {
+    /// Reads all that there is of a key.
+    pub(super) fn look(key: Key) -> Self {
+        match kind_of(key) {
+            Kind::Text => Command::Get(key),
+            Kind::List => Command::Range(key),
+            Kind::Set => Command::Members(key),
+            Kind::Scores => Command::Scores(key),
+        }
+    }
+
     /// Its keys, in the order of its words.
     pub(super) fn keys(&self) -> Vec<Key> {
         use Command::*;
@@ -85,10 +109,13 @@ impl Command {
             Set(key, _) | SetPx(key, ..) | SetNx(key, _) | Get(key) | GetDel(key) => vec![*key],
             PExpire(key, _) | Persist(key) | Push(key, ..) | Pop(key, _) | Range(key) => vec![*key],
             Add(key, _) | Remove(key, _) | Members(key) => vec![*key],
+            Score(key, ..) | PopScore(key, _) | Scores(key) => vec![*key],
             Mset(pairs) | MsetNx(pairs) => pairs.iter().map(|pair| pair.0).collect(),
-            Mget(keys) | Del(keys) | Exists(keys) | BlockingPop(keys, ..) => keys.clone(),
+            Mget(keys) | Del(keys) | Exists(keys) => keys.clone(),
+            BlockingPop(keys, ..) | BlockingPopScore(keys, ..) => keys.clone(),
             Rename(from, to) | RenameNx(from, to) | Copy(from, to, _) => vec![*from, *to],
             Move(from, _, to, _) | BlockingMove(from, _, to, _, _) | SetMove(from, to, _) => vec![*from, *to],
+            ScoresStore(to, from) => vec![*to, *from],
             UnionStore(to, one, other) => vec![*to, *one, *other],
         }
     }
@@ -96,16 +123,26 @@ impl Command {
     /// Whether it changes nothing.
     pub(super) fn is_read(&self) -> bool {
         use Command::*;
-        matches!(self, Get(_) | Mget(_) | Exists(_) | Range(_) | Members(_))
+        matches!(self, Get(_) | Mget(_) | Exists(_) | Range(_) | Members(_) | Scores(_))
+    }
+
+    /// How long it waits at most, if it does.
+    pub(super) fn waits_ms(&self) -> Option<u64> {
+        match self {
+            Command::BlockingPop(.., ms)
+            | Command::BlockingMove(.., ms)
+            | Command::BlockingPopScore(.., ms) => Some(*ms),
+            _ => None,
+        }
     }
 
     pub(super) fn blocks(&self) -> bool {
-        matches!(self, Command::BlockingPop(..) | Command::BlockingMove(..))
+        self.waits_ms().is_some()
     }
 
     /// Whether blocked clients can be woken by it: it is a signal, as to order.
     pub(super) fn wakes(&self) -> bool {
-        self.blocks() || matches!(self, Command::Push(..) | Command::Move(..))
+        self.blocks() || matches!(self, Command::Push(..) | Command::Move(..) | Command::Score(..))
     }
 
     /// Its words, and which of them are keys.
@@ -157,6 +194,17 @@ impl Command {
             Members(key) => words("SMEMBERS", &names(&[*key])),
             SetMove(from, to, value) => words("SMOVE", &[name(*from), name(*to), value.to_string()]),
             UnionStore(to, one, other) => words("SUNIONSTORE", &names(&[*to, *one, *other])),
+            Score(key, member, score) => words("ZADD", &[name(*key), score.to_string(), member.to_string()]),
+            PopScore(key, end) => words(&of_end("ZPOPMIN", "ZPOPMAX", end), &names(&[*key])),
+            BlockingPopScore(keys, end, ms) => {
+                words(&of_end("BZPOPMIN", "BZPOPMAX", end), &[names(keys), vec![seconds(ms)]].concat())
+            }
+            Scores(key) => {
+                words("ZRANGE", &[name(*key), "0".to_owned(), "-1".to_owned(), "WITHSCORES".to_owned()])
+            }
+            ScoresStore(to, from) => {
+                words("ZRANGESTORE", &[name(*to), name(*from), "0".to_owned(), "-1".to_owned()])
+            }
         };
         let step = if matches!(self, Mset(_) | MsetNx(_)) { 2 } else { 1 };
         let places = (0..self.keys().len()).map(|at| 1 + at * step).collect();
@@ -180,6 +228,13 @@ impl Command {
             (Command::BlockingPop(..), Reply::Array(pair)) => match pair.as_slice() {
                 [Reply::Bulk(key), Reply::Bulk(value)] => {
                     Answer::Popped(key_of(key), number(value).ok_or_else(strange)?)
+                }
+                _ => return Err(strange()),
+            },
+            (Command::BlockingPopScore(..), Reply::Array(three)) => match three.as_slice() {
+                [Reply::Bulk(key), Reply::Bulk(member), Reply::Bulk(score)] => {
+                    let [member, score] = [member, score].map(|text| number(text).ok_or_else(strange));
+                    Answer::PoppedScore(key_of(key), member?, score?)
                 }
                 _ => return Err(strange()),
             },

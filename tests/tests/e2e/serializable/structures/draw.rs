@@ -1,7 +1,7 @@
 //! What clients of a group do next.
 
 use super::super::abilities::Abilities;
-use super::command::{Command, End, Key, Kind, kind_of};
+use super::command::{Command, End, KINDS, Key, Kind, kind_of};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use stdx::rng::Rng;
 
@@ -12,22 +12,46 @@ pub(super) enum Shape {
     Single,
     /// Between MULTI and EXEC.
     Exec,
+    /// The same, of a client that has watched keys and looked at them before.
+    Watched,
     /// By a script that names commands and keys.
     Script,
     /// By one that does not.
     WildScript,
 }
 
+impl Shape {
+    /// Whether each of its commands is answered +QUEUED, and all at the end.
+    pub(super) fn is_queued(self) -> bool {
+        matches!(self, Shape::Exec | Shape::Watched)
+    }
+}
+
+/// What a group is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mix {
+    /// All commands.
+    Everything,
+    /// One client sets keys that expire at once, all others look: each core by its own clock.
+    Expiry,
+}
+
 /// Draws operations.
 pub(super) struct Draw<'a> {
     pub(super) values: &'a AtomicU32,
     pub(super) abilities: Abilities,
+    pub(super) mix: Mix,
+    /// Whether this is the first client of its group.
+    pub(super) is_first: bool,
     pub(super) rng: Rng,
 }
 
 impl Draw<'_> {
     /// What is sent in one go.
     pub(super) fn batch(&mut self) -> Vec<(Shape, Vec<Command>)> {
+        if self.mix == Mix::Expiry {
+            return vec![(Shape::Single, vec![self.about_expiry()])];
+        }
         let len = if self.rng.one_in(6) { 2 + self.rng.below(2) } else { 1 };
         (0..len).map(|_| self.operation()).collect()
     }
@@ -49,12 +73,34 @@ impl Draw<'_> {
         (shape, commands)
     }
 
+    /// Keys to watch.
+    pub(super) fn watched(&mut self) -> Vec<Key> {
+        let keys: Vec<Key> = (0..=self.rng.below(3)).map(|_| self.rng.below(KEYS.into()) as Key).collect();
+        distinct(&keys)
+    }
+
+    /// What is done between MULTI and EXEC.
+    pub(super) fn transaction(&mut self) -> Vec<Command> {
+        (0..=self.rng.below(3)).map(|_| self.command()).collect()
+    }
+
     fn command(&mut self) -> Command {
-        match self.rng.below(10) {
+        match self.rng.below(13) {
             0..=3 => self.of_lists(),
             4..=6 => self.of_texts(),
             7 | 8 => self.of_sets(),
+            9..=11 => self.of_scores(),
             _ => self.of_any(),
+        }
+    }
+
+    fn about_expiry(&mut self) -> Command {
+        let keys = [self.key(Kind::Text), self.key(Kind::Text)];
+        match self.rng.below(6) {
+            _ if self.is_first => Command::SetPx(keys[0], self.value(), 1 + self.rng.below(3)),
+            0 | 1 => Command::Get(keys[0]),
+            2 => Command::Exists(distinct(&keys)),
+            _ => Command::Mget(distinct(&keys)),
         }
     }
 
@@ -103,8 +149,23 @@ impl Draw<'_> {
         }
     }
 
+    fn of_scores(&mut self) -> Command {
+        let (key, other) = (self.key(Kind::Scores), self.key(Kind::Scores));
+        let (end, member, score) = (self.end(), self.rng.below(6) as u32, self.rng.below(4) as u32);
+        match self.rng.below(10) {
+            0..=2 => Command::Score(key, member, score),
+            3 => Command::PopScore(key, end),
+            4 => Command::ScoresStore(key, other),
+            5 | 6 if self.abilities.blocking => {
+                let keys = if self.rng.one_in(2) { vec![key] } else { distinct(&[key, other]) };
+                Command::BlockingPopScore(keys, end, self.wait_ms())
+            }
+            _ => Command::Scores(key),
+        }
+    }
+
     fn of_any(&mut self) -> Command {
-        let kind = [Kind::Text, Kind::List, Kind::Set][self.rng.index(3)];
+        let kind = *self.rng.pick(&KINDS);
         let key = self.key(kind);
         let Some(&other) = distinct(&[key, self.key(kind), self.key(kind)]).get(1) else {
             return Command::Persist(key);
@@ -130,7 +191,7 @@ impl Draw<'_> {
     }
 
     fn wait_ms(&mut self) -> u64 {
-        5 + self.rng.below(40)
+        if self.rng.one_in(4) { 2 * TIMER_SLACK_MS } else { 5 + self.rng.below(10) }
     }
 
     fn value(&self) -> u32 {
@@ -149,6 +210,9 @@ fn distinct(keys: &[Key]) -> Vec<Key> {
     distinct
 }
 
-/// Keys of a group, a third of each kind.
-pub(super) const KEYS: Key = 9;
+/// Keys of a group, a quarter of each kind.
+pub(super) const KEYS: Key = 12;
+/// The server counts a wait from when its loop last looked at the clock, which may be before the command was sent, on a
+/// machine that is busy with other tests: the wait may end this much earlier.
+pub(super) const TIMER_SLACK_MS: u64 = 80;
 const TTL_MS_MAX: u64 = 60;

@@ -4,19 +4,21 @@ use super::super::abilities::Abilities;
 use super::super::link::TryCall;
 use super::super::order::{Class, Place, promised};
 use super::super::{Target, script};
-use super::command::{Command, Key};
-use super::draw::{Draw, Shape};
+use super::command::{Answer, Command, Key};
+use super::draw::{Draw, Mix, Shape, TIMER_SLACK_MS};
 use super::model::{Op, Store};
 use super::sabotage::Sabotage;
 use coordinator::router::Router;
 use lacewing_tests::{Client, show};
 use resp::{Value as Reply, encode_command};
 use sim::linear::{self, Call, Refused};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
+use stdx::ShardId;
 use stdx::rng::Rng;
 
 /// A group.
@@ -29,10 +31,13 @@ pub(super) struct Group {
     round: u32,
     number: u32,
     sabotage: Option<Sabotage>,
+    mix: Mix,
     values: AtomicU32,
     calls: AtomicU32,
     /// How many connections were ended in the middle: each makes the history harder to judge.
     losses: AtomicU32,
+    /// CLIENT UNBLOCKs that were sent, and those that were answered: a wait in the middle of one may end at any time.
+    unblocks: [AtomicU32; 2],
     ids: Mutex<Vec<i64>>,
     is_over: AtomicBool,
     started: Instant,
@@ -65,7 +70,13 @@ pub(super) fn judge(history: &[Call<Op>]) -> Judged {
 }
 
 impl Group {
-    pub(super) fn new(target: &Target, round: u32, number: u32, sabotage: Option<Sabotage>) -> Self {
+    pub(super) fn new(
+        target: &Target,
+        round: u32,
+        number: u32,
+        mix: Mix,
+        sabotage: Option<Sabotage>,
+    ) -> Self {
         Self {
             is_strict: target.is_strict,
             addr: target.process.addr(),
@@ -74,9 +85,11 @@ impl Group {
             round,
             number,
             sabotage,
+            mix,
             values: AtomicU32::new(1),
             calls: AtomicU32::new(0),
             losses: AtomicU32::new(0),
+            unblocks: [AtomicU32::new(0), AtomicU32::new(0)],
             ids: Mutex::default(),
             is_over: AtomicBool::new(false),
             started: Instant::now(),
@@ -87,7 +100,8 @@ impl Group {
     pub(super) fn run(&self, length: Duration, rng: &mut Rng) -> Vec<Call<Op>> {
         let mut history = Vec::new();
         thread::scope(|scope| {
-            let workers: Vec<_> = (0..CLIENTS)
+            let clients = if self.mix == Mix::Expiry { LOOKERS } else { CLIENTS };
+            let workers: Vec<_> = (0..clients)
                 .map(|number| {
                     let rng = rng.fork();
                     scope.spawn(move || Session::new(self, number, rng).work())
@@ -132,12 +146,20 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn new(group: &'a Group, number: u32, rng: Rng) -> Self {
-        let draw = Draw { values: &group.values, abilities: group.abilities, rng };
+        let (values, abilities, mix) = (&group.values, group.abilities, group.mix);
+        let draw = Draw { values, abilities, mix, is_first: number == 0, rng };
         Self { group, number, link: connect(group), draw, calls: Vec::new() }
     }
 
     fn work(mut self) -> Vec<Call<Op>> {
         while !self.group.is_over.load(Relaxed) {
+            if self.group.abilities.transactions
+                && self.group.mix == Mix::Everything
+                && self.draw.rng.one_in(8)
+            {
+                self.watch();
+                continue;
+            }
             let batch = self.draw.batch();
             self.group.calls.fetch_add(batch.len() as u32, Relaxed);
             if self.sabotaged(&batch) {
@@ -145,7 +167,9 @@ impl<'a> Session<'a> {
             }
             self.perform(&batch);
             if self.group.abilities.blocking && self.draw.rng.one_in(UNBLOCKS_ONE_IN) {
+                self.group.unblocks[0].fetch_add(1, SeqCst);
                 self.call_about_another(&["CLIENT", "UNBLOCK"]);
+                self.group.unblocks[1].fetch_add(1, SeqCst);
             } else if self.draw.rng.one_in(KILLS_ONE_IN) && self.may_lose_one() {
                 self.call_about_another(&["CLIENT", "KILL", "ID"]);
             }
@@ -153,7 +177,41 @@ impl<'a> Session<'a> {
         self.calls
     }
 
-    fn perform(&mut self, batch: &[(Shape, Vec<Command>)]) {
+    /// WATCH, a look at what is watched, and a transaction that counts on it.
+    fn watch(&mut self) {
+        let keys = self.draw.watched();
+        if self.group.sabotage != Some(Sabotage::IgnoresWatch) {
+            let names = keys.iter().map(|&key| self.group.name(key));
+            let words: Vec<String> = std::iter::once("WATCH".to_owned()).chain(names).collect();
+            match self.link.try_call(&words) {
+                Some(Reply::Simple(_)) => {}
+                Some(other) => panic!("WATCH was answered {}", show(&other)),
+                None => return self.link = connect(self.group),
+            }
+        }
+        let look = self.calls.len();
+        let looks: Vec<_> = keys.iter().map(|&key| (Shape::Single, vec![Command::look(key)])).collect();
+        if !self.perform(&looks) {
+            return;
+        }
+        let seen = self.calls[look..].iter().map(|call| {
+            let answers = call.op.answers.as_ref().expect("all were answered");
+            (call.op.commands[0].clone(), answers[0].clone())
+        });
+        let seen: Vec<_> = seen.collect();
+        let call = self.calls.len();
+        let commands = self.draw.transaction();
+        self.group.calls.fetch_add(1 + looks.len() as u32, Relaxed);
+        self.perform(&[(Shape::Watched, commands)]);
+        let op = &mut self.calls[call].op;
+        if op.answers.as_ref().is_some_and(|answers| !answers.is_empty()) {
+            op.counts_on(seen);
+        }
+    }
+
+    /// Sends it in one go, and reads what comes back; whether the connection is still the same.
+    fn perform(&mut self, batch: &[(Shape, Vec<Command>)]) -> bool {
+        let unblocked = self.group.unblocks[1].load(SeqCst);
         let first = self.record(batch);
         let mut bytes = Vec::new();
         for operation in batch {
@@ -165,23 +223,28 @@ impl<'a> Session<'a> {
                 // Long enough for some to be answered, and some not.
                 let patience = Duration::from_millis(1 + self.draw.rng.below(8));
                 self.link.timeout(Some(patience)).expect("a connection takes a timeout");
-                return self.leave(first, batch);
+                self.leave(first, batch);
+                return false;
             }
             for (at, (shape, commands)) in batch.iter().enumerate() {
                 let Some(reply) = self.reply(*shape, commands.len()) else { break };
                 self.conclude(first + at, *shape, &reply);
+                if self.group.unblocks[0].load(SeqCst) == unblocked {
+                    self.narrow(first + at);
+                }
                 left -= 1;
             }
         }
         if left > 0 {
             self.link = connect(self.group);
         }
+        left == 0
     }
 
     /// Reads what comes soon, and goes.
     fn leave(&mut self, first: usize, batch: &[(Shape, Vec<Command>)]) {
         for (at, (shape, commands)) in batch.iter().enumerate() {
-            let frames = if *shape == Shape::Exec { commands.len() + 2 } else { 1 };
+            let frames = if shape.is_queued() { commands.len() + 2 } else { 1 };
             let mut last = None;
             for _ in 0..frames {
                 let Ok(Some(reply)) = self.link.read_any() else {
@@ -219,7 +282,7 @@ impl<'a> Session<'a> {
             (Shape::Single, [command]) if command.wakes() => Class::Signal,
             (Shape::Single, [command]) if is_plain(command) => Class::Plain,
             (Shape::Single, _) => Class::Together,
-            (Shape::Exec | Shape::Script, _) => Class::Signal,
+            (Shape::Exec | Shape::Watched | Shape::Script, _) => Class::Signal,
         };
         let keys = commands.iter().flat_map(|command| {
             command.keys().into_iter().map(|key| {
@@ -240,7 +303,7 @@ impl<'a> Session<'a> {
         };
         match shape {
             Shape::Single => words().for_each(|words| encode_command(&words.0, bytes)),
-            Shape::Exec => {
+            Shape::Exec | Shape::Watched => {
                 encode_command(&["MULTI"], bytes);
                 words().for_each(|words| encode_command(&words.0, bytes));
                 encode_command(&["EXEC"], bytes);
@@ -252,7 +315,7 @@ impl<'a> Session<'a> {
 
     /// The reply that counts: of a transaction, that to EXEC.
     fn reply(&mut self, shape: Shape, commands: usize) -> Option<Reply> {
-        if shape == Shape::Exec {
+        if shape.is_queued() {
             for _ in 0..=commands {
                 self.link.try_read()?;
             }
@@ -263,6 +326,9 @@ impl<'a> Session<'a> {
     fn conclude(&mut self, call: usize, shape: Shape, reply: &Reply) {
         let record = &mut self.calls[call];
         record.returned = Some(self.group.now());
+        if (shape, reply) == (Shape::Watched, &Reply::NullArray) {
+            return record.op.did_nothing();
+        }
         let commands = &record.op.commands;
         let replies = match (shape, reply) {
             (Shape::Single, reply) => std::slice::from_ref(reply),
@@ -271,6 +337,24 @@ impl<'a> Session<'a> {
         };
         let answers = commands.iter().zip(replies).map(|(command, reply)| command.answer(reply, &key_of));
         record.op.answers = Some(answers.collect::<Result<_, _>>().unwrap_or_else(|wrong| panic!("{wrong}")));
+    }
+
+    /// A wait in vain that lasted as long as it was to, and that nobody ended sooner, took effect at its end: nothing was
+    /// there then.
+    fn narrow(&mut self, call: usize) {
+        let record = &mut self.calls[call];
+        let (Some([Answer::Nil]), [command], Some(returned)) =
+            (record.op.answers.as_deref(), record.op.commands.as_slice(), record.returned)
+        else {
+            return;
+        };
+        let shard = |key| self.group.router.shard_of_key(self.group.name(key).as_bytes());
+        let shards: BTreeSet<ShardId> = command.keys().into_iter().map(shard).collect();
+        let waits = record.op.is_alone && (shards.len() == 1 || self.group.abilities.blocking_over_shards);
+        let until = record.invoked + command.waits_ms().unwrap_or(0) * 1_000_000;
+        if waits && returned >= until {
+            record.invoked = record.invoked.max(until.saturating_sub(TIMER_SLACK_MS * 1_000_000));
+        }
     }
 
     /// Whether a saboteur did it.
@@ -285,7 +369,12 @@ impl<'a> Session<'a> {
                 self.calls.truncate(first);
                 return false;
             }
-            Some(Some(reply)) => self.conclude(first, Shape::Single, &reply),
+            Some(Some(reply)) => {
+                self.conclude(first, Shape::Single, &reply);
+                if sabotage == Sabotage::WaitsInVain {
+                    self.narrow(first);
+                }
+            }
             Some(None) => self.link = connect(self.group),
         }
         true
@@ -316,6 +405,8 @@ fn connect(group: &Group) -> Client {
 }
 
 const CLIENTS: u32 = 4;
+/// Clients that mostly look make a history no harder.
+const LOOKERS: u32 = 12;
 /// Then a history is long enough.
 const CALLS_MAX: u32 = 1500;
 const LOSSES_MAX: u32 = 3;

@@ -4,7 +4,7 @@
 //! time at which it may be. Whoever touches it within that time may find it, and then everybody may later; or not find
 //! it, and then nobody does.
 
-use super::command::{Answer, Command, End, Key, Value};
+use super::command::{Answer, Command, End, Key, Kind, Value, kind_of};
 use sim::linear::{Call, Model};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -27,6 +27,21 @@ impl Op {
         let keys = commands.iter().flat_map(Command::keys).fold(0, |keys, key| keys | 1 << key);
         Self { commands, answers: None, is_alone, keys }
     }
+
+    /// It was done only if what was seen before, in answer to these, was still so.
+    pub(super) fn counts_on(&mut self, seen: Vec<(Command, Answer)>) {
+        let (commands, answers): (Vec<Command>, Vec<Answer>) = seen.into_iter().unzip();
+        self.keys |= Self::new(commands.clone(), false).keys;
+        self.commands.splice(0..0, commands);
+        if let Some(known) = &mut self.answers {
+            known.splice(0..0, answers);
+        }
+    }
+
+    /// It certainly did nothing.
+    pub(super) fn did_nothing(&mut self) {
+        *self = Self { answers: Some(Vec::new()), ..Self::new(Vec::new(), false) };
+    }
 }
 
 /// What some keys hold.
@@ -45,6 +60,8 @@ enum Held {
     Text(Value),
     List(VecDeque<Value>),
     Set(BTreeSet<Value>),
+    /// Each member's score.
+    Scores(BTreeMap<Value, Value>),
 }
 
 /// When a call was under way, until the end of time if it was never answered.
@@ -83,6 +100,7 @@ impl fmt::Debug for Store {
             Held::Text(value) => value.to_string(),
             Held::List(list) => format!("{list:?}"),
             Held::Set(set) => format!("{set:?}"),
+            Held::Scores(scores) => format!("{scores:?}"),
         };
         for (key, entry) in &self.0 {
             let expires = entry.expires.map_or("", |_| " (expires)");
@@ -119,7 +137,7 @@ impl Store {
     fn run(&self, command: &Command, is_alone: bool, span: Span) -> Vec<(Store, Answer)> {
         match command {
             // Of a client that waits whichever key is pushed to first is served.
-            Command::BlockingPop(keys, end, _) => {
+            Command::BlockingPop(keys, end, _) | Command::BlockingPopScore(keys, end, _) => {
                 let full = keys.iter().filter(|key| self.0.contains_key(key));
                 let count = if is_alone { keys.len() } else { 1 };
                 let served: Vec<(Store, Answer)> =
@@ -136,6 +154,10 @@ impl Store {
 
     fn pop_from(&self, key: Key, end: End) -> (Store, Answer) {
         let mut store = self.clone();
+        if kind_of(key) == Kind::Scores {
+            let (member, score) = store.pop_score(key, end).expect("it is there");
+            return (store, Answer::PoppedScore(key, member, score));
+        }
         let value = store.pop(key, end).expect("it is there");
         (store, Answer::Popped(key, value))
     }
@@ -226,7 +248,7 @@ impl Store {
                     None => Answer::Nil,
                 }
             }
-            BlockingPop(..) => unreachable!("it leads to several states"),
+            BlockingPop(..) | BlockingPopScore(..) => unreachable!("it leads to several states"),
             Add(key, value) => Answer::Int(self.set(*key).insert(*value).into()),
             Remove(key, value) => Answer::Int(self.remove_member(*key, *value).into()),
             Members(key) => match self.0.get(key).map(|entry| &entry.value) {
@@ -248,6 +270,35 @@ impl Store {
                 self.0.remove(to);
                 if count > 0 {
                     self.put(*to, Held::Set(members), None);
+                }
+                Answer::Int(count)
+            }
+            Score(key, member, score) => {
+                let mut scores = self.scores(*key);
+                let is_new = scores.insert(*member, *score).is_none();
+                let expires = self.0.get(key).and_then(|entry| entry.expires);
+                self.put(*key, Held::Scores(scores), expires);
+                Answer::Int(is_new.into())
+            }
+            PopScore(key, end) => {
+                let popped = self.pop_score(*key, *end);
+                Answer::Values(
+                    popped.into_iter().flat_map(|(member, score)| [member, score]).map(Some).collect(),
+                )
+            }
+            Scores(key) => {
+                let mut scores: Vec<(Value, Value)> = self.scores(*key).into_iter().collect();
+                scores.sort_by_key(|&(member, score)| (score, member));
+                Answer::Values(
+                    scores.into_iter().flat_map(|(member, score)| [member, score]).map(Some).collect(),
+                )
+            }
+            ScoresStore(to, from) => {
+                let scores = self.scores(*from);
+                let count = scores.len();
+                self.0.remove(to);
+                if count > 0 {
+                    self.put(*to, Held::Scores(scores), None);
                 }
                 Answer::Int(count)
             }
@@ -288,6 +339,29 @@ impl Store {
             self.0.remove(&key);
         }
         value
+    }
+
+    fn scores(&self, key: Key) -> BTreeMap<Value, Value> {
+        match self.0.get(&key).map(|entry| &entry.value) {
+            Some(Held::Scores(scores)) => scores.clone(),
+            _ => BTreeMap::new(),
+        }
+    }
+
+    /// Members are of one digit, so they sort as their bytes do.
+    fn pop_score(&mut self, key: Key, end: End) -> Option<(Value, Value)> {
+        let Held::Scores(scores) = &mut self.0.get_mut(&key)?.value else { unreachable!("it has scores") };
+        let by_score = |entry: &(&Value, &Value)| (*entry.1, *entry.0);
+        let popped = match end {
+            End::Left => scores.iter().min_by_key(by_score),
+            End::Right => scores.iter().max_by_key(by_score),
+        };
+        let (member, score) = popped.map(|(member, score)| (*member, *score))?;
+        scores.remove(&member);
+        if scores.is_empty() {
+            self.0.remove(&key);
+        }
+        Some((member, score))
     }
 
     fn moved(&mut self, from: Key, pop: End, to: Key, push: End) -> Option<Value> {

@@ -1,7 +1,9 @@
 //! Faults between a client and its connection: the model must not accept them.
 
+use super::super::abilities::Abilities;
 use super::super::link::TryCall;
-use super::command::{Command, End, Kind, kind_of};
+use super::command::{Command, End, Key, Kind, kind_of};
+use super::draw::KEYS;
 use lacewing_tests::Client;
 use resp::Value as Reply;
 use std::thread;
@@ -18,16 +20,20 @@ pub(super) enum Sabotage {
     SplitsRenames,
     /// MSETNX looks first, and then writes.
     SplitsMsetNx,
-    /// Some pops take an element, and say that there was none.
+    /// Some pops, and waits for them, take an element, and say that there was none.
     LosesPops,
     /// Some pops are of the wrong end.
     PopsTheWrongEnd,
     /// A time to live is forgotten.
     ForgetsExpiry,
+    /// Who waits is not served, though there is something, and waits in vain to the end of its time.
+    WaitsInVain,
+    /// WATCH is not sent.
+    IgnoresWatch,
 }
 
 impl Sabotage {
-    pub(super) const ALL: [Sabotage; 7] = [
+    pub(super) const ALL: [Sabotage; 9] = [
         Sabotage::SplitsMoves,
         Sabotage::SplitsSetMoves,
         Sabotage::SplitsRenames,
@@ -35,7 +41,18 @@ impl Sabotage {
         Sabotage::LosesPops,
         Sabotage::PopsTheWrongEnd,
         Sabotage::ForgetsExpiry,
+        Sabotage::WaitsInVain,
+        Sabotage::IgnoresWatch,
     ];
+
+    /// Whether the load has what it breaks.
+    pub(super) fn is_possible(self, abilities: Abilities) -> bool {
+        match self {
+            Sabotage::WaitsInVain => abilities.blocking,
+            Sabotage::IgnoresWatch => abilities.transactions,
+            _ => true,
+        }
+    }
 
     /// Does `command` wrong; `None` when it would not, and `Some(None)` when the connection has ended.
     pub(super) fn perform(
@@ -76,6 +93,14 @@ impl Sabotage {
             (Sabotage::LosesPops, Command::Pop(..)) if rng.one_in(10) => {
                 Some(call(command.clone()).map(|_| Reply::NullBulk))
             }
+            (Sabotage::LosesPops, Command::BlockingPop(..) | Command::BlockingPopScore(..))
+                if rng.one_in(4) =>
+            {
+                Some(call(command.clone()).map(|_| Reply::NullArray))
+            }
+            (Sabotage::WaitsInVain, Command::BlockingPop(_, end, ms)) => {
+                Some(call(Command::BlockingPop(vec![NEVER_PUSHED], *end, *ms)))
+            }
             (Sabotage::PopsTheWrongEnd, Command::Pop(key, end)) if rng.one_in(10) => {
                 let other = if *end == End::Left { End::Right } else { End::Left };
                 Some(call(Command::Pop(*key, other)))
@@ -87,6 +112,9 @@ impl Sabotage {
         }
     }
 }
+
+/// A list's number, beyond those of all groups.
+const NEVER_PUSHED: Key = KEYS + 1;
 
 /// What was popped, and what is then done with it.
 fn split(popped: Option<Reply>, mut then: impl FnMut(u32) -> Option<Reply>) -> Option<Reply> {
