@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     pin_thread(&[load_cpu])?;
     println!("{}; server on {server_cpus:?}, load on {load_cpu}\n", describe());
     println!(
-        "| | server | took ms | server's CPU ms | starved ms | longest wait ms | without gaps | above 2 ms | longest gap | peak MiB | end MiB | settled ms |"
+        "| | server | took ms | server's CPU ms | starved ms | longest wait ms | its own | above 2 ms | longest gap | peak MiB | end MiB | settled ms |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     for scenario in chosen(&arguments)? {

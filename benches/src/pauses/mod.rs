@@ -2,7 +2,8 @@
 //! thing and, every [`PROBE_EVERY`], a small command on a connection of its own, whose longest wait is the answer.
 //!
 //! The thread never sleeps, so what keeps it from running (the machine's other work, the hypervisor, its own system
-//! calls) shows as a gap between two of its turns. A wait is given as it was, and without the gaps within it.
+//! calls) shows as a gap between two of its turns; and the kernel knows how long the server's threads were ready and had no
+//! CPU. A wait is given as it was, and without both.
 
 mod feed;
 mod probe;
@@ -32,9 +33,9 @@ pub struct Measured {
     pub starved_us: u64,
     /// The longest wait of a small command, as it was.
     pub longest_us: u64,
-    /// The same without the gaps of the measuring thread.
+    /// The same without the gaps of the measuring thread, and without the server's waits for a CPU.
     pub longest_net_us: u64,
-    /// How many small commands waited longer than 2 ms, gaps not counted.
+    /// How many small commands waited longer than 2 ms, so counted.
     pub long: u64,
     /// The longest gap of the measuring thread.
     pub gap_us: u64,
@@ -61,7 +62,7 @@ pub fn measure(spec: &ServerSpec, cpus: &[usize], scenario: &Scenario) -> Result
     let sockets = (0..PROBES).map(|_| connect()).collect::<Result<Vec<_>>>()?;
     let mut run = Run {
         socket: connect()?,
-        probe: Probe::new(sockets),
+        probe: Probe::new(sockets, instance.pid())?,
         pid: instance.pid(),
         last: Instant::now(),
         lost: Duration::ZERO,
