@@ -66,8 +66,8 @@ impl Keyspace {
             (false, value) => {
                 let before = self.dbs[db.index()].bytes();
                 let loan = value.map(|value| value.entry);
-                let due = self.dbs[db.index()].update(key, hash, |entry, _| {
-                    entry.end_loan(loan);
+                let due = self.dbs[db.index()].update(key, hash, |entry, links| {
+                    entry.end_loan(links, loan);
                     next_due(entry)
                 });
                 // It may have been put off meanwhile.

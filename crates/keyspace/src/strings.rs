@@ -3,7 +3,8 @@
 use crate::entry::{Entry, INLINE_MAX, Links, Parts, Value, buffer_of};
 use crate::keyspace::Keyspace;
 use crate::types::{Key, NewString};
-use datatypes::{Form, StringRef};
+use datatypes::{Form, Kind, StringRef};
+use std::sync::Arc;
 use stdx::size::good_size;
 use stdx::{DbIndex, UnixMs};
 
@@ -90,6 +91,27 @@ impl Keyspace {
         };
         self.put_scratch(scratch);
         result
+    }
+
+    /// Another handle on the bytes of a string: they stay as they are for as long as it is held, whatever becomes of the
+    /// key. `None` if there is none, or it is short and might as well be copied.
+    pub fn share(&mut self, db: DbIndex, key: Key<'_>) -> Option<Arc<Vec<u8>>> {
+        let hash = self.hasher.hash(key.bytes);
+        let before = self.dbs[db.index()].bytes();
+        let shared = self.dbs[db.index()].update(key, hash, |entry, links| match entry.kind() {
+            Kind::String => entry.share(links),
+            _ => None,
+        });
+        self.resized(db, before);
+        shared.flatten()
+    }
+
+    /// Ends a handle that [`Keyspace::share`] gave, of whichever shard: if it was the last one, and the key is gone or has
+    /// other bytes now, they are freed by [`Keyspace::reclaim`].
+    pub fn bury_shared(&mut self, bytes: Arc<Vec<u8>>) {
+        if let Some(buffer) = Arc::into_inner(bytes) {
+            self.bury_buffer(buffer);
+        }
     }
 
     /// Changes a string as a whole, its length too; a missing one is empty before, and made. The expiry stays. The
@@ -184,6 +206,7 @@ fn edit_entry<R>(
     scratch: &mut Vec<u8>,
     change: impl FnOnce(&mut Vec<u8>, bool) -> (R, u64),
 ) -> (R, u64) {
+    entry.unshare(links);
     if entry.has_buffer() {
         entry.set_raw(true);
         return entry.with_buffer(|buffer| change(buffer, true)).expect("it has a buffer");
@@ -202,6 +225,7 @@ fn edit_entry<R>(
 /// Makes an entry's string bytes that can be changed in place, at least `len_min` of them, with `scratch` (empty) as
 /// room to put a short one together. Returns whether it grew.
 fn grow_entry(entry: &mut Entry, links: &mut Links, scratch: &mut Vec<u8>, len_min: usize) -> bool {
+    entry.unshare(links);
     if entry.has_buffer() {
         entry.set_raw(true);
         return entry.with_buffer(|buffer| grow(buffer, len_min)).expect("it has a buffer");

@@ -353,6 +353,81 @@ fn a_lent_value_moves_when_it_is_long_and_neither_expires_nor_goes() {
 }
 
 #[test]
+fn a_shared_string_is_counted_once_and_copied_only_while_it_is_held() {
+    let mut keyspace = keyspace();
+    let (key, value) = (Key::new(b"long"), vec![b'v'; 300_000]);
+    set(&mut keyspace, b"short", b"value");
+    assert!(keyspace.share(DB, key).is_none() && keyspace.share(DB, Key::new(b"short")).is_none());
+    keyspace.remove(DB, Key::new(b"short"), NOW);
+    let empty = keyspace.used_bytes();
+    for expiry in [None, Some(UnixMs(NOW.0 + 5))] {
+        set(&mut keyspace, b"long", &value);
+        keyspace.set_expiry(DB, key, expiry, NOW);
+        let (used, place) = (keyspace.used_bytes(), address(&mut keyspace, b"long"));
+        let held = [keyspace.share(DB, key).unwrap(), keyspace.share(DB, key).unwrap()];
+        assert!(keyspace.used_bytes().abs_diff(used) < 100, "counted once");
+        assert_eq!((encoding(&mut keyspace, b"long"), address(&mut keyspace, b"long")), ("raw", place));
+        assert_eq!(keyspace.append(DB, key, b"more", NOW), value.len() + 4);
+        assert!(held.iter().all(|held| **held == value), "replies are what they were");
+        assert!(keyspace.used_bytes() >= used && address(&mut keyspace, b"long") != place);
+        keyspace.audit();
+        // Nobody holds it any more: it is changed where it is.
+        drop(held);
+        drop(keyspace.share(DB, key).unwrap());
+        let place = address(&mut keyspace, b"long");
+        keyspace.set_range(DB, key, 0, b"V", NOW);
+        assert_eq!(address(&mut keyspace, b"long"), place);
+        assert_eq!(keyspace.find(DB, key, NOW, Access::Peek).unwrap().expiry(), expiry);
+        keyspace.audit();
+        let held = keyspace.share(DB, key).unwrap();
+        assert!(keyspace.remove(DB, key, NOW));
+        assert_eq!((keyspace.used_bytes(), keyspace.unreclaimed_bytes()), (empty, 0), "others hold it");
+        assert_eq!((held[0], held.len()), (b'V', value.len() + 4));
+        keyspace.bury_shared(held);
+        assert!(
+            keyspace.unreclaimed_bytes() > value.len(),
+            "the last handle has gone: it is freed in slices"
+        );
+        assert!(!keyspace.reclaim(&mut || true));
+    }
+}
+
+#[test]
+fn a_loan_comes_back_shared_or_not_whatever_it_was() {
+    let (mut home, mut away) = (keyspace(), keyspace());
+    let (key, value) = (Key::new(b"long"), vec![b'v'; 300_000]);
+    for (shared_before, shared_away) in [(false, true), (true, false), (true, true)] {
+        for expiry in [None, Some(UnixMs(NOW.0 + 5))] {
+            set(&mut home, b"long", &value);
+            home.set_expiry(DB, key, expiry, NOW);
+            let held = shared_before.then(|| home.share(DB, key).unwrap());
+            let used = home.used_bytes();
+            away.put(DB, key, home.lend(DB, key, NOW).unwrap(), NOW);
+            assert!(home.used_bytes() < used - value.len(), "it is counted where it is");
+            let held_there = shared_away.then(|| away.share(DB, key).unwrap());
+            if !shared_away {
+                away.edit_bytes(DB, key, 0, NOW, |_, _| ((), 0));
+            }
+            home.give_back(DB, key, away.take(DB, key, NOW), false, NOW);
+            assert!(home.used_bytes().abs_diff(used) < 100 && get(&mut home, b"long") == Some(value.clone()));
+            assert_eq!(home.find(DB, key, NOW, Access::Peek).unwrap().expiry(), expiry);
+            home.append(DB, key, b"more", NOW);
+            assert!(held.iter().chain(&held_there).all(|held| **held == value));
+            home.audit();
+            away.audit();
+        }
+    }
+}
+
+/// Where a string's bytes lie.
+fn address(keyspace: &mut Keyspace, key: &[u8]) -> usize {
+    match keyspace.find(DB, Key::new(key), NOW, Access::Peek).unwrap().string().unwrap() {
+        StringRef::Bytes(bytes) => bytes.as_ptr().addr(),
+        StringRef::Int(int) => panic!("{int} has no bytes"),
+    }
+}
+
+#[test]
 fn the_expire_cycle_finds_nearly_all_that_has_expired_and_stops_when_told() {
     let mut keyspace = keyspace();
     for number in 0..10_000 {

@@ -7,6 +7,7 @@ use keyspace::{
 };
 use naive::{Item, Naive, Name, db, key};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use stdx::{DbIndex, Slot, UnixMs};
 
 /// A small generator: the tests' only source of chance, printed when one fails.
@@ -44,6 +45,7 @@ struct Run {
     now: UnixMs,
     lent: Vec<(Name, Option<Detached>)>,
     watched: HashMap<Name, Version>,
+    shared: Vec<(Arc<Vec<u8>>, Vec<u8>)>,
     scans: Vec<ScanInProgress>,
     scans_done: usize,
 }
@@ -77,6 +79,7 @@ impl Run {
             now: UnixMs(1_700_000_000_000),
             lent: Vec::new(),
             watched: HashMap::new(),
+            shared: Vec::new(),
             scans: Vec::new(),
             scans_done: 0,
         }
@@ -162,6 +165,7 @@ impl Run {
             9 => self.rename(&name),
             10 => self.lend(name),
             11 => self.watch(name),
+            12 => self.share(&name),
             _ => {}
         }
     }
@@ -211,6 +215,24 @@ impl Run {
         }
         self.model.give_back(&name, item, changed);
         self.real.give_back(db(&name), key(&name), loan, changed, now);
+    }
+
+    /// Takes hold of a string's bytes, or looks at what it took hold of before: whatever became of the key, they are the same.
+    fn share(&mut self, name: &Name) {
+        if self.shared.len() > 20 {
+            let at = self.dice.roll(self.shared.len());
+            let (shared, wanted) = self.shared.swap_remove(at);
+            assert!(*shared == wanted, "what was shared has changed");
+        }
+        self.real.find(db(name), key(name), self.now, Access::Peek);
+        let Some(item) = self.model.find(name, self.now).cloned() else { return };
+        let long = item.value.len() > 4096 && !item.int;
+        if let Some(shared) = self.real.share(db(name), key(name)) {
+            assert!(*shared == item.value, "something else is shared");
+            self.shared.push((shared, item.value));
+        } else {
+            assert!(!long, "a long string is shared");
+        }
     }
 
     fn watch(&mut self, name: Name) {

@@ -9,6 +9,7 @@ use datatypes::{Form, Large, Stored, StringRef};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::mem::ManuallyDrop;
 use std::ptr::{NonNull, copy_nonoverlapping};
+use std::sync::Arc;
 use stdx::UnixMs;
 use stdx::size::good_size;
 
@@ -22,6 +23,7 @@ pub(crate) enum Value<'a> {
     Gapped(&'a [u8], usize, &'a [u8]),
     Buffer(Vec<u8>),
     Boxed(Box<Large>),
+    Shared(Arc<Vec<u8>>),
 }
 
 impl Value<'_> {
@@ -31,6 +33,7 @@ impl Value<'_> {
             Self::Inline(_) | Self::Gapped(..) => Encoding::Inline,
             Self::Buffer(_) => Encoding::Buffer,
             Self::Boxed(_) => Encoding::Boxed,
+            Self::Shared(_) => Encoding::Shared,
         }
     }
 
@@ -38,7 +41,7 @@ impl Value<'_> {
         match self {
             Self::Inline(bytes) => bytes.len(),
             Self::Gapped(head, gap, tail) => head.len() + gap + tail.len(),
-            Self::Int(_) | Self::Buffer(_) | Self::Boxed(_) => 0,
+            Self::Int(_) | Self::Buffer(_) | Self::Boxed(_) | Self::Shared(_) => 0,
         }
     }
 }
@@ -81,6 +84,7 @@ impl Block {
         match value {
             Value::Buffer(buffer) => block.write_buffer(header, buffer),
             Value::Boxed(large) => block.write_large(header, Some(large)),
+            Value::Shared(shared) => block.write_shared(header, shared),
             value => block.write_value(header, key.len(), &value),
         }
         block
@@ -92,6 +96,7 @@ impl Block {
             Encoding::Inline | Encoding::Int => {}
             Encoding::Buffer => drop(self.take_buffer()),
             Encoding::Boxed => drop(self.take_large()),
+            Encoding::Shared => drop(self.take_shared()),
         }
         let layout = block_layout(self.header(), self.key_len());
         // SAFETY: allocated with this same layout: the size class is all that in-place changes preserve, and the
@@ -167,6 +172,8 @@ impl Block {
     /// The same to be written. The caller makes sure that nothing else borrows them.
     #[inline]
     pub(super) fn bytes_mut<'a>(self, header: Header) -> &'a mut [u8] {
+        // Memory safety: others read what is shared.
+        assert!(header.encoding() != Encoding::Shared);
         let (place, len) = self.span(header);
         // SAFETY: as for `bytes`, and the caller borrows the entry mutably.
         unsafe { std::slice::from_raw_parts_mut(place, len) }
@@ -183,6 +190,10 @@ impl Block {
                     let parts = self.read::<BufferParts>(header.payload_at());
                     (parts.pointer.as_ptr(), parts.len)
                 }
+                Encoding::Shared => match self.shared() {
+                    Some(shared) => (shared.as_ref().as_ptr().cast_mut(), shared.as_ref().len()),
+                    None => (NonNull::dangling().as_ptr(), 0),
+                },
                 other => unreachable!("a value of encoding {other:?} is not bytes"),
             }
         }
@@ -215,6 +226,42 @@ impl Block {
         unsafe { self.write(header.payload_at(), pointer) }
     }
 
+    /// The shared buffer of an entry that has one, or `None` while it is away or taken.
+    #[inline]
+    pub(super) fn shared(self) -> Option<NonNull<Vec<u8>>> {
+        let header = self.header();
+        assert!(header.encoding() == Encoding::Shared);
+        // SAFETY: the encoding says that the payload is a pointer, or 0.
+        unsafe { self.read::<Option<NonNull<Vec<u8>>>>(header.payload_at()) }
+    }
+
+    /// Another handle on the shared buffer of an entry that has one.
+    pub(super) fn share(self) -> Option<Arc<Vec<u8>>> {
+        // SAFETY: the pointer came from an `Arc` in `write_shared`, whose count this entry holds; one more is made first.
+        self.shared().map(|shared| unsafe {
+            Arc::increment_strong_count(shared.as_ptr());
+            Arc::from_raw(shared.as_ptr())
+        })
+    }
+
+    /// Takes the shared buffer out of an entry that has one.
+    pub(super) fn take_shared(self) -> Option<Arc<Vec<u8>>> {
+        let shared = self.shared();
+        // SAFETY: the pointer came from an `Arc` in `write_shared` and is taken once: nothing takes its place.
+        unsafe {
+            self.write::<Option<NonNull<Vec<u8>>>>(self.header().payload_at(), None);
+            shared.map(|shared| Arc::from_raw(shared.as_ptr()))
+        }
+    }
+
+    /// Moves a shared buffer into an entry of that encoding. One that is there is not freed.
+    pub(super) fn write_shared(self, header: Header, shared: Arc<Vec<u8>>) {
+        assert!(header.encoding() == Encoding::Shared);
+        let pointer = NonNull::new(Arc::into_raw(shared).cast_mut());
+        // SAFETY: the encoding says that the payload has room for a pointer.
+        unsafe { self.write(header.payload_at(), pointer) }
+    }
+
     /// The value on its way to another block: what it owns is taken, inline bytes are borrowed from here. `None` for
     /// a large value that is away.
     pub(super) fn move_value<'a>(self) -> Option<Value<'a>> {
@@ -225,6 +272,7 @@ impl Block {
             Encoding::Inline => Value::Inline(self.bytes(header)),
             Encoding::Buffer => Value::Buffer(self.take_buffer()),
             Encoding::Boxed => Value::Boxed(self.take_large()?),
+            Encoding::Shared => Value::Shared(self.take_shared()?),
         })
     }
 
@@ -285,6 +333,12 @@ impl Block {
                 let capacity = unsafe { self.read::<BufferParts>(header.payload_at()) }.capacity;
                 own + if capacity == 0 { 0 } else { good_size(capacity) }
             }
+            Encoding::Shared => {
+                // SAFETY: the pointer is that of a buffer whose count this entry holds.
+                own + self
+                    .shared()
+                    .map_or(0, |shared| SHARE_BYTES + good_size(unsafe { shared.as_ref() }.capacity()))
+            }
             // SAFETY: the pointer is that of a box that this entry owns.
             Encoding::Boxed => own + self.large().map_or(0, |large| unsafe { large.as_ref() }.memory()),
         }
@@ -320,7 +374,7 @@ impl Block {
                     std::ptr::write_bytes(self.at(value + head.len()), 0, *gap);
                     copy_nonoverlapping(tail.as_ptr(), self.at(value + head.len() + gap), tail.len());
                 }
-                Value::Buffer(_) | Value::Boxed(_) => {
+                Value::Buffer(_) | Value::Boxed(_) | Value::Shared(_) => {
                     unreachable!("what is owned moves in by its own function")
                 }
             }
@@ -361,6 +415,9 @@ impl Block {
         unsafe { self.at(offset).cast::<T>().write_unaligned(value) }
     }
 }
+
+/// What an `Arc` takes beside the buffer: two counts and the Vec.
+const SHARE_BYTES: usize = 2 * size_of::<usize>() + size_of::<Vec<u8>>();
 
 /// A Vec taken apart.
 #[derive(Clone, Copy)]

@@ -5,7 +5,8 @@
 //!  | header: u64 | [key length] | [expiry, index]    | payload               | key  | value |
 //!  |             | u64, if the  | i64 ms + u32, if   | 8: an integer         |      | if    |
 //!  |             | header's     | VOLATILE           | 24: a buffer's parts  |      | inline|
-//!  |             | says WIDE    |                    | 8: a box's pointer    |      |       |
+//!  |             | says WIDE    |                    | 8: a box's or shared  |      |       |
+//!  |             |              |                    |    buffer's pointer   |      |       |
 //!  |             |              |                    | 0: an inline value    |      |       |
 //!
 //!  header, from the low bit: form 4, encoding 4, flags 8, key length 8, clock 24, value length 16
@@ -29,6 +30,9 @@ pub(super) enum Encoding {
     Buffer = 2,
     /// A large value in a box; its pointer is the payload, 0 while the value is away or taken.
     Boxed = 3,
+    /// A string in a buffer that replies on their way out share; its pointer is the payload, 0 while the value is away or
+    /// taken. It is not changed where it is.
+    Shared = 4,
 }
 
 /// The entry has an expiry and an index into the list of volatile entries.
@@ -97,6 +101,7 @@ impl Header {
             1 => Encoding::Int,
             2 => Encoding::Buffer,
             3 => Encoding::Boxed,
+            4 => Encoding::Shared,
             other => unreachable!("an entry with encoding {other}"),
         }
     }
@@ -160,7 +165,7 @@ impl Header {
         self.payload_at()
             + match self.encoding() {
                 Encoding::Inline => 0,
-                Encoding::Int | Encoding::Boxed => 8,
+                Encoding::Int | Encoding::Boxed | Encoding::Shared => 8,
                 Encoding::Buffer => 24,
             }
     }
@@ -183,6 +188,7 @@ mod tests {
             (Form::String, Encoding::Int),
             (Form::List, Encoding::Buffer),
             (Form::Stream, Encoding::Boxed),
+            (Form::String, Encoding::Shared),
         ] {
             for (flags, key_len, clock, value_len) in [
                 (0, 0, 0, 0),

@@ -21,6 +21,7 @@ pub use reference::{Detached, EntryRef};
 use datatypes::segments::Item;
 use datatypes::{Form, Kind, Large, Stored, StringRef};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use stdx::UnixMs;
 use stdx::size::good_size;
 
@@ -45,8 +46,8 @@ const POINTER_BITS: u32 = 48;
 const POINTER_MASK: usize = (1 << POINTER_BITS) - 1;
 const _: () = assert!(usize::BITS == 64 && size_of::<Option<Entry>>() == 8);
 
-// SAFETY: an entry owns its allocation and its buffer, plain bytes; nothing else points to one that is not linked, and
-// a linked one moves between threads only together with its list, as a whole keyspace.
+// SAFETY: an entry owns its allocation and its buffer, plain bytes, or a handle on a shared one, an `Arc`; nothing else
+// points to one that is not linked, and a linked one moves between threads only together with its list, as a whole keyspace.
 unsafe impl Send for Entry {}
 
 impl Entry {
@@ -169,7 +170,7 @@ impl Entry {
         let len = value.inline_len();
         let new = header.with_form(Form::String).with(RAW, raw).with_value_len(len);
         if value.encoding() != header.encoding()
-            || matches!(header.encoding(), Encoding::Buffer | Encoding::Boxed)
+            || matches!(header.encoding(), Encoding::Buffer | Encoding::Boxed | Encoding::Shared)
             || expiry.is_some() != header.has(VOLATILE)
         {
             return false;
@@ -257,6 +258,40 @@ impl Entry {
         Some(result)
     }
 
+    /// Another handle on the string's buffer, which neither moves nor changes as long as there are two. `None` for a string
+    /// without one.
+    pub(crate) fn share(&mut self, links: &mut Links) -> Option<Arc<Vec<u8>>> {
+        let block = self.block();
+        assert!(block.header().is_string());
+        match block.header().encoding() {
+            Encoding::Buffer => {
+                let shared = Arc::new(block.take_buffer());
+                let (raw, expiry) = (self.is_raw(), block.expiry());
+                self.rebuild(links, Form::String, Value::Shared(Arc::clone(&shared)), raw, expiry);
+                Some(shared)
+            }
+            Encoding::Shared => block.share(),
+            _ => None,
+        }
+    }
+
+    /// Makes a string that may be shared one that can be changed: copies it if others hold on to it.
+    #[inline]
+    pub(crate) fn unshare(&mut self, links: &mut Links) {
+        if self.block().header().encoding() == Encoding::Shared {
+            self.take_back(links);
+        }
+    }
+
+    #[cold]
+    fn take_back(&mut self, links: &mut Links) {
+        let block = self.block();
+        let shared = block.take_shared().expect("a key on loan is locked");
+        let buffer = Arc::try_unwrap(shared).unwrap_or_else(|shared| buffer_of(&shared));
+        let (raw, expiry) = (self.is_raw(), block.expiry());
+        self.rebuild(links, Form::String, Value::Buffer(buffer), raw, expiry);
+    }
+
     /// Takes out what should not be freed at once, so that it can be freed later. The entry is empty then.
     pub(crate) fn take_remains(&mut self) -> Option<Remains> {
         match self.block().header().encoding() {
@@ -266,6 +301,8 @@ impl Entry {
                     |buffer: &mut Vec<u8>| (buffer.capacity() > LARGE_BYTES).then(|| std::mem::take(buffer));
                 self.with_buffer(take).flatten().map(Remains::Buffer)
             }
+            // If others hold on to it, the last of them frees it.
+            Encoding::Shared => Arc::into_inner(self.block().take_shared()?).map(Remains::Buffer),
             Encoding::Boxed => {
                 let large = self.block().large()?;
                 // SAFETY: the pointer is that of a box that this entry owns.
@@ -278,7 +315,9 @@ impl Entry {
     /// A second entry with the same tag, key, value, expiry and clock, in no list.
     pub(crate) fn duplicate(&self) -> Self {
         let block = self.block();
+        let is_shared = block.header().encoding() == Encoding::Shared;
         let value = match block.string() {
+            Some(_) if is_shared => Value::Shared(block.share().expect("a key on loan is locked")),
             Some(StringRef::Int(int)) => Value::Int(int),
             Some(StringRef::Bytes(bytes)) => bytes_as(block.header().encoding(), bytes),
             None => match block.stored() {
@@ -316,7 +355,8 @@ impl Entry {
     pub(crate) fn lend(&mut self) -> Self {
         assert!(!self.is_lent(), "a key is lent once at a time");
         let block = self.block();
-        let moves = matches!(block.header().encoding(), Encoding::Buffer | Encoding::Boxed);
+        let moves =
+            matches!(block.header().encoding(), Encoding::Buffer | Encoding::Boxed | Encoding::Shared);
         let loan = if moves {
             self.with_value(block.move_value().expect("a key is lent once at a time"))
         } else {
@@ -327,19 +367,25 @@ impl Entry {
     }
 
     /// Ends the loan of a value that was not changed. `loan` is needed when the value itself went.
-    pub(crate) fn end_loan(&mut self, loan: Option<Self>) {
+    pub(crate) fn end_loan(&mut self, links: &mut Links, loan: Option<Self>) {
         let block = self.block();
         let header = block.header();
         assert!(header.has(LENT), "a loan is given back once");
-        if header.has(AWAY) {
-            let loan = loan.expect("an unchanged value comes back from its loan");
-            match loan.block().move_value() {
-                Some(Value::Buffer(buffer)) => assert!(self.with_buffer(|own| *own = buffer).is_some()),
-                Some(Value::Boxed(large)) => block.write_large(header, Some(large)),
-                other => unreachable!("what went on loan comes back, not {other:?}"),
-            }
-        }
         block.set_header(header.with(LENT, false).with(AWAY, false));
+        if !header.has(AWAY) {
+            return;
+        }
+        let loan = loan.expect("an unchanged value comes back from its loan");
+        match (header.encoding(), loan.block().move_value()) {
+            (Encoding::Buffer, Some(Value::Buffer(buffer))) => block.write_buffer(header, buffer),
+            (Encoding::Boxed, Some(Value::Boxed(large))) => block.write_large(header, Some(large)),
+            (Encoding::Shared, Some(Value::Shared(shared))) => block.write_shared(header, shared),
+            // The same bytes, which became shared on the way, or ceased to be.
+            (Encoding::Buffer | Encoding::Shared, Some(value @ (Value::Buffer(_) | Value::Shared(_)))) => {
+                self.rebuild(links, Form::String, value, header.has(RAW), block.expiry());
+            }
+            (_, other) => unreachable!("what went on loan comes back, not {other:?}"),
+        }
     }
 
     /// Borrows it as readers see it.

@@ -159,7 +159,7 @@ mod tests {
         let memory = entry.memory();
         let loan = entry.lend();
         assert!(entry.memory() < memory && loan.memory() == memory, "the value went with the loan");
-        entry.end_loan(Some(loan));
+        entry.end_loan(&mut links, Some(loan));
         assert_eq!(entry.memory(), memory);
         let copy = entry.duplicate().renamed(3, b"another key");
         assert!(matches!(copy.stored(), Stored::Large(Large::List(_))));
