@@ -2,6 +2,7 @@
 
 use crate::client::{ClientSlot, Clients};
 use crate::effects::Effects;
+use crate::long::LongParts;
 use crate::parking::Parking;
 use crate::transaction::Watched;
 use config::Config;
@@ -168,6 +169,8 @@ pub struct Core {
     pub awaited_on_nokey: usize,
     /// Watches of clients of this core that other shards are to end: for the server to pass on.
     pub unwatched: Vec<Watched>,
+    /// Long strings that the last command left out of its reply.
+    pub long: LongParts,
     /// What all cores share.
     pub shared: Arc<Shared>,
     /// What this core counts.
@@ -212,6 +215,7 @@ impl Core {
             waiting_with_timeout: 0,
             awaited_on_nokey: 0,
             unwatched: Vec::new(),
+            long: LongParts::default(),
             stats,
             slowlog: Slowlog::new(shared.next_slowlog_id.clone()),
             latency: LatencyMonitor::default(),

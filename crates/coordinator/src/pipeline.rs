@@ -4,4 +4,4 @@ mod overlap;
 mod replies;
 
 pub use overlap::{Kind, Overlap, PipelineOrder, SPREAD_KEYS_MAX, Verdict};
-pub use replies::{HoleId, Replies};
+pub use replies::{Chunk, HoleId, Replies};

@@ -100,6 +100,13 @@ impl<'a> Reply<'a> {
         self.buf.extend_from_slice(b"\r\n");
     }
 
+    /// A bulk string of `len` bytes that are not written here but belong behind the first `at` bytes of the buffer.
+    pub fn bulk_around(&mut self, len: usize, at: impl FnOnce(usize)) {
+        self.header(b'$', len);
+        at(self.buf.len());
+        self.buf.extend_from_slice(b"\r\n");
+    }
+
     /// A number as a bulk string, as GET answers for a value kept as an integer.
     #[inline]
     pub fn bulk_int(&mut self, value: i64) {

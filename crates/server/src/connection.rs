@@ -16,7 +16,7 @@ use crate::clock::unix_ms;
 use crate::dispatch::{Blocked, Turn, Verdict};
 use crate::flights::{Flights, Letters};
 use crate::input::{Input, SHORT_BYTES};
-use crate::node::{Node, State};
+use crate::node::{Node, READ_BUFFER_BYTES, State};
 use crate::output::Output;
 use crate::spread::Answers;
 use crate::wait::{self, Wait, Why};
@@ -185,9 +185,13 @@ impl Connection {
         while self.rounds < ROUNDS_PER_TURN {
             self.rounds += 1;
             self.resume();
-            self.flush(cx);
+            let has_more = self.flush(cx);
             if self.is_over() {
                 return Poll::Ready(Turned::IsOver);
+            }
+            if has_more {
+                self.rounds = 0;
+                return Poll::Ready(Turned::MayGoOn);
             }
             if self.can_run_held() {
                 continue;
@@ -272,6 +276,7 @@ impl Connection {
             }
             (_, buffer) => state.core.keyspace.end_offer(buffer),
         }
+        shard::tell_memory(&mut state.core);
     }
 
     /// Gives a large argument that has begun to arrive a buffer of its own.
@@ -313,6 +318,7 @@ impl Connection {
         let Poll::Ready(read) = read else { return Poll::Pending };
         let len = read?;
         self.count_input(len);
+        self.rounds += len / READ_BUFFER_BYTES;
         let limit = self.node.state.borrow().core.config.client_query_buffer_limit as usize;
         if self.input.len() > limit {
             self.over_query_limit();
@@ -462,10 +468,10 @@ impl Connection {
         }
     }
 
-    /// Sends what is ready.
-    fn flush(&mut self, cx: &mut Context<'_>) {
+    /// Sends what is ready. True when there is more to send at once.
+    fn flush(&mut self, cx: &mut Context<'_>) -> bool {
         if self.broken {
-            return;
+            return false;
         }
         let mut outgoing = self.link.outgoing.borrow_mut();
         let mut wire = self.link.wire.borrow_mut();
@@ -475,7 +481,7 @@ impl Connection {
             self.broken = true;
             0
         });
-        let pending = output.len();
+        let (pending, has_more) = (output.len(), output.has_more());
         if written > 0 {
             let core = &mut self.node.state.borrow_mut().core;
             sent(core, self.slot, output, written);
@@ -490,6 +496,7 @@ impl Connection {
         } else if self.link.cut_at.get().is_some() {
             self.link.cut_at.set(None);
         }
+        has_more
     }
 
     /// Cuts a client that lets too many replies pile up.
@@ -593,7 +600,8 @@ impl Connection {
 }
 
 /// Counts what a connection has sent.
-pub(crate) fn sent(core: &mut Core, slot: ClientSlot, output: &Output, written: usize) {
+pub(crate) fn sent(core: &mut Core, slot: ClientSlot, output: &mut Output, written: usize) {
+    output.take_spent().for_each(|bytes| core.keyspace.bury_shared(bytes));
     core.stats.net_out += written as u64;
     core.stats.writes += 1;
     if let Some(client) = core.clients.get_mut(slot) {
@@ -620,6 +628,9 @@ impl Drop for Connection {
         commands::transaction::unwatch_all(&mut state.core, self.slot);
         self.node.pass_on_wants(&mut state);
         state.core.keyspace.bury_buffer(self.input.take());
+        let unsent = self.link.wire.borrow_mut().output.abandon();
+        let unsent = unsent.chain(self.link.outgoing.borrow_mut().replies.drop_ready());
+        unsent.for_each(|bytes| state.core.keyspace.bury_shared(bytes));
         state.core.clients.remove(self.slot);
         state.core.shared.connected.fetch_sub(1, Relaxed);
     }

@@ -273,6 +273,7 @@ impl<'a> Turn<'a> {
     /// Runs a command on this core, counts it, and serves those who waited for what it did.
     #[inline]
     fn run_here(&mut self, command: CommandRef, args: Args<'_>, slot: Option<Slot>) -> Outcome {
+        self.state.core.long.ask();
         let outcome = self.run_by(shard::execute, command, args, slot);
         wait::serve(self.state, Unit::Command(command, args), self.now);
         outcome
@@ -296,6 +297,9 @@ impl<'a> Turn<'a> {
             out.truncate(start);
         }
         self.written += out.len() - start;
+        if !core.long.is_empty() {
+            self.written += take_long(core, self.outgoing, self.muted);
+        }
         let end = self.ticks.now();
         let nanos = self.ticks.nanos(self.last, end);
         self.last = end;
@@ -670,6 +674,16 @@ impl<'a> Turn<'a> {
 #[cold]
 fn is_open_to_subscribers(command: CommandRef) -> bool {
     command.row.flags.has(Flags::PUSHES) || matches!(command.full_name, "ping" | "quit" | "reset")
+}
+
+/// Puts long strings that a command has left out into its reply, if there is to be one. Returns their bytes.
+#[cold]
+fn take_long(core: &mut Core, outgoing: &mut Outgoing, muted: bool) -> usize {
+    let mut long = core.long.take();
+    long.truncate(if muted { 0 } else { long.len() });
+    let bytes = long.iter().map(|part| part.bytes.len()).sum();
+    outgoing.replies.put_long(long);
+    bytes
 }
 
 /// Leaves room for the reply of a command that went elsewhere, and says where that reply is to go.

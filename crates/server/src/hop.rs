@@ -4,7 +4,7 @@ use crate::flights::FlightId;
 use crate::spread::{Origin, PartOrder};
 use crate::wait::{Parked, Why};
 use commands::transaction::Watched;
-use commands::{Caller, ClientSlot, CommandRef};
+use commands::{Caller, ClientSlot, CommandRef, LongPart};
 use coordinator::locks::{KeyName, TxId};
 use coordinator::tx::{Notice, Order};
 use pubsub::Change;
@@ -33,6 +33,8 @@ pub(crate) enum Item {
     Part(PartOrder),
     /// The reply to a command of yours.
     Reply(Sink, Place),
+    /// The same with long strings that are not in the batch.
+    LongReply(Sink, Place, Vec<LongPart>),
     /// A transaction's order for your shard, or a shard's notice to a transaction of yours.
     Transaction(Box<crate::transaction::Message>),
     /// A connection accepted here that is yours to serve.
@@ -232,6 +234,14 @@ impl Hop {
         let start = self.bytes.len();
         write(&mut self.bytes);
         self.items.push(Item::Reply(sink, Place { start, end: self.bytes.len() }));
+    }
+
+    /// Long strings belong into the reply that was added last, which has left them out.
+    #[cold]
+    pub(crate) fn put_long(&mut self, mut long: Vec<LongPart>) {
+        let Some(Item::Reply(sink, place)) = self.items.pop() else { panic!("a reply was added last") };
+        long.iter_mut().for_each(|part| part.at -= place.start);
+        self.items.push(Item::LongReply(sink, place, long));
     }
 
     /// Whether it is so large that it should be sent before more is added.

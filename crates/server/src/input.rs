@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Memory that was reserved is the system's until bytes arrive in it: a client that announces much and sends nothing
-//! costs nothing but addresses.
+//! costs nothing but addresses. Only while bytes flow is memory asked for ahead, for one read.
 
 use reactor::net::Socket;
 use resp::Parser;
@@ -24,6 +24,8 @@ pub(crate) struct Input {
     /// Bytes that the command under way still wants, at least; 0 when what is held may hold a whole command.
     needs: usize,
     large: Option<Box<Large>>,
+    /// The last read got all it asked for: the next will too, most likely.
+    flows: bool,
 }
 
 /// A large argument, at the start of what is held.
@@ -96,8 +98,14 @@ impl Input {
         let is_open = self.large.as_ref().is_some_and(|large| !large.head.is_empty());
         // An open argument takes no byte that comes behind it.
         let step = if is_open { self.needs.min(READ_STEP_MAX) } else { self.make_room()? };
+        if is_open && self.flows {
+            let room = self.held.spare_capacity_mut();
+            let end = step.min(room.len());
+            crate::memory::populate(&mut room[..end]);
+        }
         let Poll::Ready(read) = socket.poll_read_more(cx, &mut self.held, step) else { return Poll::Pending };
         let len = read?;
+        self.flows = len == step;
         self.received(len, is_open);
         Poll::Ready(Ok(len))
     }

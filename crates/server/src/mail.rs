@@ -10,7 +10,7 @@ use crate::publish;
 use crate::spread;
 use crate::transaction::{self, Parked, ParkedCommand};
 use crate::wait::{self, Call, Unit};
-use commands::{ClientSlot, Core};
+use commands::{ClientSlot, Core, LongPart};
 use coordinator::locks::Admission;
 use keyspace::Key;
 use shard::WaiterId;
@@ -52,6 +52,7 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
                 }
                 _ => fill(node, sink, hop.bytes(place)),
             },
+            Item::LongReply(sink, place, long) => fill_long(node, sink, hop.bytes(place), long),
             Item::Transaction(message) => transaction::receive(node, *message),
             Item::Slow(slow) => {
                 let core = &mut node.state.borrow_mut().core;
@@ -167,9 +168,16 @@ fn run(
                     );
                 } else {
                     let core = &mut state.core;
+                    // A part of a command that every shard runs is merged with the others.
+                    if remote.slot.is_some() {
+                        core.long.ask();
+                    }
                     back.reply(remote.sink, |out| {
                         shard::execute(core, remote.command, remote.caller, args, remote.slot, out, now);
                     });
+                    if !core.long.is_empty() {
+                        back.put_long(core.long.take());
+                    }
                 }
                 wait::serve(&mut state, Unit::Command(remote.command, args), now);
                 let core = &mut state.core;
@@ -293,19 +301,31 @@ fn must_park(state: &mut State, remote: &Remote, args: Args<'_>, home: ShardId) 
 
 /// A reply for a connection of this core.
 pub(crate) fn fill(node: &Node, sink: Sink, reply: &[u8]) {
-    fill_and(node, sink, reply, |outgoing| {
+    fill_long(node, sink, reply, Vec::new());
+}
+
+/// The same with long strings that belong into it.
+fn fill_long(node: &Node, sink: Sink, reply: &[u8], long: Vec<LongPart>) {
+    fill_and(node, sink, reply, long, |outgoing| {
         wait::end(node, &mut node.state.borrow_mut().core, outgoing, sink.client);
     });
 }
 
 /// The same while the node's state is borrowed.
 pub(crate) fn fill_in(node: &Node, core: &mut Core, sink: Sink, reply: &[u8]) {
-    fill_and(node, sink, reply, |outgoing| wait::end(node, core, outgoing, sink.client));
+    fill_and(node, sink, reply, Vec::new(), |outgoing| wait::end(node, core, outgoing, sink.client));
 }
 
 #[inline]
-fn fill_and(node: &Node, sink: Sink, reply: &[u8], end_wait: impl FnOnce(&mut Outgoing)) {
+fn fill_and(
+    node: &Node,
+    sink: Sink,
+    reply: &[u8],
+    long: Vec<LongPart>,
+    end_wait: impl FnOnce(&mut Outgoing),
+) {
     if let Part::Shard(flight, shard) = sink.part {
+        assert!(long.is_empty(), "who merges parts does not ask for long strings");
         return flights::deliver(node, sink.client, flight, Letter::Reply(shard, reply.to_vec()));
     }
     let links = node.links.borrow();
@@ -317,13 +337,14 @@ fn fill_and(node: &Node, sink: Sink, reply: &[u8], end_wait: impl FnOnce(&mut Ou
     if outgoing.wait.is_some() {
         end_wait(outgoing);
     }
+    let len = reply.len() + long.iter().map(|part| part.bytes.len()).sum::<usize>();
     match sink.part {
-        Part::Hole(hole) => outgoing.replies.fill(hole, reply),
+        Part::Hole(hole) => outgoing.replies.fill_long(hole, reply, long),
         Part::Muted(hole) => outgoing.replies.fill(hole, b""),
         Part::Shard(..) | Part::Notice(..) => unreachable!("delivered to flights"),
     }
     outgoing.overlap.answered();
-    outgoing.window.answered(reply.len(), outgoing.replies.outstanding());
+    outgoing.window.answered(len, outgoing.replies.outstanding());
     if outgoing.replies.outstanding() == 0 {
         link.kick();
     }

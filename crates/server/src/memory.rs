@@ -5,6 +5,7 @@
 //! given back as it is freed.
 
 use std::ffi::{c_int, c_long};
+use std::mem::MaybeUninit;
 
 // SAFETY: these are their signatures in mimalloc, which is linked as the global allocator; they may be called at any time.
 unsafe extern "C" {
@@ -50,6 +51,16 @@ pub(crate) fn discard(bytes: &mut [u8]) {
     }
 }
 
+/// Has the system put memory behind `room`, where there is none yet, in one call: it would come page by page as they are
+/// written. What is there stays as it is.
+pub(crate) fn populate(room: &mut [MaybeUninit<u8>]) {
+    let start = room.as_ptr().align_offset(PAGE_BYTES_MIN).min(room.len());
+    let pages = &mut room[start..];
+    // SAFETY: the range is within `room`; whether it takes effect or not, its bytes do not change. It may end in a page
+    // that is shared with something else, which does not change either.
+    unsafe { libc::madvise(pages.as_mut_ptr().cast(), pages.len(), libc::MADV_POPULATE_WRITE) };
+}
+
 /// mimalloc's `mi_option_purge_delay`, in milliseconds.
 const PURGE_DELAY: c_int = 15;
 /// Long enough that what is freed and needed again is not given back in between, and short enough that what is given
@@ -57,8 +68,9 @@ const PURGE_DELAY: c_int = 15;
 const PURGE_DELAY_MS: c_long = 10;
 /// The allocator has pieces of this size in pages of their own.
 const LARGE_BYTES: usize = 1 << 20;
-/// At least the size of the system's pages.
+/// At least the size of the system's pages, and at most.
 const PAGE_BYTES: usize = 64 * 1024;
+const PAGE_BYTES_MIN: usize = 4096;
 
 #[cfg(test)]
 mod tests {

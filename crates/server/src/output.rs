@@ -1,28 +1,33 @@
 //! Replies on their way out of one connection.
 //!
 //! Those that the client does not take pile up in pieces, so that a backlog, however large, is neither copied as it
-//! grows nor kept whole until its last byte is sent.
+//! grows nor kept whole until its last byte is sent. Long strings are sent from where they are kept.
 
 use crate::connection::Outgoing;
-use coordinator::pipeline::Replies;
+use coordinator::pipeline::{Chunk, Replies};
 use reactor::net::Socket;
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// What is being sent, and what waits behind it.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     /// On its way out, from `sent` on.
-    sending: Vec<u8>,
+    sending: Chunk,
     sent: usize,
-    backlog: VecDeque<Vec<u8>>,
+    backlog: VecDeque<Chunk>,
     backlog_bytes: usize,
+    /// The socket may take more, but others have their turn first.
+    has_more: bool,
+    /// Long strings that are sent.
+    spent: Vec<Arc<Vec<u8>>>,
 }
 
 impl Output {
-    /// Sends what is ready, as far as the socket takes it; has the task woken when it takes more. Returns the bytes
-    /// sent. Errors: the connection is broken.
+    /// Sends what is ready, as far as the socket takes it and [`SEND_BYTES_MAX`] go; has the task woken when it takes more.
+    /// Returns the bytes sent. Errors: the connection is broken.
     pub(crate) fn send(
         &mut self,
         socket: &mut Socket,
@@ -47,11 +52,17 @@ impl Output {
         mut write: impl FnMut(&[u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let mut written = 0;
+        self.has_more = false;
         // A barrier may take long, and nothing runs beside it.
         let waits = !outgoing.overlap.has_barrier();
         let replies = &mut outgoing.replies;
         while self.sent < self.sending.len() || self.next(replies, waits) {
-            match write(&self.sending[self.sent..]) {
+            if written >= SEND_BYTES_MAX {
+                self.has_more = true;
+                break;
+            }
+            let end = self.sending.len().min(self.sent + SEND_BYTES_MAX);
+            match write(&self.sending[self.sent..end]) {
                 Ok(len) => {
                     self.sent += len;
                     written += len;
@@ -64,9 +75,46 @@ impl Output {
             }
         }
         if self.is_empty() && self.sending.capacity() > KEPT_BYTES {
-            (self.sending, self.sent) = (Vec::new(), 0);
+            self.replace(Chunk::default());
         }
         Ok(written)
+    }
+
+    /// Whether the socket may take more of what is left: the caller gives way, and sends again.
+    #[inline]
+    pub(crate) fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    /// Long strings that are sent: who takes them gives them to [`Keyspace::bury_shared`](keyspace::Keyspace::bury_shared).
+    #[inline]
+    pub(crate) fn take_spent(&mut self) -> impl Iterator<Item = Arc<Vec<u8>>> {
+        self.spent.drain(..)
+    }
+
+    /// Gives up what is left. Returns the long strings in it.
+    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Arc<Vec<u8>>> + use<> {
+        let left = std::mem::take(self);
+        let chunks = left.backlog.into_iter().chain([left.sending]).filter_map(|chunk| match chunk {
+            Chunk::Own(_) => None,
+            Chunk::Shared(bytes) => Some(bytes),
+        });
+        chunks.chain(left.spent)
+    }
+
+    /// Sends `chunk` next. Returns the buffer sent before, emptied, if it is worth keeping.
+    fn replace(&mut self, chunk: Chunk) -> Option<Vec<u8>> {
+        self.sent = 0;
+        match std::mem::replace(&mut self.sending, chunk) {
+            Chunk::Own(mut buffer) => {
+                buffer.clear();
+                Some(buffer).filter(|buffer| buffer.capacity() <= KEPT_BYTES)
+            }
+            Chunk::Shared(bytes) => {
+                self.spent.push(bytes);
+                None
+            }
+        }
     }
 
     /// Whether all is sent that was taken.
@@ -89,7 +137,7 @@ impl Output {
     fn next(&mut self, replies: &mut Replies, waits: bool) -> bool {
         if let Some(piece) = self.backlog.pop_front() {
             self.backlog_bytes -= piece.len();
-            (self.sending, self.sent) = (piece, 0);
+            self.replace(piece);
             return true;
         }
         let ready = replies.ready();
@@ -97,21 +145,18 @@ impl Output {
         if ready == 0 || more_soon {
             return false;
         }
-        let mut empty = std::mem::take(&mut self.sending);
-        empty.clear();
-        if empty.capacity() > KEPT_BYTES {
-            empty = Vec::new();
-        }
+        let empty = self.replace(Chunk::default()).unwrap_or_default();
         self.sending = replies.take_ready(empty);
-        self.sent = 0;
         true
     }
 
     #[cold]
     fn set_aside(&mut self, replies: &mut Replies) {
-        if replies.ready() >= PIECE_BYTES {
+        while replies.ready() >= PIECE_BYTES {
             let mut piece = replies.take_ready(Vec::new());
-            piece.shrink_to_fit();
+            if let Chunk::Own(buffer) = &mut piece {
+                buffer.shrink_to_fit();
+            }
             self.backlog_bytes += piece.len();
             self.backlog.push_back(piece);
         }
@@ -122,5 +167,7 @@ impl Output {
 const PIECE_BYTES: usize = 128 * 1024;
 /// Replies up to this many bytes wait for those that other cores still owe, so that a pipeline costs one send.
 const HELD_BACK_BYTES: usize = 64 * 1024;
+/// So much is sent before others have their turn: a client that takes replies as fast as they come would have no end.
+pub(crate) const SEND_BYTES_MAX: usize = 512 * 1024;
 /// A buffer up to this size, in bytes, is kept when it is empty.
 const KEPT_BYTES: usize = 16 * 1024;

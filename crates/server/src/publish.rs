@@ -193,7 +193,8 @@ fn deliver(node: &Node, core: &mut Core, message: &Message, cores: &mut [bool], 
         if !link.is_killed() {
             cut(core, link.slot, pending);
             link.kill();
-            drop(link.outgoing.borrow_mut().replies.take_ready(Vec::new()));
+            let unsent = link.outgoing.borrow_mut().replies.drop_ready();
+            unsent.for_each(|bytes| core.keyspace.bury_shared(bytes));
         }
     }
 }

@@ -42,6 +42,7 @@ pub fn run(
     now: UnixMs,
 ) -> Outcome {
     let start = out.len();
+    core.long.begin();
     let mark = effects::begin(core);
     let mut ctx = Ctx::new(core, caller, out, now);
     ctx.routed = slot.map(|slot| (std::ptr::from_ref(args.at(command.first_key as usize)), slot));
@@ -60,12 +61,14 @@ pub fn run(
 fn fail(core: &mut Core, command: CommandRef, error: &CommandError, start: usize, out: &mut Vec<u8>) {
     let text = error.text();
     out.truncate(start);
+    drop(core.long.take());
     resp::Reply::new(out, resp::Proto::Resp2).error(&text);
     core.stats.failed(command.index, &text);
 }
 
 #[cold]
 fn refuse(core: &mut Core, command: CommandRef, out: &mut Vec<u8>) {
+    core.long.begin();
     core.stats.rejected(command.index, OUT_OF_MEMORY);
     resp::Reply::new(out, resp::Proto::Resp2).error(OUT_OF_MEMORY);
 }

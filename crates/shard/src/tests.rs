@@ -66,3 +66,48 @@ fn a_write_makes_room_for_itself_when_the_policy_lets_it() {
     assert!(core.keyspace.stats.evicted >= 40, "{} keys were evicted", core.keyspace.stats.evicted);
     assert!(core.keyspace.used_bytes() as u64 <= core.config.maxmemory + 30_000);
 }
+
+#[test]
+fn only_who_asks_is_given_long_strings_beside_the_reply() {
+    let mut core = core();
+    let long = "x".repeat(commands::long::LONG_BYTES);
+    run(&mut core, &["SET", "long", &long]);
+    run(&mut core, &["SET", "almost", &long[1..]]);
+    let whole = format!("${}\r\n{long}\r\n", long.len());
+    let around = format!("${}\r\n\r\n", long.len());
+    let parts = |core: &mut Core| -> Vec<usize> {
+        let parts = core.long.take();
+        assert!(parts.iter().all(|part| *part.bytes == long.as_bytes()));
+        parts.iter().map(|part| part.at).collect()
+    };
+    assert!(run(&mut core, &["GET", "long"]) == whole && core.long.is_empty(), "not asked for");
+    let head = around.len() - 2;
+    for command in
+        [&["GET", "long"][..], &["GETEX", "long"], &["SET", "long", &long, "GET"], &["GETSET", "long", &long]]
+    {
+        core.long.ask();
+        assert_eq!(run(&mut core, command), around);
+        assert_eq!(parts(&mut core), [head]);
+        assert!(run(&mut core, &["GET", "long"]) == whole, "asked once");
+    }
+    core.long.ask();
+    let short = run(&mut core, &["GET", "almost"]);
+    assert!(short.len() > long.len() && core.long.is_empty(), "it is not long");
+    core.long.ask();
+    assert_eq!(run(&mut core, &["MGET", "long", "none", "long"]), format!("*3\r\n{around}$-1\r\n{around}"));
+    assert_eq!(parts(&mut core), [4 + head, 4 + around.len() + 5 + head]);
+    core.long.ask();
+    assert_eq!(run(&mut core, &["GETRANGE", "long", "0", "1"]), "$2\r\nxx\r\n");
+    core.long.ask();
+    core.config.maxmemory = 1;
+    assert_eq!(run(&mut core, &["GETSET", "long", "new"]), format!("-{}\r\n", crate::OUT_OF_MEMORY));
+    assert!(
+        core.long.is_empty() && run(&mut core, &["GET", "long"]) == whole,
+        "what is refused asks no more"
+    );
+    core.config.maxmemory = 0;
+    core.long.ask();
+    assert_eq!(run(&mut core, &["GETDEL", "long"]), around);
+    assert_eq!(parts(&mut core), [head]);
+    assert_eq!(run(&mut core, &["EXISTS", "long"]), ":0\r\n");
+}

@@ -11,6 +11,7 @@ mod large;
 mod limits;
 mod listeners;
 mod pause;
+mod shared;
 
 use lacewing_tests::{Client, Process, until};
 use stdx::Slot;

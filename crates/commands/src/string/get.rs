@@ -25,9 +25,8 @@ pub(super) const GET: Command = Command {
 #[inline]
 fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let (key, access) = (ctx.key(args.at(1)), ctx.read_access());
-    match ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, access) {
-        Some(entry) => value::reply(&mut ctx.out, value::string(entry)?),
-        None => ctx.out.null(),
+    if !value::reply_key(ctx, key, access)? {
+        ctx.out.null();
     }
     Ok(Outcome::Done)
 }
@@ -50,12 +49,9 @@ pub(super) const GETDEL: Command = Command {
 
 fn getdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let (key, access) = (ctx.key(args.at(1)), ctx.read_access());
-    match ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, access) {
-        Some(entry) => value::reply(&mut ctx.out, value::string(entry)?),
-        None => {
-            ctx.out.null();
-            return Ok(Outcome::Done);
-        }
+    if !value::reply_key(ctx, key, access)? {
+        ctx.out.null();
+        return Ok(Outcome::Done);
     }
     ctx.core.keyspace.remove(ctx.caller.db, key, ctx.now);
     ctx.event(Event::GENERIC, "del", args.at(1));

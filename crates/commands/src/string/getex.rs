@@ -7,6 +7,7 @@ use crate::effects::Journal;
 use crate::error::CommandError;
 use crate::generic;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
+use keyspace::Access;
 use stdx::Args;
 
 pub(super) const GETEX: Command = Command {
@@ -48,13 +49,13 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
         ctx.out.null();
         return Ok(Outcome::Done);
     };
-    let value = value::string(entry)?;
+    value::string(entry)?;
     let change = match options.expiry {
         Expiry::Time(time, given) => Some(Some(time.instant(given, ctx.now, "getex")?)),
         Expiry::Persist if entry.expiry().is_some() => Some(None),
         Expiry::Persist | Expiry::Keep | Expiry::Unsaid => None,
     };
-    value::reply(&mut ctx.out, value);
+    value::reply_key(ctx, key, Access::Peek)?;
     if let Some(expiry) = change {
         generic::set_expiry(ctx, args.at(1), expiry);
     }

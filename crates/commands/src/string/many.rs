@@ -29,10 +29,9 @@ fn mget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let access = ctx.read_access();
     ctx.out.array(args.len() - 1);
     ctx.each_key(args.from(1), 1, |ctx, _, key| {
-        let found = ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, access);
-        match found.and_then(|entry| entry.string()) {
-            Some(found) => value::reply(&mut ctx.out, found),
-            None => ctx.out.null(),
+        // A value of another kind is answered as none.
+        if !value::reply_key(ctx, key, access).unwrap_or(false) {
+            ctx.out.null();
         }
     });
     Ok(Outcome::Done)

@@ -218,16 +218,11 @@ fn exists(ctx: &mut Ctx<'_>, key: &[u8]) -> bool {
 /// Answers the string that is there, or null, and says which. Errors: `WrongType`.
 fn reply_old(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<bool, CommandError> {
     let (key, access) = (ctx.key(key), ctx.read_access());
-    match ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, access) {
-        Some(entry) => {
-            value::reply(&mut ctx.out, value::string(entry)?);
-            Ok(true)
-        }
-        None => {
-            ctx.out.null();
-            Ok(false)
-        }
+    let found = value::reply_key(ctx, key, access)?;
+    if !found {
+        ctx.out.null();
     }
+    Ok(found)
 }
 
 #[cfg(test)]

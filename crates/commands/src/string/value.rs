@@ -2,8 +2,7 @@
 
 use crate::ctx::Ctx;
 use crate::error::CommandError;
-use keyspace::{Access, EntryRef, StringRef};
-use resp::Reply;
+use keyspace::{Access, EntryRef, Key, StringRef};
 
 /// The string at `key`, or `None` when there is none. Errors: `WrongType`.
 #[inline]
@@ -25,13 +24,23 @@ pub(crate) fn string(entry: EntryRef<'_>) -> Result<StringRef<'_>, CommandError>
     entry.string().ok_or(CommandError::WrongType)
 }
 
-/// Writes a value as a bulk string.
+/// Writes the string at `key`, if there is one, as a bulk string, a long one maybe without its bytes; says whether there
+/// is. Errors: `WrongType`.
 #[inline]
-pub(crate) fn reply(out: &mut Reply<'_>, value: StringRef<'_>) {
-    match value {
-        StringRef::Bytes(bytes) => out.bulk(bytes),
-        StringRef::Int(int) => out.bulk_int(int),
+pub(crate) fn reply_key(ctx: &mut Ctx<'_>, key: Key<'_>, access: Access) -> Result<bool, CommandError> {
+    let Some(entry) = ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, access) else { return Ok(false) };
+    match string(entry)? {
+        StringRef::Bytes(bytes) if !ctx.core.long.may_leave_out(bytes.len()) => ctx.out.bulk(bytes),
+        StringRef::Bytes(_) => reply_long(ctx, key),
+        StringRef::Int(int) => ctx.out.bulk_int(int),
     }
+    Ok(true)
+}
+
+#[cold]
+fn reply_long(ctx: &mut Ctx<'_>, key: Key<'_>) {
+    let bytes = ctx.core.keyspace.share(ctx.caller.db, key).expect("a long string was just found");
+    ctx.out.bulk_around(bytes.len(), |at| ctx.core.long.leave_out(at, bytes));
 }
 
 /// A value's length in bytes.

@@ -9,9 +9,13 @@
 //!
 //! A command that is answered elsewhere leaves a hole; what is answered here afterwards goes to the tail behind
 //! it. Without holes, and that is the hot path, everything is appended to one buffer. A hole filled in its turn
-//! is copied once; one filled out of turn is copied a second time when its turn comes.
+//! is copied once; one filled out of turn is copied a second time when its turn comes. Long strings are not copied at all:
+//! they stand beside the buffers, each with its place.
 
+use commands::LongPart;
 use std::collections::VecDeque;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// One hole: a sequence number that wraps around.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +25,11 @@ pub struct HoleId(pub u32);
 #[derive(Debug, Default)]
 pub struct Replies {
     ready: Vec<u8>,
+    /// So many bytes of `ready` have been taken: none, unless long strings are to come.
+    taken: usize,
+    /// Long strings that belong into `ready`, in order, and their bytes.
+    long: VecDeque<LongPart>,
+    long_bytes: usize,
     holes: VecDeque<Hole>,
     /// The number of the first hole, or of the next when there is none.
     first: u32,
@@ -36,6 +45,41 @@ struct Hole {
     reply: Vec<u8>,
     /// What was answered here after the hole was made.
     tail: Vec<u8>,
+    long: Option<Box<HoleLong>>,
+}
+
+/// Long strings of a hole, each with its place in the buffer that it belongs into.
+#[derive(Debug, Default)]
+struct HoleLong {
+    reply: Vec<LongPart>,
+    tail: Vec<LongPart>,
+}
+
+/// Bytes on their way out.
+#[derive(Debug)]
+pub enum Chunk {
+    /// A buffer, which may be handed back to [`Replies::take_ready`].
+    Own(Vec<u8>),
+    /// A long string.
+    Shared(Arc<Vec<u8>>),
+}
+
+impl Default for Chunk {
+    fn default() -> Self {
+        Self::Own(Vec::new())
+    }
+}
+
+impl Deref for Chunk {
+    type Target = Vec<u8>;
+
+    #[inline]
+    fn deref(&self) -> &Vec<u8> {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
 }
 
 /// How many emptied buffers are kept, and how large each may be: at most 8 KiB per connection.
@@ -72,30 +116,85 @@ impl Replies {
 
     /// The same for a reply that is yet to be encoded: `encode` appends it, and leaves alone what it finds.
     pub fn fill_with(&mut self, id: HoleId, encode: impl FnOnce(&mut Vec<u8>)) {
+        self.fill_around(id, encode, Vec::new());
+    }
+
+    /// The same for a reply with long strings, whose places are in the reply.
+    pub fn fill_long(&mut self, id: HoleId, reply: &[u8], long: Vec<LongPart>) {
+        self.fill_around(id, |buf| buf.extend_from_slice(reply), long);
+    }
+
+    fn fill_around(&mut self, id: HoleId, encode: impl FnOnce(&mut Vec<u8>), long: Vec<LongPart>) {
         let index = id.0.wrapping_sub(self.first) as usize;
         let hole = self.holes.get_mut(index).expect("a hole that was filled, or was never left");
         assert!(!hole.is_filled, "hole {} filled twice", id.0);
         hole.is_filled = true;
         self.unfilled -= 1;
         if index == 0 {
+            self.take_in(long);
             encode(&mut self.ready);
             self.close_filled();
         } else {
             hole.reply = self.spares.pop().unwrap_or_default();
             encode(&mut hole.reply);
+            if !long.is_empty() {
+                hole.long.get_or_insert_default().reply = long;
+            }
+        }
+    }
+
+    /// Long strings belong into [`Replies::buf`], at these places.
+    #[cold]
+    pub fn put_long(&mut self, long: Vec<LongPart>) {
+        match self.holes.back_mut() {
+            None => {
+                self.long_bytes += bytes_of(&long);
+                self.long.extend(long);
+            }
+            Some(hole) => hole.long.get_or_insert_default().tail.extend(long),
         }
     }
 
     /// How many bytes may leave now.
     #[inline]
     pub fn ready(&self) -> usize {
-        self.ready.len()
+        self.ready.len() - self.taken + self.long_bytes
     }
 
-    /// The bytes that may leave now, in order. `empty` takes the buffer's place: hand back the one that was sent.
-    pub fn take_ready(&mut self, empty: Vec<u8>) -> Vec<u8> {
+    /// The first of the bytes that may leave now: all of them, but for long strings. `empty` is filled or takes the buffer's
+    /// place: hand back the one that was sent.
+    #[inline]
+    pub fn take_ready(&mut self, empty: Vec<u8>) -> Chunk {
         debug_assert!(empty.is_empty());
-        std::mem::replace(&mut self.ready, empty)
+        if !self.long.is_empty() {
+            return self.take_around(empty);
+        }
+        Chunk::Own(std::mem::replace(&mut self.ready, empty))
+    }
+
+    /// Gives up the bytes that may leave now. Returns the long strings among them.
+    pub fn drop_ready(&mut self) -> impl Iterator<Item = Arc<Vec<u8>>> + use<> {
+        (self.ready, self.taken, self.long_bytes) = (Vec::new(), 0, 0);
+        std::mem::take(&mut self.long).into_iter().map(|part| part.bytes)
+    }
+
+    #[cold]
+    fn take_around(&mut self, mut empty: Vec<u8>) -> Chunk {
+        let at = self.long[0].at;
+        if at > self.taken {
+            empty.extend_from_slice(&self.ready[self.taken..at]);
+            self.taken = at;
+            return Chunk::Own(empty);
+        }
+        let part = self.long.pop_front().expect("just seen");
+        self.long_bytes -= part.bytes.len();
+        // What is moved is less than what was taken since the last time, or else the last to be moved.
+        if self.long.is_empty() || self.taken > self.ready.len() / 2 {
+            let taken = std::mem::take(&mut self.taken);
+            self.ready.drain(..taken);
+            self.long.iter_mut().for_each(|part| part.at -= taken);
+        }
+        Chunk::Shared(part.bytes)
     }
 
     /// How many holes wait for their reply.
@@ -106,7 +205,9 @@ impl Replies {
 
     /// All bytes held, ready or behind holes: what the output buffer limits count. Walks over the holes.
     pub fn buffered_bytes(&self) -> usize {
-        self.ready.len() + self.holes.iter().map(|hole| hole.reply.len() + hole.tail.len()).sum::<usize>()
+        let long = |long: &HoleLong| bytes_of(&long.reply) + bytes_of(&long.tail);
+        let hole = |hole: &Hole| hole.reply.len() + hole.tail.len() + hole.long.as_deref().map_or(0, long);
+        self.ready() + self.holes.iter().map(hole).sum::<usize>()
     }
 
     /// Moves to `ready` all that no hole holds back any more.
@@ -114,10 +215,21 @@ impl Replies {
         while self.holes.front().is_some_and(|hole| hole.is_filled) {
             let hole = self.holes.pop_front().expect("just seen");
             self.first = self.first.wrapping_add(1);
-            for buf in [hole.reply, hole.tail] {
+            let long = hole.long.map_or_else(HoleLong::default, |long| *long);
+            for (buf, long) in [(hole.reply, long.reply), (hole.tail, long.tail)] {
+                self.take_in(long);
                 self.ready.extend_from_slice(&buf);
                 self.keep(buf);
             }
+        }
+    }
+
+    /// Long strings belong into what comes to `ready` next, at these places.
+    #[inline]
+    fn take_in(&mut self, long: Vec<LongPart>) {
+        for part in long {
+            self.long_bytes += part.bytes.len();
+            self.long.push_back(LongPart { at: part.at + self.ready.len(), ..part });
         }
     }
 
@@ -129,12 +241,27 @@ impl Replies {
     }
 }
 
+fn bytes_of(long: &[LongPart]) -> usize {
+    long.iter().map(|part| part.bytes.len()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn sent(replies: &mut Replies) -> String {
-        String::from_utf8(replies.take_ready(Vec::new())).unwrap()
+        let mut all = Vec::new();
+        while replies.ready() > 0 {
+            let before = replies.ready();
+            let chunk = replies.take_ready(Vec::new());
+            assert_eq!(replies.ready(), before - chunk.len());
+            all.extend_from_slice(&chunk);
+        }
+        String::from_utf8(all).unwrap()
+    }
+
+    fn part(at: usize, bytes: &str) -> LongPart {
+        LongPart { at, bytes: Arc::new(bytes.into()) }
     }
 
     #[test]
@@ -199,6 +326,65 @@ mod tests {
             assert_eq!(out, "h0 t0 h1 h2 t2 h3 h4 t4 ", "filled in order {order:?}");
             assert_eq!(replies.buffered_bytes(), 0);
         }
+    }
+
+    #[test]
+    fn long_strings_keep_their_places() {
+        for out_of_turn in [false, true] {
+            let mut replies = Replies::default();
+            replies.buf().extend_from_slice(b"a[]b[]");
+            replies.put_long(vec![part(2, "one"), part(5, "two")]);
+            let holes = [replies.hole(), replies.hole()];
+            replies.buf().extend_from_slice(b"t[]");
+            replies.put_long(vec![part(2, "tail")]);
+            assert_eq!((replies.ready(), replies.buffered_bytes()), (12, 19));
+            if out_of_turn {
+                replies.fill_long(holes[1], b"h[]", vec![part(2, "hole")]);
+                assert_eq!(replies.buffered_bytes(), 26);
+                replies.fill(holes[0], b"0");
+            } else {
+                assert_eq!(sent(&mut replies), "a[one]b[two]");
+                replies.fill_long(holes[0], b"[]", vec![part(1, "0")]);
+                assert_eq!(sent(&mut replies), "[0]");
+                replies.fill_long(holes[1], b"h[]", vec![part(2, "hole")]);
+            }
+            let first = if out_of_turn { "a[one]b[two]0" } else { "" };
+            assert_eq!(sent(&mut replies), format!("{first}h[hole]t[tail]"));
+            assert_eq!(replies.buffered_bytes(), 0);
+        }
+        let mut replies = Replies::default();
+        replies.buf().extend_from_slice(b"x");
+        replies.put_long(vec![part(0, "y")]);
+        assert_eq!(replies.drop_ready().map(|bytes| bytes.len()).sum::<usize>(), 1);
+        assert_eq!((replies.ready(), replies.buffered_bytes()), (0, 0));
+    }
+
+    /// Taken one by one while more come, of which some are empty or stand side by side.
+    #[test]
+    fn long_strings_come_and_go_in_any_rhythm() {
+        let (mut replies, mut wanted, mut got) = (Replies::default(), String::new(), String::new());
+        let mut step = 0u32;
+        for number in 0..500u32 {
+            step = step.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let text = "x".repeat((step >> 20) as usize % 5) + &number.to_string();
+            let start = replies.buf().len();
+            replies.buf().extend_from_slice(text.as_bytes());
+            wanted += &text;
+            for _ in 0..(step >> 24) % 3 {
+                replies.put_long(vec![part(start + text.len(), "<long>")]);
+                wanted += "<long>";
+            }
+            for _ in 0..(step >> 28) % 4 {
+                if replies.ready() > 0 {
+                    let chunk = replies.take_ready(Vec::new());
+                    got += std::str::from_utf8(&chunk).unwrap();
+                }
+            }
+            assert_eq!(replies.ready(), wanted.len() - got.len());
+        }
+        got += &sent(&mut replies);
+        assert_eq!(got, wanted);
+        assert_eq!((replies.taken, replies.ready.len()), (0, 0));
     }
 
     #[test]

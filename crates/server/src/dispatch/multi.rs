@@ -213,11 +213,16 @@ impl Turn<'_> {
             if !was_muted {
                 resp::Reply::new(self.outgoing.replies.buf(), self.caller.proto).array(queue.len());
             }
+            // Replies that are to be held back are held back whole.
+            let is_held_back = queue.flags().has(Flags::PUBSUB);
             for queued in queue.iter() {
                 self.caller.may_park = false;
                 match queued.place {
                     // Whether there is memory was asked before the first.
                     Place::Shard(_, slot) => {
+                        if !is_held_back {
+                            self.state.core.long.ask();
+                        }
                         self.run_by(shard::run, queued.command, queued.args, slot);
                     }
                     _ => self.run_at_home(queued.command, queued.args),

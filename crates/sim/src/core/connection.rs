@@ -27,7 +27,7 @@ impl Core {
         }
         let connection = self.connection(client);
         if connection.replies.ready() > 0 {
-            let bytes = connection.replies.take_ready(Vec::new());
+            let bytes = connection.replies.take_ready(Vec::new()).to_vec();
             if !connection.is_gone {
                 self.out.push((Node::Client(client), Message::Bytes(bytes)));
             }
