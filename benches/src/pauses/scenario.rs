@@ -42,6 +42,7 @@ pub const ALL: &[Scenario] = &[
         reader: Reader::Slow,
         ..scenario("get-512m-slow", || set("big", 512), || Feed::command(&["GET", "big"]))
     },
+    scenario("append-while-sent-256m", || set("big", 256), || Feed::many(2, get_and_append)),
     scenario("rpush-64m", Vec::new, || Feed::long(&["RPUSH", "list"], 64 << 20)),
     scenario("append-64m", || set("big", 64), || Feed::long(&["APPEND", "big"], 64 << 20)),
     scenario("del-512m", || set("big", 512), || Feed::command(&["DEL", "big"])),
@@ -55,13 +56,16 @@ pub const ALL: &[Scenario] = &[
     scenario("grow-list", Vec::new, || Feed::many(5_000_000, rpush)),
     scenario("grow-hash", Vec::new, || Feed::many(5_000_000, hset)),
     scenario("grow-set", Vec::new, || Feed::many(5_000_000, sadd)),
+    scenario("grow-set-50m", Vec::new, || Feed::many(50_000_000, sadd)),
+    scenario("full-set", || Feed::many(5_000_000, sadd), || Feed::many(20_000_000, sadd_again)),
     scenario("grow-zset", Vec::new, || Feed::many(5_000_000, zadd)),
     scenario("grow-stream", Vec::new, || Feed::many(5_000_000, xadd)),
-    scenario("del-list", || Feed::many(5_000_000, rpush), || Feed::command(&["DEL", "big"])),
-    scenario("del-set", || Feed::many(5_000_000, sadd), || Feed::command(&["DEL", "big"])),
-    scenario("del-zset", || Feed::many(5_000_000, zadd), || Feed::command(&["DEL", "big"])),
-    scenario("unlink-set", || Feed::many(5_000_000, sadd), || Feed::command(&["UNLINK", "big"])),
-    scenario("unlink-zset", || Feed::many(5_000_000, zadd), || Feed::command(&["UNLINK", "big"])),
+    scenario("del-list-10m", || Feed::many(10_000_000, rpush), || Feed::command(&["DEL", "big"])),
+    scenario("del-hash-10m", || Feed::many(10_000_000, hset), || Feed::command(&["DEL", "big"])),
+    scenario("del-set-10m", || Feed::many(10_000_000, sadd), || Feed::command(&["DEL", "big"])),
+    scenario("del-zset-10m", || Feed::many(10_000_000, zadd), || Feed::command(&["DEL", "big"])),
+    scenario("unlink-set-10m", || Feed::many(10_000_000, sadd), || Feed::command(&["UNLINK", "big"])),
+    scenario("unlink-zset-10m", || Feed::many(10_000_000, zadd), || Feed::command(&["UNLINK", "big"])),
     scenario("flood-1g", Vec::new, || Feed::flood(20_000_000, set_small)),
 ];
 
@@ -91,6 +95,11 @@ fn del_small(n: u64, out: &mut Vec<u8>) {
     command(out, &["DEL", &format!("key:{n:012}")]);
 }
 
+/// The second changes what the first has answered with and not sent yet.
+fn get_and_append(n: u64, out: &mut Vec<u8>) {
+    command(out, if n == 0 { &["GET", "big"] } else { &["APPEND", "big", "more"] });
+}
+
 fn rpush(n: u64, out: &mut Vec<u8>) {
     command(out, &["RPUSH", "big", &format!("element:{n:08}")]);
 }
@@ -101,6 +110,11 @@ fn hset(n: u64, out: &mut Vec<u8>) {
 
 fn sadd(n: u64, out: &mut Vec<u8>) {
     command(out, &["SADD", "big", &format!("member:{n:09}")]);
+}
+
+/// What [`sadd`] has added before: what keeps a command waiting here is not that the set grows.
+fn sadd_again(n: u64, out: &mut Vec<u8>) {
+    sadd(n % 5_000_000, out);
 }
 
 fn zadd(n: u64, out: &mut Vec<u8>) {
