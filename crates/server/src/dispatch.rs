@@ -725,5 +725,6 @@ const NO_AUTH: &str = "NOAUTH Authentication required.";
 /// How many bytes of replies may pile up in one turn before the connection sends them, in the middle of a long pipeline.
 const OUTPUT_STEP_BYTES: usize = 256 * 1024;
 /// How long the commands of one connection may take before others have their turn; a command that was begun is finished.
-/// Twice what [`reactor::task::TURN_MAX`] says: a full buffer of quick commands runs to its end.
-pub(crate) const TURN_NANOS: u64 = 1_000_000;
+/// A command that comes meanwhile may wait for three turns: the one under way, the next, since sockets are asked after both
+/// turns of a task, and one more between its being read and answered.
+pub(crate) const TURN_NANOS: u64 = reactor::task::TURN_MAX.as_nanos() as u64;
