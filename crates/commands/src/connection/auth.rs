@@ -123,7 +123,7 @@ mod tests {
     use crate::testing::{World, check};
 
     fn error(error: CommandError) -> String {
-        format!("-{}", error)
+        format!("-{error}")
     }
 
     /// A server with a password and a client that has not logged in.

@@ -1,7 +1,7 @@
 //! Long strings are sent from where they are kept: a reply is what it was when its command ran, whatever becomes of the key
 //! before the client takes it.
 
-use super::{alone, info, key_of, memory_returns, rss_mib};
+use super::{alone, info, key_of, memory_returns};
 use lacewing_tests::{Client, Server, show, until};
 use resp::{Value, encode_command};
 
@@ -156,7 +156,7 @@ fn replies_are_what_they_were_when_their_command_ran() {
 fn replies_outlive_keys_that_the_server_removes() {
     let server = Server::with(&["--maxmemory-policy", "allkeys-lru"]);
     let (mut other, long) = (server.client(), long());
-    let before = rss_mib(&server);
+    let before = server.rss_mib();
     for core in [0, 1] {
         let (key, small) = (key_of(core, "key"), key_of(core, "small"));
         let gone = |other: &mut Client| show(&other.call(&["EXISTS", &key])) == ":0";
@@ -198,16 +198,16 @@ fn clients_that_go_leave_nothing_of_what_they_had_asked_for() {
         assert_eq!(other.line(&format!("SET {key} x")), "+OK");
         assert_eq!(other.line(&format!("DEL {key}")), ":1");
     }
-    let (base, before) = (info(&mut other, "used_memory"), rss_mib(&server));
+    let (base, before) = (info(&mut other, "used_memory"), server.rss_mib());
     for core in [0, 1] {
         let key = key_of(core, "key");
         for round in 0..2 {
             other.call(&[b"SET", key.as_bytes(), &long]);
-            let kept = rss_mib(&server);
+            let kept = server.rss_mib();
             let clients: Vec<Client> =
                 (0..6).map(|_| answered(&server, &mut other, true, &["MGET", &key, &key, &key])).collect();
             // Sockets hold some; a copy for each would be 216 MiB.
-            assert!(rss_mib(&server) < kept + 48, "{} MiB, {kept} before", rss_mib(&server));
+            assert!(server.rss_mib() < kept + 48, "{} MiB, {kept} before", server.rss_mib());
             if round == 0 {
                 assert_eq!(other.line(&format!("DEL {key}")), ":1");
             }
