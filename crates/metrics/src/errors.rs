@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn codes_past_the_bound_share_one_counter() {
         let mut counts = ErrorCounts::default();
-        (0..CODES_MAX + 10).for_each(|n| counts.record(&format!("CODE{n:04} text")));
+        (0..CODES_MAX + 10).for_each(|n| counts.record(format!("CODE{n:04} text")));
         counts.record("CODE0000 known before the bound");
         assert_eq!(counts.iter().len(), CODES_MAX + 1);
         assert!(counts.iter().any(|pair| pair == (OVERFLOW, 10)));

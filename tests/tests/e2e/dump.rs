@@ -117,7 +117,7 @@ fn scores_are_dumped_byte_for_byte_as_by_redis() {
     let server = Server::start();
     let (mut here, mut there) = (server.client(), redis.client());
     // Redis 7.0 writes up to 17 digits, 7.2 no more than are needed: these are the same in both.
-    let scores = ["0", "-4", "1.5", "-0.25", "1e15", "4503599627370496", "1e17", "1e300", "inf", "-inf"];
+    let scores = ["0", "-4", "1.5", "-0.25", "1e15", "4503599627370496", "1e17", "inf", "-inf"];
     for score in scores {
         for client in [&mut here, &mut there] {
             assert_eq!(client.line("DEL z"), if score == "0" { ":0" } else { ":1" });
