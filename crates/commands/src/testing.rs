@@ -143,7 +143,7 @@ impl World {
         };
         if let Err(error) = ran {
             out.clear();
-            resp::Reply::new(&mut out, resp::Proto::Resp2).error(error.text());
+            resp::Reply::new(&mut out, resp::Proto::Resp2).error(&error.text());
         }
         out
     }

@@ -72,7 +72,7 @@ impl<'a> Reply<'a> {
     /// An error; `text` starts with its code (`ERR ...`, `WRONGTYPE ...`). CR and LF at its ends go, inside they become
     /// spaces.
     #[cold]
-    pub fn error(&mut self, text: impl AsRef<[u8]>) {
+    pub fn error(&mut self, text: &(impl AsRef<[u8]> + ?Sized)) {
         let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
         let text = text.as_ref();
         let start = text.iter().position(|byte| !is_end(byte)).unwrap_or(text.len());

@@ -549,7 +549,7 @@ impl<'a> Turn<'a> {
     }
 
     #[cold]
-    fn refuse(&mut self, command: CommandRef, text: impl AsRef<[u8]>) -> Verdict {
+    fn refuse(&mut self, command: CommandRef, text: &(impl AsRef<[u8]> + ?Sized)) -> Verdict {
         let text = text.as_ref();
         if matches!(command.row.crossing, Crossing::Exec) {
             return self.refuse_exec(command, text);
@@ -590,7 +590,7 @@ impl<'a> Turn<'a> {
         self.error(&text)
     }
 
-    fn error(&mut self, text: impl AsRef<[u8]>) -> Verdict {
+    fn error(&mut self, text: &(impl AsRef<[u8]> + ?Sized)) -> Verdict {
         if !self.muted {
             resp::Reply::new(self.outgoing.replies.buf(), self.caller.proto).error(text);
         }

@@ -136,7 +136,7 @@ impl Turn<'_> {
 
     /// EXEC that is not admitted ends the transaction.
     #[cold]
-    pub(super) fn refuse_exec(&mut self, command: CommandRef, text: impl AsRef<[u8]>) -> Verdict {
+    pub(super) fn refuse_exec(&mut self, command: CommandRef, text: &(impl AsRef<[u8]> + ?Sized)) -> Verdict {
         transaction::end(&mut self.state.core, self.client);
         self.learn();
         let text = CommandError::exec_refused(text.as_ref()).text();
