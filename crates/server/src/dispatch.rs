@@ -725,6 +725,5 @@ const NO_AUTH: &str = "NOAUTH Authentication required.";
 /// How many bytes of replies may pile up in one turn before the connection sends them, in the middle of a long pipeline.
 const OUTPUT_STEP_BYTES: usize = 256 * 1024;
 /// How long the commands of one connection may take before others have their turn; a command that was begun is finished.
-/// A command that comes meanwhile may wait for three turns: the one under way, the next, since sockets are asked after both
-/// turns of a task, and one more between its being read and answered.
+/// A command that comes meanwhile may wait for several such turns: until it is read, and from then until it is answered.
 pub(crate) const TURN_NANOS: u64 = reactor::task::TURN_MAX.as_nanos() as u64;
