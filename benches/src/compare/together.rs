@@ -27,8 +27,25 @@ const fn multi(name: &'static str, title: &'static str, blocks: u32) -> Scenario
     Scenario { name, group: TOGETHER, title, cores: 1, work, goals: CPU }
 }
 
+/// A short script that reads.
+const EVAL_GET: &[&str] = &["EVAL \"return redis.call('GET', KEYS[1])\" 1 {__key__}a"];
+
+/// A short script that writes, calculates and writes again.
+const EVAL_INCR: &[&str] = &["EVAL \"local n = redis.call('INCRBY', KEYS[1], ARGV[1]) \
+    if n % 10 == 0 then redis.call('EXPIRE', KEYS[1], 1000) end return n\" 1 {__key__}b 3"];
+
+const fn script(name: &'static str, title: &'static str, commands: &'static [&'static str]) -> Scenario {
+    let work =
+        Work::Command { data: &COUNTERS, commands, keys: COUNTERS.keys, requests: None, sent: Sent::Drawn };
+    Scenario { name, group: TOGETHER, title, cores: 1, work, goals: CPU }
+}
+
 /// In the order of the tables. A figure is for one command, of which a transaction has six.
-pub const SCENARIOS: &[Scenario] =
-    &[multi("multi-p1", "MULTI of 4", 1), multi("multi-p16", "MULTI of 4, P16", 16)];
+pub const SCENARIOS: &[Scenario] = &[
+    multi("multi-p1", "MULTI of 4", 1),
+    multi("multi-p16", "MULTI of 4, P16", 16),
+    script("eval-get-p16", "EVAL of a GET, P16", EVAL_GET),
+    script("eval-incr-p16", "EVAL of INCRBY and EXPIRE, P16", EVAL_INCR),
+];
 
 const CPU: &[Goal] = &[cpu(0.60)];

@@ -4,11 +4,13 @@ use crate::client::{ClientSlot, Clients};
 use crate::effects::Effects;
 use crate::long::LongParts;
 use crate::parking::Parking;
+use crate::scripting::{LongScript, Paused};
 use crate::transaction::Watched;
 use config::Config;
 use keyspace::Keyspace;
 use metrics::{LatencyMonitor, Slowlog, Stats};
 use pubsub::PubSub;
+use script::{Engine, Hooks, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use stdx::rng::Rng;
@@ -112,6 +114,8 @@ pub struct Shared {
     pub shutting_down: AtomicBool,
     /// Connected clients, on all cores.
     pub connected: AtomicUsize,
+    /// The scripts and libraries that all cores know.
+    pub scripts: Arc<Store>,
 }
 
 /// What the operating system says of the process; whoever may ask it (the server) refreshes them every second or so.
@@ -156,6 +160,13 @@ pub struct Core {
     pub clients: Clients,
     /// Who subscribes to what, here and on the other cores.
     pub pubsub: PubSub,
+    /// What this core knows of scripts, and its interpreters.
+    pub scripts: Engine,
+    /// A script that has run for so long that others are to have their turn: for the server to go on with, which answers
+    /// its client.
+    pub paused: Option<Box<Paused>>,
+    /// Scripts that go on in slices here.
+    pub long_scripts: Vec<LongScript>,
     /// What commands did, for the journal and for notifications.
     pub effects: Effects,
     /// What the last command asked of the server around it.
@@ -192,6 +203,8 @@ pub struct Core {
     /// Nanoseconds since some moment, for measuring how long work took here. It stands still unless the server, which
     /// has a clock, gives one.
     pub nanos: fn() -> u64,
+    /// Makes room for a write where there is a limit to memory; false when there is none to be made.
+    pub make_room: fn(&mut Core, UnixMs) -> bool,
     /// Random numbers for commands that draw (RANDOMKEY); seeded by `run_id` and the core's number. Not for secrets.
     pub rng: Rng,
 }
@@ -202,6 +215,8 @@ impl Core {
         let mut stats = Stats::default();
         stats.latency_off = !config.latency_tracking;
         let mut rng = Rng::new(seed(&shared.run_id, id));
+        let store = Arc::clone(&shared.scripts);
+        let scripts = Engine::new(store, Hooks::default(), limits(&config), rng.next_u64());
         Self {
             id,
             shards,
@@ -209,6 +224,9 @@ impl Core {
             config,
             clients: Clients::default(),
             pubsub: PubSub::new(id.0, shards, rng.next_u64()),
+            scripts,
+            paused: None,
+            long_scripts: Vec::new(),
             effects: Effects::default(),
             actions: Vec::new(),
             parking: None,
@@ -225,6 +243,7 @@ impl Core {
             wants_room: false,
             over_limit_since: None,
             nanos: || 0,
+            make_room: |_, _| true,
             rng,
             shared,
         }
@@ -236,12 +255,19 @@ impl Core {
     #[inline]
     pub fn used_bytes(&self) -> usize {
         let others = self.shared.used_bytes_total.load(Ordering::Relaxed).wrapping_sub(self.told_bytes);
-        others.wrapping_add(self.keyspace.used_bytes())
+        others.wrapping_add(self.own_bytes())
+    }
+
+    /// Bytes that this shard's data takes. An empty shard takes something too: a limit of one byte lets nobody write, as in
+    /// Redis.
+    #[inline]
+    pub fn own_bytes(&self) -> usize {
+        self.keyspace.used_bytes() + size_of::<Keyspace>()
     }
 
     /// Has the others know how much memory this shard uses.
     pub fn tell_used_bytes(&mut self) {
-        let now = self.keyspace.used_bytes();
+        let now = self.own_bytes();
         let told = std::mem::replace(&mut self.told_bytes, now);
         if now == told {
             return;
@@ -257,6 +283,14 @@ impl Core {
         if threshold_ms != 0 && ms >= threshold_ms {
             self.latency.add(event, now.0 / 1000, ms);
         }
+    }
+}
+
+/// The bounds of scripts.
+pub(crate) fn limits(config: &Config) -> script::Limits {
+    script::Limits {
+        bytes_max: config.lua_memory_max as usize,
+        instructions_max: config.lua_instructions_max,
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Caller {
     pub local: bool,
     /// Whether a blocking command may wait: not inside EXEC, nor in a script, where it answers as though its time were up.
     pub may_park: bool,
+    /// Whether it is a script, for commands that answer scripts otherwise.
+    pub in_script: bool,
 }
 
 impl Caller {
@@ -48,6 +50,7 @@ impl Caller {
             no_touch: client.flags.has(ClientFlags::NO_TOUCH),
             local: client.flags.has(ClientFlags::LOCAL),
             may_park: true,
+            in_script: false,
         }
     }
 }
@@ -159,8 +162,9 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// The same of a command that names no key and that every shard runs, on whole databases (FLUSHALL, SWAPDB). Every shard
-    /// says it, one that had nothing to change too: its own effects then tell where it stood among them.
+    /// The same of a command that names no key: on whole databases, which every shard runs (FLUSHALL, SWAPDB), or on what all
+    /// cores share, which one runs (FUNCTION LOAD). Every shard that runs it says it, one that had nothing to change too: its
+    /// own effects then tell where it stood among them.
     pub fn effect_everywhere(&mut self, args: Args<'_>) {
         if self.core.effects.journals() {
             let args: Vec<&[u8]> = args.iter().collect();
@@ -168,7 +172,7 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// The same with an instant, in milliseconds of Unix time, as the last argument.
+    /// [`Ctx::effect`] with an instant, in milliseconds of Unix time, as the last argument.
     #[inline]
     pub fn effect_at(&mut self, key: &[u8], args: &[&[u8]], at: UnixMs) {
         if self.core.effects.journals() {

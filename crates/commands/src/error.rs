@@ -118,6 +118,33 @@ impl CommandError {
     pub const LCS_TABLE_TOO_LARGE: Self = text("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
 }
 
+/// Texts of scripts and functions.
+#[rustfmt::skip]
+impl CommandError {
+    /// EVALSHA.
+    pub const NO_SCRIPT: Self = text("NOSCRIPT No matching script. Please use EVAL.");
+    /// FCALL.
+    pub const NO_FUNCTION: Self = text("ERR Function not found");
+    /// FCALL.
+    pub const FCALL_KEYS: Self = text("ERR Bad number of keys provided");
+    /// EVAL, FCALL.
+    pub const NUMKEYS_NEGATIVE: Self = text("ERR Number of keys can't be negative");
+    /// EVAL_RO, FCALL_RO.
+    pub const WRITING_SCRIPT_READ_ONLY: Self = text("ERR Can not execute a script with write flag using *_ro command.");
+    /// EVAL, FCALL.
+    pub const SCRIPT_OOM: Self = text("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'");
+    /// EVAL, FCALL; Lacewing's own.
+    pub const NO_INTERPRETER: Self = text("ERR there is no memory for a script");
+    /// SCRIPT KILL, FUNCTION KILL.
+    pub const NOT_BUSY: Self = text("NOTBUSY No scripts in execution right now.");
+    /// SCRIPT KILL, FUNCTION KILL.
+    pub const UNKILLABLE: Self = text("UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.");
+    /// While a script of EVAL is busy.
+    pub const BUSY_SCRIPT: Self = text("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.");
+    /// While a function is busy.
+    pub const BUSY_FUNCTION: Self = text("BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.");
+}
+
 /// Texts of the list commands.
 #[rustfmt::skip]
 impl CommandError {

@@ -27,6 +27,7 @@ pub mod pubsub;
 #[cfg(test)]
 mod reference;
 pub mod row;
+pub mod scripting;
 pub mod server;
 pub mod set;
 pub mod sorted_set;

@@ -28,6 +28,8 @@ pub enum Crossing {
     Global(Lock, Merge),
     /// SCAN: goes from shard to shard by its cursor.
     Walk,
+    /// EVAL and FCALL: where it runs depends on the script. The handler runs it where all its keys are.
+    Script,
     /// EXEC: the server runs the client's queue where its keys are. The handler answers when nothing is to be run.
     Exec,
     /// WATCH: the server asks the shards of its keys. The handler answers inside MULTI.

@@ -57,6 +57,7 @@ pub const FAMILIES: &[&[Command]] = &[
     crate::pubsub::COMMANDS,
     crate::transaction::COMMANDS,
     crate::connection::COMMANDS,
+    crate::scripting::COMMANDS,
     crate::server::COMMANDS,
     crate::server::REPLICATION,
 ];

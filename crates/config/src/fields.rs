@@ -127,6 +127,10 @@ config! {
         pub notify_keyspace_events: KeyspaceEvents,
         /// `busy-reply-threshold`, in milliseconds; 0 means never.
         pub busy_reply_threshold_ms: u64,
+        /// `lua-memory-max`, in bytes.
+        pub lua_memory_max: u64,
+        /// `lua-instructions-max`; 0 means no limit.
+        pub lua_instructions_max: u64,
 
         /// `hash-max-listpack-entries`.
         pub hash_max_listpack_entries: u64,

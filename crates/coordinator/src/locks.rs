@@ -105,8 +105,8 @@ pub struct LockTable<T> {
     /// Claims that are held or wait; a free place has no holder and is listed in `free`.
     claims: Vec<Held<T>>,
     free: Vec<usize>,
-    /// How many of them are parked commands.
-    parked: usize,
+    /// How many of them are of connections.
+    of_origins: usize,
     /// Claims granted and not yet handed out: a work list of `settle`, empty between calls.
     granted: VecDeque<usize>,
 }
@@ -146,7 +146,7 @@ impl<T> Default for LockTable<T> {
             transactions: HashMap::default(),
             claims: Vec::new(),
             free: Vec::new(),
-            parked: 0,
+            of_origins: 0,
             granted: VecDeque::new(),
         }
     }
@@ -165,7 +165,6 @@ impl<T> LockTable<T> {
         if self.may_run(origin, claim) {
             return Admission::Run;
         }
-        self.parked += 1;
         let parked = self.enter(claim, Some(origin), Holder::Command(Box::new(park())));
         debug_assert!(self.claims[parked].missing > 0, "refused, and then granted in the same breath");
         Admission::Parked
@@ -173,8 +172,63 @@ impl<T> LockTable<T> {
 
     /// Whether [`Self::admit`] would let a command run.
     pub fn may_run(&self, origin: ClientId, claim: Claim<'_>) -> bool {
-        let has_parked = || self.parked > 0 && self.origins.contains_key(&origin);
-        self.is_idle() || (!has_parked() && self.is_free(claim))
+        let is_there = || self.of_origins > 0 && self.origins.contains_key(&origin);
+        self.is_idle() || (!is_there() && self.is_free(claim))
+    }
+
+    /// The same for a command that may take long. It too runs at once where it can, and leaves no trace; but when it is
+    /// parked it comes back as [`Ready::Locked`], and holds its locks until it releases them.
+    pub fn admit_long(
+        &mut self,
+        (origin, tx): (ClientId, TxId),
+        claim: Claim<'_>,
+        park: impl FnOnce() -> T,
+    ) -> Admission {
+        if self.may_run(origin, claim) {
+            return Admission::Run;
+        }
+        self.enter(claim, Some(origin), Holder::Transaction(tx, Some(Box::new(park()))));
+        Admission::Parked
+    }
+
+    /// Takes the locks for a command of `origin` that [`Self::may_run`], and goes on after others have had their turn.
+    /// False, and nothing changed, when it may not.
+    pub fn hold(&mut self, (origin, tx): (ClientId, TxId), claim: Claim<'_>) -> bool {
+        let may_run = self.may_run(origin, claim);
+        if may_run {
+            self.enter(claim, Some(origin), Holder::Transaction(tx, None));
+        }
+        may_run
+    }
+
+    /// Takes out commands that wait here, those of which `which` says so, and appends them to `taken`; who waited behind them
+    /// alone is appended to `ready`. Transactions stay.
+    pub fn take_parked(
+        &mut self,
+        mut which: impl FnMut(&T) -> bool,
+        taken: &mut Vec<T>,
+        ready: &mut VecDeque<Ready<T>>,
+    ) {
+        for index in 0..self.claims.len() {
+            let held = &self.claims[index];
+            let token = match &held.holder {
+                Some(Holder::Command(token)) => token,
+                Some(Holder::Transaction(_, Some(token))) if held.origin.is_some() => token,
+                _ => continue,
+            };
+            // One without anybody before it has been granted, and is on its way.
+            if held.missing == 0 || !which(token) {
+                continue;
+            }
+            match self.leave(index) {
+                Holder::Command(token) => taken.push(*token),
+                Holder::Transaction(tx, token) => {
+                    self.transactions.remove(&tx);
+                    taken.extend(token.map(|token| *token));
+                }
+            }
+        }
+        self.settle(ready);
     }
 
     /// Takes the locks for `tx` if nobody would have to wait or be overtaken; else changes nothing.
@@ -253,6 +307,7 @@ impl<T> LockTable<T> {
         }
         let mut missing = usize::from(!self.whole.enter(index, intent));
         if let Some(origin) = origin {
+            self.of_origins += 1;
             let line = self.origins.entry(origin).or_default();
             missing += usize::from(!line.enter(index, Level::Exclusive));
         }
@@ -276,7 +331,7 @@ impl<T> LockTable<T> {
         let (level, gave_up) = (held.level, held.missing > 0);
         let (mut names, origin, intent) = (std::mem::take(&mut held.names), held.origin, held.intent);
         let holder = held.holder.take().expect("only a claim in use leaves");
-        let Self { whole, keys, origins, claims, granted, .. } = self;
+        let Self { whole, keys, origins, of_origins, claims, granted, .. } = self;
         let mut grant = |next: usize| {
             claims[next].missing -= 1;
             if claims[next].missing == 0 {
@@ -285,6 +340,7 @@ impl<T> LockTable<T> {
         };
         whole.quit(index, intent, gave_up, &mut grant);
         if let Some(origin) = origin {
+            *of_origins -= 1;
             let line =
                 origins.get_mut(&origin).expect("a parked command stands in the line of its connection");
             line.quit(index, Level::Exclusive, gave_up, &mut grant);
@@ -307,7 +363,6 @@ impl<T> LockTable<T> {
             if let Some(Holder::Transaction(tx, token)) = &mut self.claims[index].holder {
                 ready.push_back(Ready::Locked(*tx, *token.take().expect("kept while it waited")));
             } else if let Holder::Command(token) = self.leave(index) {
-                self.parked -= 1;
                 ready.push_back(Ready::Command(*token));
             }
         }

@@ -32,6 +32,8 @@ pub struct Participant<C, P> {
 pub enum Deed<C, P> {
     /// Execute a command that was parked, and send its reply.
     Command(C),
+    /// The same for one of [`Participant::admit_long`], which has locks now: [`Participant::release`] them when it is over.
+    Long(TxId, C),
     /// Do `act` for the transaction, and send it the act's notice ([`Act::notice`]) if it has one.
     Perform {
         /// Whose part it is.
@@ -55,6 +57,7 @@ pub enum Deed<C, P> {
 #[derive(Debug)]
 enum Token<C, P> {
     Command(C),
+    Long(C),
     Order(Order, P),
 }
 
@@ -105,6 +108,46 @@ impl<C, P> Participant<C, P> {
             return Admission::Parked;
         }
         admission
+    }
+
+    /// The same for a command that may take long: it runs now, without locks, and may take them with [`Self::hold`]; or it
+    /// comes back as [`Deed::Long`].
+    pub fn admit_long(
+        &mut self,
+        (origin, tx): (ClientId, TxId),
+        claim: Claim<'_>,
+        park: impl FnOnce() -> C,
+    ) -> Admission {
+        if !self.deeds.is_empty() && self.locks.hold((origin, tx), claim) {
+            self.deeds.push_back(Deed::Long(tx, park()));
+            return Admission::Parked;
+        }
+        self.locks.admit_long((origin, tx), claim, || Token::Long(park()))
+    }
+
+    /// Takes the locks of a command that was admitted a moment ago, and goes on after others have had their turn. Panics
+    /// when somebody else has them: others were let in between.
+    pub fn hold(&mut self, (origin, tx): (ClientId, TxId), claim: Claim<'_>) {
+        debug_assert!(self.deeds.is_empty(), "the locks tell of a time after the deeds");
+        let holds = self.locks.hold((origin, tx), claim);
+        assert!(holds, "{tx:?} was admitted, and others came in between");
+    }
+
+    /// Takes out the parked commands of which `which` says so: they are not to wait any longer. Whom they alone kept
+    /// waiting may go.
+    pub fn take_parked(&mut self, mut which: impl FnMut(&C) -> bool) -> Vec<C> {
+        let mut taken = Vec::new();
+        let is_wanted = |token: &Token<C, P>| match token {
+            Token::Command(command) | Token::Long(command) => which(command),
+            Token::Order(..) => false,
+        };
+        self.locks.take_parked(is_wanted, &mut taken, &mut self.ready);
+        self.hand_out();
+        let commands = taken.into_iter().map(|token| match token {
+            Token::Command(command) | Token::Long(command) => command,
+            Token::Order(..) => unreachable!("orders are not taken out"),
+        });
+        commands.collect()
     }
 
     /// An order of a transaction. `claim` counts only where the order acquires locks.
@@ -181,6 +224,7 @@ impl<C, P> Participant<C, P> {
             match one {
                 Ready::Command(Token::Command(command)) => self.deeds.push_back(Deed::Command(command)),
                 Ready::Locked(tx, Token::Order(order, part)) => self.carry_out(tx, order, part),
+                Ready::Locked(tx, Token::Long(command)) => self.deeds.push_back(Deed::Long(tx, command)),
                 _ => unreachable!("commands are parked, orders are queued"),
             }
         }

@@ -100,6 +100,12 @@ impl Stats {
         self.errors.record(text);
     }
 
+    /// Counts a run of the command that answered an error which has been counted: that of a command that it ran.
+    #[cold]
+    pub fn failed_of_another(&mut self, index: u16) {
+        self.command_mut(index).failed += 1;
+    }
+
     /// Counts a command refused before it ran; `text` as sent, without the leading `-`.
     #[cold]
     pub fn rejected(&mut self, index: u16, text: impl AsRef<[u8]>) {

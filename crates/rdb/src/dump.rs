@@ -22,14 +22,30 @@ pub fn dump(value: ValueRef<'_>, compress: bool, out: &mut Vec<u8>) {
     writer.kind(value);
     writer.value(value);
     let version = writer.needed() as u16;
-    out.extend_from_slice(&version.to_le_bytes());
-    let crc = crc64(&out[start..]);
-    out.extend_from_slice(&crc.to_le_bytes());
+    close(start, version, out);
 }
 
 /// The value in an envelope. Errors: `Version` and `Checksum`, or `Short` for less than an envelope, when the payload is
 /// not for this server; everything else when the bytes in it are not one whole value.
 pub fn restore(payload: &[u8], limits: &Limits) -> Result<Value, Error> {
+    let mut reader = Reader::new(opened(payload)?, limits);
+    let kind = reader.kind()?;
+    let value = reader.value(kind)?;
+    if reader.left() != 0 {
+        return Err(Error::Bad { what: "end of a value", at: reader.at() });
+    }
+    Ok(value)
+}
+
+/// Puts what has been appended to `out` since `start` into an envelope.
+pub(crate) fn close(start: usize, version: u16, out: &mut Vec<u8>) {
+    out.extend_from_slice(&version.to_le_bytes());
+    let crc = crc64(&out[start..]);
+    out.extend_from_slice(&crc.to_le_bytes());
+}
+
+/// What is in an envelope. Errors: as of [`restore`], but for what is in it.
+pub(crate) fn opened(payload: &[u8]) -> Result<&[u8], Error> {
     let Some(end) = payload.len().checked_sub(FOOTER_BYTES) else {
         return Err(Error::Short { at: payload.len() });
     };
@@ -44,11 +60,5 @@ pub fn restore(payload: &[u8], limits: &Limits) -> Result<Value, Error> {
     if got != want {
         return Err(Error::Checksum { got, want });
     }
-    let mut reader = Reader::new(body, limits);
-    let kind = reader.kind()?;
-    let value = reader.value(kind)?;
-    if reader.left() != 0 {
-        return Err(Error::Bad { what: "end of a value", at: reader.at() });
-    }
-    Ok(value)
+    Ok(body)
 }

@@ -10,6 +10,7 @@
 
 mod dump;
 mod error;
+mod functions;
 mod kinds;
 mod legacy;
 mod length;
@@ -19,5 +20,6 @@ mod write;
 
 pub use dump::{crc64, dump, restore};
 pub use error::Error;
+pub use functions::{FunctionsError, dump_functions, restore_functions};
 pub use read::Reader;
 pub use write::{Version, Writer};

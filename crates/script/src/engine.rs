@@ -24,9 +24,8 @@ pub struct Engine {
     limits: Limits,
     seed: u64,
     /// Interpreters without a script.
-    idle: Vec<Vm>,
-    /// Memory of those that are out with a run, as it was when they went, and how many they are.
-    out: usize,
+    #[allow(clippy::vec_box)] // runs carry them around
+    idle: Vec<Box<Vm>>,
     cache: Cache,
 }
 
@@ -81,17 +80,17 @@ pub enum Step {
 }
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// With a reply.
     Well,
-    /// With an error reply.
-    Failed(Counted),
+    /// With an error, its text with its code: written already if it has been counted.
+    Failed(Counted, Vec<u8>),
 }
 
 /// A script under way. To be driven to its end, or dropped, which gives it up.
 pub struct Run {
-    vm: Vm,
+    vm: Box<Vm>,
     signal: Signal,
     name: Name,
 }
@@ -116,7 +115,7 @@ impl std::fmt::Debug for Run {
 impl Engine {
     /// An engine that knows what is in `store`. `seed` begins math.random.
     pub fn new(store: Arc<Store>, hooks: Hooks, limits: Limits, seed: u64) -> Self {
-        Self { store, hooks, limits, seed, idle: Vec::new(), out: 0, cache: Cache::default() }
+        Self { store, hooks, limits, seed, idle: Vec::new(), cache: Cache::default() }
     }
 
     /// What all cores know.
@@ -248,7 +247,6 @@ impl Engine {
         }
         prepare(&vm, self.limits, pause_at);
         let signal = vm.start_script(found.0, keys, args, script.shape.reads_arguments_only);
-        self.out += 1;
         Ok(Run { vm, signal, name: Name::Sha(name) })
     }
 
@@ -275,7 +273,6 @@ impl Engine {
             self.put_back(vm);
             return Err(Refusal::Unknown);
         };
-        self.out += 1;
         Ok(Run { vm, signal, name: Name::Function(name.to_owned()) })
     }
 
@@ -342,7 +339,7 @@ impl Engine {
 
     /// An interpreter without a script.
     #[inline]
-    fn vm(&mut self) -> Result<Vm, Refusal> {
+    fn vm(&mut self) -> Result<Box<Vm>, Refusal> {
         match self.idle.pop() {
             Some(vm) => Ok(vm),
             None => self.new_vm(),
@@ -350,35 +347,37 @@ impl Engine {
     }
 
     #[cold]
-    fn new_vm(&mut self) -> Result<Vm, Refusal> {
+    fn new_vm(&mut self) -> Result<Box<Vm>, Refusal> {
         self.seed = self.seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
         let seed = self.seed >> 16;
-        Vm::new(self.hooks, self.limits, seed).map_err(|_| Refusal::NoMemory)
+        Vm::new(self.hooks, self.limits, seed).map(Box::new).map_err(|_| Refusal::NoMemory)
     }
 
     #[inline]
-    fn put_back(&mut self, vm: Vm) {
+    fn put_back(&mut self, vm: Box<Vm>) {
         if self.idle.len() < IDLE_MAX {
             self.idle.push(vm);
         }
     }
 
-    /// Ends a run that has ended: appends its reply to `out`.
+    /// Ends a run that has ended: writes its reply, unless it is an error that is yet to be counted.
     #[inline]
-    pub fn finish(&mut self, mut run: Run, out: &mut Vec<u8>, proto: Proto) -> Ended {
+    pub fn finish(&mut self, mut run: Run, out: &mut Reply<'_>) -> Ended {
         let Signal::Ended { well } = run.signal else { panic!("a run is finished when it has ended") };
-        self.out -= 1;
         let stack = run.vm.stack();
         let failed = if well {
-            write_reply(stack, run.vm.context().resp3.get(), &mut Reply::new(out, proto))
+            let context = run.vm.context();
+            write_reply(stack, context.resp3.get(), context.memory.max.get(), out)
         } else {
-            let (text, counted) = errors::of_raised(stack, run.name());
-            Reply::new(out, proto).error(&text);
-            Some(counted)
+            Some(errors::of_raised(stack, run.name()))
         };
         run.vm.clean();
         self.put_back(run.vm);
-        failed.map_or(Ended::Well, Ended::Failed)
+        let Some((text, counted)) = failed else { return Ended::Well };
+        if counted == Counted::Yes {
+            out.error(&text);
+        }
+        Ended::Failed(counted, text)
     }
 }
 
@@ -392,6 +391,7 @@ fn prepare(vm: &Vm, limits: Limits, pause_at: u64) {
     let watch = &context.watch;
     watch.pause_at.set(pause_at);
     watch.killed.set(false);
+    watch.is_over.set(false);
     watch.instructions.set(0);
     watch.instructions_max.set(limits.instructions_max);
 }

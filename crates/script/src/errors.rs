@@ -5,6 +5,7 @@
 
 use crate::lua::{Kind, Stack};
 use std::borrow::Cow;
+use std::io::Write;
 
 /// Whether an error reply has been counted where a command raised it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,28 +50,31 @@ impl Failure<'_> {
     }
 
     /// The text, and where the script `name` raised it.
-    fn with_place(&self, name: &[u8]) -> String {
-        let mut text = self.text().into_owned();
+    fn with_place(&self, name: &[u8]) -> Vec<u8> {
+        let mut text = self.err.to_vec();
         if let (Some(source), Some(line)) = (self.source, self.line) {
-            let (name, source) = (String::from_utf8_lossy(name), String::from_utf8_lossy(source));
-            text += &format!(" script: {name}, on {source}:{line}.");
+            text.extend_from_slice(b" script: ");
+            text.extend_from_slice(name);
+            text.extend_from_slice(b", on ");
+            text.extend_from_slice(source);
+            write!(text, ":{line}.").expect("a Vec takes what is written");
         }
         text
     }
 }
 
 /// The error reply for what the script `name` raised, which is on top and is taken.
-pub(crate) fn of_raised(stack: Stack<'_>, name: &[u8]) -> (String, Counted) {
+pub(crate) fn of_raised(stack: Stack<'_>, name: &[u8]) -> (Vec<u8>, Counted) {
     let failure = match stack.kind(-1) {
         Kind::Table => match of_table(stack) {
             Some(failure) => (failure.with_place(name), failure.counted),
-            None => ("ERR unknown error".to_owned(), Counted::No),
+            None => (b"ERR unknown error".to_vec(), Counted::No),
         },
         kind => {
             let text =
                 if kind == Kind::String { stack.bytes(-1).unwrap_or_default() } else { b"execution failure" };
-            let text = String::from_utf8_lossy(&text[..text.len().min(QUOTED_MAX)]);
-            (format!("ERR Error running script {}, {text}", String::from_utf8_lossy(name)), Counted::No)
+            let text = &text[..text.len().min(QUOTED_MAX)];
+            ([b"ERR Error running script ", name, b", ", text].concat(), Counted::No)
         }
     };
     stack.pop(1);

@@ -29,5 +29,5 @@ pub use flags::ScriptFlags;
 pub use host::{Hooks, LogLevel};
 pub use lua::RequestKind;
 pub use store::{Function, Library, PASSING_MAX, RestorePolicy, Script, Store, StoreGauges};
-pub use tame::Shape;
+pub use tame::{Argument, Call, Shape};
 pub use vm::Limits;

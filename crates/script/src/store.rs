@@ -10,7 +10,7 @@ use crate::sha::{self, Sha};
 use crate::tame::Shape;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A script that compiles.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub struct Script {
     start: usize,
     /// What can be told of its commands and their keys without running it.
     pub shape: Shape,
+    /// What whoever runs it makes of its shape: bits of theirs, kept here so that it is done once.
+    pub verdict: OnceLock<u8>,
     /// Whether it was loaded by SCRIPT LOAD, and so stays.
     loaded: AtomicBool,
 }
@@ -110,7 +112,16 @@ impl Script {
     pub(crate) fn new(body: &[u8], flags: ScriptFlags, start: usize, shape: Shape) -> Self {
         let sha = sha::of(body);
         let (name, body) = (sha::to_hex(&sha), body.into());
-        Self { sha, name, body, flags, start, shape, loaded: AtomicBool::new(false) }
+        Self {
+            sha,
+            name,
+            body,
+            flags,
+            start,
+            shape,
+            verdict: OnceLock::new(),
+            loaded: AtomicBool::new(false),
+        }
     }
 
     /// Its code, without the line that says what it is.

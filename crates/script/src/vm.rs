@@ -218,6 +218,7 @@ impl Vm {
         watch.load_until.set((context.hooks.nanos)().saturating_add(nanos_max));
         watch.instructions.set(0);
         watch.killed.set(false);
+        watch.is_over.set(false);
         self.interpreter.arm();
         let signal = self.interpreter.start(0);
         self.context().watch.load_until.set(0);

@@ -4,6 +4,8 @@ use crate::clock::{Ticks, unix_ms};
 use crate::hop::Hop;
 use crate::node::{Control, Links, Node, READ_BUFFER_BYTES, State};
 use crate::publish::Publishing;
+use crate::script::Scripts;
+use crate::script::busy::Busy;
 use anyhow::Context;
 use commands::Core;
 use commands::core::Shared;
@@ -52,12 +54,15 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         heartbeats: (0..count).map(|_| AtomicU64::new(0)).collect(),
         next_tx: AtomicU64::new(1),
         watchdog: crate::notify::watchdog_interval(),
+        busy: Busy::new(count),
         ended: AtomicUsize::new(0),
     });
     let hash_seed = rng.next_u64();
     // A hash that strangers know would let them fill one bucket.
     assert!(datatypes::table::set_seed(rng.next_u64()), "values are hashed before the server starts");
     let ticks = Ticks::calibrate();
+    // Calibrates that too, before anything serves.
+    crate::clock::nanos();
     let seeds: Vec<Mutex<Option<Seed>>> = reactor::mailbox::mesh(count)
         .into_iter()
         .map(|ports| Mutex::new(Some(Seed { ports, listeners: listeners.remove(0) })))
@@ -99,6 +104,8 @@ fn node(
     let mut core = Core::new(id, router.shards(), keyspace, config.clone(), Arc::clone(shared));
     core.nanos = crate::clock::nanos;
     commands::pubsub::listen(&mut core);
+    core.make_room = shard::make_room;
+    core.scripts.set_hooks(crate::script::HOOKS);
     Rc::new(Node {
         id,
         router,
@@ -118,6 +125,7 @@ fn node(
         keys: RefCell::default(),
         ticks: Cell::new(ticks),
         pause: Cell::new(None),
+        scripts: Scripts::default(),
         stopping: Cell::new(false),
         stop_waiters: RefCell::default(),
         control: Arc::clone(control),
@@ -131,6 +139,7 @@ async fn serve(node: Rc<Node>, listeners: Vec<Listener>, listening: String, read
     reactor::task::spawn(crate::cron::run(Rc::clone(&node)));
     reactor::task::spawn(crate::wait::run_timeouts(Rc::clone(&node)));
     reactor::task::spawn(crate::courier::serve(Rc::clone(&node)));
+    reactor::task::spawn(crate::script::serve(Rc::clone(&node)));
     if node.id.index() == 0 {
         reactor::task::spawn(crate::watch::signals(Rc::clone(&node)));
         reactor::task::spawn(crate::watch::watchdog(Rc::clone(&node)));

@@ -15,10 +15,10 @@ pub(crate) fn unix_ms() -> UnixMs {
     UnixMs(unix_us() / 1000)
 }
 
-/// Nanoseconds since the first call of this.
+/// Nanoseconds since some moment, for measuring how long work takes: as good as the first calibration was.
 pub(crate) fn nanos() -> u64 {
-    static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
-    STARTED.elapsed().as_nanos() as u64
+    static TICKS: LazyLock<Ticks> = LazyLock::new(Ticks::calibrate);
+    TICKS.nanos(TICKS.origin, TICKS.now())
 }
 
 /// Turns ticks into nanoseconds, and into wall time. Where the processor has an invariant time stamp counter a tick is one of its

@@ -41,6 +41,8 @@ pub(crate) struct Link {
     pub(crate) letters: RefCell<Letters>,
     /// The same for fan-outs.
     pub(crate) answers: RefCell<Answers>,
+    /// A shard has become busy with a script: commands that wait for it are refused.
+    pub(crate) is_told_busy: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     killed: Cell<bool>,
     /// Whether [`crate::courier`] is to send what is ready.
@@ -84,6 +86,7 @@ impl Link {
             wire: RefCell::new(Wire { socket, output: Output::default() }),
             letters: RefCell::default(),
             answers: RefCell::default(),
+            is_told_busy: Cell::new(false),
             waker: RefCell::default(),
             killed: Cell::new(false),
             is_called: Cell::new(false),

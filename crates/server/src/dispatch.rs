@@ -3,21 +3,21 @@
 //! A command on a key of this core is a synchronous call: [`Turn::command`], [`Turn::one_shard`], `shard::execute`.
 
 mod multi;
+mod scripts;
 
 use crate::clock::Ticks;
 use crate::connection::Outgoing;
 use crate::flights::{Flight, FlightId, Flights};
 use crate::hop::{Part, Sink};
-use crate::lookahead::Planned;
+use crate::lookahead::{Planned, is_script};
 use crate::node::{Node, State};
 use crate::publish;
 use crate::spread::{Deal, Origin, Spread};
-use crate::transaction::{self, InFlight, Parked, ParkedCommand};
+use crate::transaction::{self, InFlight, ParkedCommand};
 use crate::wait::{self, Call, Unit};
 use commands::table::Misfit;
 use commands::transaction::Place;
 use commands::{Caller, ClientFlags, ClientSlot, CommandRef, Core, Crossing, Flags, Outcome};
-use coordinator::locks::Admission;
 use coordinator::pipeline::{self, Kind, SPREAD_KEYS_MAX};
 use stdx::args::OwnedArgs;
 use stdx::{Args, ShardId, Slot, UnixMs};
@@ -141,9 +141,13 @@ impl<'a> Turn<'a> {
         match planned.route {
             Some((command, slot)) if self.is_admitted(command) => {
                 self.last_command = Some(command);
-                self.one_shard(command, args, slot)
+                if is_script(command) {
+                    self.script(command, args)
+                } else {
+                    self.one_shard(command, args, slot)
+                }
             }
-            Some((command, slot)) if self.queues && self.may_queue(command) => {
+            Some((command, slot)) if self.queues && !is_script(command) && self.may_queue(command) => {
                 self.enqueue(command, args, self.place_of_key(slot))
             }
             _ => self.command(args),
@@ -154,7 +158,10 @@ impl<'a> Turn<'a> {
     /// MULTI.
     #[inline]
     fn is_admitted(&self, command: CommandRef) -> bool {
-        !self.special && self.node.pause.get().is_none() && !command.row.flags.has(Flags::PROTECTED)
+        !self.special
+            && self.node.pause.get().is_none()
+            && !self.node.control.busy.is_any()
+            && !command.row.flags.has(Flags::PROTECTED)
     }
 
     /// Runs one command, or starts it, or says why not.
@@ -200,8 +207,13 @@ impl<'a> Turn<'a> {
                  this context"
             ));
         }
-        if self.node.pause.get().is_some() && self.is_paused(command) {
+        if self.node.pause.get().is_some() && self.is_paused(command, args) {
             return Verdict::Blocked(Blocked::Pause);
+        }
+        if self.node.control.busy.is_any()
+            && let Some(error) = self.is_busy(command, args)
+        {
+            return self.refuse(command, &error.text());
         }
         if command.row.flags.has(Flags::PROTECTED)
             && let Err(error) = commands::server::debug::allowed(&self.state.core, self.caller)
@@ -222,6 +234,7 @@ impl<'a> Turn<'a> {
             Crossing::Session => self.session(command, args),
             Crossing::Fanout(_) | Crossing::TwoHops => self.many_keys(command, args),
             Crossing::Global(..) | Crossing::Walk => self.everywhere(command, args),
+            Crossing::Script => self.script(command, args),
             Crossing::Exec => self.exec(command, args),
             Crossing::Watch => self.watch(command, args),
         }
@@ -233,6 +246,19 @@ impl<'a> Turn<'a> {
         let shard = self.node.router.shard_of(slot);
         let signals = command.row.flags.has(Flags::SIGNALS);
         let kind = if signals { Kind::Signal(shard) } else { Kind::Plain(shard) };
+        self.on_shard(command, args, slot, shard, kind)
+    }
+
+    /// The same for a command of this kind, on this shard.
+    #[inline]
+    fn on_shard(
+        &mut self,
+        command: CommandRef,
+        args: Args<'_>,
+        slot: Slot,
+        shard: ShardId,
+        kind: Kind,
+    ) -> Verdict {
         if !self.may_go(kind, command, args) {
             return Verdict::Blocked(Blocked::Order);
         }
@@ -275,7 +301,9 @@ impl<'a> Turn<'a> {
     fn run_here(&mut self, command: CommandRef, args: Args<'_>, slot: Option<Slot>) -> Outcome {
         self.state.core.long.ask();
         let outcome = self.run_by(shard::execute, command, args, slot);
-        wait::serve(self.state, Unit::Command(command, args), self.now);
+        if self.state.core.paused.is_none() {
+            wait::serve(self.state, Unit::Command(command, args), self.now);
+        }
         outcome
     }
 
@@ -293,6 +321,11 @@ impl<'a> Turn<'a> {
         let out = self.outgoing.replies.buf();
         let start = out.len();
         let outcome = run(core, command, *self.caller, args, slot, out, self.now);
+        if core.paused.is_some() {
+            // A script that goes on later, and is counted then.
+            self.last = self.ticks.now();
+            return outcome;
+        }
         if self.muted {
             out.truncate(start);
         }
@@ -511,23 +544,17 @@ impl<'a> Turn<'a> {
     /// Whether a command of this core's shard has to wait for locks; if so it is parked, and a hole is left for it.
     #[cold]
     fn must_park(&mut self, command: CommandRef, args: Args<'_>, slot: Slot, kind: Kind) -> bool {
-        let names = transaction::names(command, args);
-        let claim = transaction::claim(command, &names);
         let (caller, home) = (*self.caller, self.node.id);
-        let mut sink = None;
         let (client, muted, outgoing) = (self.client, self.muted, &mut *self.outgoing);
-        let admission = self.state.participant.admit(caller.id, claim, || {
-            let place = *sink.insert(hole(outgoing, client, muted, kind));
-            Parked::Command(ParkedCommand {
-                command,
-                caller,
-                slot: Some(slot),
-                sink: place,
-                home,
-                args: args.into(),
-            })
-        });
-        admission == Admission::Parked
+        transaction::must_park(
+            self.node,
+            &mut self.state.participant,
+            || {
+                let sink = hole(outgoing, client, muted, kind);
+                ParkedCommand { command, caller, slot: Some(slot), sink, home, args: args.into() }
+            },
+            (command, caller.id, args),
+        )
     }
 
     /// Who asks for a flight; a hole is left for its reply.
@@ -541,11 +568,16 @@ impl<'a> Turn<'a> {
     }
 
     #[cold]
-    fn is_paused(&self, command: CommandRef) -> bool {
-        let Some(pause) = self.node.pause.get() else { return false };
+    fn is_paused(&mut self, command: CommandRef, args: Args<'_>) -> bool {
+        let Some(pause) = self.node.pause.get().filter(|pause| pause.until > self.now) else { return false };
+        if !pause.writes_only {
+            return true;
+        }
+        if matches!(command.row.crossing, Crossing::Script) && !self.queues {
+            return commands::scripting::may_write(&mut self.state.core, command, args);
+        }
         let flags = self.flags_of(command);
-        let writes = flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE);
-        pause.until > self.now && (writes || !pause.writes_only)
+        flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE)
     }
 
     #[cold]

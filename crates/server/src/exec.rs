@@ -75,6 +75,9 @@ pub(crate) fn end_unit(core: &mut Core) {
 
 /// A transaction that another core has sent: runs, or waits for locks.
 pub(crate) fn receive(node: &Node, exec: Box<Exec>) {
+    if let Some(error) = node.control.busy.error(node.id) {
+        return crate::script::busy::refuse(node, Parked::Exec(exec), &error);
+    }
     let admitted = admit(&mut node.state.borrow_mut(), exec);
     if let Some(exec) = admitted {
         run(node, &exec);

@@ -15,6 +15,7 @@ use crate::connection::Link;
 use crate::exec::flight::ExecFlight;
 use crate::loan::Loan;
 use crate::node::Node;
+use crate::script::flight::ScriptFlight;
 use crate::spread::{Answers, Spread};
 use crate::transaction::InFlight;
 use crate::watching::Watching;
@@ -38,6 +39,8 @@ pub(crate) enum Letter {
     Reply(u16, Vec<u8>),
     /// A shard watches these keys.
     Watched(Vec<Watched>),
+    /// A script that let others go first goes on.
+    Turn,
 }
 
 /// Letters for the flights of one connection, in the order in which they came.
@@ -49,6 +52,7 @@ pub(crate) enum Flight {
     Command(InFlight),
     Watch(Box<Watching>),
     Exec(Box<ExecFlight>),
+    Script(Box<ScriptFlight>),
 }
 
 impl Flight {
@@ -57,6 +61,7 @@ impl Flight {
             Self::Command(in_flight) => in_flight.id(),
             Self::Watch(watching) => watching.id(),
             Self::Exec(exec) => exec.id(),
+            Self::Script(script) => script.id(),
         }
     }
 
@@ -66,6 +71,7 @@ impl Flight {
             Self::Command(in_flight) => in_flight.is_called,
             Self::Watch(watching) => watching.is_called,
             Self::Exec(exec) => exec.is_called,
+            Self::Script(script) => script.is_called,
         }
     }
 
@@ -75,6 +81,18 @@ impl Flight {
             Self::Command(in_flight) => in_flight.advance(node, link),
             Self::Watch(watching) => watching.advance(node, link),
             Self::Exec(exec) => exec.advance(node, link),
+            Self::Script(script) => script.advance(node, link),
+        }
+    }
+
+    /// A shard has become busy with a script: one that waits for it gives up, if it has done nothing yet.
+    fn give_up_if_busy(&mut self, node: &Node) {
+        match self {
+            Self::Command(in_flight) => in_flight.give_up_if_busy(node),
+            Self::Exec(exec) => exec.give_up_if_busy(node),
+            Self::Script(script) => script.give_up_if_busy(node),
+            // It changes nothing, and Redis too has it wait no longer than it must.
+            Self::Watch(_) => {}
         }
     }
 
@@ -83,6 +101,7 @@ impl Flight {
             Self::Command(in_flight) => in_flight.read(letter),
             Self::Watch(watching) => watching.read(node, letter),
             Self::Exec(exec) => exec.read(letter),
+            Self::Script(script) => script.read(letter),
         }
     }
 }
@@ -126,7 +145,9 @@ impl Flights {
     /// Hands out the letters that have come, and has every flight go on as far as it can. Must not be called while the
     /// node's state or the connection's replies are borrowed.
     pub(crate) fn advance(&mut self, node: &Rc<Node>, link: &Link) -> Landed {
-        let mut landed = Landed { any: self.advance_spreads(node, link), barrier: false };
+        let has_given_up = link.is_told_busy.take() && self.give_up_if_busy(node, link);
+        let any = self.advance_spreads(node, link) || has_given_up;
+        let mut landed = Landed { any, barrier: false };
         // What one flight gives back at home may be what another one waits for: it goes on until no letter is left.
         loop {
             self.hand_out(node, link);
@@ -172,6 +193,29 @@ impl Flights {
             self.answers.clear();
         }
         landed
+    }
+
+    /// A shard has become busy with a script: what waits for it gives up. True when a fan-out has ended with that.
+    #[cold]
+    fn give_up_if_busy(&mut self, node: &Rc<Node>, link: &Link) -> bool {
+        self.under_way.iter_mut().for_each(|flight| flight.give_up_if_busy(node));
+        let count = self.spreads.len();
+        for _ in 0..count {
+            let mut spread = self.spreads.pop_front().expect("it was there");
+            spread.give_up_if_busy(node);
+            let mut state = node.state.borrow_mut();
+            if spread.advance(node, &mut state) {
+                spread.land(&mut state, &mut link.outgoing.borrow_mut());
+                node.spreads.keep(spread);
+            } else {
+                self.spreads.push_back(spread);
+            }
+            if state.participant.has_deeds() {
+                drop(state);
+                crate::transaction::carry_out(node);
+            }
+        }
+        self.spreads.len() < count
     }
 
     fn hand_out(&mut self, node: &Node, link: &Link) {

@@ -61,6 +61,8 @@ pub(crate) enum Item {
     Watch(Box<crate::watching::WatchPart>),
     /// Watches of keys of yours that have ended.
     Unwatch(Vec<Watched>),
+    /// A shard has become busy with a script.
+    Busy,
     /// Evict if it is for you to do: memory is over its limit.
     MakeRoom,
     /// Stop serving and end.

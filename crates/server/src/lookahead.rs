@@ -24,7 +24,7 @@ pub(crate) struct Planned {
     pub(crate) start: usize,
     pub(crate) len: usize,
     pub(crate) spans: Vec<Span>,
-    /// Its row and its first key's slot, when it is a plain command of one shard.
+    /// Its row and its first key's slot, when it is a plain command of one shard, or a script with keys.
     pub(crate) route: Option<(CommandRef, Slot)>,
 }
 
@@ -33,10 +33,11 @@ impl Planned {
         Args::new(&bytes[self.start..], &self.spans)
     }
 
-    /// The key by which it is routed, when it is a plain command and that key is on this core.
+    /// The key by which it is routed, or its first, when that is known and on this core.
     pub(crate) fn local_key<'a>(&'a self, node: &Node, bytes: &'a [u8]) -> Option<Key<'a>> {
         let (command, slot) = self.route?;
-        let bytes = self.args(bytes).at(command.first_key as usize);
+        let at = if is_script(command) { SCRIPT_KEY } else { command.first_key as usize };
+        let bytes = self.args(bytes).at(at);
         (node.router.shard_of(slot) == node.id).then_some(Key { bytes, slot })
     }
 }
@@ -99,9 +100,20 @@ fn route(args: Args<'_>) -> Option<(CommandRef, Slot)> {
     let command = commands::lookup(args).ok()?;
     match command.row.crossing {
         Crossing::OneShard => Some((command, Slot::of(args.get(command.first_key as usize)?))),
+        // Where its keys begin, unless it has none.
+        Crossing::Script if args.get(2) != Some(b"0") => Some((command, Slot::of(args.get(SCRIPT_KEY)?))),
         _ => None,
     }
 }
+
+/// Of the commands that are looked at ahead, whether it is one that runs a script.
+#[inline]
+pub(crate) fn is_script(command: CommandRef) -> bool {
+    command.first_key == 0
+}
+
+/// Where the keys of a script begin.
+const SCRIPT_KEY: usize = 3;
 
 /// How many commands are looked at together: enough to overlap their waits, few enough to stay in the nearest cache.
 const COMMANDS_MAX: usize = 32;

@@ -8,10 +8,9 @@ use crate::hop::{Hop, Item, Part, Remote, Sink};
 use crate::node::{Node, State};
 use crate::publish;
 use crate::spread;
-use crate::transaction::{self, Parked, ParkedCommand};
+use crate::transaction::{self, ParkedCommand};
 use crate::wait::{self, Call, Unit};
-use commands::{ClientSlot, Core, LongPart};
-use coordinator::locks::Admission;
+use commands::{ClientSlot, Core, Crossing, Flags, LongPart};
 use keyspace::Key;
 use shard::WaiterId;
 use std::collections::VecDeque;
@@ -74,6 +73,7 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
             Item::Exec(exec) => crate::exec::receive(node, exec),
             Item::Watch(part) => crate::watching::receive(node, part),
             Item::Unwatch(watched) => crate::exec::unwatch(&mut node.state.borrow_mut().core, &watched),
+            Item::Busy => crate::script::busy::refuse_waiting(node),
             Item::MakeRoom => {
                 let began = std::time::Instant::now();
                 let state = &mut *node.state.borrow_mut();
@@ -153,12 +153,22 @@ fn run(
                         args
                     }
                 };
-                if must_park(&mut state, remote, args, from) {
+                if node.control.busy.is_any() && is_busy(node, &mut state, remote, back) {
+                    state.core.keyspace.end_offer(buffer);
+                    continue;
+                }
+                if must_park(node, &mut state, remote, args, from) {
                     state.core.keyspace.end_offer(buffer);
                     continue;
                 }
                 spent.turn_to(remote.sink.client, back);
-                if wait::may_park(remote.command, args) {
+                if matches!(remote.command.row.crossing, Crossing::Script) {
+                    if !crate::script::run_remote(node, &mut state, remote, args, from, back, now) {
+                        state.core.keyspace.end_offer(buffer);
+                        last = ticks.now();
+                        continue;
+                    }
+                } else if wait::may_park(remote.command, args) {
                     let Remote { command, caller, slot, sink, .. } = *remote;
                     wait::run_for(
                         &mut state,
@@ -266,7 +276,11 @@ fn prefetch(state: &State, hop: &Hop, commands: &[Item]) {
     if let [Item::Command(first), _, ..] = commands {
         let db = first.caller.db;
         let here = commands.iter().filter_map(|item| match item {
-            Item::Command(remote) if remote.caller.db == db && !remote.is_large => Some(remote),
+            Item::Command(remote)
+                if remote.caller.db == db && !remote.is_large && remote.command.first_key != 0 =>
+            {
+                Some(remote)
+            }
             _ => None,
         });
         let keys = here.filter_map(|remote| {
@@ -280,23 +294,37 @@ fn prefetch(state: &State, hop: &Hop, commands: &[Item]) {
 /// Whether a command has to wait for locks; if so it is parked. One without a key's slot is run by every shard, and
 /// locks nothing.
 #[inline]
-fn must_park(state: &mut State, remote: &Remote, args: Args<'_>, home: ShardId) -> bool {
+fn must_park(node: &Node, state: &mut State, remote: &Remote, args: Args<'_>, home: ShardId) -> bool {
     if remote.slot.is_none() || state.participant.is_idle() {
         return false;
     }
-    let names = transaction::names(remote.command, args);
-    let claim = transaction::claim(remote.command, &names);
-    let admission = state.participant.admit(remote.caller.id, claim, || {
-        Parked::Command(ParkedCommand {
+    let origin = (remote.command, remote.caller.id, args);
+    transaction::must_park(
+        node,
+        &mut state.participant,
+        || ParkedCommand {
             command: remote.command,
             caller: remote.caller,
             slot: remote.slot,
             sink: remote.sink,
             home,
             args: args.into(),
-        })
-    });
-    admission == Admission::Parked
+        },
+        origin,
+    )
+}
+
+/// Refuses a command of another core while a script here is busy.
+#[cold]
+fn is_busy(node: &Node, state: &mut State, remote: &Remote, back: &mut Hop) -> bool {
+    if remote.slot.is_none() || remote.command.row.flags.has(Flags::ALLOW_BUSY) {
+        return false;
+    }
+    let Some(error) = node.control.busy.error(node.id) else { return false };
+    let text = error.text();
+    state.core.stats.rejected(remote.command.index, &text);
+    back.reply(remote.sink, |out| resp::Reply::new(out, remote.caller.proto).error(&text));
+    true
 }
 
 /// A reply for a connection of this core.

@@ -24,6 +24,7 @@ mod notify;
 mod output;
 mod process;
 mod publish;
+mod script;
 mod settings;
 mod spread;
 mod stop;

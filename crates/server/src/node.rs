@@ -5,6 +5,8 @@ use crate::connection::Link;
 use crate::hop::{Hop, Item, Sink};
 use crate::lookahead::Lookahead;
 use crate::publish::Publishing;
+use crate::script::Scripts;
+use crate::script::busy::Busy;
 use crate::transaction::{OrderPart, Parked};
 use commands::{ClientSlot, Core};
 use coordinator::participant::Participant;
@@ -37,6 +39,7 @@ pub(crate) struct Node {
     pub(crate) keys: RefCell<(Vec<u32>, crate::spread::Deal)>,
     pub(crate) ticks: Cell<Ticks>,
     pub(crate) pause: Cell<Option<Pause>>,
+    pub(crate) scripts: Scripts,
     /// Set once: the core stops accepting and its connections end.
     pub(crate) stopping: Cell<bool>,
     /// Who waits for `stopping`.
@@ -88,6 +91,8 @@ pub(crate) struct Control {
     pub(crate) heartbeats: Vec<AtomicU64>,
     /// The number of the next transaction over several shards.
     pub(crate) next_tx: AtomicU64,
+    /// Which shards are busy with scripts.
+    pub(crate) busy: Busy,
     /// How many cores have ended all their connections, when the server stops.
     pub(crate) ended: AtomicUsize,
 }

@@ -35,6 +35,14 @@ pub(crate) fn measure_startup(shared: &Shared) {
     shared.startup_bytes.store(shared.process.rss_bytes.load(Relaxed), Relaxed);
 }
 
+/// Processor time of all threads, in nanoseconds.
+pub(crate) fn cpu_nanos() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` has room for what the call writes.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
 /// Total memory of the machine, in bytes.
 pub(crate) fn machine_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();

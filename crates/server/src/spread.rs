@@ -12,13 +12,14 @@ mod part;
 use crate::connection::Outgoing;
 use crate::flights::FlightId;
 use crate::node::{Node, State};
-use commands::{Caller, ClientSlot, CommandRef, Crossing, Flags};
+use commands::{Caller, ClientSlot, CommandError, CommandRef, Crossing, Flags};
 use coordinator::locks::{Claim, Mode, Scope, TxId};
 use coordinator::merge::merge;
 use coordinator::shards::ShardSet;
-use coordinator::tx::{Acquire, Act, Notice, Order, Plan, Step, Transaction};
+use coordinator::tx::{Acquire, Act, Notice, Order, Outcome, Plan, Step, Transaction};
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
+use stdx::args::OwnedArgs;
 use stdx::{Args, ShardId, Span, UnixMs};
 
 pub(crate) use deal::Deal;
@@ -51,6 +52,8 @@ pub(crate) struct Spread {
     /// What the parts have answered: part i has `replies[places[i]]`.
     replies: Vec<u8>,
     places: Vec<Range<usize>>,
+    /// Why it gives up.
+    refusal: Option<CommandError>,
 }
 
 /// Answers of shards to the spreads of one connection, in the order in which they came.
@@ -116,7 +119,7 @@ impl Spread {
         let mut spread = match spare {
             Some(mut spread) => {
                 (spread.origin, spread.muted, spread.mode) = (origin, muted, mode);
-                (spread.nanos, spread.machine) = (0, machine);
+                (spread.nanos, spread.machine, spread.refusal) = (0, machine, None);
                 spread
             }
             None => Box::new(Self {
@@ -130,6 +133,7 @@ impl Spread {
                 deal: Deal::default(),
                 replies: Vec::new(),
                 places: Vec::new(),
+                refusal: None,
             }),
         };
         std::mem::swap(&mut spread.deal, deal);
@@ -157,13 +161,27 @@ impl Spread {
         self.machine.handle(from, notice);
     }
 
+    /// A shard has become busy with a script: if this waits for it, it gives up, unless a part of it has run.
+    pub(crate) fn give_up_if_busy(&mut self, node: &Node) {
+        let mut shards = self.deal.parts().iter().map(|part| part.shard);
+        self.refusal = shards.find_map(|shard| node.control.busy.error(shard));
+        if self.refusal.is_some() {
+            self.machine.cancel();
+        }
+    }
+
     /// Goes on as far as it can without another answer. True when every part has run. What it has set free here are
     /// deeds of the participant, to be carried out by the caller before anything else runs.
     pub(crate) fn advance(&mut self, node: &Node, state: &mut State) -> bool {
         loop {
             match self.machine.poll() {
                 None => return false,
-                Some(Step::Done(_)) => return true,
+                Some(Step::Done(outcome)) => {
+                    if outcome == Outcome::Executed {
+                        self.refusal = None;
+                    }
+                    return true;
+                }
                 Some(Step::Send { to, order }) => self.send(node, to, order),
                 Some(Step::Home(order)) => self.do_here(node, state, order),
                 Some(Step::Granted) => unreachable!("only held transactions are granted"),
@@ -185,6 +203,10 @@ impl Spread {
         let part = self.deal.part_of(node.id);
         let claim = Claim { scope: Scope::Keys(self.deal.names(part)), mode: self.mode };
         let State { core, participant, .. } = state;
+        if order.act == Act::Abandon {
+            let queued = Queued { origin: self.origin, home: node.id, args: OwnedArgs::default() };
+            return participant.order(tx, order, claim, queued.into());
+        }
         if order.acquire != Acquire::Held && !part::acquire(participant, tx, order, claim) {
             match order.acquire {
                 Acquire::Try => self.machine.handle(node.id, Notice::Refused),
@@ -221,7 +243,10 @@ impl Spread {
         let mut len = 0;
         outgoing.replies.fill_with(self.origin.flight.0, |out| {
             let start = out.len();
-            self.merge(out);
+            match &self.refusal {
+                Some(error) => resp::Reply::new(out, self.origin.caller.proto).error(error.text()),
+                None => self.merge(out),
+            }
             if out.get(start) == Some(&b'-') {
                 let text = String::from_utf8_lossy(&out[start + 1..]).trim_end().to_owned();
                 core.stats.failed(command.index, &text);

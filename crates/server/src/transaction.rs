@@ -22,9 +22,9 @@ use crate::spread;
 use crate::wait::{self, Call, Unit};
 use crate::watching::WatchPart;
 use chore::{Chore, Locks};
-use commands::{Caller, ClientSlot, CommandRef, Crossing, Flags, Lock, Outcome};
-use coordinator::locks::{Claim, KeyName, Mode, Scope, TxId};
-use coordinator::participant::Deed;
+use commands::{Caller, ClientSlot, CommandError, CommandRef, Crossing, Flags, Lock, Outcome};
+use coordinator::locks::{Admission, Claim, KeyName, Mode, Scope, TxId};
+use coordinator::participant::{Deed, Participant};
 use coordinator::tx::{Act, Notice, Order, Plan, Step, Transaction};
 use foldhash::fast::FixedState;
 use patterns::Patterns;
@@ -33,7 +33,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use stdx::args::OwnedArgs;
-use stdx::{Args, DbIndex, ShardId, Slot, UnixMs};
+use stdx::{Args, ClientId, DbIndex, ShardId, Slot, UnixMs};
 use walk::Walk;
 pub(crate) use work::group_len;
 use work::{Work, WorkPart};
@@ -124,6 +124,8 @@ pub(crate) struct InFlight {
     loans: Vec<Loan>,
     /// What the server could not do that the command asked of it here.
     failure: Option<String>,
+    /// Why it did not run, if it gave up: then its machine was cancelled.
+    refusal: Option<CommandError>,
     /// Of a command that reads keys by patterns: how far it is.
     patterns: Option<Patterns>,
     progress: Progress,
@@ -153,7 +155,53 @@ pub(crate) fn claim<'a>(command: CommandRef, names: &'a [KeyName]) -> Claim<'a> 
 }
 
 fn mode(command: CommandRef) -> Mode {
-    if command.row.flags.has(Flags::WRITE) { Mode::Exclusive } else { Mode::Shared }
+    // A script that does not say that it only reads may write.
+    let is_script = matches!(command.row.crossing, Crossing::Script);
+    let writes = command.row.flags.has(if is_script { Flags::MAY_REPLICATE } else { Flags::WRITE });
+    if writes { Mode::Exclusive } else { Mode::Shared }
+}
+
+/// Whether a command of this shard's keys has to wait for locks; if so it is parked.
+pub(crate) fn must_park(
+    node: &Node,
+    participant: &mut Participant<Parked, Ordered>,
+    park: impl FnOnce() -> ParkedCommand,
+    (command, origin, args): (CommandRef, ClientId, Args<'_>),
+) -> bool {
+    let claimed = Claimed::by(node, command, args);
+    let park = || Parked::Command(park());
+    let admission = if matches!(command.row.crossing, Crossing::Script) {
+        participant.admit_long((origin, new_tx(node)), claimed.claim(), park)
+    } else {
+        participant.admit(origin, claimed.claim(), park)
+    };
+    admission == Admission::Parked
+}
+
+/// The number of a new transaction.
+pub(crate) fn new_tx(node: &Node) -> TxId {
+    TxId(node.control.next_tx.fetch_add(1, Relaxed))
+}
+
+/// What a command of one shard claims there.
+pub(crate) struct Claimed {
+    names: Vec<KeyName>,
+    scope: fn(&[KeyName]) -> Scope<'_>,
+    mode: Mode,
+}
+
+impl Claimed {
+    pub(crate) fn by(node: &Node, command: CommandRef, args: Args<'_>) -> Self {
+        // Where there is one shard, a script may touch keys that it does not name.
+        let is_open = matches!(command.row.crossing, Crossing::Script) && node.router.shards() == 1;
+        let scope: fn(&[KeyName]) -> Scope<'_> =
+            if is_open { |_| Scope::Whole } else { |names| Scope::Keys(names) };
+        Self { names: names(command, args), scope, mode: mode(command) }
+    }
+
+    pub(crate) fn claim(&self) -> Claim<'_> {
+        Claim { scope: (self.scope)(&self.names), mode: self.mode }
+    }
 }
 
 impl InFlight {
@@ -195,6 +243,7 @@ impl InFlight {
             replies,
             loans: Vec::new(),
             failure: None,
+            refusal: None,
             patterns: None,
             progress,
         }
@@ -217,7 +266,7 @@ impl InFlight {
             if !is_over {
                 return false;
             }
-            if !self.takes_next_step(node) {
+            if self.refusal.is_some() || !self.takes_next_step(node) {
                 break;
             }
         }
@@ -243,7 +292,20 @@ impl InFlight {
                     machine.handle(from, notice);
                 }
             }
-            Letter::Watched(_) => unreachable!("no key is watched for it"),
+            Letter::Watched(_) | Letter::Turn => {
+                unreachable!("no key is watched for it, nor does it take turns")
+            }
+        }
+    }
+
+    /// A shard has become busy with a script: if this waits for it, it gives up, unless a part of it has run.
+    pub(crate) fn give_up_if_busy(&mut self, node: &Node) {
+        let Progress::Locking(machine) = &mut self.progress else { return };
+        let mut shards = self.work.parts.iter().map(|part| part.shard);
+        self.refusal = shards.find_map(|shard| node.control.busy.error(shard));
+        if self.refusal.is_some() {
+            machine.cancel();
+            self.is_called = true;
         }
     }
 
@@ -253,7 +315,12 @@ impl InFlight {
             let tx = machine.id();
             match machine.poll() {
                 None => return false,
-                Some(Step::Done(_)) => return true,
+                Some(Step::Done(outcome)) => {
+                    if outcome == coordinator::tx::Outcome::Executed {
+                        self.refusal = None;
+                    }
+                    return true;
+                }
                 Some(Step::Granted) => unreachable!("only held transactions are granted"),
                 Some(Step::Send { to, order }) => {
                     let part = self.order_part(node, order, to);
@@ -352,8 +419,12 @@ impl InFlight {
         let mut len = 0;
         outgoing.replies.fill_with(self.id.0, |out| {
             let start = out.len();
-            let parts: Vec<&[u8]> = self.replies.iter().map(Vec::as_slice).collect();
-            self.work.merge(&mut state.core, self.client, &parts, out);
+            if let Some(error) = &self.refusal {
+                resp::Reply::new(out, self.work.caller.proto).error(&error.text());
+            } else {
+                let parts: Vec<&[u8]> = self.replies.iter().map(Vec::as_slice).collect();
+                self.work.merge(&mut state.core, self.client, &parts, out);
+            }
             if let Some(error) = self.failure.take().filter(|_| out[start..] == *b"+OK\r\n") {
                 out.truncate(start);
                 resp::Reply::new(out, self.work.caller.proto).error(&error);
@@ -410,6 +481,8 @@ pub(crate) fn carry_out(node: &Rc<Node>) {
         let Some(deed) = node.state.borrow_mut().participant.poll() else { return };
         match deed {
             Deed::Command(Parked::Command(parked)) => run_parked(node, &parked),
+            Deed::Long(tx, Parked::Command(parked)) => crate::script::run_parked(node, tx, &parked),
+            Deed::Long(..) => unreachable!("only scripts take long"),
             Deed::Command(Parked::Exec(exec)) => crate::exec::run(node, &exec),
             Deed::Command(Parked::Watch(part)) => crate::watching::run(node, &part),
             Deed::Answer { notice, part: Ordered::Spread(queued), .. } => {
@@ -576,8 +649,7 @@ pub(crate) fn is_full(state: &mut State, command: CommandRef, now: UnixMs) -> bo
 }
 
 fn locking(node: &Node, plan: Plan) -> Progress {
-    let id = TxId(node.control.next_tx.fetch_add(1, Relaxed));
-    Progress::Locking(Box::new(Transaction::new(id, node.id, plan)))
+    Progress::Locking(Box::new(Transaction::new(new_tx(node), node.id, plan)))
 }
 
 const OK: &[u8] = b"+OK\r\n";

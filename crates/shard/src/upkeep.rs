@@ -17,7 +17,7 @@ pub fn tell_memory(core: &mut Core) {
 /// turn. What all shards have not told is a small part of the limit at any time.
 #[inline]
 pub(crate) fn tell_growth(core: &mut Core) {
-    let untold = core.keyspace.used_bytes().saturating_sub(core.told_bytes);
+    let untold = core.own_bytes().saturating_sub(core.told_bytes);
     let parts = UNTOLD_PARTS * u64::from(core.shards);
     if untold >= UNTOLD_BYTES_MIN && untold as u64 * parts >= core.config.maxmemory {
         core.tell_used_bytes();
@@ -227,6 +227,14 @@ mod tests {
     }
 
     #[test]
+    fn nobody_writes_under_a_limit_of_one_byte() {
+        let mut core = beside_a_full_shard(MaxmemoryPolicy::NoEviction, 0);
+        other_shard_uses(&core, 0);
+        core.config.maxmemory = 1;
+        assert!(!make_room(&mut core, UnixMs(0)));
+    }
+
+    #[test]
     fn writes_go_on_while_another_shard_has_to_evict() {
         let check = |policy, evictable, expected| {
             let mut core = beside_a_full_shard(policy, evictable);
@@ -252,13 +260,13 @@ mod tests {
     fn a_shard_that_need_not_evict_does_so_when_the_limit_is_exceeded_by_too_much() {
         let mut core = filled(false);
         core.shared.evictable_keys[1].store(1, Relaxed);
-        let mine = core.keyspace.used_bytes();
+        let mine = core.own_bytes();
         let limit = 4 * mine as u64;
         core.config.maxmemory = limit;
         core.config.maxmemory_eviction_tenacity = 100;
         let check = |core: &mut Core, over: u64, evicts: bool| {
             let before = core.keyspace.stats.evicted;
-            other_shard_uses(core, (limit + over) as usize - core.keyspace.used_bytes());
+            other_shard_uses(core, (limit + over) as usize - core.own_bytes());
             core.wants_room = false;
             assert!(make_room(core, UnixMs(2)) && core.wants_room, "{over} bytes over the limit");
             assert_eq!(core.keyspace.stats.evicted > before, evicts, "{over} bytes over the limit");
@@ -284,7 +292,7 @@ mod tests {
                 core.keyspace.set_string(DbIndex(0), key, value, keyspace::Ttl::Clear, UnixMs(1));
             }
             tell_growth(&mut core);
-            let used = core.keyspace.used_bytes();
+            let used = core.own_bytes();
             assert!(used - told(&core) < untold_max, "{used} bytes, told {}", told(&core));
             assert_eq!(core.used_bytes(), used + 1000);
             assert_eq!(core.shared.used_bytes_total.load(Relaxed), told(&core) + 1000);

@@ -11,6 +11,7 @@ mod dump;
 mod floors;
 mod harness;
 mod pubsub;
+mod scripts;
 mod serializable;
 mod sorting;
 mod spreads;

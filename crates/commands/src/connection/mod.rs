@@ -6,6 +6,7 @@ mod rows;
 mod session;
 
 pub(crate) use auth::DEFAULT_USER;
+pub(crate) use session::database;
 
 /// The family.
 pub const COMMANDS: &[crate::row::Command] = rows::COMMANDS;

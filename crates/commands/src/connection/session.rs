@@ -2,7 +2,8 @@
 
 use super::auth;
 use crate::client::ClientFlags;
-use crate::ctx::{Ctx, Outcome};
+use crate::core::Core;
+use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::error::CommandError;
 use crate::transaction;
 use resp::Proto;
@@ -32,11 +33,18 @@ pub(super) fn echo(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
 
 /// SELECT index
 pub(super) fn select(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let index = i32::try_from(ctx.int(args, 1)?).map_err(|_| CommandError::NotInteger)?;
-    let known = u16::try_from(index).ok().filter(|index| *index < ctx.core.keyspace.databases());
-    ctx.client().db = DbIndex(known.ok_or(CommandError::DbIndex)?);
+    let db = database(ctx.core, args.at(1))?;
+    ctx.client().db = db;
     ctx.out.ok();
     Ok(Outcome::Done)
+}
+
+/// The database that SELECT names.
+pub(crate) fn database(core: &Core, index: &[u8]) -> Result<DbIndex, CommandError> {
+    let index =
+        parse_int(index).and_then(|index| i32::try_from(index).ok()).ok_or(CommandError::NotInteger)?;
+    let known = u16::try_from(index).ok().filter(|index| *index < core.keyspace.databases());
+    known.map(DbIndex).ok_or(CommandError::DbIndex)
 }
 
 /// QUIT

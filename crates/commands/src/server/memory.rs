@@ -188,6 +188,7 @@ pub(super) fn part(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandErr
 pub(super) fn stats(ctx: &mut Ctx<'_>, _: Args<'_>, parts: &[&[u8]]) -> Result<(), CommandError> {
     let usage = Usage::merged(parts);
     let footprint = Footprint::of(&ctx.core.shared, &usage);
+    let scripts = ctx.core.shared.scripts.gauges();
     let out = &mut ctx.out;
     let used_dbs = usage.dbs.iter().filter(|db| db.keys > 0).count();
     out.map(INTS + used_dbs + DOUBLES);
@@ -203,8 +204,8 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, _: Args<'_>, parts: &[&[u8]]) -> Result<(
     int("clients.normal", usage.clients);
     int("cluster.links", 0);
     int("aof.buffer", 0);
-    int("lua.caches", 0);
-    int("functions.caches", 0);
+    int("lua.caches", scripts.script_bytes as u64);
+    int("functions.caches", scripts.library_bytes as u64);
     int("overhead.total", usage.total_overhead());
     int("keys.count", usage.keys());
     int("keys.bytes-per-key", usage.data.checked_div(usage.keys()).unwrap_or(0));

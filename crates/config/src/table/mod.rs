@@ -10,6 +10,7 @@ mod memory;
 mod network;
 mod observe;
 mod redis_only;
+mod scripts;
 mod server;
 
 pub(crate) use absent::why_absent;
@@ -26,6 +27,7 @@ pub static GROUPS: &[Group] = &[
     Group { title: "Memory and eviction", params: memory::MEMORY },
     Group { title: "Expiry and freeing", params: memory::FREEING },
     Group { title: "Slow log, latency and events", params: observe::OBSERVE },
+    Group { title: "Scripts", params: scripts::SCRIPTS },
     Group { title: "Encodings of values", params: encodings::ENCODINGS },
     Group { title: "Persistence", params: redis_only::PERSISTENCE },
     Group { title: "Replication", params: redis_only::REPLICATION },

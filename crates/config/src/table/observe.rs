@@ -57,13 +57,4 @@ pub(super) const OBSERVE: &[Param] = &[
         "Publishes changes of keys on channels: K by key, E by event; classes g $ l s h z x e t d m n, and \
          A for all but m and n. Empty publishes nothing, since every event costs CPU.",
     ),
-    plain(
-        "busy-reply-threshold",
-        number!(busy_reply_threshold_ms, 0, LONG_MAX),
-        "5000",
-        "A script that runs longer lets other clients be told BUSY and SCRIPT KILL end it; 0 never does.",
-    )
-    .alias("lua-time-limit")
-    .not_yet("scripts are not part of this version")
-    .unit("milliseconds"),
 ];

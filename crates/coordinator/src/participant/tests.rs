@@ -17,6 +17,7 @@ fn deeds(shard: &mut Shard) -> Vec<String> {
     std::iter::from_fn(|| shard.poll())
         .map(|deed| match deed {
             Deed::Command(name) => name.to_string(),
+            Deed::Long(tx, name) => format!("long {} {name}", tx.0),
             Deed::Perform { tx, act, part } => format!("{act:?} {} {part}", tx.0),
             Deed::Answer { tx, notice, part } => format!("{notice:?} {} {part}", tx.0),
         })
@@ -90,4 +91,66 @@ fn giving_up_is_answered_with_the_part_that_waited() {
     shard.order(TxId(3), Order::LOCK, write(&KEYS[1..]), "behind");
     shard.order(TxId(2), Order::ABANDON, write(&[]), "");
     assert_eq!(deeds(&mut shard), ["Locked 1 a", "Abandoned 2 waits", "Locked 3 behind"]);
+}
+
+fn admit_long(shard: &mut Shard, (origin, tx): (u64, u64), name: &'static str) -> Admission {
+    shard.admit_long((ClientId(origin), TxId(tx)), write(&KEYS[..1]), || name)
+}
+
+#[test]
+fn a_parked_command_that_may_take_long_has_locks_until_it_is_over() {
+    let mut shard = Shard::default();
+    assert_eq!(admit_long(&mut shard, (7, 1), "free"), Admission::Run);
+    assert!(shard.is_idle());
+    shard.order(TxId(2), Order::LOCK, write(&KEYS[..1]), "a");
+    assert_eq!(admit_long(&mut shard, (7, 3), "first"), Admission::Parked);
+    assert_eq!(admit(&mut shard, 8, "second"), Admission::Parked);
+    shard.order(TxId(2), Order::RELEASE, write(&[]), "");
+    assert_eq!(deeds(&mut shard), ["Locked 2 a", "long 3 first"]);
+    // Another key, but the same connection.
+    assert_eq!(shard.admit(ClientId(7), write(&KEYS[1..]), || "third"), Admission::Parked);
+    shard.release(TxId(3));
+    assert_eq!(deeds(&mut shard), ["third", "second"]);
+    assert!(shard.is_idle());
+}
+
+#[test]
+fn a_command_that_takes_long_keeps_its_connections_commands_in_order() {
+    let mut shard = Shard::default();
+    assert_eq!(admit_long(&mut shard, (7, 1), "long"), Admission::Run);
+    shard.hold((ClientId(7), TxId(1)), write(&KEYS[..1]));
+    assert_eq!(shard.admit(ClientId(8), write(&KEYS[1..]), || "other"), Admission::Run);
+    assert_eq!(shard.admit(ClientId(7), write(&KEYS[1..]), || "next"), Admission::Parked);
+    shard.release(TxId(1));
+    assert_eq!(deeds(&mut shard), ["next"]);
+    assert!(shard.is_idle());
+}
+
+#[test]
+fn a_command_that_may_take_long_lines_up_behind_the_deeds() {
+    let mut shard = Shard::default();
+    shard.order(TxId(1), Order::TRY_LOCK_RUN_RELEASE, write(&KEYS[..1]), "a");
+    assert_eq!(admit_long(&mut shard, (7, 2), "long"), Admission::Parked);
+    assert_eq!(admit(&mut shard, 8, "next"), Admission::Parked);
+    assert_eq!(deeds(&mut shard), ["Run 1 a", "long 2 long"]);
+    shard.release(TxId(2));
+    assert_eq!(deeds(&mut shard), ["next"]);
+}
+
+#[test]
+fn parked_commands_are_taken_out_and_orders_stay() {
+    let mut shard = Shard::default();
+    shard.order(TxId(1), Order::LOCK, write(&KEYS[..1]), "a");
+    assert_eq!(admit(&mut shard, 7, "first"), Admission::Parked);
+    assert_eq!(admit_long(&mut shard, (8, 2), "long"), Admission::Parked);
+    shard.order(TxId(3), Order::LOCK, write(&KEYS), "b");
+    assert_eq!(admit(&mut shard, 9, "kept"), Admission::Parked);
+    assert_eq!(shard.admit(ClientId(7), write(&KEYS[1..]), || "behind"), Admission::Parked);
+    let taken = shard.take_parked(|name| *name != "kept");
+    assert_eq!(taken, ["first", "long", "behind"]);
+    assert_eq!(deeds(&mut shard), ["Locked 1 a"]);
+    shard.order(TxId(1), Order::RELEASE, write(&[]), "");
+    shard.order(TxId(3), Order::RELEASE, write(&[]), "");
+    assert_eq!(deeds(&mut shard), ["Locked 3 b", "kept"]);
+    assert!(shard.is_idle());
 }

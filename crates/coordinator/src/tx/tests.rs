@@ -184,6 +184,7 @@ impl Net {
                     self.log.entry(at).or_default().push(name.into());
                     continue;
                 }
+                Deed::Long(..) => unreachable!("no command here takes long"),
                 Deed::Answer { tx, notice, .. } => (tx, Some(notice)),
                 Deed::Perform { tx, act, .. } => {
                     self.log.entry(at).or_default().push(format!("{act:?} {}", tx.0));

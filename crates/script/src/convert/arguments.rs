@@ -14,15 +14,15 @@ pub(crate) fn read_arguments(stack: Stack<'_>, request: &mut Request) -> Result<
     }
     for index in 1..=count {
         let start = request.bytes.len();
+        if start > BYTES_MAX || !stack.has_room(start) {
+            return Err(Raise::Redis("Lua redis lib command arguments are too long"));
+        }
         match stack.kind(index) {
             Kind::String => request.bytes.extend_from_slice(stack.text(index).unwrap_or_default()),
             Kind::Number => write_number(stack.number(index), &mut request.bytes),
             _ => return Err(Raise::Redis("Lua redis lib command arguments must be strings or integers")),
         }
         request.spans.push(Span { start: start as u32, len: (request.bytes.len() - start) as u32 });
-    }
-    if request.bytes.len() > BYTES_MAX {
-        return Err(Raise::Redis("Lua redis lib command arguments are too long"));
     }
     Ok(())
 }
@@ -37,5 +37,6 @@ fn write_number(value: f64, out: &mut Vec<u8>) {
     }
 }
 
-/// Places are kept in 32 bits.
-const BYTES_MAX: usize = u32::MAX as usize;
+/// Where arguments begin, and how long they are, is kept in 32 bits: so much before the last one, which may be as long as a
+/// string of Redis.
+const BYTES_MAX: usize = 2 << 30;

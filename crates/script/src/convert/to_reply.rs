@@ -4,21 +4,41 @@ use crate::errors;
 use crate::lua::{Kind, Stack, to_integer};
 use resp::Reply;
 
-/// Writes the topmost value, which is taken. `resp3` is the version that the script set for itself. Returns whether the
-/// reply is an error, and if so whether it has been counted.
-pub(crate) fn write_reply(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) -> Option<errors::Counted> {
+/// Writes the topmost value, which is taken; an error is not written but returned, and whether it has been counted.
+/// `resp3` is the version that the script set for itself. A reply past `bytes_max` is an error: a table may have the same one
+/// in it many times, itself too.
+pub(crate) fn write_reply(
+    stack: Stack<'_>,
+    resp3: bool,
+    bytes_max: usize,
+    out: &mut Reply<'_>,
+) -> Option<(Vec<u8>, errors::Counted)> {
+    let start = out.written().len();
     if stack.is(-1, Kind::Table)
+        && !is_plain_array(stack)
         && let Some(failure) = errors::of_table(stack)
     {
-        out.error(failure.err);
+        let error = (failure.err.to_vec(), failure.counted);
         stack.pop(1);
-        return Some(failure.counted);
+        return Some(error);
     }
-    write(stack, resp3, out);
-    None
+    let end = start.saturating_add(bytes_max);
+    write(stack, (resp3, end), out);
+    if out.written().len() <= end {
+        return None;
+    }
+    out.truncate(start);
+    Some((b"ERR the script's reply is larger than lua-memory-max".to_vec(), errors::Counted::No))
 }
 
-fn write(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) {
+/// Whether it is RESP3, and where the reply ends at the latest.
+type Form = (bool, usize);
+
+fn write(stack: Stack<'_>, form: Form, out: &mut Reply<'_>) {
+    let (resp3, end) = form;
+    if out.written().len() > end {
+        return stack.pop(1);
+    }
     if !stack.reserve(ROOM) {
         stack.pop(1);
         return out.error("ERR reached lua stack limit");
@@ -27,7 +47,7 @@ fn write(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) {
         Kind::String => out.bulk(stack.text(-1).unwrap_or_default()),
         Kind::Number => out.int(to_integer(stack.number(-1))),
         Kind::Boolean => write_bool(stack.boolean(-1), resp3, out),
-        Kind::Table => write_table(stack, resp3, out),
+        Kind::Table => write_table(stack, form, out),
         _ => out.null(),
     }
     stack.pop(1);
@@ -41,22 +61,31 @@ fn write_bool(value: bool, resp3: bool, out: &mut Reply<'_>) {
     }
 }
 
-fn write_table(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) {
-    if !is_plain_array(stack) && write_tagged(stack, resp3, out) {
+fn write_table(stack: Stack<'_>, form: Form, out: &mut Reply<'_>) {
+    if !is_plain_array(stack) && write_tagged(stack, form, out) {
         return;
     }
-    let at = out.deferred();
+    // Counted first: a header that is written last would move all that was written since, on every level.
     let mut count = 0;
-    loop {
-        stack.get_item(-1, count as i32 + 1);
-        if stack.is(-1, Kind::Nil) {
-            stack.pop(1);
-            break;
-        }
-        write(stack, resp3, out);
+    while push_item(stack, count) {
+        stack.pop(1);
         count += 1;
     }
-    out.close_array(at, count);
+    out.array(count);
+    for index in 0..count {
+        push_item(stack, index);
+        write(stack, form, out);
+    }
+}
+
+/// Pushes item `index` (from 0) of the table on top; false, and nothing is pushed, when it is nil.
+fn push_item(stack: Stack<'_>, index: usize) -> bool {
+    stack.get_item(-1, index as i32 + 1);
+    let is_there = !stack.is(-1, Kind::Nil);
+    if !is_there {
+        stack.pop(1);
+    }
+    is_there
 }
 
 /// Whether the table on top has nothing behind its items: then there is no field that says what it is.
@@ -74,7 +103,7 @@ fn is_plain_array(stack: Stack<'_>) -> bool {
 }
 
 /// A table whose field says what it is: `err`, `ok`, `double`, `big_number`, `verbatim_string`, `map`, `set`.
-fn write_tagged(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) -> bool {
+fn write_tagged(stack: Stack<'_>, form: Form, out: &mut Reply<'_>) -> bool {
     if let Some(failure) = errors::of_table(stack) {
         out.error(failure.err);
         return true;
@@ -113,7 +142,7 @@ fn write_tagged(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) -> bool {
         return true;
     }
     let is_written = field("map") == Kind::Table && {
-        write_map(stack, resp3, out);
+        write_map(stack, form, out);
         true
     };
     stack.pop(1);
@@ -121,7 +150,7 @@ fn write_tagged(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) -> bool {
         return true;
     }
     let is_written = field("set") == Kind::Table && {
-        write_set(stack, resp3, out);
+        write_set(stack, form, out);
         true
     };
     stack.pop(1);
@@ -160,30 +189,35 @@ fn write_verbatim(stack: Stack<'_>, out: &mut Reply<'_>) -> bool {
     is_written
 }
 
-fn write_map(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) {
-    let at = out.deferred();
-    let mut pairs = 0;
+fn write_map(stack: Stack<'_>, form: Form, out: &mut Reply<'_>) {
+    out.map(count_keys(stack));
     stack.push_nil();
     while stack.next(-2) {
         stack.push_copy(-2);
-        write(stack, resp3, out);
-        write(stack, resp3, out);
-        pairs += 1;
+        write(stack, form, out);
+        write(stack, form, out);
     }
-    out.close_map(at, pairs);
 }
 
-fn write_set(stack: Stack<'_>, resp3: bool, out: &mut Reply<'_>) {
-    let at = out.deferred();
-    let mut len = 0;
+fn write_set(stack: Stack<'_>, form: Form, out: &mut Reply<'_>) {
+    out.set(count_keys(stack));
     stack.push_nil();
     while stack.next(-2) {
         stack.pop(1);
         stack.push_copy(-1);
-        write(stack, resp3, out);
-        len += 1;
+        write(stack, form, out);
     }
-    out.close_set(at, len);
+}
+
+/// How many keys the table on top has.
+fn count_keys(stack: Stack<'_>) -> usize {
+    let mut count = 0;
+    stack.push_nil();
+    while stack.next(-2) {
+        stack.pop(1);
+        count += 1;
+    }
+    count
 }
 
 /// Values that one level of a reply needs on the stack at once.

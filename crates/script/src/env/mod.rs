@@ -23,6 +23,7 @@ mod os;
 pub(crate) mod redis;
 mod structs;
 
+use crate::lua::patterns;
 use crate::lua::guard::{self, Guard, READ_ONLY, VISIBLE};
 use crate::lua::{Answer, Fixed, GLOBALS, Interpreter, Kind, Library, Raise, Stack, UPVALUE_1};
 
@@ -79,6 +80,7 @@ fn base(stack: Stack<'_>) {
         ("unpack", Guard::By(guard::unpack)),
         ("collectgarbage", Guard::By(guard::collectgarbage)),
         ("pcall", Guard::By(guard::pcall)),
+        ("xpcall", Guard::By(guard::xpcall)),
         ("load", Guard::By(guard::load)),
         ("loadstring", Guard::By(guard::loadstring)),
     ];
@@ -87,18 +89,23 @@ fn base(stack: Stack<'_>) {
     stack.push_native(pairs, 1);
     stack.set_field(-2, "pairs");
     stack.get_field(-1, "table");
-    for name in ["insert", "remove", "sort", "setn"] {
-        guard::put(stack, name, Guard::Writes);
-    }
-    for name in ["foreach", "foreachi", "getn", "maxn", "concat"] {
+    guard::put(stack, "insert", Guard::Writes);
+    // The shared tables have no elements that could be removed or sorted.
+    for name in ["remove", "sort", "foreach", "foreachi", "getn", "maxn", "concat"] {
         guard::put(stack, name, Guard::Reads);
     }
+    stack.pop(1);
+    stack.get_field(-1, "string");
+    patterns::replace(stack);
+    add(stack, "rep", repeat);
     stack.pop(1);
     stack.get_field(-1, "math");
     math::replace_random(stack);
     stack.pop(1);
 }
 
+/// A buffer of natives up to this size is kept.
+const SCRATCH_KEPT_BYTES: usize = 64 * 1024;
 /// What reaches outside, what changes the environment of functions, and userdata with finalizers: those would run
 /// scripts where there is none.
 const REMOVED: &[&str] = &["dofile", "loadfile", "print", "getfenv", "setfenv", "newproxy"];
@@ -154,6 +161,27 @@ fn pairs(stack: Stack<'_>) -> Answer {
     stack.push_copy(1);
     stack.push_nil();
     Ok(3)
+}
+
+/// `string.rep`, which in Lua goes through every repetition, of nothing too.
+fn repeat(stack: Stack<'_>) -> Answer {
+    let text = stack.check_bytes(1)?;
+    let times = usize::try_from(stack.check_integer(2)?).unwrap_or(0);
+    let len = text.len().saturating_mul(times);
+    if len > 0 && !stack.has_room(len) {
+        return Err(Raise::NO_MEMORY);
+    }
+    let mut out = stack.context().scratch.borrow_mut();
+    out.clear();
+    if len > 0 {
+        out.reserve_exact(len);
+        (0..times).for_each(|_| out.extend_from_slice(text));
+    }
+    stack.push_bytes(&out);
+    if out.capacity() > SCRATCH_KEPT_BYTES {
+        *out = Vec::new();
+    }
+    Ok(1)
 }
 
 fn refuse_write(_: Stack<'_>) -> Answer {

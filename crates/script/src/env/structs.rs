@@ -107,10 +107,15 @@ impl<'a> Format<'a> {
 
 fn pack(stack: Stack<'_>) -> Answer {
     let mut format = Format::of(stack)?;
+    // As in the original the first argument that is missing is nil.
+    stack.push_nil();
     let mut out = stack.context().scratch.borrow_mut();
     out.clear();
     let mut argument = 2;
     while let Some((item, padding)) = format.next(out.len())? {
+        if !stack.has_room(out.len()) {
+            return Err(Raise::NO_MEMORY);
+        }
         out.extend(std::iter::repeat_n(0, padding));
         match item.letter {
             b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {

@@ -69,6 +69,8 @@ pub(crate) struct Watch {
     pub(crate) instructions: Cell<u64>,
     /// 0 for no bound.
     pub(crate) instructions_max: Cell<u64>,
+    /// An error was raised that the script is not to survive.
+    pub(crate) is_over: Cell<bool>,
 }
 
 impl Context {
@@ -88,6 +90,7 @@ impl Context {
                 killed: Cell::new(false),
                 instructions: Cell::new(0),
                 instructions_max: Cell::new(0),
+                is_over: Cell::new(false),
             },
             loading: RefCell::new(None),
             message: RefCell::default(),

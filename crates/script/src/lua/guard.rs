@@ -168,6 +168,33 @@ pub(crate) unsafe extern "C-unwind" fn pcall(state: *mut ffi::lua_State) -> c_in
     }
 }
 
+/// `xpcall`. While an error is raised that ends the script nothing looks after it, so no handler of its own is called then.
+pub(crate) unsafe extern "C-unwind" fn xpcall(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        ffi::luaL_checkany(state, 2);
+        let stack = Stack::from_raw(state);
+        stack.set_top(2);
+        ffi::lua_pushcclosure(state, handle_unless_over, 1);
+        pass_on(state)
+    }
+}
+
+/// Calls the handler that is its upvalue.
+unsafe extern "C-unwind" fn handle_unless_over(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        let stack = Stack::from_raw(state);
+        if stack.context().watch.is_over.get() {
+            return 1;
+        }
+        stack.push_copy(super::UPVALUE_1);
+        stack.insert(1);
+        ffi::lua_call(state, stack.top() - 1, 1);
+        1
+    }
+}
+
 /// `loadstring(text, name)`.
 pub(crate) unsafe extern "C-unwind" fn loadstring(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: as above; strings of Lua are terminated, and stay on the stack.

@@ -203,5 +203,6 @@ impl Library {
 const HANDLER: i32 = 1;
 
 /// The stack that scripts run on, in bytes; pages that are not touched cost nothing. Lua allows 200 C calls within each
-/// other, the largest of which (`string.gsub` and its kin) take some 10 KiB.
-const STACK_BYTES: usize = 4 << 20;
+/// other, the largest of which (`string.gsub` and its kin) take some 10 KiB; the last may match a long pattern, or read
+/// deep JSON.
+const STACK_BYTES: usize = 8 << 20;

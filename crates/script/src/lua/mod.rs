@@ -18,14 +18,16 @@ pub(crate) mod guard;
 mod handler;
 mod hook;
 mod interpreter;
+mod matcher;
 mod native;
+pub(crate) mod patterns;
 mod stack;
 
 pub use context::RequestKind;
 pub(crate) use context::{Context, Request};
 pub(crate) use interpreter::{Interpreter, Library, Signal, suspend};
 pub(crate) use native::{Answer, Native, Raise, push_error, to_integer};
-pub(crate) use stack::{Fixed, GLOBALS, Kind, Ref, Stack, UPVALUE_1};
+pub(crate) use stack::{Fixed, GLOBALS, Kind, Ref, Stack, UPVALUE_1, upvalue};
 
 /// How natives get back to the stack of the caller.
 pub(crate) type Yielder = corosensei::Yielder<(), Signal>;

@@ -116,7 +116,20 @@ pub(crate) fn push_error(stack: Stack<'_>, text: &[u8]) {
     stack.set_field(-2, "err");
 }
 
+impl Raise {
+    /// What a native raises that would put more together than the interpreter may have.
+    pub(crate) const NO_MEMORY: Self = Self::Text("not enough memory");
+}
+
 impl<'s> Stack<'s> {
+    /// Whether `bytes` more, which a native puts together outside of Lua, would be within the bound. Natives that make much
+    /// of little ask as they go, for nothing else stops them.
+    #[inline]
+    pub(crate) fn has_room(self, bytes: usize) -> bool {
+        let memory = &self.context().memory;
+        memory.used.get().saturating_add(bytes) <= memory.max.get()
+    }
+
     /// Writes the text of an error that is raised next.
     pub(crate) fn message(self, write: std::fmt::Arguments<'_>) {
         use std::io::Write;

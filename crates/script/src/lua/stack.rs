@@ -454,6 +454,12 @@ impl Fixed {
 const ROOM_MAX: usize = 1 << 16;
 
 /// Index of a native's first upvalue.
-pub(crate) const UPVALUE_1: i32 = ffi::lua_upvalueindex(1);
+pub(crate) const UPVALUE_1: i32 = upvalue(1);
+
+/// Index of a native's upvalue `n`, from 1.
+pub(crate) const fn upvalue(n: i32) -> i32 {
+    ffi::lua_upvalueindex(n)
+}
+
 /// The globals of a thread.
 pub(crate) const GLOBALS: i32 = ffi::LUA_GLOBALSINDEX;

@@ -42,16 +42,13 @@ fn globals_are_neither_made_nor_changed() {
         check(script, readonly);
     }
     let readonly = "-ERR Attempt to modify a readonly table @ @user_script:1.";
-    for script in [
-        "setmetatable(_G, {})",
-        "rawset(_G, 'x', 1)",
-        "rawset(redis, 'call', 1)",
-        "table.insert(redis, 1)",
-        "table.sort(string)",
-        "table.remove(math)",
-    ] {
+    for script in
+        ["setmetatable(_G, {})", "rawset(_G, 'x', 1)", "rawset(redis, 'call', 1)", "table.insert(redis, 1)"]
+    {
         check(script, readonly);
     }
+    // They have no elements.
+    check("return {table.sort(string), table.remove(math)}", "*0");
     let unknown = |name| {
         format!(
             "-ERR user_script:1: Script attempted to access nonexistent global variable '{name}' @ @user_script:1."

@@ -43,6 +43,17 @@ fn a_script_that_is_killed_cannot_save_itself() {
         "while true do end",
         "while true do pcall(function() while true do end end) end",
         "local function f() pcall(f) f() end f()",
+        "while true do xpcall(function() while true do end end, function() while true do end end) end",
+        "while true do coroutine.wrap(function() while true do end end)() end",
+        "local function spin() while true do end end while true do pcall(coroutine.wrap(spin)) end",
+        "local f = coroutine.wrap(function() while true do pcall(coroutine.yield) end end) while true do pcall(f) end",
+        "while true do pcall(string.gsub, ('x'):rep(100), '.', function() while true do end end) end",
+        "while true do pcall(table.sort, {1, 2, 3}, function() while true do end end) end",
+        "repeat local ok = pcall(error, 'again') until ok",
+        "local n = 40 return (('a'):rep(n):find(('a?'):rep(n) .. ('a'):rep(n) .. 'b'))",
+        "while true do pcall(string.gsub, ('a'):rep(1e6), '.-.-.-b', '') end",
+        "for w in ('x'):rep(1e6):gmatch('.*.*.*y') do end",
+        "local t = setmetatable({}, {__index = function(t, k) while true do end end}) while true do pcall(function() return t.x end) end",
     ] {
         let mut engine = ticking_engine(LIMITS);
         let mut run = begin(&mut engine, script, 0);

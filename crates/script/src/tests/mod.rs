@@ -2,13 +2,15 @@
 //! as spaces. What real Redis answers to hundreds more is compared end to end (`tests/tests/e2e/scripts`).
 
 mod environment;
+mod escapes;
 mod functions;
+mod garbage;
 mod libraries;
 mod limits;
 mod replies;
 
 use crate::{Engine, Hooks, Limits, RequestKind, Run, Step, Store};
-use resp::Proto;
+use resp::{Proto, Reply};
 use std::sync::Arc;
 use stdx::args::OwnedArgs;
 
@@ -61,7 +63,11 @@ pub(super) fn drive(engine: &mut Engine, mut run: Run, proto: Proto) -> String {
         run.resume();
     }
     let mut out = Vec::new();
-    engine.finish(run, &mut out, proto);
+    if let crate::Ended::Failed(crate::Counted::No, text) =
+        engine.finish(run, &mut Reply::new(&mut out, proto))
+    {
+        Reply::new(&mut out, proto).error(text);
+    }
     shown(&out)
 }
 

@@ -29,6 +29,7 @@ impl Turn<'_> {
             && !self.skips
             && !self.is_resp2_subscriber
             && self.node.pause.get().is_none()
+            && !self.node.control.busy.is_any()
             && self.state.core.config.maxmemory == 0
     }
 
@@ -99,7 +100,7 @@ impl Turn<'_> {
             Crossing::OneShard => self.place_of_key(Slot::of(args.at(command.first_key as usize))),
             Crossing::Session if command.row.flags.has(Flags::ADMIN) => Place::Special,
             Crossing::Session => Place::Home,
-            Crossing::Global(..) | Crossing::Walk => Place::Special,
+            Crossing::Global(..) | Crossing::Walk | Crossing::Script => Place::Special,
             Crossing::Exec | Crossing::Watch => unreachable!("never queued"),
             Crossing::Fanout(_) | Crossing::TwoHops => {
                 let mut keys = Vec::new();

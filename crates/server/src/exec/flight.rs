@@ -12,11 +12,13 @@ use crate::flights::{FlightId, Letter};
 use crate::hop::{Part, Sink};
 use crate::node::Node;
 use crate::publish;
+use crate::script::held::{HeldScript, Stop};
 use crate::transaction::From;
 use crate::transaction::hold::{Held, Hold, List, Locks, apart};
 use commands::transaction::{Place, Queue, Watched};
 use commands::{Caller, ClientFlags, CommandError, CommandRef, Crossing};
 use coordinator::locks::Mode;
+use coordinator::shards::ShardSet;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -37,6 +39,8 @@ pub(crate) struct ExecFlight {
     mute: Mute,
     out: Vec<u8>,
     pub(crate) is_called: bool,
+    /// The letter has come by which a script goes on.
+    has_turn: bool,
     began: u64,
 }
 
@@ -58,6 +62,8 @@ enum Doing {
     List(Range<usize>),
     /// One command.
     Call,
+    /// A script.
+    Script(Box<HeldScript>),
     /// All cores are told what a command has changed about the client's subscriptions; with the answer comes its reply.
     Confirming {
         is_known: bool,
@@ -90,7 +96,21 @@ impl ExecFlight {
             resp::Reply::new(&mut out, from.caller.proto).array(queue.len());
         }
         let (caller, began) = (from.caller, node.ticks.get().now());
-        Self { from, command, queue, watched, hold, doing, next, caller, mute, out, is_called: true, began }
+        Self {
+            from,
+            command,
+            queue,
+            watched,
+            hold,
+            doing,
+            next,
+            caller,
+            mute,
+            out,
+            is_called: true,
+            has_turn: false,
+            began,
+        }
     }
 
     pub(crate) fn id(&self) -> FlightId {
@@ -104,8 +124,14 @@ impl ExecFlight {
                 self.add(&reply);
                 self.doing = Doing::Confirming { is_known: true };
             }
+            Letter::Turn => self.has_turn = true,
             letter => self.hold.read(letter),
         }
+    }
+
+    /// A shard has become busy with a script.
+    pub(crate) fn give_up_if_busy(&mut self, node: &Node) {
+        self.is_called |= self.hold.give_up_if_busy(node);
     }
 
     /// Goes on as far as it can without another letter. True when it is over and its reply fills its hole.
@@ -113,6 +139,9 @@ impl ExecFlight {
         self.is_called = false;
         if let Doing::Confirming { is_known: true } = self.doing {
             self.doing = Doing::Ending;
+            self.go_on(node);
+        }
+        if std::mem::take(&mut self.has_turn) {
             self.go_on(node);
         }
         loop {
@@ -123,7 +152,16 @@ impl ExecFlight {
                     self.go_on(node);
                 }
                 Held::Over => {
-                    self.take_results();
+                    match self.hold.refusal() {
+                        None => self.take_results(),
+                        Some(error) => {
+                            let text = CommandError::exec_refused(&error.text()).text();
+                            self.out.clear();
+                            if self.mute == Mute::No {
+                                resp::Reply::new(&mut self.out, self.caller.proto).error(&text);
+                            }
+                        }
+                    }
                     self.land(node, link);
                     return true;
                 }
@@ -132,6 +170,10 @@ impl ExecFlight {
     }
 
     fn take_results(&mut self) {
+        if matches!(self.doing, Doing::Script(_)) {
+            // It looks at them itself.
+            return;
+        }
         match std::mem::replace(&mut self.doing, Doing::Ending) {
             Doing::Locking if !self.watched.is_empty() => {
                 self.hold.watches(std::mem::take(&mut self.watched));
@@ -149,13 +191,14 @@ impl ExecFlight {
                 let reply = self.hold.take_reply();
                 self.add(&reply);
             }
-            Doing::Locking | Doing::Watches | Doing::Confirming { .. } | Doing::Ending => {}
+            Doing::Locking | Doing::Watches | Doing::Confirming { .. } | Doing::Script(_) | Doing::Ending => {
+            }
         }
     }
 
     /// Begins what comes next.
     fn go_on(&mut self, node: &Rc<Node>) {
-        if matches!(self.doing, Doing::Watches) {
+        if matches!(self.doing, Doing::Watches) || !self.has_script_ended(node) {
             return;
         }
         while self.next < self.queue.len() {
@@ -163,6 +206,16 @@ impl ExecFlight {
             let is_about_connection = matches!(queued.command.row.crossing, Crossing::Session);
             match queued.place {
                 Place::Shard(..) => return self.run_lists(),
+                Place::Special if matches!(queued.command.row.crossing, Crossing::Script) => {
+                    let (caller, now) = (self.caller, self.from.now);
+                    let shards = ShardSet::all(node.router.shards());
+                    let script = HeldScript::new(queued.command, queued.args, caller, shards, now);
+                    self.doing = Doing::Script(Box::new(script));
+                    self.next += 1;
+                    if !self.has_script_ended(node) {
+                        return;
+                    }
+                }
                 Place::Shards | Place::Special if !is_about_connection => {
                     self.hold.call(node, queued.command, queued.args, self.caller);
                     self.doing = Doing::Call;
@@ -182,6 +235,20 @@ impl ExecFlight {
             }
         }
         self.hold.release();
+    }
+
+    /// Has a script go on that is under way; false when it needs another letter.
+    fn has_script_ended(&mut self, node: &Rc<Node>) -> bool {
+        let Doing::Script(script) = &mut self.doing else { return true };
+        let (place, mut reply) = ((self.from.client, self.from.flight), Vec::new());
+        if script.go_on(node, &mut self.hold, place, &mut reply) != Stop::Ended {
+            return false;
+        }
+        let ((command, _), nanos) = (script.called(), script.nanos());
+        node.state.borrow_mut().core.stats.record(command.index, nanos);
+        self.doing = Doing::Ending;
+        self.add(&reply);
+        true
     }
 
     /// All commands from here on that are of one shard each.

@@ -63,6 +63,10 @@ pub(crate) fn try_part(state: &mut State, ticks: Ticks, hop: &Hop, order: &PartO
 pub(crate) fn obey(node: &Node, from: ShardId, hop: &Hop, order: &PartOrder) {
     let state = &mut *node.state.borrow_mut();
     let claim = order.claim(hop);
+    if order.order.act == Act::Abandon {
+        let queued = Queued { origin: order.origin, home: from, args: OwnedArgs::default() };
+        return state.participant.order(order.tx, order.order, claim, queued.into());
+    }
     let holds = order.order.acquire == Acquire::Held;
     if !holds && !acquire(&mut state.participant, order.tx, order.order, claim) {
         let args = hop.part_args(order).into();

@@ -64,7 +64,7 @@ impl Locks {
     }
 
     /// The shards that have keys.
-    pub(super) fn shards(&self) -> ShardSet {
+    pub(crate) fn shards(&self) -> ShardSet {
         self.names.keys().copied().collect()
     }
 

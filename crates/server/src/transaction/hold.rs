@@ -28,8 +28,8 @@ use crate::loan::Loan;
 use crate::node::Node;
 use commands::generic::sort;
 use commands::transaction::{Place, Queue, Watched};
-use commands::{Caller, CommandRef, Crossing};
-use coordinator::tx::{Act, Order, Plan, Stage, Step, Transaction, TxId};
+use commands::{Caller, CommandError, CommandRef, Crossing};
+use coordinator::tx::{Act, Order, Outcome, Plan, Stage, Step, Transaction, TxId};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -48,6 +48,9 @@ pub(crate) struct Hold {
     replies: BTreeMap<ShardId, Vec<u8>>,
     loans: Vec<Loan>,
     call: Option<Call>,
+    is_granted: bool,
+    /// Why it gives up.
+    refusal: Option<CommandError>,
 }
 
 /// How far it is.
@@ -114,7 +117,14 @@ impl Hold {
             replies: BTreeMap::new(),
             loans: Vec::new(),
             call: None,
+            is_granted: false,
+            refusal: None,
         }
+    }
+
+    /// Its number.
+    pub(crate) fn tx(&self) -> TxId {
+        self.machine.id()
     }
 
     /// Takes in what has come for it.
@@ -129,14 +139,38 @@ impl Hold {
         self.machine.handle(from, notice);
     }
 
+    /// A shard has become busy with a script: if this waits for it, it gives up, unless it has its locks. Returns whether it
+    /// may do so: ask [`Hold::refusal`] when it is over.
+    pub(crate) fn give_up_if_busy(&mut self, node: &Node) -> bool {
+        if self.is_granted || self.refusal.is_some() {
+            return false;
+        }
+        self.refusal = self.locks.shards().iter().find_map(|shard| node.control.busy.error(shard));
+        if self.refusal.is_some() {
+            self.machine.cancel();
+        }
+        self.refusal.is_some()
+    }
+
+    /// Why it did nothing at all, if it gave up.
+    pub(crate) fn refusal(&self) -> Option<&CommandError> {
+        self.refusal.as_ref()
+    }
+
     /// Goes on as far as it can without another letter. Must not be called while the node's state is borrowed.
     pub(crate) fn advance(&mut self, node: &Rc<Node>) -> Held {
         let tx = self.machine.id();
         loop {
             match self.machine.poll() {
                 None => return Held::Waits,
-                Some(Step::Done(_)) => return Held::Over,
+                Some(Step::Done(outcome)) => {
+                    if outcome == Outcome::Executed {
+                        self.refusal = None;
+                    }
+                    return Held::Over;
+                }
                 Some(Step::Granted) => {
+                    self.is_granted = true;
                     if !self.goes_on_calling(node) {
                         return Held::Ready;
                     }
@@ -194,8 +228,8 @@ impl Hold {
                 self.walk(node);
             }
             Crossing::Fanout(_) | Crossing::TwoHops => self.call_over_keys(node, args),
-            Crossing::Session | Crossing::Exec | Crossing::Watch => {
-                unreachable!("{} is about the connection", command.full_name)
+            Crossing::Session | Crossing::Exec | Crossing::Watch | Crossing::Script => {
+                unreachable!("{} is not called on shards", command.full_name)
             }
         }
     }

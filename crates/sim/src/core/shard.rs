@@ -126,6 +126,7 @@ impl Core {
                     self.tell(shared, part.home, tx, notice, Lists::new(), Trace::new());
                 }
                 Deed::Perform { tx, act, part } => self.act(shared, tx, act, part),
+                Deed::Long(..) => unreachable!("no command of the simulator takes long"),
             }
         }
     }

@@ -178,7 +178,10 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>, mut options: Options<'_>) -> Result<Ou
     let (key, access) = (ctx.key(args.at(1)), ctx.read_access());
     let value = ctx.core.keyspace.find(ctx.caller.db, key, ctx.now, access).map(|entry| entry.value());
     let len = value.map_or(Ok(0), order::len)?;
-    if matches!(value, Some(ValueRef::Set(_))) && options.unsorted && options.store.is_some() {
+    if matches!(value, Some(ValueRef::Set(_)))
+        && options.unsorted
+        && (options.store.is_some() || ctx.caller.in_script)
+    {
         // A stored list is to be the same wherever it is made.
         (options.unsorted, options.alpha, options.by) = (false, true, None);
     }

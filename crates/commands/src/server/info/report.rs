@@ -62,9 +62,10 @@ pub(super) enum Sum {
     EvictedClients,
     ExpireCycleNanos,
     StaleMillionths,
+    InterpreterBytes,
 }
 
-const SUMS: usize = Sum::StaleMillionths as usize + 1;
+const SUMS: usize = Sum::InterpreterBytes as usize + 1;
 
 impl Report {
     /// Of this core; `per_command` says whether the commands' numbers are wanted too.
@@ -189,6 +190,7 @@ fn sums_of(ctx: &Ctx<'_>) -> [u64; SUMS] {
         stats.evicted_clients,
         stats.expire_cycle_nanos,
         (stats.stale_share * 1e6) as u64,
+        ctx.core.scripts.bytes() as u64,
     ]
 }
 

@@ -1,5 +1,5 @@
 //! INFO's sections: fields as Redis 7.2 names them, as far as they mean something here. What is always 0 because
-//! Lacewing has no such part yet (persistence, replicas, scripts) is printed where monitoring tools look for it.
+//! Lacewing has no such part yet (persistence, replicas) is printed where monitoring tools look for it.
 
 use super::report::{Report, Sum};
 use crate::core::Core;
@@ -129,12 +129,18 @@ fn memory(scene: &Scene<'_>, text: &mut String) {
     line(text, "allocator_allocated", used);
     line(text, "allocator_resident", rss);
     bytes(text, "total_system_memory", shared.total_system_memory);
-    bytes(text, "used_memory_lua", 0);
-    zeros(text, &["used_memory_vm_eval", "used_memory_scripts_eval", "number_of_cached_scripts"]);
-    zeros(text, &["number_of_functions", "number_of_libraries", "used_memory_vm_functions"]);
-    bytes(text, "used_memory_vm_total", 0);
-    line(text, "used_memory_functions", 0);
-    bytes(text, "used_memory_scripts", 0);
+    // Functions have no interpreters of their own.
+    let (interpreters, scripts) = (scene.report.sum(Sum::InterpreterBytes), shared.scripts.gauges());
+    bytes(text, "used_memory_lua", interpreters);
+    line(text, "used_memory_vm_eval", interpreters);
+    line(text, "used_memory_scripts_eval", scripts.script_bytes);
+    line(text, "number_of_cached_scripts", scripts.scripts);
+    line(text, "number_of_functions", scripts.functions);
+    line(text, "number_of_libraries", scripts.libraries);
+    line(text, "used_memory_vm_functions", 0);
+    bytes(text, "used_memory_vm_total", interpreters);
+    line(text, "used_memory_functions", scripts.library_bytes);
+    bytes(text, "used_memory_scripts", (scripts.script_bytes + scripts.library_bytes) as u64);
     bytes(text, "maxmemory", config.maxmemory);
     line(text, "maxmemory_policy", config::Choice::name(config.maxmemory_policy));
     line(text, "mem_fragmentation_ratio", format_args!("{:.2}", footprint.fragmentation()));
@@ -195,6 +201,8 @@ fn stats(scene: &Scene<'_>, text: &mut String) {
     line(text, "expire_cycle_cpu_milliseconds", sum(Sum::ExpireCycleNanos) / 1_000_000);
     line(text, "evicted_keys", sum(Sum::Evicted));
     line(text, "evicted_clients", sum(Sum::EvictedClients));
+    // As of Redis 7.4.
+    line(text, "evicted_scripts", scene.core.shared.scripts.gauges().evicted_scripts);
     let [in_all, this_time] = scene.report.over_limit_nanos();
     line(text, "total_eviction_exceeded_time", in_all / 1_000_000);
     line(text, "current_eviction_exceeded_time", this_time / 1_000_000);

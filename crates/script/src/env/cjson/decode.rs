@@ -75,6 +75,9 @@ impl What {
 impl Parser<'_> {
     /// Pushes the value that `token` begins.
     fn value(&mut self, token: Token) -> Result<(), Raise> {
+        if !self.stack.has_room(0) {
+            return Err(Raise::NO_MEMORY);
+        }
         match token.what {
             What::String => self.stack.push_bytes(self.string),
             What::Number(value) => self.stack.push_number(value),

@@ -1,5 +1,6 @@
 //! cjson.encode.
 
+use super::super::SCRATCH_KEPT_BYTES;
 use super::super::format::write_g;
 use super::options::{Invalid, Options, of_call};
 use crate::lua::{Answer, Kind, Raise, Stack, guard};
@@ -10,7 +11,7 @@ pub(super) fn encode(stack: Stack<'_>) -> Answer {
     out.clear();
     value(stack, &options, 0, &mut out)?;
     stack.push_bytes(&out);
-    if out.capacity() > KEPT_BYTES {
+    if out.capacity() > SCRATCH_KEPT_BYTES {
         *out = Vec::new();
     }
     Ok(1)
@@ -18,6 +19,10 @@ pub(super) fn encode(stack: Stack<'_>) -> Answer {
 
 /// Writes the topmost value, which stays.
 fn value(stack: Stack<'_>, options: &Options, depth: i32, out: &mut Vec<u8>) -> Result<(), Raise> {
+    // A table may have the same one in it many times.
+    if !stack.has_room(out.len()) {
+        return Err(Raise::NO_MEMORY);
+    }
     match stack.kind(-1) {
         Kind::String => string(stack.text(-1).unwrap_or_default(), out),
         Kind::Number => number(stack, -1, options, out)?,
@@ -184,5 +189,3 @@ fn cannot(stack: Stack<'_>, index: i32, why: &str) -> Raise {
 
 /// A table, a key, its value, and what is behind a proxy.
 const ROOM: i32 = 5;
-/// A buffer up to this size is kept.
-const KEPT_BYTES: usize = 64 * 1024;

@@ -1,5 +1,6 @@
 //! cmsgpack.pack.
 
+use super::super::SCRATCH_KEPT_BYTES;
 use crate::lua::{Answer, Kind, Raise, Stack, guard};
 
 /// Packs its arguments, one after the other.
@@ -16,7 +17,7 @@ pub(super) fn pack(stack: Stack<'_>) -> Answer {
         value(stack, 0, &mut out)?;
     }
     stack.push_bytes(&out);
-    if out.capacity() > KEPT_BYTES {
+    if out.capacity() > SCRATCH_KEPT_BYTES {
         *out = Vec::new();
     }
     Ok(1)
@@ -24,6 +25,10 @@ pub(super) fn pack(stack: Stack<'_>) -> Answer {
 
 /// Packs the topmost value, and takes it.
 fn value(stack: Stack<'_>, level: u32, out: &mut Vec<u8>) -> Result<(), Raise> {
+    // A table may have the same one in it many times.
+    if !stack.has_room(out.len()) {
+        return Err(Raise::NO_MEMORY);
+    }
     match stack.kind(-1) {
         Kind::String => string(stack.text(-1).unwrap_or_default(), out),
         Kind::Boolean => out.push(if stack.boolean(-1) { 0xC3 } else { 0xC2 }),
@@ -169,5 +174,3 @@ pub(super) fn reserve(stack: Stack<'_>, count: i32, function: &str) -> Result<()
 
 /// How deep tables are packed.
 const NESTING_MAX: u32 = 16;
-/// A buffer up to this size is kept.
-const KEPT_BYTES: usize = 64 * 1024;

@@ -21,8 +21,8 @@ pub(super) fn unpack_limit(stack: Stack<'_>) -> Answer {
 }
 
 fn values(stack: Stack<'_>, limit: Option<i64>, offset: i64) -> Answer {
-    stack.set_top(1);
     let text = stack.check_bytes(1)?;
+    stack.set_top(1);
     let wanted = limit.unwrap_or(0);
     if offset < 0 || wanted < 0 {
         let (offset, len) = (offset as i32, text.len());
@@ -77,6 +77,9 @@ impl<'a> Cursor<'a> {
 
     /// Pushes the next value.
     fn value(&mut self) -> Result<(), Raise> {
+        if !self.stack.has_room(0) {
+            return Err(Raise::NO_MEMORY);
+        }
         reserve(self.stack)?;
         let first = self.take(1)?[0];
         match first {

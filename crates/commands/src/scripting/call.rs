@@ -1,0 +1,119 @@
+//! What a script may run: redis.call's checks, in Redis's order and words.
+
+use crate::core::Core;
+use crate::parking;
+use crate::row::Flags;
+use crate::table::{self, CommandRef, Misfit};
+use script::ScriptFlags;
+use stdx::{Args, UnixMs};
+
+/// What holds for the commands of one script.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// It may not write.
+    pub(super) read_only: bool,
+    /// Memory was full when it began, and it has to mind.
+    pub(super) is_full: bool,
+}
+
+impl Rules {
+    /// For a script that says this of itself, called by a command that lets it read only or not.
+    pub(super) fn of(core: &mut Core, flags: ScriptFlags, is_read_only: bool, now: UnixMs) -> Self {
+        let says = |flag| !flags.has(ScriptFlags::UNSAID) && flags.has(flag);
+        let minds = core.config.maxmemory != 0 && !says(ScriptFlags::ALLOW_OOM);
+        Self {
+            read_only: is_read_only || says(ScriptFlags::NO_WRITES),
+            is_full: minds && !(core.make_room)(core, now),
+        }
+    }
+}
+
+/// Why a command does not run.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// No such command.
+    Unknown,
+    /// These words, for this command.
+    Of(CommandRef, &'static str),
+    /// Its arguments are not as many as it takes, in a way that only the command itself can tell.
+    HalfGroup(CommandRef),
+    /// XREAD and XREADGROUP with the option BLOCK; the name as it was written.
+    Blocks(CommandRef, Vec<u8>),
+}
+
+/// Looks a command up and says whether the script may run it.
+#[inline]
+pub(super) fn admit(rules: &Rules, wrote: &mut bool, args: Args<'_>) -> Result<CommandRef, Refusal> {
+    let command = match table::lookup(args) {
+        Ok(command) => command,
+        Err(Misfit::Unknown(_)) => return Err(Refusal::Unknown),
+        Err(Misfit::Arity(command)) => return Err(Refusal::Of(command, WRONG_COUNT)),
+        Err(Misfit::HalfGroup(command)) => return Err(Refusal::HalfGroup(command)),
+    };
+    let flags = command.row.flags;
+    if flags.0 & LOOKED_AT.0 == 0 {
+        return Ok(command);
+    }
+    if flags.has(Flags::NOSCRIPT) {
+        return Err(Refusal::Of(command, "ERR This Redis command is not allowed from script"));
+    }
+    let writes = flags.has(Flags::WRITE);
+    if rules.read_only && (writes || flags.has(Flags::MAY_REPLICATE)) {
+        return Err(Refusal::Of(command, "ERR Write commands are not allowed from read-only scripts."));
+    }
+    if flags.has(Flags::BLOCKING) && parking::may_park(command.row.name, args) {
+        return Err(Refusal::Blocks(command, args.at(0).to_vec()));
+    }
+    // A script that has written is not stopped in its middle.
+    if rules.is_full && !*wrote && flags.has(Flags::DENYOOM) {
+        return Err(Refusal::Of(command, OUT_OF_MEMORY));
+    }
+    *wrote |= writes;
+    Ok(command)
+}
+
+/// redis.acl_check_cmd: `:1` for every command there is, as there is one user who may do everything.
+pub(super) fn may_run(args: Args<'_>, out: &mut Vec<u8>) {
+    let reply: &[u8] = match table::lookup(args) {
+        Err(Misfit::Unknown(_)) => b"-ERR unknown\r\n",
+        _ => b":1\r\n",
+    };
+    out.extend_from_slice(reply);
+}
+
+impl Refusal {
+    /// Writes the error, and counts it.
+    #[cold]
+    pub(super) fn write(&self, core: &mut Core, out: &mut Vec<u8>) {
+        let text = match self {
+            Self::Unknown => {
+                core.stats.refused(UNKNOWN);
+                UNKNOWN.as_bytes().into()
+            }
+            Self::Of(command, text) => {
+                core.stats.rejected(command.index, text);
+                text.as_bytes().into()
+            }
+            Self::HalfGroup(command) => {
+                let text = Misfit::HalfGroup(command).error().text();
+                core.stats.record_untimed(command.index);
+                core.stats.failed(command.index, &text);
+                text
+            }
+            Self::Blocks(command, name) => {
+                let rest = b" command is not allowed with BLOCK option from scripts";
+                let text = [b"ERR ", &name[..], rest].concat();
+                core.stats.record_untimed(command.index);
+                core.stats.failed(command.index, &text);
+                text.into()
+            }
+        };
+        resp::Reply::new(out, resp::Proto::Resp2).error(&text);
+    }
+}
+
+const LOOKED_AT: Flags =
+    Flags::NOSCRIPT.or(Flags::WRITE).or(Flags::MAY_REPLICATE).or(Flags::DENYOOM).or(Flags::BLOCKING);
+const UNKNOWN: &str = "ERR Unknown Redis command called from script";
+const WRONG_COUNT: &str = "ERR Wrong number of args calling Redis command from script";
+const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";

@@ -1,0 +1,13 @@
+//! Scripts and functions: the environment held against redis-server's, and what they do over one shard and several.
+
+mod environment;
+mod library;
+mod running;
+mod shards;
+
+use lacewing_tests::Server;
+
+/// As many cores as named, on however many processors there are.
+fn server(cores: &str) -> Server {
+    Server::with(&["--cores", cores, "--pin", "no"])
+}
