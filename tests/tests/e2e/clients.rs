@@ -30,7 +30,7 @@ fn node_redis_connects_and_works() {
 }
 
 /// Whether a script can run; if not, says why.
-fn is_ready(program: &str, package: &Path) -> bool {
+pub fn is_ready(program: &str, package: &Path) -> bool {
     if !installed(program) {
         return false;
     }
@@ -41,7 +41,8 @@ fn is_ready(program: &str, package: &Path) -> bool {
     true
 }
 
-fn with_env(program: &str, name: &str, value: &Path) -> Command {
+/// An interpreter that finds the packages.
+pub fn with_env(program: &str, name: &str, value: &Path) -> Command {
     let mut command = Command::new(program);
     command.env(name, value);
     command
@@ -50,26 +51,32 @@ fn with_env(program: &str, name: &str, value: &Path) -> Command {
 /// Runs the script against an open server and against one with a password.
 #[track_caller]
 fn serve(script: &str, interpreter: impl Fn() -> Command) {
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("clients").join(script);
     for password in [None, Some("secret")] {
-        let mut args = vec!["--unixsocket", UNIX_SOCKET];
-        if let Some(password) = password {
-            args.extend(["--requirepass", password]);
-        }
-        let server = Server::with(&args);
-        let mut command = interpreter();
-        command.arg(&script).arg(server.port().to_string()).arg(server.dir().join(UNIX_SOCKET));
-        command.args(password);
-        let ended = run(&mut command, b"");
-        assert!(
-            ended.status.success() && ended.stdout.ends_with("all passed\n"),
-            "{}, password {password:?}: {}\n{}{}",
-            script.display(),
-            ended.status,
-            ended.stdout,
-            ended.stderr
-        );
+        play(&Path::new("clients").join(script), &interpreter, password);
     }
+}
+
+/// Runs the script, a path below `tests`, against a server of two cores; it must end with `all passed`.
+#[track_caller]
+pub fn play(script: &Path, interpreter: impl Fn() -> Command, password: Option<&str>) {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(script);
+    let mut args = vec!["--unixsocket", UNIX_SOCKET];
+    if let Some(password) = password {
+        args.extend(["--requirepass", password]);
+    }
+    let server = Server::with(&args);
+    let mut command = interpreter();
+    command.arg(&script).arg(server.port().to_string()).arg(server.dir().join(UNIX_SOCKET));
+    command.args(password);
+    let ended = run(&mut command, b"");
+    assert!(
+        ended.status.success() && ended.stdout.ends_with("all passed\n"),
+        "{}, password {password:?}: {}\n{}{}",
+        script.display(),
+        ended.status,
+        ended.stdout,
+        ended.stderr
+    );
 }
 
 const UNIX_SOCKET: &str = "clients.sock";

@@ -10,6 +10,7 @@ mod differential;
 mod dump;
 mod floors;
 mod harness;
+mod programs;
 mod pubsub;
 mod scripts;
 mod serializable;
