@@ -14,7 +14,7 @@ mod wait;
 
 pub use client::Client;
 pub use process::Process;
-pub use program::{Ended, clients_dir, installed, run, skipped};
+pub use program::{Ended, clients_dir, installed, run, run_within, skipped};
 pub use server::{RedisServer, Server};
 pub use show::show;
-pub use wait::{WAIT_MAX, until};
+pub use wait::{WAIT_MAX, until, until_within};

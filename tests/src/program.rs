@@ -5,8 +5,9 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
+use std::time::Duration;
 
-use crate::wait::until;
+use crate::wait::{WAIT_MAX, until_within};
 
 /// What a program has left behind.
 #[derive(Debug)]
@@ -23,6 +24,12 @@ pub struct Ended {
 /// [`WAIT_MAX`](crate::WAIT_MAX).
 #[track_caller]
 pub fn run(command: &mut Command, input: &[u8]) -> Ended {
+    run_within(WAIT_MAX, command, input)
+}
+
+/// As [`run`], for a program that may take as long as `longest`.
+#[track_caller]
+pub fn run_within(longest: Duration, command: &mut Command, input: &[u8]) -> Ended {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
     let mut running = Running(child);
@@ -33,7 +40,9 @@ pub fn run(command: &mut Command, input: &[u8]) -> Ended {
     thread::spawn(move || stdin.write_all(&input).is_ok());
     let stdout = collect(child.stdout.take().expect("stdout is a pipe"));
     let stderr = collect(child.stderr.take().expect("stderr is a pipe"));
-    let status = until(&format!("{command:?} ends"), || child.try_wait().expect("it can be waited for"));
+    let status = until_within(longest, &format!("{command:?} ends"), || {
+        child.try_wait().expect("it can be waited for")
+    });
     let text = |reader: thread::JoinHandle<String>| reader.join().expect("reading does not panic");
     Ended { status, stdout: text(stdout), stderr: text(stderr) }
 }

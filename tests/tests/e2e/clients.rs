@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use lacewing_tests::{Server, clients_dir, installed, run, skipped};
+use lacewing_tests::{Server, clients_dir, installed, run_within, skipped};
 
 #[test]
 fn redis_py_connects_and_works() {
@@ -68,7 +69,7 @@ pub fn play(script: &Path, interpreter: impl Fn() -> Command, password: Option<&
     let mut command = interpreter();
     command.arg(&script).arg(server.port().to_string()).arg(server.dir().join(UNIX_SOCKET));
     command.args(password);
-    let ended = run(&mut command, b"");
+    let ended = run_within(SCRIPT_MAX, &mut command, b"");
     assert!(
         ended.status.success() && ended.stdout.ends_with("all passed\n"),
         "{}, password {password:?}: {}\n{}{}",
@@ -80,3 +81,6 @@ pub fn play(script: &Path, interpreter: impl Fn() -> Command, password: Option<&
 }
 
 const UNIX_SOCKET: &str = "clients.sock";
+
+/// How long a script may take: some wait for workers, delays and retries, beside other tests.
+const SCRIPT_MAX: Duration = Duration::from_secs(240);
