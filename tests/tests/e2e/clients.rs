@@ -31,7 +31,7 @@ fn node_redis_connects_and_works() {
 }
 
 /// Whether a script can run; if not, says why.
-pub fn is_ready(program: &str, package: &Path) -> bool {
+pub(crate) fn is_ready(program: &str, package: &Path) -> bool {
     if !installed(program) {
         return false;
     }
@@ -43,7 +43,7 @@ pub fn is_ready(program: &str, package: &Path) -> bool {
 }
 
 /// An interpreter that finds the packages.
-pub fn with_env(program: &str, name: &str, value: &Path) -> Command {
+pub(crate) fn with_env(program: &str, name: &str, value: &Path) -> Command {
     let mut command = Command::new(program);
     command.env(name, value);
     command
@@ -59,7 +59,7 @@ fn serve(script: &str, interpreter: impl Fn() -> Command) {
 
 /// Runs the script, a path below `tests`, against a server of two cores; it must end with `all passed`.
 #[track_caller]
-pub fn play(script: &Path, interpreter: impl Fn() -> Command, password: Option<&str>) {
+pub(crate) fn play(script: &Path, interpreter: impl Fn() -> Command, password: Option<&str>) {
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(script);
     let mut args = vec!["--unixsocket", UNIX_SOCKET];
     if let Some(password) = password {
