@@ -202,7 +202,7 @@ impl<'a> Turn<'a> {
         }
         if self.is_resp2_subscriber && !is_open_to_subscribers(command) {
             let name = command.full_name;
-            return self.refuse(command, format!(
+            return self.refuse(command, &format!(
                 "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
                  this context"
             ));
@@ -218,7 +218,7 @@ impl<'a> Turn<'a> {
         if command.row.flags.has(Flags::PROTECTED)
             && let Err(error) = commands::server::debug::allowed(&self.state.core, self.caller)
         {
-            return self.refuse(command, error.text());
+            return self.refuse(command, &error.text());
         }
         if self.queues
             && let Some(verdict) = self.inside_multi(command, args)

@@ -244,7 +244,7 @@ impl Spread {
         outgoing.replies.fill_with(self.origin.flight.0, |out| {
             let start = out.len();
             match &self.refusal {
-                Some(error) => resp::Reply::new(out, self.origin.caller.proto).error(error.text()),
+                Some(error) => resp::Reply::new(out, self.origin.caller.proto).error(&error.text()),
                 None => self.merge(out),
             }
             if out.get(start) == Some(&b'-') {

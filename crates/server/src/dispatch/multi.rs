@@ -42,7 +42,7 @@ impl Turn<'_> {
     pub(super) fn inside_multi(&mut self, command: CommandRef, args: Args<'_>) -> Option<Verdict> {
         let flags = command.row.flags;
         if flags.has(Flags::NO_MULTI) {
-            return Some(self.refuse(command, CommandError::NOT_IN_MULTI.text()));
+            return Some(self.refuse(command, &CommandError::NOT_IN_MULTI.text()));
         }
         let ends = flags.has(Flags::NOT_QUEUED) && !matches!(command.row.name, "multi" | "watch");
         if !ends && self.is_full() {

@@ -138,7 +138,7 @@ impl Work {
                     let mut ctx = Ctx::new(core, caller, out, self.now);
                     if let Err(error) = run(&mut ctx, self.args.as_args(), replies) {
                         out.truncate(start);
-                        resp::Reply::new(out, self.caller.proto).error(error.text());
+                        resp::Reply::new(out, self.caller.proto).error(&error.text());
                     }
                 }
             },
