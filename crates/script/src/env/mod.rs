@@ -23,8 +23,8 @@ mod os;
 pub(crate) mod redis;
 mod structs;
 
-use crate::lua::patterns;
 use crate::lua::guard::{self, Guard, READ_ONLY, VISIBLE};
+use crate::lua::patterns;
 use crate::lua::{Answer, Fixed, GLOBALS, Interpreter, Kind, Library, Raise, Stack, UPVALUE_1};
 
 /// Makes the environment in a fresh interpreter.

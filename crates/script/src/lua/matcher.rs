@@ -81,7 +81,11 @@ impl<'a> Matcher<'a> {
     }
 
     /// A capture of the last match, which was of `whole`; without captures, the first is that.
-    pub(super) fn captured(&self, index: usize, whole: std::ops::Range<usize>) -> Result<Captured<'a>, Fault> {
+    pub(super) fn captured(
+        &self,
+        index: usize,
+        whole: std::ops::Range<usize>,
+    ) -> Result<Captured<'a>, Fault> {
         if index >= self.level {
             return if index == 0 { Ok(Captured::Text(&self.text[whole])) } else { Err(Fault::BadIndex) };
         }

@@ -233,12 +233,7 @@ unsafe fn push_captures(
     count as c_int
 }
 
-unsafe fn push_capture(
-    state: *mut ffi::lua_State,
-    matcher: &Matcher<'_>,
-    index: usize,
-    whole: Range<usize>,
-) {
+unsafe fn push_capture(state: *mut ffi::lua_State, matcher: &Matcher<'_>, index: usize, whole: Range<usize>) {
     // SAFETY: as above.
     unsafe {
         let stack = Stack::from_raw(state);

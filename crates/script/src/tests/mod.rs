@@ -66,7 +66,7 @@ pub(super) fn drive(engine: &mut Engine, mut run: Run, proto: Proto) -> String {
     if let crate::Ended::Failed(crate::Counted::No, text) =
         engine.finish(run, &mut Reply::new(&mut out, proto))
     {
-        Reply::new(&mut out, proto).error(text);
+        Reply::new(&mut out, proto).error(&text);
     }
     shown(&out)
 }

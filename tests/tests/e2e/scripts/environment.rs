@@ -66,8 +66,9 @@ fn patterns_match_as_in_redis() {
             try(t.gsub, t, p, r), try(t.gsub, t, p, r, 1), try(t.gsub, t, p, {a = 'A', ab = 1, [1] = false}), \
             try(t.gsub, t, p, function(a, b) return b end), try(all)}";
     const PIECES: &[&str] = &[
-        "a", "b", "c", ".", "%a", "%d", "%W", "%z", "[ab]", "[^a]", "[%w-]", "[]x]", "[a-c]", "*", "+", "-", "?", "^", "$",
-        "(", ")", "()", "%1", "%2", "%b()", "%bab", "%f[ab]", "%", "[", "%0", "x", "\0", "%%", "%.",
+        "a", "b", "c", ".", "%a", "%d", "%W", "%z", "[ab]", "[^a]", "[%w-]", "[]x]", "[a-c]", "*", "+", "-",
+        "?", "^", "$", "(", ")", "()", "%1", "%2", "%b()", "%bab", "%f[ab]", "%", "[", "%0", "x", "\0", "%%",
+        "%.",
     ];
     let Some(redis) = RedisServer::start() else { return };
     let lacewing = Server::with(&["--cores", "1"]);
