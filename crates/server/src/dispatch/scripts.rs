@@ -30,11 +30,8 @@ impl Turn<'_> {
             return self.script_on(command, args, home, Kind::Plain(home));
         };
         match self.only_shard(&callee, args) {
-            Some(shard) => {
-                let signals = callee.tameness.signals();
-                let kind = if signals { Kind::Signal(shard) } else { Kind::Plain(shard) };
-                self.script_on(command, args, shard, kind)
-            }
+            // Scripts set locks free, and more that others take as a signal.
+            Some(shard) => self.script_on(command, args, shard, Kind::Signal(shard)),
             None => self.script_anywhere(command, args, &callee),
         }
     }
