@@ -3,7 +3,7 @@
 use super::{mode, name};
 use crate::node::Node;
 use crate::wait;
-use commands::{Caller, ClientSlot, CommandRef, Core, Crossing, Ctx, Lock, Merge};
+use commands::{Caller, ClientSlot, CommandRef, Core, Crossing, Ctx, Flags, Lock, Merge};
 use coordinator::locks::{Claim, KeyName, Mode, Scope};
 use coordinator::merge::{first_error, merge};
 use coordinator::router::{Partition, Route};
@@ -68,14 +68,14 @@ impl Work {
         let shard_at = |&at: &u32| node.router.shard_of_key(args.at(at as usize)).index();
         let key_order = positions.iter().map(|at| part_of[shard_at(at)]).collect();
         let mode = if lends { Mode::Exclusive } else { mode(command) };
-        let may_park = lends && caller.may_park && wait::may_park(command, args);
+        let may_park = caller.may_park && wait::may_park(command, args);
         let caller = Caller { slot: None, may_park, ..caller };
         Self { command, caller, now, mode, args: args.into(), parts, key_order, lends }
     }
 
     /// Whether the client may have to wait for what it asks for.
     pub(super) fn may_park(&self) -> bool {
-        self.caller.may_park
+        self.lends && self.caller.may_park && self.command.row.flags.has(Flags::BLOCKING)
     }
 
     /// A command that every shard runs as it is, or one after the other.

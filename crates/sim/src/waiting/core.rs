@@ -243,6 +243,7 @@ impl Core {
         while let Some(deed) = self.participant.poll() {
             match deed {
                 Deed::Command(hop) => self.run(world, hop),
+                Deed::Long(..) => unreachable!("no command here takes long"),
                 Deed::Answer { tx, notice, part } => {
                     self.tell(world, part.home, Message::Notice(tx, self.id, notice, Vec::new()));
                 }
