@@ -1,8 +1,9 @@
 //! Redis's own tools: redis-cli as people use it, by hand and in scripts, and redis-benchmark.
 
 use std::process::Command;
+use std::time::Duration;
 
-use lacewing_tests::{Ended, Server, installed, run, show};
+use lacewing_tests::{Ended, Server, installed, run, run_within, show};
 
 #[test]
 fn redis_cli_takes_commands_from_a_pipe() {
@@ -128,7 +129,7 @@ fn redis_benchmark_runs_every_string_test() {
         command
             .args(["-p", &server.port().to_string(), "-n", REQUESTS, "--csv", "-t", BENCHMARK_TESTS])
             .args(args);
-        let ended = run(&mut command, b"");
+        let ended = run_within(BENCHMARK_MAX, &mut command, b"");
         let complaints = ended.stderr.lines().filter(|line| !line.starts_with("WARNING: Keepalive disabled"));
         assert!(ended.status.success() && complaints.count() == 0, "{args:?}: {ended:?}");
         assert!(!ended.stdout.to_lowercase().contains("error"), "{args:?}: {ended:?}");
@@ -156,6 +157,8 @@ fn cli_with(server: &Server, args: &[&str], input: &[u8]) -> Ended {
     run(Command::new(CLI).args(["-p", &server.port().to_string()]).args(args), input)
 }
 
+/// How long redis-benchmark may take beside other tests.
+const BENCHMARK_MAX: Duration = Duration::from_secs(240);
 const CLI: &str = "redis-cli";
 const BENCHMARK: &str = "redis-benchmark";
 const BENCHMARK_TESTS: &str = "ping_inline,ping_mbulk,set,get,incr,mset";
