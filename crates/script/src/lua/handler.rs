@@ -12,6 +12,15 @@ use std::io::Write;
 pub(super) unsafe extern "C-unwind" fn handle(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua calls with its own state.
     let stack = unsafe { Stack::from_raw(state) };
+    // It is given all the memory that it asks for, for an error in here would leave what it has borrowed.
+    let natives = &stack.context().memory.natives;
+    natives.set(natives.get() + 1);
+    note_place(stack);
+    natives.set(natives.get() - 1);
+    1
+}
+
+fn note_place(stack: Stack<'_>) {
     // Were there no room for what follows, that would be an error within the handler of errors, which Lua survives.
     stack.reserve(ROOM);
     if !stack.is(1, Kind::Table) {
@@ -20,7 +29,7 @@ pub(super) unsafe extern "C-unwind" fn handle(state: *mut ffi::lua_State) -> c_i
     stack.set_top(if stack.is(1, Kind::Table) { 1 } else { 2 });
     if push_real(stack, -1) {
         // It is one that all scripts share.
-        return 1;
+        return;
     }
     let place = stack.place(1);
     let place = if place.as_ref().is_some_and(|place| place.is_native) { stack.place(2) } else { place };
@@ -30,7 +39,6 @@ pub(super) unsafe extern "C-unwind" fn handle(state: *mut ffi::lua_State) -> c_i
         stack.push_number(f64::from(place.line));
         stack.set_field(-2, "line");
     }
-    1
 }
 
 /// Pushes an error table for what is no table.

@@ -71,6 +71,10 @@ unsafe fn throw(state: *mut ffi::lua_State, raise: Raise) -> c_int {
     // SAFETY: Lua calls with its own state; the texts are terminated, and Lua copies them.
     unsafe {
         let stack = Stack::from_raw(state);
+        // The text is borrowed while Lua copies it: no error may come in between.
+        let natives = &stack.context().memory.natives;
+        let depth = natives.get();
+        natives.set(depth + 1);
         match raise {
             Raise::Top => {}
             Raise::Text(text) => {
@@ -83,15 +87,23 @@ unsafe fn throw(state: *mut ffi::lua_State, raise: Raise) -> c_int {
                 push_message(stack);
                 ffi::lua_concat(state, 2);
             }
-            Raise::Argument(index, text) => return ffi::luaL_argerror(state, index, text.as_ptr()),
+            Raise::Argument(index, text) => {
+                natives.set(depth);
+                return ffi::luaL_argerror(state, index, text.as_ptr());
+            }
             Raise::ArgumentMessage(index) => {
                 push_message(stack);
+                natives.set(depth);
                 let text = ffi::lua_tolstring(state, -1, std::ptr::null_mut());
                 return ffi::luaL_argerror(state, index, text);
             }
-            Raise::Kind(index, kind) => return ffi::luaL_typerror(state, index, kind.as_ptr()),
+            Raise::Kind(index, kind) => {
+                natives.set(depth);
+                return ffi::luaL_typerror(state, index, kind.as_ptr());
+            }
             Raise::Redis(text) => push_error_parts(stack, "ERR", text),
         }
+        natives.set(depth);
         ffi::lua_error(state)
     }
 }
