@@ -111,6 +111,7 @@ pub(crate) fn run_remote(
 ) -> bool {
     let mut out = Vec::new();
     exec::begin_unit(node, &mut state.core);
+    state.core.clock_us = node.ticks.get().unix_us();
     shard::execute(&mut state.core, remote.command, remote.caller, args, remote.slot, &mut out, now);
     let from = From { command: remote.command, origin: remote.caller.id, sink: remote.sink, home };
     let is_paused = take_paused(node, state, from);
@@ -131,6 +132,7 @@ pub(crate) fn run_parked(node: &Node, tx: TxId, parked: &ParkedCommand) {
         let state = &mut *node.state.borrow_mut();
         let began = crate::clock::nanos();
         state.core.effects.unit = tx.0;
+        state.core.clock_us = node.ticks.get().unix_us();
         shard::execute(&mut state.core, command, caller, args, slot, &mut out, now);
         state.core.effects.unit = 0;
         if let Some(paused) = state.core.paused.take() {

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 mod across;
-mod blocking;
 mod clients;
 mod configuration;
 mod connections;

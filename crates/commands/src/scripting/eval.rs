@@ -162,7 +162,7 @@ pub fn start(
         other => refusal(other),
     })?;
     let rules = Rules::of(core, flags, is_read_only, now);
-    Ok(Execution::new(run, caller, kind, rules, (began, pause_at), now))
+    Ok(Execution::new(run, caller, kind, rules, (began, pause_at), (now, core.clock_us)))
 }
 
 /// Runs it to its end, all its keys being here; or until it has run for long: then the server goes on with it.

@@ -31,6 +31,8 @@ pub struct Execution {
     caller: Caller,
     rules: Rules,
     now: UnixMs,
+    /// The same, as TIME tells it.
+    clock_us: i64,
     /// The protocol of its own reply.
     proto: resp::Proto,
     kind: ScriptKind,
@@ -111,11 +113,23 @@ impl Execution {
         kind: ScriptKind,
         rules: Rules,
         (began, pause_at): (u64, u64),
-        now: UnixMs,
+        (now, clock_us): (UnixMs, i64),
     ) -> Self {
         let proto = caller.proto;
         let caller = Caller { may_park: false, in_script: true, ..caller };
-        Self { run, caller, rules, now, proto, kind, began, pause_at, wrote: false, is_killed: false }
+        Self {
+            run,
+            caller,
+            rules,
+            now,
+            clock_us,
+            proto,
+            kind,
+            began,
+            pause_at,
+            wrote: false,
+            is_killed: false,
+        }
     }
 
     /// When it began, by [`Core::nanos`].
@@ -142,6 +156,7 @@ impl Execution {
     /// Runs it as far as its commands can run on this core. `is_here` tells whether a command with these arguments can.
     #[inline]
     pub fn advance(&mut self, core: &mut Core, is_here: impl Fn(CommandRef, Args<'_>) -> bool) -> Progress {
+        core.clock_us = self.clock_us;
         loop {
             match self.run.step() {
                 Step::Ended => return Progress::Ended,

@@ -167,6 +167,7 @@ impl HeldScript {
     ) -> Result<Execution, CommandError> {
         let args = self.args.as_args();
         let callee = scripting::callee(core, self.command, args)?;
+        core.clock_us = crate::clock::unix_us();
         let caller = Caller { may_park: true, ..caller };
         scripting::start(core, &callee, caller, args, scripting::is_read_only(self.command), now)
     }

@@ -218,3 +218,24 @@ fn scripts_run_inside_transactions() {
         assert_eq!([client.line("GET a"), client.line("GET b")], [r#""3""#, r#""3""#]);
     }
 }
+
+/// A script has one time, that of its beginning, wherever it runs.
+#[test]
+fn time_stands_still_in_a_script() {
+    const SCRIPT: &str = "local before = redis.call('TIME') for i = 1, 3e6 do end local after = redis.call('TIME') \
+        return {before[1] == after[1] and before[2] == after[2] and 'still' or 'moved', before[1]}";
+    for cores in ["1", "4"] {
+        let server = server(cores);
+        let mut client = server.client();
+        let calls: [&[&str]; 5] = [&["0"], &["1", "a"], &["1", "b"], &["1", "c"], &["2", "a", "b"]];
+        for keys in calls {
+            let call = [&["EVAL", SCRIPT], keys].concat();
+            let Value::Array(reply) = client.call(&call) else { panic!("an array") };
+            assert_eq!(show(&reply[0]), "\"still\"", "{cores} cores, {keys:?}");
+            let seconds = std::str::from_utf8(reply[1].as_bytes().expect("a text")).expect("digits");
+            let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
+            let age = now - seconds.parse::<u64>().expect("seconds");
+            assert!(age < 30, "{cores} cores, {keys:?}: {age} seconds old");
+        }
+    }
+}
