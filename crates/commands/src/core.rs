@@ -173,6 +173,8 @@ pub struct Core {
     pub actions: Vec<Action>,
     /// The wait of the client whose command has answered [`crate::Outcome::Park`]: taken at once by who ran it.
     pub parking: Option<Parking>,
+    /// Keys that the blocking command under way leaves to others, who have waited for longer; empty otherwise.
+    pub reserved: Vec<Box<[u8]>>,
     /// How many clients, connected to this core, wait with a timeout (INFO clients_in_timeout_table).
     pub waiting_with_timeout: usize,
     /// Of the keys that this shard's waiting clients wait for, those at which a missing key is news to somebody (INFO
@@ -230,6 +232,7 @@ impl Core {
             effects: Effects::default(),
             actions: Vec::new(),
             parking: None,
+            reserved: Vec::new(),
             waiting_with_timeout: 0,
             awaited_on_nokey: 0,
             unwatched: Vec::new(),
@@ -251,6 +254,12 @@ impl Core {
 }
 
 impl Core {
+    /// Whether what is at this key is for somebody who has waited for longer than the client of the command under way.
+    #[inline]
+    pub fn is_reserved(&self, key: &[u8]) -> bool {
+        !self.reserved.is_empty() && self.reserved.iter().any(|reserved| **reserved == *key)
+    }
+
     /// Bytes that the data of all shards takes: this shard's now, the others' as they last told.
     #[inline]
     pub fn used_bytes(&self) -> usize {

@@ -59,6 +59,27 @@ pub fn may_park(name: &str, args: Args<'_>) -> bool {
     !name.starts_with("xread") || crate::stream::blocks(args)
 }
 
+/// What a blocking command takes away for its client alone, and from the keys at which positions: with them, first come is
+/// first served. `None` for commands that only read, and for those that are wrong.
+pub fn takes<'a>(name: &str, args: Args<'a>) -> Option<(Wanted, Range<usize>)> {
+    let last = args.len() - 1;
+    let counted = || {
+        let keys = parse_i64(args.get(2)?).and_then(|keys| usize::try_from(keys).ok())?;
+        (keys < last).then(|| 3..(3 + keys).min(last))
+    };
+    match name {
+        "blpop" | "brpop" => Some((Wanted::List, 1..last)),
+        "blmove" | "brpoplpush" => Some((Wanted::List, 1..2)),
+        "blmpop" => Some((Wanted::List, counted()?)),
+        "bzpopmin" | "bzpopmax" => Some((Wanted::ZSet, 1..last)),
+        "bzmpop" => Some((Wanted::ZSet, counted()?)),
+        "xreadgroup" => {
+            crate::stream::takes_from(args).map(|(group, keys)| (Wanted::Group(group.into()), keys))
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +106,30 @@ mod tests {
         check("x", Err(CommandError::TIMEOUT_NOT_FLOAT));
         check("nan", Err(CommandError::TIMEOUT_NOT_FLOAT));
         check(" 1", Err(CommandError::TIMEOUT_NOT_FLOAT));
+    }
+
+    #[test]
+    fn what_is_taken_and_where() {
+        let check = |line: &str, expected: Option<(Wanted, &[&str])>| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let args = OwnedArgs::new(&words);
+            let taken = takes(&words[0].to_lowercase(), args.as_args());
+            let taken = taken.map(|(wanted, keys)| (wanted, words[keys].to_vec()));
+            assert_eq!(taken, expected.map(|(wanted, keys)| (wanted, keys.to_vec())), "{line}");
+        };
+        check("BLPOP a b 0", Some((Wanted::List, &["a", "b"])));
+        check("BLMOVE a b LEFT LEFT 0", Some((Wanted::List, &["a"])));
+        check("BRPOPLPUSH a b 0", Some((Wanted::List, &["a"])));
+        check("BLMPOP 0 2 a b LEFT COUNT 2", Some((Wanted::List, &["a", "b"])));
+        check("BLMPOP 0 9 a b LEFT", None);
+        check("BLMPOP 0 x a b LEFT", None);
+        check("BZMPOP 0 1 a MIN", Some((Wanted::ZSet, &["a"])));
+        check("BZPOPMAX a b 0", Some((Wanted::ZSet, &["a", "b"])));
+        let group = || Wanted::Group((*b"g").into());
+        check("XREADGROUP GROUP g c BLOCK 0 STREAMS a b > >", Some((group(), &["a", "b"])));
+        check("XREADGROUP COUNT 1 BLOCK 0 GROUP g c STREAMS a >", Some((group(), &["a"])));
+        check("XREADGROUP GROUP g c STREAMS a >", None);
+        check("XREAD BLOCK 0 STREAMS a 0", None);
     }
 
     #[test]

@@ -7,19 +7,8 @@ use std::path::Path;
 /// Every command of Redis 7.2 with its group.
 const REDIS: &str = include_str!("redis-7.2-commands.txt");
 
-/// What commands that wait do so far.
-const WAITS_ON_ONE_SHARD: &str = "waits only when all its keys are on one shard, as with one core or a common hash tag; else it answers at once";
-
 /// Where a command that is there differs from Redis, and why.
 const DIFFERENCES: &[(&str, &str)] = &[
-    ("blmove", WAITS_ON_ONE_SHARD),
-    ("blmpop", WAITS_ON_ONE_SHARD),
-    ("blpop", WAITS_ON_ONE_SHARD),
-    ("brpop", WAITS_ON_ONE_SHARD),
-    ("brpoplpush", WAITS_ON_ONE_SHARD),
-    ("bzmpop", WAITS_ON_ONE_SHARD),
-    ("bzpopmax", WAITS_ON_ONE_SHARD),
-    ("bzpopmin", WAITS_ON_ONE_SHARD),
     ("client|getredir", "always -1, as there is no tracking yet"),
     (
         "client|list",
@@ -82,12 +71,8 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("sort_ro", "as SORT"),
     ("sscan", "cursors have no meaning to clients, as documented; their values differ"),
     (
-        "xread",
-        "`BLOCK` waits only when all its keys are on one shard, as with one core or a common hash tag; else it answers at once",
-    ),
-    (
         "xreadgroup",
-        "`BLOCK` waits only when all its keys are on one shard, as with one core or a common hash tag; else it answers at once; replicas and logs are also told of consumers, of entries \
+        "replicas and logs are also told of consumers, of entries \
          that were read again and of how many a group has read, which Redis keeps to itself",
     ),
     ("wait", "answers 0 at once, as there is no replica to wait for"),

@@ -1,10 +1,11 @@
 //! Decides where a command goes, when it may go, and in which order its replies leave.
 //!
-//! Four groups of machines, none of which owns a socket, a clock, a lock of the operating system or a thread:
+//! Five groups of machines, none of which owns a socket, a clock, a lock of the operating system or a thread:
 //!
 //! - [`router`]: which shard owns a key, and how a command's keys are dealt to shards.
 //! - [`locks`] and [`participant`]: a shard's side of commands that touch several shards.
 //! - [`tx`]: the other side, one [`tx::Transaction`] per such command, on the core of its connection.
+//! - [`vigil`]: a client that waits for keys of several shards, there too.
 //! - [`merge`]: one reply out of those of several shards.
 //! - [`pipeline`]: what may overlap within one connection's pipeline, and the order of its replies.
 //!
@@ -19,3 +20,4 @@ pub mod pipeline;
 pub mod router;
 pub mod shards;
 pub mod tx;
+pub mod vigil;

@@ -14,7 +14,7 @@
 
 use crate::clock::unix_ms;
 use crate::dispatch::{Blocked, Turn, Verdict};
-use crate::flights::{Flights, Letters};
+use crate::flights::{Flight, Flights, Letters};
 use crate::input::{Input, SHORT_BYTES};
 use crate::node::{Node, READ_BUFFER_BYTES, State};
 use crate::output::Output;
@@ -227,6 +227,9 @@ impl Connection {
 
     /// Takes up what had to wait: the multi-shard commands under way, then the bytes behind them.
     fn resume(&mut self) {
+        if let Some(attempt) = wait::call(&self.node, &self.link) {
+            self.flights.take_off(Flight::Command(attempt));
+        }
         self.advance_flights();
         if self.blocked == Some(Blocked::Order) && self.link.outgoing.borrow().overlap.has_barrier() {
             return;

@@ -19,6 +19,7 @@ use commands::table::Misfit;
 use commands::transaction::Place;
 use commands::{Caller, ClientFlags, ClientSlot, CommandRef, Core, Crossing, Flags, Outcome};
 use coordinator::pipeline::{self, Kind, SPREAD_KEYS_MAX};
+use shard::WaiterId;
 use stdx::args::OwnedArgs;
 use stdx::{Args, ShardId, Slot, UnixMs};
 
@@ -287,11 +288,16 @@ impl<'a> Turn<'a> {
         if !self.state.participant.is_idle() && self.must_park(command, args, slot, kind) {
             return Verdict::Done;
         }
-        if self.run_here(command, args, Some(slot)) == Outcome::Park {
-            let (caller, home, sink) = (*self.caller, self.node.id, self.hole(kind));
+        let (caller, home) = (*self.caller, self.node.id);
+        let id = WaiterId { home, client: self.client };
+        wait::reserve(self.state, id, (command, caller), args, self.now);
+        let outcome = self.run_here(command, args, Some(slot));
+        self.state.core.reserved.clear();
+        if outcome == Outcome::Park {
+            let sink = self.hole(kind);
             let call = Call { command, caller, args, slot: Some(slot), home, sink };
             let until = wait::park(self.state, &call);
-            wait::begin(self.node, &mut self.state.core, self.outgoing, (self.client, home), until);
+            wait::begin_here(self.node, &mut self.state.core, self.outgoing, sink, until);
         }
         Verdict::Done
     }

@@ -210,6 +210,8 @@ impl Flights {
             } else {
                 self.spreads.push_back(spread);
             }
+            // Those who wait for keys may have been served.
+            node.pass_on_wants(&mut state);
             if state.participant.has_deeds() {
                 drop(state);
                 crate::transaction::carry_out(node);

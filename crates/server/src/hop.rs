@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use stdx::args::OwnedArgs;
-use stdx::{Args, Slot, Span};
+use stdx::{Args, ClientId, Slot, Span};
 
 /// One batch from one core to another, in the order in which things were said.
 #[derive(Default)]
@@ -53,6 +53,8 @@ pub(crate) enum Item {
     Delivered(usize),
     /// A command of yours waits here for its keys.
     Parked(Parked),
+    /// Your client, which waits at several shards, may find something here.
+    Offered(Sink, ClientId),
     /// Your client at this place waits no longer, whether or not what it waited for has come.
     Cancel(ClientSlot, Why),
     /// A transaction for your shard.
@@ -113,6 +115,16 @@ pub(crate) enum Part {
     Shard(FlightId, u16),
     /// It is a shard's answer to a fan-out.
     Notice(FlightId, Notice),
+}
+
+impl Part {
+    /// The hole that it fills.
+    pub(crate) fn hole(self) -> Option<coordinator::pipeline::HoleId> {
+        match self {
+            Self::Hole(hole) | Self::Muted(hole) => Some(hole),
+            Self::Shard(..) | Self::Notice(..) => None,
+        }
+    }
 }
 
 /// Bytes `start..end` of a batch.

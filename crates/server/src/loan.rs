@@ -18,6 +18,20 @@ pub(crate) struct Loan {
     key: Box<[u8]>,
     value: Option<Detached>,
     changed: bool,
+    /// For whoever has waited for it for longer than the client of this command, and that is to leave it alone.
+    pub(crate) is_reserved: bool,
+}
+
+impl Loan {
+    /// Whose value it is.
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// In which database.
+    pub(crate) fn db(&self) -> DbIndex {
+        self.db
+    }
 }
 
 /// Takes the values of `borrowing.keys` out of this shard.
@@ -31,7 +45,7 @@ pub(crate) fn lend(core: &mut Core, owner: ShardId, borrowing: &Borrowing<'_>) -
                 continue;
             }
             let value = core.keyspace.lend(db, Key::new(key), borrowing.now);
-            loans.push(Loan { owner, db, key: key.into(), value, changed: false });
+            loans.push(Loan { owner, db, key: key.into(), value, changed: false, is_reserved: false });
         }
     }
     loans

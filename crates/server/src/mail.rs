@@ -69,6 +69,7 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
             Item::Published(message) => publish::receive(node, from, &message),
             Item::Delivered(bytes) => publish::delivered(node, from, bytes),
             Item::Parked(parked) => wait::parked(node, from, parked),
+            Item::Offered(sink, client) => wait::offered(node, sink, client),
             Item::Cancel(client, why) => wait::cancel(node, WaiterId { home: from, client }, why),
             Item::Exec(exec) => crate::exec::receive(node, exec),
             Item::Watch(part) => crate::watching::receive(node, part),

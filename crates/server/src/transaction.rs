@@ -6,6 +6,7 @@
 //!
 //! [`Participant`]: coordinator::participant::Participant
 
+mod attempt;
 mod chore;
 pub(crate) mod hold;
 mod patterns;
@@ -19,7 +20,7 @@ use crate::hop::{Item, Part, Sink};
 use crate::loan::{self, Loan};
 use crate::node::{Node, Ordered, State};
 use crate::spread;
-use crate::wait::{self, Call, Unit};
+use crate::wait::{self, Call, Fate, Unit};
 use crate::watching::WatchPart;
 use chore::{Chore, Locks};
 use commands::{Caller, ClientSlot, CommandError, CommandRef, Crossing, Flags, Lock, Outcome};
@@ -28,6 +29,7 @@ use coordinator::participant::{Deed, Participant};
 use coordinator::tx::{Act, Notice, Order, Plan, Step, Transaction};
 use foldhash::fast::FixedState;
 use patterns::Patterns;
+use shard::{Waiter, WaiterId};
 use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -63,6 +65,8 @@ pub(crate) struct OrderPart {
     flight: FlightId,
     /// With Return: what goes back to its owner. With Run over loans: all that was lent.
     loans: Vec<Loan>,
+    /// With Return: what becomes of the client's wait there.
+    fate: Option<Fate>,
 }
 
 /// What an order is about.
@@ -128,6 +132,8 @@ pub(crate) struct InFlight {
     refusal: Option<CommandError>,
     /// Of a command that reads keys by patterns: how far it is.
     patterns: Option<Patterns>,
+    /// Whether it is a client's that has waited: it was counted when it began to.
+    is_again: bool,
     progress: Progress,
 }
 
@@ -245,8 +251,20 @@ impl InFlight {
             failure: None,
             refusal: None,
             patterns: None,
+            is_again: false,
             progress,
         }
+    }
+
+    /// The command of a client that waits, to be run anew because something may be there.
+    pub(crate) fn again(node: &Node, sink: Sink, waiter: &Waiter<Sink>) -> Self {
+        let hole = sink.part.hole().expect("what a client waits for fills a hole");
+        let (args, mut keys) = (waiter.args.as_args(), Vec::new());
+        commands::table::keys_of(waiter.command, args, &mut keys);
+        let now = node.ticks.get().unix_ms();
+        let from = From { caller: waiter.caller, client: sink.client, flight: FlightId(hole), now };
+        let muted = matches!(sink.part, Part::Muted(_));
+        Self { muted, is_again: true, ..Self::over_keys(node, waiter.command, args, &keys, from) }
     }
 
     /// Its number.
@@ -269,6 +287,9 @@ impl InFlight {
             if self.refusal.is_some() || !self.takes_next_step(node) {
                 break;
             }
+        }
+        if self.work.may_park() && wait::stays(node, link, self.muted) {
+            return true;
         }
         self.land(node, link);
         true
@@ -347,7 +368,9 @@ impl InFlight {
             _ => Vec::new(),
         };
         let task = Task::Command(Arc::clone(&self.work));
-        OrderPart { task, home: node.id, client: self.client, flight: self.id, loans }
+        let asks_fate = self.work.may_park() && order.act == Act::Return;
+        let fate = if asks_fate { wait::fate(node, self.client) } else { None };
+        OrderPart { task, home: node.id, client: self.client, flight: self.id, loans, fate }
     }
 
     fn advance_gathering(&mut self, node: &Rc<Node>) -> bool {
@@ -440,6 +463,10 @@ impl InFlight {
         });
         outgoing.overlap.answered();
         outgoing.window.answered(len, outgoing.replies.outstanding());
+        wait::end(node, &mut state.core, outgoing, self.client);
+        if self.is_again {
+            return;
+        }
         let work = &*self.work;
         let ticks = node.ticks.get();
         let nanos = ticks.nanos(self.began, ticks.now());
@@ -513,6 +540,9 @@ fn perform(node: &Rc<Node>, tx: TxId, act: Act, part: &OrderPart, loans: Vec<Loa
         }
         let client = (part.home == node.id).then_some(part.client);
         let done = match &part.task {
+            Task::Command(work) if work.may_park() => {
+                attempt::perform(node, state, act, work, part, loans, &mut reply)
+            }
             Task::Command(work) | Task::Held(_, Chore::Command(work)) => {
                 perform_work(node, state, act, work, client, loans, &mut reply)
             }
@@ -613,7 +643,12 @@ fn run_parked(node: &Node, parked: &ParkedCommand) {
         let (args, now) = (args.as_args(), crate::clock::unix_ms());
         let ticks = node.ticks.get();
         let began = ticks.now();
+        if wait::may_park(command, args) {
+            let id = WaiterId { home, client: sink.client };
+            wait::reserve(&mut state, id, (command, caller), args, now);
+        }
         let outcome = shard::execute(&mut state.core, command, caller, args, slot, &mut out, now);
+        state.core.reserved.clear();
         let nanos = ticks.nanos(began, ticks.now());
         state.core.stats.record(command.index, nanos);
         wait::serve(&mut state, Unit::Command(command, args), now);

@@ -14,11 +14,15 @@
 //! The shard alone decides whether a waiter was served or has given up, so an element goes to one of them or stays, and every
 //! wait has exactly one reply. A client that goes at the moment in which it is served has taken its element along.
 //!
+//! [`several`] tells of keys on several shards.
+//!
 //! While a connection waits it has one hole and a barrier in its pipeline: nothing that follows runs. It costs nothing but
 //! its place in line, and one in the order of timeouts.
 
+mod several;
 mod timeouts;
 
+pub(crate) use several::{Fate, attempt, call, fate, lend, offered, stays, take_back};
 pub(crate) use timeouts::{Timeouts, run as run_timeouts};
 
 use crate::connection::{Link, Outgoing};
@@ -29,24 +33,35 @@ use crate::transaction;
 use commands::transaction::Queue;
 use commands::{Caller, ClientFlags, ClientSlot, CommandError, CommandRef, Core, Flags, Outcome};
 use coordinator::locks::{Claim, KeyName, Mode, Scope};
-use shard::{Waiter, WaiterId, Woken};
+use resp::Proto;
+use several::Several;
+use shard::serve::MayTouch;
+use shard::{Waiter, WaiterId, Waitroom, Woken};
 use stdx::args::OwnedArgs;
 use stdx::{Args, ClientId, ShardId, Slot, UnixMs};
 
 /// What home knows of a client's wait.
 #[derive(Debug)]
 pub(crate) struct Wait {
-    /// The shard that it stands in line at.
-    shard: ShardId,
+    place: Place,
+    /// Where the reply goes.
+    sink: Sink,
     until: Option<UnixMs>,
-    /// Whether the shard has been told that it gives up.
-    gives_up: bool,
+}
+
+/// Where a waiter stands in line.
+#[derive(Debug)]
+enum Place {
+    /// At one shard, which answers it. Whether that knows that it is to leave.
+    Shard(ShardId, bool),
+    /// At several, and home answers it.
+    Shards(Box<Several>),
 }
 
 /// A shard's message to the home of a client whose command it has parked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parked {
-    client: ClientSlot,
+    sink: Sink,
     id: ClientId,
     until: Option<UnixMs>,
 }
@@ -104,7 +119,7 @@ pub(crate) fn park(state: &mut State, call: &Call<'_>) -> Option<UnixMs> {
 /// The same for a command that had to wait for locks: home is told, too.
 pub(crate) fn park_for(node: &Node, state: &mut State, call: &Call<'_>) {
     let until = park(state, call);
-    let told = Parked { client: call.sink.client, id: call.caller.id, until };
+    let told = Parked { sink: call.sink, id: call.caller.id, until };
     if !node.is_home(call.home) {
         return node.mailbox.outbox(call.home.index(), |hop| hop.say(Item::Parked(told)));
     }
@@ -114,26 +129,56 @@ pub(crate) fn park_for(node: &Node, state: &mut State, call: &Call<'_>) {
 /// Runs a command that may park, and sends what came of it to its home, on another core.
 pub(crate) fn run_for(state: &mut State, call: &Call<'_>, back: &mut Hop, now: UnixMs) {
     let mut out = Vec::new();
+    reserve(state, id(call.home, call.sink), (call.command, call.caller), call.args, now);
     let core = &mut state.core;
-    match shard::execute(core, call.command, call.caller, call.args, call.slot, &mut out, now) {
+    let outcome = shard::execute(core, call.command, call.caller, call.args, call.slot, &mut out, now);
+    core.reserved.clear();
+    match outcome {
         Outcome::Done => back.reply(call.sink, |buf| buf.extend_from_slice(&out)),
         Outcome::Park => {
             let until = park(state, call);
-            back.say(Item::Parked(Parked { client: call.sink.client, id: call.caller.id, until }));
+            back.say(Item::Parked(Parked { sink: call.sink, id: call.caller.id, until }));
         }
     }
 }
 
-/// Home: the client waits from now on.
-pub(crate) fn begin(
+/// Has a command leave alone what others have waited for for longer, until `core.reserved` is cleared. It is one that may
+/// park, and has all its keys here.
+#[inline]
+pub(crate) fn reserve(
+    state: &mut State,
+    id: WaiterId,
+    (command, caller): (CommandRef, Caller),
+    args: Args<'_>,
+    now: UnixMs,
+) {
+    if !state.waitroom.waiters().is_empty() {
+        let wait = shard::serve::Wait { id, command, db: caller.db, args };
+        state.core.reserved = state.waitroom.reserved(&mut state.core, wait, |_| true, now);
+    }
+}
+
+/// Home: a client waits from now on, at its own shard.
+pub(crate) fn begin_here(
     node: &Node,
     core: &mut Core,
     outgoing: &mut Outgoing,
-    (client, shard): (ClientSlot, ShardId),
+    sink: Sink,
     until: Option<UnixMs>,
 ) {
-    debug_assert!(outgoing.wait.is_none(), "a client waits once at a time");
-    outgoing.wait = Some(Wait { shard, until, gives_up: false });
+    begin(node, core, outgoing, (Place::Shard(node.id, false), sink), until);
+}
+
+fn begin(
+    node: &Node,
+    core: &mut Core,
+    outgoing: &mut Outgoing,
+    (place, sink): (Place, Sink),
+    until: Option<UnixMs>,
+) {
+    let client = sink.client;
+    assert!(outgoing.wait.is_none(), "a client waits twice");
+    outgoing.wait = Some(Wait { place, sink, until });
     if let Some(until) = until {
         node.timeouts.insert(until, client);
     }
@@ -143,8 +188,7 @@ pub(crate) fn begin(
     }
 }
 
-/// Home: what the client waited for has come, or it waits no longer.
-#[cold]
+/// Home: what the client waited for has come, or it waits no longer, if it did.
 pub(crate) fn end(node: &Node, core: &mut Core, outgoing: &mut Outgoing, client: ClientSlot) {
     let Some(wait) = outgoing.wait.take() else { return };
     if let Some(until) = wait.until {
@@ -163,12 +207,13 @@ pub(crate) fn parked(node: &Node, from: ShardId, parked: Parked) {
 
 fn parked_here(node: &Node, core: &mut Core, from: ShardId, parked: Parked) {
     let links = node.links.borrow();
-    let Some(link) = links.get(parked.client) else {
+    let Parked { sink, id, until } = parked;
+    let Some(link) = links.get(sink.client) else {
         // Only a core that ends gives up connections that are still owed an answer.
         return assert!(node.stopping.get(), "a connection stays until its holes are filled");
     };
-    debug_assert_eq!(core.clients.get(parked.client).map(|client| client.id), Some(parked.id));
-    begin(node, core, &mut link.outgoing.borrow_mut(), (parked.client, from), parked.until);
+    debug_assert_eq!(core.clients.get(sink.client).map(|client| client.id), Some(id));
+    begin(node, core, &mut link.outgoing.borrow_mut(), (Place::Shard(from, false), sink), until);
     // It may have gone meanwhile.
     link.kick();
 }
@@ -176,37 +221,61 @@ fn parked_here(node: &Node, core: &mut Core, from: ShardId, parked: Parked) {
 /// Home: ends a client's wait, if it waits. Nothing that it waits for has come, so far as is known here.
 #[cold]
 pub(crate) fn give_up(node: &Node, link: &Link, why: Why) {
-    let shard = match &mut link.outgoing.borrow_mut().wait {
-        Some(wait) if !wait.gives_up => {
-            wait.gives_up = true;
-            wait.shard
+    let shard = {
+        let mut outgoing = link.outgoing.borrow_mut();
+        let Some(wait) = &mut outgoing.wait else { return };
+        match &mut wait.place {
+            Place::Shard(_, true) => return,
+            Place::Shard(shard, is_told) => {
+                *is_told = true;
+                *shard
+            }
+            Place::Shards(several) => {
+                let gives_up_now = several.give_up(why);
+                drop(outgoing);
+                if gives_up_now {
+                    several::leave(node, link, why);
+                }
+                return;
+            }
         }
-        _ => return,
     };
+    tell(node, shard, link.slot, why);
+}
+
+/// Home: has a shard take a client out of line.
+fn tell(node: &Node, shard: ShardId, client: ClientSlot, why: Why) {
     if node.is_home(shard) {
-        cancel(node, WaiterId { home: node.id, client: link.slot }, why);
+        cancel(node, WaiterId { home: node.id, client }, why);
     } else {
-        node.mailbox.outbox(shard.index(), |hop| hop.say(Item::Cancel(link.slot, why)));
+        node.mailbox.outbox(shard.index(), |hop| hop.say(Item::Cancel(client, why)));
     }
 }
 
-/// The shard: takes a waiter out of line, if it still stands there, and answers it.
-pub(crate) fn cancel(node: &Node, id: WaiterId, why: Why) {
-    let state = &mut *node.state.borrow_mut();
-    // If it does not stand there any more, what it has got is on its way.
-    let Some(waiter) = state.waitroom.cancel(&mut state.core, id) else { return };
-    let mut out = Vec::new();
-    let mut reply = resp::Reply::new(&mut out, waiter.caller.proto);
+/// What a client is told that gave up.
+fn say_why(core: &mut Core, command: CommandRef, proto: Proto, why: Why, out: &mut Vec<u8>) {
+    let mut reply = resp::Reply::new(out, proto);
     match why {
         Why::Timeout => reply.null_array(),
         Why::Unblocked => {
             let text = CommandError::UNBLOCKED.text();
-            state.core.stats.failed(waiter.command.index, &text);
+            core.stats.failed(command.index, &text);
             reply.error(&text);
         }
         Why::Gone => {}
     }
-    answer(node, &mut state.core, id.home, waiter.sink, &out);
+}
+
+/// The shard: takes a waiter out of line, if it still stands there, and answers it if that is for the shard to do.
+pub(crate) fn cancel(node: &Node, id: WaiterId, why: Why) {
+    let state = &mut *node.state.borrow_mut();
+    // If it does not stand there any more, what it has got is on its way.
+    let Some(waiter) = state.waitroom.cancel(&mut state.core, id) else { return };
+    if waiter.is_whole {
+        let mut out = Vec::new();
+        say_why(&mut state.core, waiter.command, waiter.caller.proto, why, &mut out);
+        answer(node, &mut state.core, id.home, waiter.sink, &out);
+    }
     // It may have kept others waiting.
     serve(state, Unit::Nothing, node.ticks.get().unix_ms());
     node.pass_on_wants(state);
@@ -222,9 +291,18 @@ pub(crate) fn serve(state: &mut State, unit: Unit<'_>, now: UnixMs) {
 
 #[cold]
 fn serve_changed(state: &mut State, unit: Unit<'_>, now: UnixMs) {
+    with_may_touch(state, unit, |waitroom, core, may_touch| waitroom.serve(core, now, may_touch));
+}
+
+/// Hands on whether keys may be touched next to what has just run.
+fn with_may_touch(
+    state: &mut State,
+    unit: Unit<'_>,
+    run: impl FnOnce(&mut Waitroom<Sink>, &mut Core, &mut MayTouch<'_>),
+) {
     let State { core, participant, waitroom, .. } = state;
     if participant.is_idle() {
-        return waitroom.serve(core, now, &mut |_| true);
+        return run(waitroom, core, &mut |_| true);
     }
     let own: Vec<KeyName>;
     let claim = match unit {
@@ -240,7 +318,7 @@ fn serve_changed(state: &mut State, unit: Unit<'_>, now: UnixMs) {
         Unit::Nothing => Claim { scope: Scope::Keys(&[]), mode: Mode::Shared },
     };
     // What the unit has locked, or need not have locked because it was free, is its own until others have their turn.
-    waitroom.serve(core, now, &mut |key| {
+    run(waitroom, core, &mut |key| {
         let name = transaction::name(key);
         let is_own = match claim.scope {
             Scope::Keys(names) => names.contains(&name),
@@ -264,7 +342,12 @@ fn deliver_all(node: &Node, state: &mut State) {
     for woken in state.waitroom.take_woken() {
         match woken {
             Woken::Served { id, sink, reply } => answer(node, &mut state.core, id.home, sink, &reply),
-            Woken::Offered { .. } => unreachable!("all keys are here"),
+            Woken::Offered { id, caller, sink } if id.home == node.id => {
+                several::offered_here(node, &state.core, sink, caller.id);
+            }
+            Woken::Offered { id, caller, sink } => {
+                node.mailbox.outbox(id.home.index(), |hop| hop.say(Item::Offered(sink, caller.id)));
+            }
         }
     }
 }

@@ -7,10 +7,10 @@
 
 use crate::execute::execute;
 use crate::waiters::{LineName, Notice, Ticket, WaiterId, Waiters};
-use commands::{Caller, CommandRef, Core, Outcome, Wanted};
+use commands::{Caller, CommandRef, Core, Outcome, Wanted, parking};
 use keyspace::{Access, Changed, Key, Kind};
 use stdx::args::OwnedArgs;
-use stdx::{DbIndex, UnixMs};
+use stdx::{Args, DbIndex, UnixMs};
 
 /// A parked command, as its shard keeps it. `S` says where its reply goes.
 #[derive(Clone, Debug)]
@@ -65,6 +65,19 @@ impl<S> Default for Waitroom<S> {
     }
 }
 
+/// A blocking command that is about to run, of a client that waits already or may have to.
+#[derive(Clone, Copy, Debug)]
+pub struct Wait<'a> {
+    /// Whose.
+    pub id: WaiterId,
+    /// What it runs.
+    pub command: CommandRef,
+    /// The database of its keys.
+    pub db: DbIndex,
+    /// The command line.
+    pub args: Args<'a>,
+}
+
 /// Says whether a waiter that is served now may touch a key: nobody has locked it, or only the command that has just run.
 pub type MayTouch<'a> = dyn FnMut(&[u8]) -> bool + 'a;
 
@@ -99,6 +112,10 @@ impl<S: Copy> Waitroom<S> {
     pub fn decline(&mut self, core: &mut Core, id: WaiterId, now: UnixMs, may_touch: &mut MayTouch<'_>) {
         let (ticket, lines) = self.waiters.decline(id);
         for line in lines {
+            // What one consumer of a group does not find, the others do not find either.
+            if matches!(line.wanted, Wanted::Group(_)) {
+                continue;
+            }
             if !self.serve_line(core, &line, ticket, now, may_touch) {
                 core.keyspace.mark_changed(line.db, &line.key);
             }
@@ -122,6 +139,31 @@ impl<S: Copy> Waitroom<S> {
             }
         }
         locked.into_iter().rev().for_each(|changed| core.keyspace.put_back_changed(changed));
+    }
+
+    /// Of the keys that `wait` takes from and that are `here`, those where others have waited for longer for what is there.
+    /// It is to leave them alone: they go into [`Core::reserved`] while it runs.
+    pub fn reserved(
+        &self,
+        core: &mut Core,
+        wait: Wait<'_>,
+        here: impl Fn(&[u8]) -> bool,
+        now: UnixMs,
+    ) -> Vec<Box<[u8]>> {
+        let Wait { id, command, db, args } = wait;
+        let mut reserved = Vec::new();
+        if self.waiters.is_empty() {
+            return reserved;
+        }
+        let Some((wanted, keys)) = parking::takes(command.row.name, args) else { return reserved };
+        for key in keys.map(|at| args.at(at)).filter(|key| here(key)) {
+            let line = LineName { db, key: key.into(), wanted: wanted.clone() };
+            let is_there = takes(&wanted).is_none_or(|kind| kind_of(core, db, key, now) == Some(kind));
+            if is_there && self.waiters.has_before(&line, id) {
+                reserved.push(line.key);
+            }
+        }
+        reserved
     }
 
     /// Takes what has become of waiters since it was asked last, in order.
@@ -221,9 +263,15 @@ impl<S: Copy> Waitroom<S> {
     fn run(&mut self, core: &mut Core, id: WaiterId, now: UnixMs) -> bool {
         let waiter = self.waiters.get(id).expect("it stands in a line");
         let mut reply = Vec::new();
-        let args = waiter.args.as_args();
-        if execute(core, waiter.command, waiter.caller, args, None, &mut reply, now) == Outcome::Park {
-            core.parking = None;
+        let (command, args) = (waiter.command, waiter.args.as_args());
+        let wait = Wait { id, command, db: waiter.caller.db, args };
+        core.reserved = self.reserved(core, wait, |_| true, now);
+        // The command that has just run may have parked.
+        let parking = core.parking.take();
+        let outcome = execute(core, command, waiter.caller, args, None, &mut reply, now);
+        core.reserved.clear();
+        core.parking = parking;
+        if outcome == Outcome::Park {
             return false;
         }
         let Waiter { sink, .. } = self.cancel(core, id).expect("it stands in a line");

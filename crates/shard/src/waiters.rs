@@ -7,9 +7,9 @@
 //! ```
 //!
 //! A line is for one key and one kind of thing that may come there, so the first in it can use what comes, or nobody can:
-//! serving one never walks over others. A waiter that cannot be served here alone (it has keys on other shards, or one
-//! that is locked) is *offered* the key: its home runs the command anew, and meanwhile the lines that it was offered
-//! stand still, so that nobody behind it is served first.
+//! serving one never walks over others. A waiter that cannot be served here alone, because it has keys on other shards, is
+//! *offered* the key: its home runs the command anew, and meanwhile the lines that it was offered stand still, so that
+//! nobody behind it is served first.
 //!
 //! This only keeps the lines. [`crate::serve`] runs the commands.
 
@@ -192,6 +192,13 @@ impl<W> Waiters<W> {
         let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
         let ticket = *line.waiting.range((behind, Bound::Unbounded)).next()?;
         Some((ticket, self.waiters[&ticket].id))
+    }
+
+    /// Whether somebody stands in a line before this one, which may not stand there itself.
+    pub fn has_before(&self, name: &LineName, id: WaiterId) -> bool {
+        let lines = self.keys.get(&name.db).and_then(|lines_of| lines_of.get(&name.key));
+        let first = lines.and_then(|lines| lines.get(&name.wanted)?.waiting.first());
+        first.is_some_and(|first| self.tickets.get(&id) != Some(first))
     }
 
     /// What is known of a waiter.

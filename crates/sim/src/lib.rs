@@ -12,6 +12,8 @@
 //! - every client has its answers, in order, no transaction and no lock is left;
 //! - nobody was overtaken by a later claim that conflicts with his ([`fairness`]).
 //!
+//! [`waiting`] does the same for clients that wait for keys, with real keyspaces.
+//!
 //! The checkers are tested on histories with planted anomalies, and the whole on planted faults of the protocol
 //! ([`fault`]): each must be found.
 #![forbid(unsafe_code)]
@@ -23,6 +25,7 @@ pub mod fault;
 pub mod history;
 pub mod linear;
 mod store;
+pub mod waiting;
 mod wire;
 pub mod workload;
 pub mod world;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod across;
+mod blocking;
 mod clients;
 mod configuration;
 mod connections;

@@ -91,7 +91,7 @@ fn blmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
 /// Pops from the first list that is there, and replies; false if none is.
 fn pop_first(ctx: &mut Ctx<'_>, request: &Request<'_>) -> Result<bool, CommandError> {
     for key in request.keys.iter().take(request.keys_len) {
-        if pop(ctx, key, request)? {
+        if !ctx.core.is_reserved(key) && pop(ctx, key, request)? {
             return Ok(true);
         }
     }

@@ -128,6 +128,9 @@ fn blocking_pop(ctx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Result<Outcome, 
     let last = args.len() - 1;
     let until = until_seconds(args.at(last), ctx.now)?;
     for name in args.part(1, last - 1).iter() {
+        if ctx.core.is_reserved(name) {
+            continue;
+        }
         let key = ctx.key(name);
         let edited = ctx.core.keyspace.edit(ctx.caller.db, key, Kind::List, false, ctx.now, |editing| {
             ctx.out.array(2);

@@ -93,7 +93,7 @@ fn transfer_or_park(
     (from, to): (End, End),
     until: Option<UnixMs>,
 ) -> Result<Outcome, CommandError> {
-    if transfer(ctx, args, from, to)? {
+    if !ctx.core.is_reserved(args.at(1)) && transfer(ctx, args, from, to)? {
         return Ok(Outcome::Done);
     }
     if !ctx.may_park {

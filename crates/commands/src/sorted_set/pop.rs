@@ -81,6 +81,9 @@ fn bzpop(ctx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Result<Outcome, Command
     let last = args.len() - 1;
     let until = until_seconds(args.at(last), ctx.now)?;
     for key in args.part(1, last - 1).iter() {
+        if ctx.core.is_reserved(key) {
+            continue;
+        }
         let popped = pop(ctx, key, end, 1, |out, key| {
             out.array(3);
             out.bulk(key);
@@ -158,6 +161,9 @@ fn parse(args: Args<'_>) -> Result<Request<'_>, CommandError> {
 fn pop_first(ctx: &mut Ctx<'_>, request: &Request<'_>) -> Result<bool, CommandError> {
     let end = request.end;
     for key in request.keys.iter().take(request.keys_len) {
+        if ctx.core.is_reserved(key) {
+            continue;
+        }
         let popped = pop(ctx, key, end, request.wanted, |out, key| {
             out.array(2);
             out.bulk(key);

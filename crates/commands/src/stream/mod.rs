@@ -20,7 +20,7 @@ mod rows;
 mod setid;
 mod trimming;
 
-pub(crate) use read::blocks;
+pub(crate) use read::{blocks, takes_from};
 pub use rows::COMMANDS;
 
 use crate::ctx::Ctx;

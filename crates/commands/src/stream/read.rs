@@ -10,6 +10,7 @@ use datatypes::StreamId;
 use datatypes::stream::{ConsumerId, Group, IdText, Log, Pending};
 use keyspace::Editing;
 use resp::{Proto, Reply};
+use std::ops::Range;
 use stdx::args::OwnedArgs;
 use stdx::{Args, UnixMs};
 
@@ -39,6 +40,14 @@ pub(super) fn keys(args: Args<'_>, positions: &mut Vec<u32>) {
 /// Whether the option BLOCK is there.
 pub(crate) fn blocks(args: Args<'_>) -> bool {
     skim(args).1
+}
+
+/// What XREADGROUP with BLOCK takes entries from: the group, and the positions of the streams. `None` if it is wrong.
+pub(crate) fn takes_from(args: Args<'_>) -> Option<(&[u8], Range<usize>)> {
+    let (first, blocks) = skim(args);
+    let at = (1..first).find(|&at| is(args.at(at), "GROUP"))?;
+    let group = args.get(at + 1).filter(|_| blocks)?;
+    Some((group, first..first + (args.len() - first) / 2))
 }
 
 /// Where the keys begin, at the end where they do not; and whether the option BLOCK comes before.
@@ -147,6 +156,7 @@ fn read_one(
     replies: &mut Replies,
 ) -> Result<(), CommandError> {
     let (now_ms, db) = (ctx.now.0, ctx.caller.db);
+    let is_reserved = ctx.core.is_reserved(key);
     let (group_name, consumer_name) = request.group.expect("it was looked up");
     let created = super::edit!(ctx, key, |editing: &mut Editing<'_>| {
         let stream = editing.stream();
@@ -159,7 +169,7 @@ fn read_one(
         let consumer = created.or_else(|| group.find_consumer(consumer_name)).expect("there or made");
         group.consumer_mut(consumer).seen_ms = now_ms;
         let behind = || log.last_entry_id().is_some_and(|last| last > group.last_id);
-        let serves = history.is_some() || behind();
+        let serves = history.is_some() || (behind() && !is_reserved);
         if serves {
             replies.begin(&mut ctx.out, key);
             let mut delivery =

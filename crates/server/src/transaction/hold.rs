@@ -284,7 +284,14 @@ impl Hold {
             Chores::Each(by_shard) => by_shard.get(&to).cloned().unwrap_or(Chore::Nothing),
         };
         let task = Task::Held(Arc::clone(&self.locks), chore);
-        OrderPart { task, home: node.id, client: self.from.client, flight: self.from.flight, loans }
+        OrderPart {
+            task,
+            home: node.id,
+            client: self.from.client,
+            flight: self.from.flight,
+            loans,
+            fate: None,
+        }
     }
 
     // ---- calls

@@ -2,7 +2,8 @@
 
 use super::{mode, name};
 use crate::node::Node;
-use commands::{Caller, ClientSlot, CommandRef, Core, Crossing, Ctx, Lock, Merge};
+use crate::wait;
+use commands::{Caller, ClientSlot, CommandRef, Core, Crossing, Ctx, Flags, Lock, Merge};
 use coordinator::locks::{Claim, KeyName, Mode, Scope};
 use coordinator::merge::{first_error, merge};
 use coordinator::router::{Partition, Route};
@@ -67,8 +68,14 @@ impl Work {
         let shard_at = |&at: &u32| node.router.shard_of_key(args.at(at as usize)).index();
         let key_order = positions.iter().map(|at| part_of[shard_at(at)]).collect();
         let mode = if lends { Mode::Exclusive } else { mode(command) };
-        let caller = Caller { slot: None, may_park: false, ..caller };
+        let may_park = caller.may_park && wait::may_park(command, args);
+        let caller = Caller { slot: None, may_park, ..caller };
         Self { command, caller, now, mode, args: args.into(), parts, key_order, lends }
+    }
+
+    /// Whether the client may have to wait for what it asks for.
+    pub(super) fn may_park(&self) -> bool {
+        self.lends && self.caller.may_park && self.command.row.flags.has(Flags::BLOCKING)
     }
 
     /// A command that every shard runs as it is, or one after the other.
@@ -143,8 +150,12 @@ impl Work {
                 }
             },
             Crossing::Global(_, how) | Crossing::Fanout(how) => merge(how, replies, &self.key_order, out),
-            // The handler ran once, or the walk put its reply together: one part has the reply.
-            _ => out.extend_from_slice(replies.iter().find(|part| !part.is_empty()).expect("it has replied")),
+            // The handler ran once, or the walk put its reply together: one part has the reply. A client that has gone while
+            // it waited is told nothing.
+            _ => match replies.iter().find(|part| !part.is_empty()) {
+                Some(reply) => out.extend_from_slice(reply),
+                None => assert!(self.may_park(), "{} has not replied", self.command.full_name),
+            },
         }
     }
 }

@@ -40,7 +40,11 @@ impl World {
         let command = commands::lookup(args.as_args()).expect("a command of the table");
         let caller = Caller { id: ClientId(u64::from(client)), may_park: true, db, ..Caller::default() };
         let mut out = Vec::new();
-        if execute(&mut self.core, command, caller, args.as_args(), None, &mut out, NOW) == Outcome::Done {
+        let wait = Wait { id: id(client), command, db, args: args.as_args() };
+        self.core.reserved = self.room.reserved(&mut self.core, wait, |_| true, NOW);
+        let outcome = execute(&mut self.core, command, caller, args.as_args(), None, &mut out, NOW);
+        self.core.reserved.clear();
+        if outcome == Outcome::Done {
             return vec![shown(client, &out)];
         }
         let parking = self.core.parking.take().expect("who parks says what for");
@@ -237,6 +241,60 @@ fn a_line_waits_for_one_whose_keys_are_elsewhere_too() {
     assert_eq!(world.decline(1), "");
     assert_eq!(world.run(9, "RPUSH a y"), "9: :1, 1?", "it has kept its place");
     assert_eq!(world.cancel(1), "2: *2 $1 a $1 y");
+}
+
+#[test]
+fn nobody_takes_what_others_have_waited_for_for_longer() {
+    let mut world = World::new();
+    world.run_as(1, "BLPOP a b 0", false);
+    assert_eq!(world.run(9, "RPUSH a x"), "9: :1, 1?");
+    assert_eq!(world.run(2, "BLPOP a 0"), "", "it is the first one's");
+    assert_eq!(world.run(3, "BLMOVE a c LEFT LEFT 0"), "");
+    world.run(9, "RPUSH d y");
+    assert_eq!(
+        world.run(4, "BLMPOP 0 2 a d LEFT"),
+        "4: *2 $1 d *1 $1 y",
+        "but what nobody waits for is there for all"
+    );
+    assert_eq!(world.run(5, "BLPOP e a 0"), "");
+    assert_eq!(world.run(9, "RPUSH e z"), "9: :1, 5: *2 $1 e $1 z", "and what it waits for elsewhere");
+    assert_eq!(world.run(9, "RPUSH a y"), "9: :2");
+    assert_eq!(world.cancel(1), "2: *2 $1 a $1 x, 3: $1 y");
+}
+
+#[test]
+fn nobody_takes_members_or_entries_either() {
+    let mut world = World::new();
+    world.run_as(1, "BZPOPMIN a b 0", false);
+    assert_eq!(world.run(9, "ZADD a 1 m"), "9: :1, 1?");
+    assert_eq!(world.run(2, "BZPOPMAX a 0"), "");
+    assert_eq!(world.run(3, "BZMPOP 0 1 a MIN"), "");
+    assert_eq!(world.cancel(1), "2: *3 $1 a $1 m $1 1");
+    world.run(9, "XGROUP CREATE s g $ MKSTREAM");
+    world.run_as(4, "XREADGROUP GROUP g c BLOCK 0 STREAMS s >", false);
+    assert_eq!(world.run(9, "XADD s 1 f v"), "9: $3 1-0, 4?");
+    assert_eq!(world.run(5, "XREADGROUP GROUP g d BLOCK 0 STREAMS s >"), "");
+    assert_eq!(
+        world.run(6, "XREAD BLOCK 0 STREAMS s 0"),
+        "6: *1 *2 $1 s *1 *2 $3 1-0 *2 $1 f $1 v",
+        "reading takes nothing"
+    );
+    assert_eq!(world.cancel(4), "5: *1 *2 $1 s *1 *2 $3 1-0 *2 $1 f $1 v");
+}
+
+/// XREADGROUP makes its consumer although it parks: that stirs those who wait at the stream.
+#[test]
+fn serving_others_does_not_forget_who_has_just_parked() {
+    let mut world = World::new();
+    world.run(9, "XGROUP CREATE s g $ MKSTREAM");
+    world.run(1, "XREADGROUP GROUP g a BLOCK 0 STREAMS s >");
+    let args = OwnedArgs::new(&["XREADGROUP", "GROUP", "g", "b", "BLOCK", "0", "STREAMS", "s", ">"]);
+    let command = commands::lookup(args.as_args()).expect("a command of the table");
+    let caller = Caller { may_park: true, ..Caller::default() };
+    let outcome = execute(&mut world.core, command, caller, args.as_args(), None, &mut Vec::new(), NOW);
+    assert_eq!(outcome, Outcome::Park);
+    assert!(world.core.keyspace.has_changed() && world.serve().is_empty());
+    assert!(world.core.parking.is_some());
 }
 
 #[test]
