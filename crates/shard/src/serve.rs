@@ -156,11 +156,12 @@ impl<S: Copy> Waitroom<S> {
             return reserved;
         }
         let Some((wanted, keys)) = parking::takes(command.row.name, args) else { return reserved };
+        let is_there = |core: &mut Core, key: &[u8]| {
+            takes(&wanted).is_none_or(|kind| kind_of(core, db, key, now) == Some(kind))
+        };
         for key in keys.map(|at| args.at(at)).filter(|key| here(key)) {
-            let line = LineName { db, key: key.into(), wanted: wanted.clone() };
-            let is_there = takes(&wanted).is_none_or(|kind| kind_of(core, db, key, now) == Some(kind));
-            if is_there && self.waiters.has_before(&line, id) {
-                reserved.push(line.key);
+            if self.waiters.has_before(db, key, &wanted, id) && is_there(core, key) {
+                reserved.push(key.into());
             }
         }
         reserved

@@ -195,9 +195,9 @@ impl<W> Waiters<W> {
     }
 
     /// Whether somebody stands in a line before this one, which may not stand there itself.
-    pub fn has_before(&self, name: &LineName, id: WaiterId) -> bool {
-        let lines = self.keys.get(&name.db).and_then(|lines_of| lines_of.get(&name.key));
-        let first = lines.and_then(|lines| lines.get(&name.wanted)?.waiting.first());
+    pub fn has_before(&self, db: DbIndex, key: &[u8], wanted: &Wanted, id: WaiterId) -> bool {
+        let lines = self.keys.get(&db).and_then(|lines_of| lines_of.get(key));
+        let first = lines.and_then(|lines| lines.get(wanted)?.waiting.first());
         first.is_some_and(|first| self.tickets.get(&id) != Some(first))
     }
 
