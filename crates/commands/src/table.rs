@@ -29,6 +29,9 @@ pub struct Registered {
     pub key_step: u16,
     /// Whether `first_key`, `last_key` and `key_step` tell all keys; if not, only [`keys_of`] does.
     pub keys_simple: bool,
+    /// Position of what names an element of the first key's value (the field of HGET), 0 when there is none: for looking
+    /// ahead, so it need not be right for every command.
+    pub element: u16,
     /// Whether it has subcommands.
     pub is_container: bool,
     /// Whether nothing but the number of arguments is left to check once the name is found.
@@ -154,6 +157,7 @@ impl Registered {
             last_key: 0,
             key_step: 0,
             keys_simple: row.get_keys.is_none(),
+            element: 0,
             is_container: !row.subcommands.is_empty(),
             is_plain: false,
             argc_min: row.arity.unsigned_abs() as usize,
@@ -161,6 +165,9 @@ impl Registered {
         };
         for spec in row.keys {
             registered.keys_simple &= registered.absorb(spec) && spec.is_exact();
+        }
+        if matches!(row.group, "hash" | "set") && registered.first_key != 0 {
+            registered.element = registered.first_key + 1;
         }
         registered.is_plain = !registered.is_container && !registered.has_groups();
         registered

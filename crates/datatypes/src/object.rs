@@ -96,6 +96,16 @@ impl Large {
         self.len() == 0
     }
 
+    /// Fetches the field of a hash, or the member of a set, into the cache, for it will be looked for soon.
+    #[inline]
+    pub fn prefetch(&self, element: &[u8]) {
+        match self {
+            Self::Hash(hash) => hash.prefetch(element),
+            Self::Set(set) => set.members().prefetch(element),
+            Self::List(_) | Self::ZSet(_) | Self::Stream(_) => {}
+        }
+    }
+
     /// See [`LargeValue::pieces`].
     pub fn pieces(&self) -> usize {
         each!(self, value => value.pieces())

@@ -29,6 +29,23 @@ impl Keyspace {
         }
     }
 
+    /// Brings the elements near that commands name beside the keys of their large hashes and sets, once those keys are near
+    /// themselves. False when none of the values is large. Changes nothing that can be seen.
+    pub fn prefetch_elements<'k>(
+        &self,
+        db: DbIndex,
+        named: impl Iterator<Item = (Key<'k>, &'k [u8])>,
+    ) -> bool {
+        let Some(db) = self.dbs.get(db.index()) else { return false };
+        let mut has_large = false;
+        for (key, element) in named {
+            if let Some(entry) = db.peek(key.slot, self.hasher.hash(key.bytes)) {
+                has_large |= entry.prefetch_element(element);
+            }
+        }
+        has_large
+    }
+
     /// The first half of [`Keyspace::prefetch`], for keys that come one at a time: asks for the first place of a lookup.
     /// `None` when the key is near anyway.
     #[inline]

@@ -1,7 +1,7 @@
 //! What the model test cannot see: layouts at their bounds, eviction's choices, memory, tables.
 
 use config::MaxmemoryPolicy;
-use keyspace::{Access, Cause, Happened, Key, Keyspace, NewString, StringRef, Ttl};
+use keyspace::{Access, Cause, Happened, Key, Keyspace, Kind, NewString, StringRef, Ttl};
 use std::collections::HashSet;
 use stdx::{DbIndex, Slot, UnixMs};
 
@@ -50,6 +50,34 @@ fn every_layout_takes_and_loses_an_expiry() {
             assert_eq!((keyspace.len(DB), keyspace.expiring(DB)), (0, 0));
         }
     }
+}
+
+#[test]
+fn elements_are_brought_near_in_large_values_only_and_stay_as_they_are() {
+    let mut keyspace = keyspace();
+    set(&mut keyspace, b"string", b"value");
+    for (key, members) in [("small", 3_u64), ("large", 2000)] {
+        let edited = keyspace.edit(DB, Key::new(key.as_bytes()), Kind::Set, true, NOW, |editing| {
+            let mut set = editing.set();
+            for member in 0..members {
+                set.add(format!("member {member}").as_bytes());
+            }
+            editing.changed(members);
+        });
+        assert!(edited.is_ok_and(|edited| edited.is_some()));
+    }
+    let near = |keyspace: &Keyspace, keys: &[&'static str]| {
+        let named = keys.iter().map(|key| (Key::new(key.as_bytes()), &b"member 2"[..]));
+        keyspace.prefetch_elements(DB, named)
+    };
+    assert!(!near(&keyspace, &["string", "small", "missing"]));
+    assert!(near(&keyspace, &["small", "large", "missing"]));
+    assert!(!keyspace.prefetch_elements(DbIndex(9), [(Key::new(b"large"), &b"x"[..])].into_iter()));
+    let loan = keyspace.lend(DB, Key::new(b"large"), NOW);
+    assert!(loan.is_some() && !near(&keyspace, &["large"]), "its value is away");
+    keyspace.give_back(DB, Key::new(b"large"), loan, false, NOW);
+    assert!(near(&keyspace, &["large"]));
+    keyspace.audit();
 }
 
 #[test]

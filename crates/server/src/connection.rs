@@ -365,7 +365,8 @@ impl Connection {
                 parser.set_limits(Limits { unauthenticated, ..parser.limits() });
             }
             lookahead.fill(parser, bytes, used);
-            turn.prefetch(lookahead.commands(), bytes);
+            let (keyspace, db) = turn.keyspace();
+            lookahead.prefetch(keyspace, bytes, node, db);
             for planned in lookahead.commands() {
                 let verdict = turn.planned(planned, bytes);
                 if !matches!(verdict, Verdict::Blocked(_)) {

@@ -19,9 +19,10 @@ use commands::table::Misfit;
 use commands::transaction::Place;
 use commands::{Caller, ClientFlags, ClientSlot, CommandRef, Core, Crossing, Flags, Outcome};
 use coordinator::pipeline::{self, Kind, SPREAD_KEYS_MAX};
+use keyspace::Keyspace;
 use shard::WaiterId;
 use stdx::args::OwnedArgs;
-use stdx::{Args, ShardId, Slot, UnixMs};
+use stdx::{Args, DbIndex, ShardId, Slot, UnixMs};
 
 /// What became of a command.
 pub(crate) enum Verdict {
@@ -125,14 +126,10 @@ impl<'a> Turn<'a> {
         turn
     }
 
-    /// Fetches the memory that these commands will need here.
+    /// The keyspace and the database of its commands, to look ahead in.
     #[inline]
-    pub(crate) fn prefetch(&self, planned: &[Planned], bytes: &[u8]) {
-        if planned.len() < 2 {
-            return;
-        }
-        let keys = planned.iter().filter_map(|one| one.local_key(self.node, bytes));
-        self.state.core.keyspace.prefetch(self.caller.db, keys);
+    pub(crate) fn keyspace(&self) -> (&Keyspace, DbIndex) {
+        (&self.state.core.keyspace, self.caller.db)
     }
 
     /// Runs a command that was looked at ahead.

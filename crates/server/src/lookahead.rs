@@ -15,6 +15,8 @@ pub(crate) struct Lookahead {
     len: usize,
     /// Keys of several connections that will run in this turn.
     approached: Vec<Approached>,
+    /// How many more times elements are not looked for, since the values were small.
+    elements_rest: u32,
 }
 
 /// One command that has been parsed.
@@ -40,6 +42,13 @@ impl Planned {
         let bytes = self.args(bytes).at(at);
         (node.router.shard_of(slot) == node.id).then_some(Key { bytes, slot })
     }
+
+    /// That key, and the element of its value that the command names.
+    fn local_element<'a>(&'a self, node: &Node, bytes: &'a [u8]) -> Option<(Key<'a>, &'a [u8])> {
+        let (command, _) = self.route.filter(|(command, _)| command.element != 0)?;
+        let element = self.args(bytes).get(command.element as usize)?;
+        Some((self.local_key(node, bytes)?, element))
+    }
 }
 
 impl Lookahead {
@@ -62,6 +71,23 @@ impl Lookahead {
             planned.route = route(Args::new(&bytes[start..], &planned.spans));
             start += len;
             self.len += 1;
+        }
+    }
+
+    /// Fetches the memory that the commands will need here: their keys, then what they name in large values.
+    #[inline]
+    pub(crate) fn prefetch(&mut self, keyspace: &Keyspace, bytes: &[u8], node: &Node, db: DbIndex) {
+        let planned = &self.planned[..self.len];
+        if planned.len() < 2 {
+            return;
+        }
+        keyspace.prefetch(db, planned.iter().filter_map(|one| one.local_key(node, bytes)));
+        if self.elements_rest > 0 {
+            self.elements_rest -= 1;
+        } else if !keyspace
+            .prefetch_elements(db, planned.iter().filter_map(|one| one.local_element(node, bytes)))
+        {
+            self.elements_rest = ELEMENTS_REST;
         }
     }
 
@@ -119,5 +145,7 @@ const SCRIPT_KEY: usize = 3;
 const COMMANDS_MAX: usize = 32;
 /// How many keys of different connections are fetched together, about.
 const APPROACHED_MAX: usize = 128;
+/// When there was no large value among those of some commands, so many times it is not looked for one.
+const ELEMENTS_REST: u32 = 32;
 /// A list of arguments with room for so many is used again.
 const SPANS_KEPT: usize = 1024;

@@ -37,6 +37,12 @@ impl Hash {
         self.fields.find(name).map(read)
     }
 
+    /// See [`Table::prefetch`].
+    #[inline]
+    pub(crate) fn prefetch(&self, name: &[u8]) {
+        self.fields.prefetch(name);
+    }
+
     pub(super) fn fields(&self) -> impl Iterator<Item = Field<'_>> {
         self.fields.iter().map(read)
     }

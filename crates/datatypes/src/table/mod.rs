@@ -64,6 +64,14 @@ impl<T: Item> Table<T> {
         self.segments.find(hashed, key)
     }
 
+    /// Fetches the element with this key into the cache, for it will be looked for soon.
+    #[inline]
+    pub fn prefetch(&self, key: &[u8]) {
+        if let Some(item) = self.segments.peek(hash(key)) {
+            item.prefetch();
+        }
+    }
+
     /// The element with this key, to be changed.
     #[inline]
     pub fn find_mut(&mut self, key: &[u8]) -> Option<ItemMut<'_, T>> {

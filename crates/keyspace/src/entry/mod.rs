@@ -161,6 +161,18 @@ impl Entry {
         self.block().prefetch();
     }
 
+    /// Fetches an element of a large value into the cache; false when the value is small, or a string.
+    #[inline]
+    pub(crate) fn prefetch_element(&self, element: &[u8]) -> bool {
+        let block = self.block();
+        if self.is_away() || block.header().kind() == Kind::String {
+            return false;
+        }
+        let Stored::Large(large) = block.stored() else { return false };
+        large.prefetch(element);
+        true
+    }
+
     /// Replaces value and expiry by a string's without moving the entry, if the value is an integer or an inline one before and
     /// after, and fits: then its memory does not change either. Otherwise does nothing and says so.
     #[inline]
