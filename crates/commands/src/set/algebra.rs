@@ -5,7 +5,7 @@ use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::effects::Event;
 use crate::error::CommandError;
 use datatypes::set::algebra;
-use datatypes::{Element, Form, Object, Place, SetMut, SetRef, Value};
+use datatypes::{Element, Form, Limits, Object, Place, SetMut, SetRef, Value};
 use keyspace::Ttl;
 use stdx::Args;
 
@@ -86,14 +86,30 @@ impl Operation {
         }
     }
 
-    /// The form that the result begins as, as in Redis.
-    fn form(self, sets: &Sets<'_>) -> Form {
+    /// The form that the result begins as, as in Redis, where it tells how the result came about.
+    fn form(self, sets: &Sets<'_>, limits: &Limits) -> Form {
         let smallest = || sets.0.iter().flatten().min_by_key(|set| set.len());
-        match self {
-            Self::Intersect if !matches!(smallest(), Some(SetRef::Ints(_))) => Form::Set,
-            _ => Form::IntSet,
-        }
+        let is_packed = match self {
+            Self::Intersect => !matches!(smallest(), Some(SetRef::Ints(_))),
+            Self::Unite => false,
+            Self::Subtract => takes_all_first(sets, limits),
+        };
+        if is_packed { Form::Set } else { Form::IntSet }
     }
+}
+
+/// Whether Redis would begin a difference with all members of the first set, since looking each of them up in the others
+/// is more work, and these members do not make a set of integers: then the result is none either.
+fn takes_all_first(sets: &Sets<'_>, limits: &Limits) -> bool {
+    let Some(Some(first)) = sets.0.first() else { return false };
+    let there = sets.0.iter().flatten();
+    let lookups = first.len().saturating_mul(there.clone().count()) / 2;
+    let all: usize = there.map(|set| set.len()).sum();
+    let is_int = |member: Element<'_>| match member {
+        Element::Int(_) => true,
+        Element::Bytes(bytes) => matches!(Element::of(bytes), Element::Int(_)),
+    };
+    lookups > all && (first.len() > limits.set_max_intset_entries || !first.iter().all(is_int))
 }
 
 /// Answers the members of the result.
@@ -117,7 +133,7 @@ fn store(
 ) -> Result<Outcome, CommandError> {
     let limits = ctx.core.keyspace.limits();
     let (sets, _) = Sets::find(ctx, args.from(2))?;
-    let mut object = Object::Compact(operation.form(&sets), Vec::new());
+    let mut object = Object::Compact(operation.form(&sets, &limits), Vec::new());
     let mut result = SetMut::new(&mut object, &limits);
     operation.run(sets, &mut |member| {
         result.add_element(member);
@@ -200,6 +216,10 @@ mod tests {
         check(&["SADD a 1", "SADD b x 1", "SREM b x", "SINTERSTORE d b", "OBJECT ENCODING d"], "$6 intset");
         check(&["SADD b x 1", "SREM b x", "SUNIONSTORE d b", "OBJECT ENCODING d"], "$6 intset");
         check(&["SADD a 1 2", "SADD b 1 x", "SUNIONSTORE d a b", "OBJECT ENCODING d"], "$8 listpack");
+        let (many, one, other) = ("SADD a 1 2 3 4 5 6 7 x", "SADD b x", "SADD c 9");
+        check(&[many, one, other, "SDIFFSTORE d a b c", "OBJECT ENCODING d"], "$8 listpack");
+        check(&[many, one, "SDIFFSTORE d a b", "OBJECT ENCODING d"], "$6 intset");
+        check(&["SADD a 1 2 3 4 5 6 7", one, other, "SDIFFSTORE d a b c", "OBJECT ENCODING d"], "$6 intset");
     }
 
     #[test]
