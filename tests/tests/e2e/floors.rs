@@ -8,7 +8,7 @@ use std::process::Command;
 const FLOORS: &[&[&str]] = &[
     &["stdx"],
     &["resp", "datatypes", "config", "metrics"],
-    &["rdb", "pubsub", "script"],
+    &["aof", "rdb", "pubsub", "script"],
     &["keyspace"],
     &["commands"],
     &["shard"],

@@ -1,0 +1,104 @@
+//! Effects as the log has them: RESP arrays of bulk strings.
+
+use resp::{Proto, Reply};
+use stdx::DbIndex;
+
+/// Appends commands to a buffer, as clients send them and replicas read them. Bytes that already are such commands may as
+/// well be appended as they are.
+#[derive(Debug)]
+pub struct Commands<'a> {
+    out: Reply<'a>,
+}
+
+impl<'a> Commands<'a> {
+    /// Appends to `buf`.
+    #[inline]
+    pub fn new(buf: &'a mut Vec<u8>) -> Self {
+        Self { out: Reply::new(buf, Proto::Resp2) }
+    }
+
+    /// One command of these arguments.
+    #[inline]
+    pub fn command<'b>(&mut self, args: impl ExactSizeIterator<Item = &'b [u8]>) {
+        self.begin(args.len());
+        args.for_each(|arg| self.arg(arg));
+    }
+
+    /// Opens a command of `args` arguments, its name included, which the caller appends next.
+    #[inline]
+    pub fn begin(&mut self, args: usize) {
+        self.out.array(args);
+    }
+
+    /// One argument.
+    #[inline]
+    pub fn arg(&mut self, bytes: &[u8]) {
+        self.out.bulk(bytes);
+    }
+
+    /// One argument, a number in decimal digits.
+    #[inline]
+    pub fn int(&mut self, value: i64) {
+        self.out.bulk_int(value);
+    }
+
+    /// `SELECT db`.
+    pub fn select(&mut self, db: DbIndex) {
+        self.begin(2);
+        self.arg(b"SELECT");
+        self.int(i64::from(db.0));
+    }
+
+    /// `MULTI`.
+    pub fn multi(&mut self) {
+        self.out.raw(b"*1\r\n$5\r\nMULTI\r\n");
+    }
+
+    /// `EXEC`.
+    pub fn exec(&mut self) {
+        self.out.raw(b"*1\r\n$4\r\nEXEC\r\n");
+    }
+
+    /// Bytes that are whole commands already.
+    #[inline]
+    pub fn raw(&mut self, commands: &[u8]) {
+        self.out.raw(commands);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(write: impl Fn(&mut Commands<'_>), expected: &str) {
+        let mut out = b"before".to_vec();
+        write(&mut Commands::new(&mut out));
+        assert_eq!(String::from_utf8_lossy(&out), format!("before{expected}"));
+    }
+
+    #[test]
+    fn commands_are_arrays_of_bulk_strings() {
+        check(
+            |to| to.command([&b"SET"[..], b"k", b""].into_iter()),
+            "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$0\r\n\r\n",
+        );
+        check(|to| to.select(DbIndex(12)), "*2\r\n$6\r\nSELECT\r\n$2\r\n12\r\n");
+        check(
+            |to| {
+                to.begin(2);
+                to.arg(b"x");
+                to.int(i64::MIN);
+            },
+            "*2\r\n$1\r\nx\r\n$20\r\n-9223372036854775808\r\n",
+        );
+        check(
+            |to| {
+                to.multi();
+                to.exec();
+            },
+            "*1\r\n$5\r\nMULTI\r\n*1\r\n$4\r\nEXEC\r\n",
+        );
+        check(|to| to.raw(b"*0\r\n"), "*0\r\n");
+    }
+}

@@ -1,0 +1,18 @@
+//! The log, as bytes and as rules: records and segments ([`Encoder`], [`Header`]), reading them back ([`Record`]).
+//!
+//! Owns no file, no clock and no thread: bytes go in and come out, and whoever calls reads and writes them. The format is
+//! that of docs/formats/log.md, the rules are those of docs/decisions/0017-durability.md.
+#![forbid(unsafe_code)]
+
+mod bytes;
+mod commands;
+mod encode;
+mod ids;
+mod record;
+mod segment;
+
+pub use commands::Commands;
+pub use encode::{Encoder, Stamp};
+pub use ids::{BootId, Generation, LogId, Lsn, NodeId, TxNumber};
+pub use record::{Kind, Participants, RECORD_HEADER_LEN, RECORD_LEN_MAX, Record, RecordError};
+pub use segment::{HEADER_LEN, Header, HeaderError, SegmentName};
