@@ -1,4 +1,5 @@
-//! The log, as bytes and as rules: records and segments ([`Encoder`], [`Header`]), reading them back ([`Record`]).
+//! The log, as bytes and as rules: records and segments ([`Encoder`], [`Header`]), reading them back ([`Scanner`]), and where
+//! the logs of a generation end ([`ends`]).
 //!
 //! Owns no file, no clock and no thread: bytes go in and come out, and whoever calls reads and writes them. The format is
 //! that of docs/formats/log.md, the rules are those of docs/decisions/0017-durability.md.
@@ -7,12 +8,15 @@
 mod bytes;
 mod commands;
 mod encode;
+pub mod ends;
 mod ids;
 mod record;
+pub mod scan;
 mod segment;
 
 pub use commands::Commands;
 pub use encode::{Encoder, Stamp};
 pub use ids::{BootId, Generation, LogId, Lsn, NodeId, TxNumber};
 pub use record::{Kind, Participants, RECORD_HEADER_LEN, RECORD_LEN_MAX, Record, RecordError};
+pub use scan::{ScanError, Scanner, Summary};
 pub use segment::{HEADER_LEN, Header, HeaderError, SegmentName};
