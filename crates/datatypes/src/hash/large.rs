@@ -5,7 +5,7 @@ use crate::Element;
 use crate::hash::KeepExpiry;
 use crate::item;
 use crate::object::LargeValue;
-use crate::table::{Item, Table};
+use crate::table::{Item, Place, Table};
 use stdx::size::good_size;
 use stdx::{Rng, UnixMs};
 
@@ -45,6 +45,11 @@ impl Hash {
 
     pub(super) fn fields(&self) -> impl Iterator<Item = Field<'_>> {
         self.fields.iter().map(read)
+    }
+
+    /// Visits fields from a place on, as [`Table::visit_from`] does.
+    pub fn visit_from<'a>(&'a self, place: Place, mut visit: impl FnMut(Field<'a>) -> bool) -> Option<Place> {
+        self.fields.visit_from(place, |item| visit(read(item)))
     }
 
     pub(super) fn random(&self, rng: &mut Rng) -> Option<Field<'_>> {

@@ -104,8 +104,9 @@ impl Chunk {
         self.is_empty() || self.bytes() + size <= CHUNK_MAX
     }
 
+    /// The bytes of its elements.
     #[inline]
-    fn live(&self) -> &[u8] {
+    pub(super) fn live(&self) -> &[u8] {
         &self.room[self.start as usize..self.end as usize]
     }
 

@@ -21,6 +21,28 @@ pub struct List {
     pub(super) nodes: Nodes,
 }
 
+/// Neighbouring elements of a large list, as they are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// The elements, each with its back-length: a listpack's bytes without header and terminator. At most
+    /// [`Run::BYTES_MAX`], unless it is one longer element.
+    pub bytes: &'a [u8],
+    /// How many elements that are: at least one.
+    pub len: usize,
+    /// The number of the element behind them.
+    pub next: usize,
+}
+
+impl<'a> Run<'a> {
+    /// Bytes of several elements, at most.
+    pub const BYTES_MAX: usize = CHUNK_MAX;
+
+    /// The first element.
+    pub fn first(&self) -> Element<'a> {
+        Element::read(self.bytes).0
+    }
+}
+
 /// Where a chunk is.
 #[derive(Clone, Copy)]
 enum At {
@@ -56,9 +78,21 @@ impl List {
         super::FRAME + self.ends[0].bytes() + self.middle.bytes() + self.ends[1].bytes()
     }
 
+    /// How many runs of elements there are: [`List::run`] gives each.
+    pub fn runs(&self) -> usize {
+        self.middle.chunks() + self.ends.iter().filter(|chunk| !chunk.is_empty()).count()
+    }
+
+    /// The run that holds element `index`; all runs come one after the other when the next is asked for [`Run::next`].
+    /// Panics past the end.
+    pub fn run(&self, index: usize) -> Run<'_> {
+        let (chunk, first) = self.chunk_at(index);
+        Run { bytes: chunk.live(), len: chunk.len(), next: first + chunk.len() }
+    }
+
     /// Whether it has one chunk at most.
     pub(super) fn is_one_chunk(&self) -> bool {
-        self.middle.chunks() + self.ends.iter().filter(|chunk| !chunk.is_empty()).count() <= 1
+        self.runs() <= 1
     }
 
     /// Adds an element.

@@ -17,7 +17,7 @@ mod tree;
 pub use change::ListMut;
 pub use chunk::End;
 pub use iter::{Iter, RevIter};
-pub use large::List;
+pub use large::{List, Run};
 
 use crate::object::{Large, LargeValue};
 use crate::{Element, Form, Limits, Object, packed};
@@ -118,16 +118,34 @@ impl<'a> ListRef<'a> {
 
 /// A new list of these elements; a quicklist, as Redis would call it, if all of them are too much for a listpack.
 pub fn build<'b>(elements: impl Iterator<Item = &'b [u8]>, limits: &Limits) -> Object {
-    let mut list = List::default();
-    elements.for_each(|element| list.push(End::Back, Element::of(element)));
-    list.quicklist = exceeds(limits, list.listpack_bytes(), list.len());
-    if let Some(max) = counted_nodes(limits).filter(|_| list.quicklist) {
-        (0..list.len()).for_each(|_| list.nodes.pushed(End::Back, max));
+    let mut builder = Builder::default();
+    elements.for_each(|element| builder.push(Element::of(element)));
+    builder.finish(limits)
+}
+
+/// A new list that gets its elements one after the other, from the first to the last.
+#[derive(Debug, Default)]
+pub struct Builder(List);
+
+impl Builder {
+    /// Adds an element behind all others. One that is the text of an integer is to be [`Element::Int`].
+    #[inline]
+    pub fn push(&mut self, element: Element<'_>) {
+        self.0.push(End::Back, element);
     }
-    if !list.quicklist && list.listpack_bytes() <= COMPACT_MAX {
-        return Object::Compact(Form::List, compact(&list));
+
+    /// The list; a quicklist, as Redis would call it, if all of its elements are too much for a listpack.
+    pub fn finish(self, limits: &Limits) -> Object {
+        let Self(mut list) = self;
+        list.quicklist = exceeds(limits, list.listpack_bytes(), list.len());
+        if let Some(max) = counted_nodes(limits).filter(|_| list.quicklist) {
+            (0..list.len()).for_each(|_| list.nodes.pushed(End::Back, max));
+        }
+        if !list.quicklist && list.listpack_bytes() <= COMPACT_MAX {
+            return Object::Compact(Form::List, compact(&list));
+        }
+        Object::Large(Box::new(list.into()))
     }
-    Object::Large(Box::new(list.into()))
 }
 
 /// The bytes of a list's compact form.

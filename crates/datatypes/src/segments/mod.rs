@@ -60,6 +60,8 @@ const MERGE_AT: usize = SEGMENT_MAX / 4;
 
 const _: () = assert!(BUCKETS_MAX.ilog2() + 7 == u16::BITS);
 const _: () = assert!(DEPTH_MAX * BRANCH_BITS + u16::BITS <= u64::BITS);
+// A place in a table keeps the path in the upper half of a word.
+const _: () = assert!(DEPTH_MAX * BRANCH_BITS <= u32::BITS);
 
 /// All elements, or one branch of them.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 use super::{Log, StreamId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use stdx::size::good_size;
 
 /// A consumer within its group, for as long as it is there.
@@ -122,7 +123,13 @@ impl Group {
 
     /// The consumers in the order of their names.
     pub fn consumers(&self) -> impl Iterator<Item = &Consumer> {
-        self.names.values().map(|id| self.consumer(*id))
+        self.consumers_from(b"")
+    }
+
+    /// The consumers from this name on.
+    pub fn consumers_from(&self, name: &[u8]) -> impl Iterator<Item = &Consumer> + use<'_> {
+        let names = self.names.range::<[u8], _>((Bound::Included(name), Bound::Unbounded));
+        names.map(|(_, id)| self.consumer(*id))
     }
 
     /// The consumer of this name.
@@ -295,8 +302,9 @@ impl Groups {
         self.by_name.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &Group)> {
-        self.by_name.iter().map(|(name, group)| (&name[..], group))
+    pub(super) fn iter_from(&self, name: &[u8]) -> impl Iterator<Item = (&[u8], &Group)> + use<'_> {
+        let groups = self.by_name.range::<[u8], _>((Bound::Included(name), Bound::Unbounded));
+        groups.map(|(name, group)| (&name[..], group))
     }
 
     pub(super) fn get(&self, name: &[u8]) -> Option<&Group> {

@@ -134,8 +134,13 @@ impl Log {
 
     /// The blocks in order, each with its id: what an RDB file holds.
     pub fn blocks(&self) -> impl Iterator<Item = (StreamId, &[u8])> {
-        let tail = (!self.tail.is_empty()).then_some((self.tail_id, &self.tail[..]));
-        self.closed.iter().map(|(id, bytes)| (*id, &bytes[..])).chain(tail)
+        self.blocks_from(StreamId::MIN)
+    }
+
+    /// The blocks from the one of this id on.
+    pub fn blocks_from(&self, id: StreamId) -> impl Iterator<Item = (StreamId, &[u8])> {
+        let tail = (!self.tail.is_empty() && self.tail_id >= id).then_some((self.tail_id, &self.tail[..]));
+        self.closed.range(id..).map(|(id, bytes)| (*id, &bytes[..])).chain(tail)
     }
 
     /// Adds an entry; `pairs` are its fields and values in turn. Errors: nothing was changed.

@@ -54,7 +54,12 @@ impl Stream {
 
     /// Its groups with their names, in the order of these.
     pub fn groups(&self) -> impl Iterator<Item = (&[u8], &Group)> {
-        self.groups.iter().flat_map(|groups| groups.iter())
+        self.groups_from(b"")
+    }
+
+    /// Its groups from this name on.
+    pub fn groups_from(&self, name: &[u8]) -> impl Iterator<Item = (&[u8], &Group)> {
+        self.groups.iter().flat_map(move |groups| groups.iter_from(name))
     }
 
     /// The group of this name.

@@ -5,10 +5,12 @@
 
 mod hash;
 mod iter;
+mod place;
 
 pub use crate::segments::Item;
 pub use hash::{hash, set_seed};
 pub use iter::Iter;
+pub use place::Place;
 
 use crate::segments::{self, Hashes, Segments, Tables, Upsert, Walk};
 use std::ops::{Deref, DerefMut};
@@ -126,6 +128,13 @@ impl<T: Item> Table<T> {
         };
         // Any number that a client makes up is some cursor.
         walk.run(&self.segments, cursor << PLACE_SHIFT).map_or(0, |hash| hash >> PLACE_SHIFT)
+    }
+
+    /// Visits elements from a place on, in the order of [`Table::iter`], until `visit` refuses one by `false`; returns
+    /// where that one is, or `None` after the last. The table must be the same as when the place was returned: in
+    /// another, elements are left out or visited twice.
+    pub fn visit_from<'a>(&'a self, place: Place, mut visit: impl FnMut(&'a T) -> bool) -> Option<Place> {
+        place::visit(&self.segments, place, &mut visit)
     }
 
     /// A random element, all equally likely; `None` when there is none.

@@ -174,9 +174,14 @@ impl<'a> ZSetRef<'a> {
 
     /// All members and their scores, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Element<'a>, f64)> + use<'a> {
+        self.iter_from(0)
+    }
+
+    /// All members and their scores from rank `rank` on, in order. Panics past the end.
+    pub fn iter_from(&self, rank: usize) -> impl Iterator<Item = (Element<'a>, f64)> + use<'a> {
         let (compact, large) = match *self {
-            Self::Compact(bytes) => (bytes, None),
-            Self::Large(large) => (&[][..], Some(large.range(0..large.len()))),
+            Self::Compact(bytes) => (&bytes[compact::offset_of(bytes, rank)..], None),
+            Self::Large(large) => (&[][..], Some(large.range(rank..large.len()))),
         };
         let compact = compact::entries(compact).map(|entry| (entry.member, entry.score));
         compact.chain(large.into_iter().flatten())
