@@ -3,15 +3,14 @@
 use crate::error::Error;
 use crate::read::Reader;
 use crate::write::{Version, Writer};
-use crc::{CRC_64_REDIS, Crc, Table};
+use crc_fast::CrcAlgorithm;
 use datatypes::{Limits, Value, ValueRef};
 
-const CRC: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
 const FOOTER_BYTES: usize = 10;
 
 /// CRC64 as Redis computes it (Jones, reflected).
 pub fn crc64(bytes: &[u8]) -> u64 {
-    CRC.checksum(bytes)
+    crc_fast::checksum(CrcAlgorithm::Crc64Redis, bytes)
 }
 
 /// A value in DUMP's envelope, appended to `out`: in the oldest version that has words for it, so that it can be

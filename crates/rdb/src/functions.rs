@@ -3,7 +3,8 @@
 
 use crate::dump::{close, opened};
 use crate::error::Error;
-use crate::length::{Input, write_string};
+use crate::length::{Input, Packer, write_string};
+use crate::opcode::{FUNCTION_BEFORE_RELEASE, FUNCTION2};
 use crate::write::Version;
 use std::borrow::Cow;
 
@@ -27,9 +28,10 @@ pub enum FunctionsError {
 /// Appends an envelope with libraries of these codes, as Redis 7.0 can read it.
 pub fn dump_functions<'a>(codes: impl Iterator<Item = &'a [u8]>, compress: bool, out: &mut Vec<u8>) {
     let start = out.len();
+    let mut packer = Packer::all(compress);
     for code in codes {
         out.push(FUNCTION2);
-        write_string(out, code, compress);
+        write_string(out, code, &mut packer);
     }
     close(start, Version::V10 as u16, out);
 }
@@ -47,9 +49,6 @@ pub fn restore_functions(payload: &[u8]) -> Result<Vec<Cow<'_, [u8]>>, Functions
     }
     Ok(codes)
 }
-
-const FUNCTION2: u8 = 245;
-const FUNCTION_BEFORE_RELEASE: u8 = 246;
 
 #[cfg(test)]
 mod tests {

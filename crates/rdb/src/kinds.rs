@@ -37,3 +37,12 @@ pub(crate) const HASH_LISTPACK_EX: u8 = 25;
 pub(crate) const NODE_PLAIN: u64 = 1;
 /// A node of a quicklist: a listpack.
 pub(crate) const NODE_PACKED: u64 = 2;
+
+/// Values of modules before Redis 4, and since.
+pub(crate) const MODULE: u8 = 6;
+pub(crate) const MODULE_2: u8 = 7;
+
+/// Whether this is the type of a value that is no module's.
+pub(crate) fn is_value(kind: u8) -> bool {
+    kind <= HASH_LISTPACK_EX && !matches!(kind, MODULE..=8)
+}

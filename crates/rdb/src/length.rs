@@ -9,6 +9,8 @@
 //! ```
 
 use crate::error::Error;
+use crate::lzf::{EXPANSION_MAX, Lzf, Unpacker};
+use datatypes::Element;
 use std::borrow::Cow;
 use stdx::number::parse_i64;
 
@@ -28,15 +30,16 @@ pub(crate) fn write_len(out: &mut Vec<u8>, len: u64) {
     }
 }
 
-/// Appends a string, short integers as such, long strings compressed if that saves something and `compress` says so.
-pub(crate) fn write_string(out: &mut Vec<u8>, bytes: &[u8], compress: bool) {
+/// Appends a string, short integers as such, long strings compressed if that saves something and `packer` says so.
+#[inline]
+pub(crate) fn write_string(out: &mut Vec<u8>, bytes: &[u8], packer: &mut Packer) {
     if bytes.len() <= INT_TEXT_MAX
         && let Some(int) = parse_i64(bytes)
         && write_int(out, int)
     {
         return;
     }
-    if compress && bytes.len() > COMPRESS_OVER && write_compressed(out, bytes) {
+    if packer.packs(bytes.len()) && write_compressed(out, bytes, packer) {
         return;
     }
     write_len(out, bytes.len() as u64);
@@ -68,50 +71,163 @@ fn write_int(out: &mut Vec<u8>, int: i64) -> bool {
     true
 }
 
-fn write_compressed(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
-    if bytes.len() > COMPRESS_MAX {
-        return false;
-    }
-    let Ok(packed) = lzf::compress(bytes) else { return false };
-    if packed.len() + 4 >= bytes.len() {
+fn write_compressed(out: &mut Vec<u8>, bytes: &[u8], packer: &mut Packer) -> bool {
+    packer.packed.clear();
+    if !packer.lzf.compress(bytes, &mut packer.packed, bytes.len() - 4) {
         return false;
     }
     out.push(0xC3);
-    write_len(out, packed.len() as u64);
+    write_len(out, packer.packed.len() as u64);
     write_len(out, bytes.len() as u64);
-    out.extend_from_slice(&packed);
+    out.extend_from_slice(&packer.packed);
     true
+}
+
+/// What compressing strings needs beside them. Takes no memory before the first.
+#[derive(Debug, Default)]
+pub(crate) struct Packer {
+    /// Longer strings are not compressed. 0 for none at all.
+    bytes_max: usize,
+    lzf: Lzf,
+    packed: Vec<u8>,
+}
+
+impl Packer {
+    /// Strings of up to so many bytes are to be compressed.
+    pub(crate) fn up_to(bytes_max: usize) -> Self {
+        Self { bytes_max, ..Self::default() }
+    }
+
+    /// Whether it tries to compress a string of so many bytes.
+    #[inline]
+    pub(crate) fn packs(&self, len: usize) -> bool {
+        len > COMPRESS_OVER && len <= self.bytes_max
+    }
+
+    /// Every string that can be is to be compressed, if any.
+    pub(crate) fn all(compress: bool) -> Self {
+        Self::up_to(if compress { COMPRESS_MAX } else { 0 })
+    }
 }
 
 /// Bytes of the longest integer that is written as one.
 const INT_TEXT_MAX: usize = 11;
 /// Shorter strings are not compressed.
 const COMPRESS_OVER: usize = 20;
-/// Longer strings are not compressed: the library counts in 32 bits.
+/// Longer strings are not compressed: places in them are kept in 32 bits.
 const COMPRESS_MAX: usize = 1 << 30;
-/// A compressed string does not become more than so many times as long: the format's own bound.
-const EXPANSION_MAX: usize = 264;
 
-/// Bytes being read, front to back. Every method advances, or fails and is not to be called again.
+/// Bytes being read, front to back. Every method advances, or fails; after [`Error::Short`] the reader may go back to an
+/// earlier place and try again with more bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Input<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Where the bytes must reach for what failed with `Short`.
+    wanted: usize,
+    /// Bytes behind these that are still to come, at most.
+    to_come: u64,
+    /// Longer strings are refused.
+    string_bytes_max: usize,
+}
+
+/// A string as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Text<'a> {
+    Bytes(&'a [u8]),
+    Int(i64),
+    Unpacked(Vec<u8>),
+}
+
+impl<'a> Text<'a> {
+    /// Its bytes, in `room` when it is an integer.
+    #[inline]
+    pub(crate) fn bytes<'b>(&'b self, room: &'b mut itoa::Buffer) -> &'b [u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Int(int) => room.format(*int).as_bytes(),
+            Self::Unpacked(bytes) => bytes,
+        }
+    }
+
+    /// As an element of a value.
+    #[inline]
+    pub(crate) fn element(&self) -> Element<'_> {
+        match self {
+            Self::Bytes(bytes) => Element::of(bytes),
+            Self::Int(int) => Element::Int(*int),
+            Self::Unpacked(bytes) => Element::of(bytes),
+        }
+    }
+
+    pub(crate) fn into_cow(self) -> Cow<'a, [u8]> {
+        match self {
+            Self::Bytes(bytes) => Cow::Borrowed(bytes),
+            Self::Int(int) => Cow::Owned(int.to_string().into_bytes()),
+            Self::Unpacked(bytes) => Cow::Owned(bytes),
+        }
+    }
+}
+
+/// What a string begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// It follows, in so many bytes.
+    Bytes(usize),
+    /// It was this integer.
+    Int(i64),
+    /// It follows compressed.
+    Packed {
+        /// Bytes that follow.
+        packed: usize,
+        /// Bytes that they become.
+        len: usize,
+    },
 }
 
 impl<'a> Input<'a> {
+    /// All bytes there are.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, wanted: 0, to_come: 0, string_bytes_max: usize::MAX }
+    }
+
+    /// Bytes of which there are more to come, but not more than `to_come`.
+    pub(crate) fn part(bytes: &'a [u8], to_come: u64, string_bytes_max: usize) -> Self {
+        Self { bytes, at: 0, wanted: 0, to_come, string_bytes_max }
     }
 
     /// How far it has come.
+    #[inline]
     pub(crate) fn at(&self) -> usize {
         self.at
     }
 
+    /// Goes back to a place where it was.
+    #[inline]
+    pub(crate) fn rewind(&mut self, at: usize) {
+        debug_assert!(at <= self.at);
+        self.at = at;
+    }
+
+    /// Where the bytes must reach for what failed with `Short`: so many are needed at least.
+    pub(crate) fn wanted(&self) -> usize {
+        self.wanted
+    }
+
     /// How many bytes are left.
+    #[inline]
     pub(crate) fn left(&self) -> usize {
         self.bytes.len() - self.at
+    }
+
+    /// Whether `len` bytes can follow, here or in what is to come.
+    pub(crate) fn can_have(&self, len: u64) -> bool {
+        len <= self.to_come.saturating_add(self.left() as u64)
+    }
+
+    /// How many bytes may come behind those that are there.
+    pub(crate) fn expected(&self) -> u64 {
+        self.to_come
     }
 
     pub(crate) fn bad(&self, what: &'static str) -> Error {
@@ -123,81 +239,124 @@ impl<'a> Input<'a> {
         value.ok_or_else(|| self.bad(what))
     }
 
+    #[cold]
+    fn short(&mut self, wanted: usize) -> Error {
+        self.wanted = wanted;
+        Error::Short { at: self.bytes.len() }
+    }
+
+    #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], Error> {
         if len > self.left() {
-            return Err(Error::Short { at: self.bytes.len() });
+            return Err(self.short(self.at.saturating_add(len)));
         }
         let taken = &self.bytes[self.at..self.at + len];
         self.at += len;
         Ok(taken)
     }
 
+    /// Up to `len` bytes, of those that are there; at least one.
+    pub(crate) fn take_some(&mut self, len: usize) -> Result<&'a [u8], Error> {
+        self.take(len.min(self.left()).max(1))
+    }
+
+    #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         self.take(N).map(|bytes| bytes.try_into().expect("as many as were taken"))
     }
 
+    #[inline]
     pub(crate) fn byte(&mut self) -> Result<u8, Error> {
         self.array::<1>().map(|[byte]| byte)
     }
 
     /// Eight bytes, little-endian: times.
+    #[inline]
     pub(crate) fn millis(&mut self) -> Result<i64, Error> {
         self.array().map(i64::from_le_bytes)
     }
 
     /// A length, or the code of a string that is not kept as its bytes.
-    fn head(&mut self) -> Result<Head, Error> {
+    #[inline]
+    fn first(&mut self) -> Result<First, Error> {
         let first = self.byte()?;
         Ok(match first {
-            0..=0x3F => Head::Len(u64::from(first)),
-            0x40..=0x7F => Head::Len(u64::from(first & 0x3F) << 8 | u64::from(self.byte()?)),
-            0x80 => Head::Len(u64::from(u32::from_be_bytes(self.array()?))),
-            0x81 => Head::Len(u64::from_be_bytes(self.array()?)),
-            0xC0..=0xFF => Head::Code(first & 0x3F),
+            0..=0x3F => First::Len(u64::from(first)),
+            0x40..=0x7F => First::Len(u64::from(first & 0x3F) << 8 | u64::from(self.byte()?)),
+            0x80 => First::Len(u64::from(u32::from_be_bytes(self.array()?))),
+            0x81 => First::Len(u64::from_be_bytes(self.array()?)),
+            0xC0..=0xFF => First::Code(first & 0x3F),
             _ => return Err(self.bad("length")),
         })
     }
 
+    #[inline]
     pub(crate) fn len(&mut self) -> Result<u64, Error> {
-        match self.head()? {
-            Head::Len(len) => Ok(len),
-            Head::Code(_) => Err(self.bad("length")),
+        match self.first()? {
+            First::Len(len) => Ok(len),
+            First::Code(_) => Err(self.bad("length")),
         }
     }
 
     /// A number of things of at least `least` bytes each: more than can follow is an error.
-    pub(crate) fn count(&mut self, least: usize) -> Result<usize, Error> {
+    pub(crate) fn count(&mut self, least: u64) -> Result<u64, Error> {
         let count = self.len()?;
-        match usize::try_from(count) {
-            Ok(count) if count.saturating_mul(least) <= self.left() => Ok(count),
-            _ => Err(self.bad("count")),
+        if self.can_have(count.saturating_mul(least)) { Ok(count) } else { Err(self.bad("count")) }
+    }
+
+    /// A string's beginning, up to its bytes.
+    #[inline]
+    pub(crate) fn head(&mut self) -> Result<Head, Error> {
+        let len = match self.first()? {
+            First::Len(len) => len,
+            First::Code(0) => return Ok(Head::Int(i64::from(i8::from_le_bytes(self.array()?)))),
+            First::Code(1) => return Ok(Head::Int(i64::from(i16::from_le_bytes(self.array()?)))),
+            First::Code(2) => return Ok(Head::Int(i64::from(i32::from_le_bytes(self.array()?)))),
+            First::Code(3) => return self.packed_head(),
+            First::Code(_) => return Err(self.bad("string encoding")),
+        };
+        if len > self.left() as u64 && !self.can_have(len) && self.to_come > 0 {
+            return Err(self.bad("length of a string"));
+        }
+        Ok(Head::Bytes(self.bounded(len)?))
+    }
+
+    fn packed_head(&mut self) -> Result<Head, Error> {
+        let (packed, len) = (self.len()?, self.len()?);
+        let (packed, len) = (self.bounded(packed)?, self.bounded(len)?);
+        if len == 0 || len > packed.saturating_mul(EXPANSION_MAX) {
+            return Err(self.bad("length of a compressed string"));
+        }
+        Ok(Head::Packed { packed, len })
+    }
+
+    #[inline]
+    fn bounded(&self, len: u64) -> Result<usize, Error> {
+        match usize::try_from(len) {
+            Ok(len) if len <= self.string_bytes_max => Ok(len),
+            _ => Err(self.bad("length of a string")),
+        }
+    }
+
+    /// A string.
+    #[inline]
+    pub(crate) fn text(&mut self) -> Result<Text<'a>, Error> {
+        match self.head()? {
+            Head::Bytes(len) => self.take(len).map(Text::Bytes),
+            Head::Int(int) => Ok(Text::Int(int)),
+            Head::Packed { packed, len } => {
+                let packed = self.take(packed)?;
+                let mut unpacker = Unpacker::new(len);
+                let used = unpacker.feed(packed);
+                let whole = used.filter(|used| *used == packed.len()).and_then(|_| unpacker.finish());
+                self.good(whole, "compressed string").map(Text::Unpacked)
+            }
         }
     }
 
     /// A string's bytes.
     pub(crate) fn string(&mut self) -> Result<Cow<'a, [u8]>, Error> {
-        let len = match self.head()? {
-            Head::Len(len) => len,
-            Head::Code(0) => return Ok(decimal(i64::from(i8::from_le_bytes(self.array()?)))),
-            Head::Code(1) => return Ok(decimal(i64::from(i16::from_le_bytes(self.array()?)))),
-            Head::Code(2) => return Ok(decimal(i64::from(i32::from_le_bytes(self.array()?)))),
-            Head::Code(3) => return self.compressed().map(Cow::Owned),
-            Head::Code(_) => return Err(self.bad("string encoding")),
-        };
-        let len = usize::try_from(len).map_err(|_| self.bad("length"))?;
-        self.take(len).map(Cow::Borrowed)
-    }
-
-    fn compressed(&mut self) -> Result<Vec<u8>, Error> {
-        let (packed_len, len) = (self.len()?, self.len()?);
-        let packed_len = usize::try_from(packed_len).map_err(|_| self.bad("length"))?;
-        let packed = self.take(packed_len)?;
-        let len = usize::try_from(len).map_err(|_| self.bad("length"))?;
-        if len == 0 || len > packed_len.saturating_mul(EXPANSION_MAX) {
-            return Err(self.bad("length of a compressed string"));
-        }
-        let bytes = lzf::decompress(packed, len).map_err(|_| self.bad("compressed string"))?;
-        if bytes.len() == len { Ok(bytes) } else { Err(self.bad("compressed string")) }
+        self.text().map(Text::into_cow)
     }
 
     /// A score in eight bytes.
@@ -219,13 +378,9 @@ impl<'a> Input<'a> {
     }
 }
 
-enum Head {
+enum First {
     Len(u64),
     Code(u8),
-}
-
-fn decimal<'a>(int: i64) -> Cow<'a, [u8]> {
-    Cow::Owned(int.to_string().into_bytes())
 }
 
 #[cfg(test)]
@@ -256,7 +411,7 @@ mod tests {
     #[track_caller]
     fn check_string(bytes: &[u8], written: &[u8]) {
         let mut out = Vec::new();
-        write_string(&mut out, bytes, true);
+        write_string(&mut out, bytes, &mut Packer::all(true));
         assert_eq!(out, written);
         assert_eq!(Input::new(&out).string().as_deref(), Ok(bytes));
     }
@@ -270,7 +425,7 @@ mod tests {
         check_string(b"2147483648", b"\x0a2147483648");
         check_string(b"007", b"\x03007");
         let mut out = Vec::new();
-        write_string(&mut out, &[b'a'; 1000], true);
+        write_string(&mut out, &[b'a'; 1000], &mut Packer::all(true));
         assert!(out[0] == 0xC3 && out.len() < 40, "{out:?}");
         assert_eq!(Input::new(&out).string().as_deref(), Ok(&[b'a'; 1000][..]));
     }
@@ -287,7 +442,7 @@ mod tests {
         #[test]
         fn strings_come_back(bytes in prop::collection::vec(0u8..4, 0..200), compress: bool) {
             let mut out = Vec::new();
-            write_string(&mut out, &bytes, compress);
+            write_string(&mut out, &bytes, &mut Packer::all(compress));
             let mut input = Input::new(&out);
             let read = input.string().unwrap();
             prop_assert_eq!(&read[..], &bytes[..]);

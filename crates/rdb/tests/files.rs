@@ -1,0 +1,154 @@
+//! Whole files: written, in slices and not; read back in pieces; damaged.
+
+mod samples;
+
+use datatypes::{Value, ValueRef};
+use rdb::file::{Access, Attributes, Base, End, Error, Event, Loaded, Options, Reader, Sum, Writer};
+use rdb::{Budget, Version};
+use samples::{reading, samples};
+use stdx::{DbIndex, Rng, UnixMs};
+
+/// A key as it is written.
+#[derive(Clone)]
+struct Written {
+    db: u16,
+    key: Vec<u8>,
+    attributes: Attributes,
+    value: Value,
+}
+
+/// Some keys of every kind and form.
+fn keys() -> Vec<Written> {
+    let written = |(index, value): (usize, Value)| Written {
+        db: (index / 10) as u16,
+        key: match index {
+            0 => Vec::new(),
+            1 => b"17".to_vec(),
+            2 => vec![b'k'; 100_000],
+            _ => format!("key:{index}").into_bytes(),
+        },
+        attributes: Attributes {
+            expiry: (index % 3 == 0).then_some(UnixMs(1_800_000_000_123 + index as i64)),
+            access: [Access::Unknown, Access::Idle(1 << 20), Access::Freq(255)][index % 3],
+        },
+        value,
+    };
+    samples().into_iter().enumerate().map(written).collect()
+}
+
+fn begun(version: Version) -> Writer {
+    let mut writer = Writer::new(version, true);
+    writer.base(&Base { redis_version: "7.2.0", used_memory: 1 << 40, ..Base::default() });
+    writer.library(b"#!lua name=lib\n");
+    writer
+}
+
+fn whole(keys: &[Written], version: Version) -> Vec<u8> {
+    let mut writer = begun(version);
+    writer.keys().resize_db(DbIndex(0), 10, 4);
+    for Written { db, key, attributes, value } in keys {
+        writer.keys().key(DbIndex(*db), key, *attributes, value.as_ref());
+    }
+    writer.end().0
+}
+
+fn line(db: u16, key: &[u8], attributes: Attributes, value: ValueRef<'_>) -> String {
+    format!("{db} {} {attributes:?} {:?}", key.escape_ascii(), reading(value))
+}
+
+fn lines(keys: &[Written]) -> Vec<String> {
+    keys.iter().map(|one| line(one.db, &one.key, one.attributes, one.value.as_ref())).collect()
+}
+
+/// What was read.
+#[derive(Debug, Default, PartialEq)]
+struct Read {
+    keys: Vec<String>,
+    others: Vec<String>,
+    end: Option<End>,
+}
+
+/// Reads a file that comes in pieces of up to `piece` bytes; `known` says whether its size is told.
+fn read(bytes: &[u8], known: bool, mut piece: impl FnMut() -> usize) -> Result<Read, Error> {
+    let size = known.then_some(bytes.len() as u64);
+    let mut reader = Reader::new(Options { size, ..Options::default() });
+    let mut read = Read::default();
+    let mut at = 0;
+    loop {
+        match reader.next()? {
+            Some(Event::Key(key)) => {
+                let access = match (key.idle_s, key.freq) {
+                    (Some(seconds), _) => Access::Idle(seconds),
+                    (_, Some(counter)) => Access::Freq(counter),
+                    _ => Access::Unknown,
+                };
+                let value = match key.value {
+                    Loaded::Int(int) => Value::String(int.to_string().into_bytes()),
+                    Loaded::String(bytes) => Value::String(bytes.into_owned()),
+                    Loaded::Object(object) => Value::Object(object),
+                };
+                let attributes = Attributes { expiry: key.expiry, access };
+                read.keys.push(line(key.db.0, &key.key, attributes, value.as_ref()));
+            }
+            Some(Event::End(end)) => {
+                read.end = Some(end);
+                return Ok(read);
+            }
+            Some(event) => read.others.push(format!("{event:?}")),
+            None if at < bytes.len() => {
+                let next = (at + piece().max(1)).min(bytes.len());
+                reader.feed(&bytes[at..next]);
+                at = next;
+            }
+            None => reader.ended(),
+        }
+    }
+}
+
+#[test]
+fn what_was_written_is_read_in_pieces_of_any_size() {
+    let keys = keys();
+    for version in [Version::V10, Version::V11, Version::V12] {
+        let bytes = whole(&keys, version);
+        let mut rng = Rng::new(5);
+        for (known, max) in
+            [(true, usize::MAX), (false, usize::MAX), (true, 70_000), (false, 5000), (true, 300)]
+        {
+            let read = read(&bytes, known, || 1 + rng.index(max)).unwrap();
+            let end = read.end.expect("an end");
+            assert!(matches!(end.sum, Sum::Verified(_)));
+            assert_eq!((end.bytes, end.keys), (bytes.len() as u64, keys.len() as u64));
+            // Version 10 has no words for when a consumer was active.
+            let differ = read.keys.iter().zip(lines(&keys)).filter(|(a, b)| *a != b).count();
+            assert_eq!(differ, if version == Version::V10 { 1 } else { 0 }, "{version:?} {max}");
+            assert!(read.others.iter().any(|other| other.contains("Library")), "{:?}", read.others);
+        }
+    }
+}
+
+#[test]
+fn slices_are_what_is_written_as_a_whole() {
+    let keys = keys();
+    let budgets = [(1, 1), (100, 7), (5000, 1000), (1 << 20, 3), (usize::MAX, usize::MAX)];
+    for (bytes, elements) in budgets {
+        let mut writer = begun(Version::V11);
+        writer.keys().resize_db(DbIndex(0), 10, 4);
+        let mut file = Vec::new();
+        for Written { db, key, attributes, value } in &keys {
+            let value = value.as_ref();
+            let mut slices = writer.keys().begin(DbIndex(*db), *attributes, value);
+            let mut done = false;
+            while !done {
+                let before = writer.len();
+                done = writer.keys().slice(&mut slices, key, value, Budget { bytes, elements });
+                // It stops soon after the budget: the key and one element more.
+                assert!(done || writer.len() - before <= 2 * bytes.max(4096) + 2 * 64 * 1024 + 20_000);
+                if writer.len() > 10_000 {
+                    file.append(&mut writer.take(Vec::new()));
+                }
+            }
+        }
+        file.append(&mut writer.end().0);
+        assert!(file == whole(&keys, Version::V11), "{bytes} {elements}");
+    }
+}
