@@ -2,26 +2,29 @@
 //!
 //! A command on a key of this core is a synchronous call: [`Turn::command`], [`Turn::one_shard`], `shard::execute`.
 
+mod admission;
 mod multi;
+mod one_shard;
 mod scripts;
+mod session;
+mod several;
+mod slow;
 
 use crate::clock::Ticks;
 use crate::connection::Outgoing;
-use crate::flights::{Flight, FlightId, Flights};
+use crate::flights::{FlightId, Flights};
 use crate::hop::{Part, Sink};
 use crate::lookahead::{Planned, is_script};
 use crate::node::{Node, State};
 use crate::publish;
-use crate::spread::{Deal, Origin, Spread};
-use crate::transaction::{self, InFlight, ParkedCommand};
-use crate::wait::{self, Call, Unit};
+use crate::transaction;
+use crate::wait::{self, Unit};
+use admission::{NO_AUTH, is_http, is_open_to_subscribers};
 use commands::table::Misfit;
-use commands::transaction::Place;
 use commands::{Caller, ClientFlags, ClientSlot, CommandRef, Core, Crossing, Flags, Outcome};
-use coordinator::pipeline::{self, Kind, SPREAD_KEYS_MAX};
+use coordinator::pipeline::{self, Kind};
 use keyspace::Keyspace;
-use shard::WaiterId;
-use stdx::args::OwnedArgs;
+pub(crate) use slow::{is_slow, note_slow};
 use stdx::{Args, DbIndex, ShardId, Slot, UnixMs};
 
 /// What became of a command.
@@ -35,11 +38,6 @@ pub(crate) enum Verdict {
     Pause,
     /// Nothing more is to be read from this client.
     Close,
-}
-
-/// Whether a command's name is how a line of an HTTP request begins.
-fn is_http(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
 }
 
 /// What a command waits for before it begins.
@@ -152,16 +150,6 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Whether nothing stands in the way of a plain command: no password, no pause, no CLIENT REPLY SKIP, no subscription, no
-    /// MULTI.
-    #[inline]
-    fn is_admitted(&self, command: CommandRef) -> bool {
-        !self.special
-            && self.node.pause.get().is_none()
-            && !self.node.control.busy.is_any()
-            && !command.row.flags.has(Flags::PROTECTED)
-    }
-
     /// Runs one command, or starts it, or says why not.
     #[inline]
     pub(crate) fn command(&mut self, args: Args<'_>) -> Verdict {
@@ -238,67 +226,6 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// A command whose keys are all on the shard of `slot`.
-    #[inline]
-    fn one_shard(&mut self, command: CommandRef, args: Args<'_>, slot: Slot) -> Verdict {
-        let shard = self.node.router.shard_of(slot);
-        let signals = command.row.flags.has(Flags::SIGNALS);
-        let kind = if signals { Kind::Signal(shard) } else { Kind::Plain(shard) };
-        self.on_shard(command, args, slot, shard, kind)
-    }
-
-    /// The same for a command of this kind, on this shard.
-    #[inline]
-    fn on_shard(
-        &mut self,
-        command: CommandRef,
-        args: Args<'_>,
-        slot: Slot,
-        shard: ShardId,
-        kind: Kind,
-    ) -> Verdict {
-        if !self.may_go(kind, command, args) {
-            return Verdict::Blocked(Blocked::Order);
-        }
-        if !self.node.is_home(shard) {
-            if !self.has_room() {
-                return Verdict::Blocked(Blocked::Order);
-            }
-            return self.send(command, args, slot, kind, shard);
-        }
-        if !self.state.participant.is_idle() && self.must_park(command, args, slot, kind) {
-            return Verdict::Done;
-        }
-        self.run_here(command, args, Some(slot));
-        if self.written > OUTPUT_STEP_BYTES || self.is_long() { Verdict::Pause } else { Verdict::Done }
-    }
-
-    /// The same for one that may have its client wait. Nothing follows before it is answered.
-    fn one_shard_or_wait(&mut self, command: CommandRef, args: Args<'_>, slot: Slot) -> Verdict {
-        let (shard, kind) = (self.node.router.shard_of(slot), Kind::Barrier);
-        if !self.may_go(kind, command, args) {
-            return Verdict::Blocked(Blocked::Order);
-        }
-        if !self.node.is_home(shard) {
-            return self.send(command, args, slot, kind, shard);
-        }
-        if !self.state.participant.is_idle() && self.must_park(command, args, slot, kind) {
-            return Verdict::Done;
-        }
-        let (caller, home) = (*self.caller, self.node.id);
-        let id = WaiterId { home, client: self.client };
-        wait::reserve(self.state, id, (command, caller), args, self.now);
-        let outcome = self.run_here(command, args, Some(slot));
-        self.state.core.reserved.clear();
-        if outcome == Outcome::Park {
-            let sink = self.hole(kind);
-            let call = Call { command, caller, args, slot: Some(slot), home, sink };
-            let until = wait::park(self.state, &call);
-            wait::begin_here(self.node, &mut self.state.core, self.outgoing, sink, until);
-        }
-        Verdict::Done
-    }
-
     /// Runs a command on this core, counts it, and serves those who waited for what it did.
     #[inline]
     fn run_here(&mut self, command: CommandRef, args: Args<'_>, slot: Option<Slot>) -> Outcome {
@@ -347,150 +274,6 @@ impl<'a> Turn<'a> {
         outcome
     }
 
-    fn session(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
-        let flags = command.row.flags;
-        let is_barrier = flags.has(Flags::ADMIN) || flags.has(Flags::SIGNALS);
-        let kind = if is_barrier { Kind::Barrier } else { Kind::Local };
-        if self.outgoing.overlap.ask(kind) == pipeline::Verdict::Wait {
-            return Verdict::Blocked(Blocked::Order);
-        }
-        if flags.has(Flags::PUBSUB) && !self.outgoing.window.has_room(self.outgoing.replies.outstanding()) {
-            return Verdict::Blocked(Blocked::Order);
-        }
-        self.client_mut().last_command = command.full_name;
-        let replied = self.outgoing.replies.buf().len();
-        self.run_session(command, args);
-        wait::serve(self.state, Unit::Command(command, args), self.now);
-        self.after_session(replied)
-    }
-
-    /// Runs a command that may change what is known of the client.
-    fn run_session(&mut self, command: CommandRef, args: Args<'_>) {
-        let replied = self.outgoing.replies.buf().len();
-        // Whether this one is answered is for it to say: it may be CLIENT REPLY.
-        self.muted = false;
-        self.run_by(shard::execute, command, args, None);
-        self.learn();
-        if self.muted && !command.row.flags.has(Flags::PUSHES) {
-            self.outgoing.replies.buf().truncate(replied);
-        }
-    }
-
-    /// Does what commands about the connection have left to do; their reply begins at `replied`.
-    fn after_session(&mut self, replied: usize) -> Verdict {
-        if self.state.core.pubsub.has_changes() {
-            self.confirm_later(replied);
-        }
-        if self.state.core.pubsub.has_published() {
-            return self.deliver();
-        }
-        if self.client_mut().flags.has(ClientFlags::CLOSE_AFTER_REPLY) {
-            Verdict::Close
-        } else if self.state.core.actions.is_empty() {
-            Verdict::Done
-        } else {
-            Verdict::Pause
-        }
-    }
-
-    /// Holds back the reply that begins at `replied` until every core knows of this client's subscriptions.
-    #[cold]
-    fn confirm_later(&mut self, replied: usize) {
-        let reply = self.outgoing.replies.buf().split_off(replied);
-        let sink = hole(self.outgoing, self.client, false, Kind::Local);
-        publish::announce(self.node, &mut self.state.core, Some((sink, reply)));
-    }
-
-    /// Delivers what was published, behind the reply of the command that did.
-    fn deliver(&mut self) -> Verdict {
-        publish::settle(self.node, &mut self.state.core, Some((self.client, self.outgoing)));
-        self.published = true;
-        if self.node.publishing.is_full() { Verdict::Pause } else { Verdict::Done }
-    }
-
-    /// A command over keys that may be anywhere: most often they are on one shard.
-    fn many_keys(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
-        let node = self.node;
-        let (keys, deal) = &mut *node.keys.borrow_mut();
-        commands::table::keys_of(command, args, keys);
-        if keys.is_empty() {
-            self.run_here(command, args, None);
-            return Verdict::Done;
-        }
-        let several_shards = node.router.shards() > 1;
-        if several_shards && commands::generic::sort::reads_by_pattern(command, args) {
-            return self.by_patterns(command, args);
-        }
-        let (slot, is_one) = deal.find(node.router, args, keys);
-        if is_one && wait::may_park(command, args) {
-            return self.one_shard_or_wait(command, args, slot);
-        }
-        if is_one {
-            return self.one_shard(command, args, slot);
-        }
-        let is_plain =
-            matches!(command.row.crossing, Crossing::Fanout(_)) && !command.row.flags.has(Flags::SIGNALS);
-        if is_plain && keys.len() <= SPREAD_KEYS_MAX {
-            return self.spread(command, args, keys, deal);
-        }
-        if !self.may_go(Kind::Barrier, command, args) {
-            return Verdict::Blocked(Blocked::Order);
-        }
-        if transaction::is_full(self.state, command, self.now) {
-            return self.refuse(command, shard::OUT_OF_MEMORY);
-        }
-        let from = self.from();
-        self.take_off(Kind::Barrier, InFlight::over_keys(node, command, args, keys, from))
-    }
-
-    /// A plain fan-out over several shards, which `deal` has found.
-    fn spread(&mut self, command: CommandRef, args: Args<'_>, keys: &[u32], deal: &mut Deal) -> Verdict {
-        let verdict = self.outgoing.overlap.ask(Kind::Spread);
-        if verdict == pipeline::Verdict::Wait || !self.has_room() {
-            return Verdict::Blocked(Blocked::Order);
-        }
-        deal.deal(self.node.router, args, keys, transaction::group_len(keys, args.len()));
-        let mut names = deal.all_names().iter().map(|name| name.fingerprint);
-        let is_apart = |name| self.outgoing.overlap.is_apart(name);
-        if verdict == pipeline::Verdict::GoIfApart && !names.clone().all(is_apart) {
-            return Verdict::Blocked(Blocked::Order);
-        }
-        if transaction::is_full(self.state, command, self.now) {
-            return self.refuse(command, shard::OUT_OF_MEMORY);
-        }
-        self.outgoing.overlap.sent_spread(names.by_ref());
-        let flight = FlightId(self.outgoing.replies.hole());
-        let origin = Origin { command, caller: *self.caller, client: self.client, flight, now: self.now };
-        let mut spread = Spread::new(self.node, origin, args, self.muted, deal);
-        let is_over = spread.advance(self.node, self.state);
-        debug_assert!(!is_over && !self.state.participant.has_deeds(), "it waits for another shard");
-        self.flights.spread(spread);
-        self.last = self.ticks.now();
-        Verdict::Done
-    }
-
-    /// A command that reads keys by patterns, wherever they are.
-    #[cold]
-    fn by_patterns(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
-        if !self.may_go(Kind::Barrier, command, args) {
-            return Verdict::Blocked(Blocked::Order);
-        }
-        if transaction::is_full(self.state, command, self.now) {
-            return self.refuse(command, shard::OUT_OF_MEMORY);
-        }
-        let from = self.from();
-        self.take_off(Kind::Barrier, InFlight::by_patterns(self.node, command, args, from))
-    }
-
-    fn everywhere(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
-        if !self.may_go(Kind::Barrier, command, args) {
-            return Verdict::Blocked(Blocked::Order);
-        }
-        self.client_mut().last_command = command.full_name;
-        let from = self.from();
-        self.take_off(Kind::Barrier, InFlight::everywhere(self.node, command, args, from))
-    }
-
     /// Whether what is unanswered in this pipeline lets the command go now.
     #[inline]
     fn may_go(&self, kind: Kind, command: CommandRef, args: Args<'_>) -> bool {
@@ -513,53 +296,6 @@ impl<'a> Turn<'a> {
         self.outgoing.window.has_room(self.outgoing.replies.outstanding())
     }
 
-    /// Puts a command under way that was made with [`Turn::from`].
-    fn take_off(&mut self, kind: Kind, mut in_flight: InFlight) -> Verdict {
-        in_flight.muted = self.muted;
-        self.outgoing.overlap.sent(kind);
-        self.flights.take_off(Flight::Command(in_flight));
-        Verdict::Done
-    }
-
-    /// Sends a command to the shard that has its key. Its reply will fill a hole in ours.
-    fn send(
-        &mut self,
-        command: CommandRef,
-        args: Args<'_>,
-        slot: Slot,
-        kind: Kind,
-        shard: ShardId,
-    ) -> Verdict {
-        let sink = self.hole(kind);
-        let caller = Caller { slot: None, ..*self.caller };
-        self.node.mailbox.outbox(shard.index(), |hop| {
-            if self.has_large {
-                hop.large_command(command, caller, slot, sink, args);
-            } else {
-                hop.command(command, caller, Some(slot), sink, args);
-            }
-        });
-        self.sent_large = self.has_large.then_some(shard);
-        self.last = self.ticks.now();
-        Verdict::Done
-    }
-
-    /// Whether a command of this core's shard has to wait for locks; if so it is parked, and a hole is left for it.
-    #[cold]
-    fn must_park(&mut self, command: CommandRef, args: Args<'_>, slot: Slot, kind: Kind) -> bool {
-        let (caller, home) = (*self.caller, self.node.id);
-        let (client, muted, outgoing) = (self.client, self.muted, &mut *self.outgoing);
-        transaction::must_park(
-            self.node,
-            &mut self.state.participant,
-            || {
-                let sink = hole(outgoing, client, muted, kind);
-                ParkedCommand { command, caller, slot: Some(slot), sink, home, args: args.into() }
-            },
-            (command, caller.id, args),
-        )
-    }
-
     /// Who asks for a flight; a hole is left for its reply.
     fn from(&mut self) -> transaction::From {
         let flight = FlightId(self.outgoing.replies.hole());
@@ -568,79 +304,6 @@ impl<'a> Turn<'a> {
 
     fn hole(&mut self, kind: Kind) -> Sink {
         hole(self.outgoing, self.client, self.muted, kind)
-    }
-
-    #[cold]
-    fn is_paused(&mut self, command: CommandRef, args: Args<'_>) -> bool {
-        let Some(pause) = self.node.pause.get().filter(|pause| pause.until > self.now) else { return false };
-        if !pause.writes_only {
-            return true;
-        }
-        if matches!(command.row.crossing, Crossing::Script) && !self.queues {
-            return commands::scripting::may_write(&mut self.state.core, command, args);
-        }
-        let flags = self.flags_of(command);
-        flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE)
-    }
-
-    #[cold]
-    fn refuse(&mut self, command: CommandRef, text: &(impl AsRef<[u8]> + ?Sized)) -> Verdict {
-        let text = text.as_ref();
-        if matches!(command.row.crossing, Crossing::Exec) {
-            return self.refuse_exec(command, text);
-        }
-        self.spoil_queue();
-        self.state.core.stats.rejected(command.index, text);
-        self.error(text)
-    }
-
-    /// Ends a connection that speaks HTTP, without an answer, also to the lines before this one that have none yet: what
-    /// follows may be commands that a web page had its reader's browser send.
-    #[cold]
-    fn hang_up(&mut self) -> Verdict {
-        let client = self.client_mut();
-        tracing::warn!(addr = %client.addr, "closing a client that speaks HTTP: a web page may have made a browser attack");
-        client.flags.set(ClientFlags::CLOSE_NOW, true);
-        Verdict::Close
-    }
-
-    /// As in Redis this is told before the password is asked for.
-    #[cold]
-    fn refuse_misfit(&mut self, misfit: &Misfit, args: Args<'_>) -> Verdict {
-        let text = misfit.error().text();
-        match *misfit {
-            Misfit::HalfGroup(command) if !self.authenticated => return self.refuse(command, NO_AUTH),
-            // It will fail when its turn comes.
-            Misfit::HalfGroup(command) if self.queues => return self.enqueue(command, args, Place::Home),
-            Misfit::HalfGroup(command) => {
-                self.state.core.stats.record_untimed(command.index);
-                self.state.core.stats.failed(command.index, &text);
-            }
-            Misfit::Arity(command) => return self.refuse(command, &text),
-            Misfit::Unknown(_) => {
-                self.spoil_queue();
-                self.state.core.stats.refused(&text);
-            }
-        }
-        self.error(&text)
-    }
-
-    fn error(&mut self, text: &(impl AsRef<[u8]> + ?Sized)) -> Verdict {
-        if !self.muted {
-            resp::Reply::new(self.outgoing.replies.buf(), self.caller.proto).error(text);
-        }
-        Verdict::Done
-    }
-
-    /// Answers bytes that are not the protocol; the connection ends after that.
-    #[cold]
-    pub(crate) fn protocol_error(&mut self, error: &resp::ProtocolError) {
-        let text = format!("ERR {error}");
-        self.state.core.stats.refused(&text);
-        if !self.muted {
-            error.write(self.outgoing.replies.buf());
-        }
-        self.client_mut().flags.set(ClientFlags::CLOSE_AFTER_REPLY, true);
     }
 
     /// Moves CLIENT REPLY SKIP on by one command.
@@ -705,12 +368,6 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// Whether a client of RESP2 may give this command while it is subscribed.
-#[cold]
-fn is_open_to_subscribers(command: CommandRef) -> bool {
-    command.row.flags.has(Flags::PUSHES) || matches!(command.full_name, "ping" | "quit" | "reset")
-}
-
 /// Puts long strings that a command has left out into its reply, if there is to be one. Returns their bytes.
 #[cold]
 fn take_long(core: &mut Core, outgoing: &mut Outgoing, muted: bool) -> usize {
@@ -727,35 +384,6 @@ fn hole(outgoing: &mut Outgoing, client: ClientSlot, muted: bool, kind: Kind) ->
     let hole = outgoing.replies.hole();
     Sink { client, part: if muted { Part::Muted(hole) } else { Part::Hole(hole) } }
 }
-
-/// Whether a command took so long that the slow log wants it; the latency monitor takes it here if it wants it.
-#[inline]
-pub(crate) fn is_slow(core: &mut Core, command: CommandRef, nanos: u64, now: UnixMs) -> bool {
-    let event = if command.row.flags.has(Flags::FAST) { "fast-command" } else { "command" };
-    core.note_latency(event, nanos, now);
-    // A negative threshold, off, is a very large unsigned one.
-    let threshold_us = core.config.slowlog_log_slower_than_us as u64;
-    nanos / 1000 >= threshold_us && !command.row.flags.has(Flags::SKIP_SLOWLOG)
-}
-
-/// Enters a command in the slow log of the core that its client is connected to.
-#[cold]
-pub(crate) fn note_slow(
-    core: &mut Core,
-    command: CommandRef,
-    args: Args<'_>,
-    nanos: u64,
-    client: ClientSlot,
-    now: UnixMs,
-) {
-    let redacted = commands::server::redact::redacted(command, args);
-    let args = redacted.as_ref().map_or(args, OwnedArgs::as_args);
-    let Some(client) = core.clients.get(client) else { return };
-    let len_max = core.config.slowlog_max_len as usize;
-    core.slowlog.push(args, now.0 / 1000, nanos / 1000, (&client.addr, &client.name), len_max);
-}
-
-const NO_AUTH: &str = "NOAUTH Authentication required.";
 
 /// How many bytes of replies may pile up in one turn before the connection sends them, in the middle of a long pipeline.
 const OUTPUT_STEP_BYTES: usize = 256 * 1024;

@@ -19,9 +19,10 @@
 
 use super::chore::{self, Chore};
 pub(crate) use super::chore::{List, Locks};
+use super::orders::obey;
 use super::walk::Walk;
 use super::work::{Work, WorkPart};
-use super::{From, Message, OrderPart, Task, obey, patterns};
+use super::{From, Message, OrderPart, Task, patterns};
 use crate::flights::Letter;
 use crate::hop::Item;
 use crate::loan::Loan;

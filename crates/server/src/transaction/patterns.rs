@@ -5,7 +5,9 @@
 //! runs there. If the elements have changed in between so that they name other keys, it has not run, and the elements
 //! are asked for again. So it sees all that it reads at one instant.
 
-use super::{From, InFlight, Work, WorkPart, locking, name};
+use super::in_flight::locking;
+use super::work::WorkPart;
+use super::{From, InFlight, Work, name};
 use crate::node::Node;
 use commands::generic::sort;
 use commands::{Caller, CommandRef};

@@ -1,6 +1,6 @@
 //! One command as shards run it: its parts, and how their replies become one.
 
-use super::{mode, name};
+use super::claim::{mode, name};
 use crate::node::Node;
 use crate::wait;
 use commands::{Caller, ClientSlot, CommandRef, Core, Crossing, Ctx, Flags, Lock, Merge};

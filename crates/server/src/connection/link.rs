@@ -1,0 +1,105 @@
+//! What the rest of a core may touch of a connection.
+
+use crate::flights::Letters;
+use crate::output::Output;
+use crate::spread::Answers;
+use crate::wait::Wait;
+use crate::window::Window;
+use commands::ClientSlot;
+use coordinator::pipeline::{Overlap, PipelineOrder, Replies};
+use reactor::net::Socket;
+use resp::Proto;
+use std::cell::{Cell, RefCell};
+use std::task::{Context, Waker};
+use stdx::UnixMs;
+
+/// What the rest of its core may touch of a connection.
+pub(crate) struct Link {
+    pub(crate) slot: ClientSlot,
+    pub(crate) outgoing: RefCell<Outgoing>,
+    pub(crate) wire: RefCell<Wire>,
+    /// What came for the multi-shard commands under way.
+    pub(crate) letters: RefCell<Letters>,
+    /// The same for fan-outs.
+    pub(crate) answers: RefCell<Answers>,
+    /// A shard has become busy with a script: commands that wait for it are refused.
+    pub(crate) is_told_busy: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+    pub(super) killed: Cell<bool>,
+    /// Whether [`crate::courier`] is to send what is ready.
+    pub(crate) is_called: Cell<bool>,
+    /// Bytes that were pushed to it since.
+    pub(crate) pushed_bytes: Cell<usize>,
+    /// Whether it has a command that has not come to its end, or not begun: it waits for us and we not for it.
+    pub(crate) waits: Cell<bool>,
+    /// When it will have been over its soft output limit for too long.
+    pub(crate) cut_at: Cell<Option<UnixMs>>,
+}
+
+/// Where a connection's replies leave.
+pub(crate) struct Wire {
+    pub(crate) socket: Socket,
+    pub(crate) output: Output,
+}
+
+/// The replies of a connection, and what it has unanswered.
+pub(crate) struct Outgoing {
+    /// In which form push messages are sent.
+    pub(crate) proto: Proto,
+    pub(crate) replies: Replies,
+    pub(crate) overlap: Overlap,
+    pub(crate) window: Window,
+    /// What the client waits for, if it does.
+    pub(crate) wait: Option<Wait>,
+}
+
+impl Link {
+    pub(super) fn new(slot: ClientSlot, socket: Socket, order: PipelineOrder) -> Self {
+        Self {
+            slot,
+            outgoing: RefCell::new(Outgoing {
+                proto: Proto::default(),
+                replies: Replies::default(),
+                overlap: Overlap::new(order),
+                window: Window::default(),
+                wait: None,
+            }),
+            wire: RefCell::new(Wire { socket, output: Output::default() }),
+            letters: RefCell::default(),
+            answers: RefCell::default(),
+            is_told_busy: Cell::new(false),
+            waker: RefCell::default(),
+            killed: Cell::new(false),
+            is_called: Cell::new(false),
+            pushed_bytes: Cell::new(0),
+            waits: Cell::new(false),
+            cut_at: Cell::new(None),
+        }
+    }
+
+    /// Has the connection look at the world anew.
+    pub(crate) fn kick(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Ends the connection without sending what is left.
+    pub(crate) fn kill(&self) {
+        self.killed.set(true);
+        self.kick();
+    }
+
+    /// Whether it has ended, or is to end without sending what is left.
+    #[inline]
+    pub(crate) fn is_killed(&self) -> bool {
+        self.killed.get()
+    }
+
+    pub(super) fn listen(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! A connection sends its replies, and is cut when its client takes them too slowly.
+
+use super::Connection;
+use super::link::Wire;
+use crate::clock::unix_ms;
+use crate::output::Output;
+use commands::{ClientFlags, ClientSlot, Core};
+use config::ClientClass;
+use std::task::Context;
+use stdx::UnixMs;
+
+impl Connection {
+    /// Sends what is ready. True when there is more to send at once.
+    pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.broken {
+            return false;
+        }
+        let mut outgoing = self.link.outgoing.borrow_mut();
+        let mut wire = self.link.wire.borrow_mut();
+        let Wire { socket, output } = &mut *wire;
+        let was_pending = !output.is_empty();
+        let written = output.send(socket, cx, &mut outgoing).unwrap_or_else(|_| {
+            self.broken = true;
+            0
+        });
+        let (pending, has_more) = (output.len(), output.has_more());
+        if written > 0 {
+            let core = &mut self.node.state.borrow_mut().core;
+            sent(core, self.slot, output, written);
+            if was_pending && let Some(client) = core.clients.get_mut(self.slot) {
+                // One that takes a long reply slowly is not idle.
+                client.last_active = unix_ms();
+            }
+        }
+        drop((outgoing, wire));
+        if pending > 0 {
+            self.enforce_output_limit();
+        } else if self.link.cut_at.get().is_some() {
+            self.link.cut_at.set(None);
+        }
+        has_more
+    }
+
+    /// Cuts a client that lets too many replies pile up.
+    #[cold]
+    fn enforce_output_limit(&mut self) {
+        let output = &self.link.wire.borrow().output;
+        let pending = (output.len() + self.link.outgoing.borrow().replies.buffered_bytes()) as u64;
+        let mut state = self.node.state.borrow_mut();
+        let core = &mut state.core;
+        if let Some(client) = core.clients.get_mut(self.slot) {
+            client.output_len = pending as usize;
+            client.output_capacity = output.capacity();
+        }
+        let is_subscriber = self.flags.has(ClientFlags::PUBSUB);
+        let class = if is_subscriber { ClientClass::Pubsub } else { ClientClass::Normal };
+        let limit = core.config.client_output_buffer_limit.of(class);
+        let now = unix_ms();
+        let is_soft = limit.soft_bytes > 0 && pending >= limit.soft_bytes;
+        if !is_soft {
+            self.link.cut_at.set(None);
+        } else if self.link.cut_at.get().is_none() {
+            self.link.cut_at.set(Some(UnixMs(now.0 + i64::from(limit.soft_s) * 1000)));
+        }
+        let is_hard = limit.hard_bytes > 0 && pending >= limit.hard_bytes;
+        if is_hard || self.link.cut_at.get().is_some_and(|at| at <= now) {
+            cut(core, self.slot, pending);
+            self.broken = true;
+        }
+    }
+}
+
+/// Counts what a connection has sent.
+pub(crate) fn sent(core: &mut Core, slot: ClientSlot, output: &mut Output, written: usize) {
+    output.take_spent().for_each(|bytes| core.keyspace.bury_shared(bytes));
+    core.stats.net_out += written as u64;
+    core.stats.writes += 1;
+    if let Some(client) = core.clients.get_mut(slot) {
+        client.total_out += written as u64;
+        client.output_len = output.len();
+        client.output_capacity = output.capacity();
+    }
+}
+
+/// Counts and logs that a client is cut because `pending` bytes wait for it.
+#[cold]
+pub(crate) fn cut(core: &mut Core, slot: ClientSlot, pending: u64) {
+    core.stats.output_limit_disconnections += 1;
+    let (client, addr) = core.clients.get(slot).map_or((0, ""), |client| (client.id.0, &client.addr));
+    tracing::warn!(client, addr, pending, "closing a client that reached its output buffer limit");
+}

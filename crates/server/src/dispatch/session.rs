@@ -1,0 +1,71 @@
+//! Commands about the connection, and what is left to do after them.
+
+use super::{Blocked, Turn, Verdict, hole};
+use crate::publish;
+use crate::wait::{self, Unit};
+use commands::{ClientFlags, CommandRef, Flags};
+use coordinator::pipeline::{self, Kind};
+use stdx::Args;
+
+impl Turn<'_> {
+    pub(super) fn session(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
+        let flags = command.row.flags;
+        let is_barrier = flags.has(Flags::ADMIN) || flags.has(Flags::SIGNALS);
+        let kind = if is_barrier { Kind::Barrier } else { Kind::Local };
+        if self.outgoing.overlap.ask(kind) == pipeline::Verdict::Wait {
+            return Verdict::Blocked(Blocked::Order);
+        }
+        if flags.has(Flags::PUBSUB) && !self.outgoing.window.has_room(self.outgoing.replies.outstanding()) {
+            return Verdict::Blocked(Blocked::Order);
+        }
+        self.client_mut().last_command = command.full_name;
+        let replied = self.outgoing.replies.buf().len();
+        self.run_session(command, args);
+        wait::serve(self.state, Unit::Command(command, args), self.now);
+        self.after_session(replied)
+    }
+
+    /// Runs a command that may change what is known of the client.
+    pub(super) fn run_session(&mut self, command: CommandRef, args: Args<'_>) {
+        let replied = self.outgoing.replies.buf().len();
+        // Whether this one is answered is for it to say: it may be CLIENT REPLY.
+        self.muted = false;
+        self.run_by(shard::execute, command, args, None);
+        self.learn();
+        if self.muted && !command.row.flags.has(Flags::PUSHES) {
+            self.outgoing.replies.buf().truncate(replied);
+        }
+    }
+
+    /// Does what commands about the connection have left to do; their reply begins at `replied`.
+    pub(super) fn after_session(&mut self, replied: usize) -> Verdict {
+        if self.state.core.pubsub.has_changes() {
+            self.confirm_later(replied);
+        }
+        if self.state.core.pubsub.has_published() {
+            return self.deliver();
+        }
+        if self.client_mut().flags.has(ClientFlags::CLOSE_AFTER_REPLY) {
+            Verdict::Close
+        } else if self.state.core.actions.is_empty() {
+            Verdict::Done
+        } else {
+            Verdict::Pause
+        }
+    }
+
+    /// Holds back the reply that begins at `replied` until every core knows of this client's subscriptions.
+    #[cold]
+    pub(super) fn confirm_later(&mut self, replied: usize) {
+        let reply = self.outgoing.replies.buf().split_off(replied);
+        let sink = hole(self.outgoing, self.client, false, Kind::Local);
+        publish::announce(self.node, &mut self.state.core, Some((sink, reply)));
+    }
+
+    /// Delivers what was published, behind the reply of the command that did.
+    pub(super) fn deliver(&mut self) -> Verdict {
+        publish::settle(self.node, &mut self.state.core, Some((self.client, self.outgoing)));
+        self.published = true;
+        if self.node.publishing.is_full() { Verdict::Pause } else { Verdict::Done }
+    }
+}

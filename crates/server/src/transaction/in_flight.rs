@@ -1,0 +1,322 @@
+//! One command under way on several shards, at home.
+
+use super::orders::obey;
+use super::patterns::Patterns;
+use super::walk::Walk;
+use super::work::Work;
+use super::{From, Message, OrderPart, Task, new_tx};
+use crate::connection::Link;
+use crate::flights::{FlightId, Letter};
+use crate::hop::{Item, Part, Sink};
+use crate::loan::Loan;
+use crate::node::Node;
+use crate::wait;
+use commands::{Caller, ClientSlot, CommandError, CommandRef, Crossing, Lock};
+use coordinator::tx::{Act, Order, Plan, Step, Transaction};
+use shard::Waiter;
+use std::rc::Rc;
+use std::sync::Arc;
+use stdx::{Args, ShardId};
+
+/// A command under way on several shards.
+pub(crate) struct InFlight {
+    id: FlightId,
+    pub(super) work: Arc<Work>,
+    client: ClientSlot,
+    /// CLIENT REPLY OFF: it runs, and its reply is thrown away.
+    pub(crate) muted: bool,
+    /// Whether it is to be told to go on: it is new, or a letter has come.
+    pub(crate) is_called: bool,
+    began: u64,
+    /// Replies by part.
+    pub(super) replies: Vec<Vec<u8>>,
+    loans: Vec<Loan>,
+    /// What the server could not do that the command asked of it here.
+    failure: Option<String>,
+    /// Why it did not run, if it gave up: then its machine was cancelled.
+    refusal: Option<CommandError>,
+    /// Of a command that reads keys by patterns: how far it is.
+    pub(super) patterns: Option<Patterns>,
+    /// Whether it is a client's that has waited: it was counted when it began to.
+    is_again: bool,
+    pub(super) progress: Progress,
+}
+
+pub(super) enum Progress {
+    Locking(Box<Transaction>),
+    /// Every shard runs it without locks; how many have not answered, once it was sent.
+    Gathering(Option<usize>),
+    Walking(Walk),
+}
+
+impl InFlight {
+    /// A command whose keys, at `positions`, are on several shards.
+    pub(crate) fn over_keys(
+        node: &Node,
+        command: CommandRef,
+        args: Args<'_>,
+        positions: &[u32],
+        from: From,
+    ) -> Self {
+        let work = Work::over_keys(node, command, args, positions, from.caller, from.now);
+        let shards = work.shards();
+        let plan = if work.lends { Plan::Lend(shards) } else { Plan::Fanout(shards) };
+        Self::new(node, Arc::new(work), from, locking(node, plan))
+    }
+
+    /// A command that every shard runs, or that goes from shard to shard.
+    pub(crate) fn everywhere(node: &Node, command: CommandRef, args: Args<'_>, from: From) -> Self {
+        let progress = match command.row.crossing {
+            Crossing::Global(Lock::None, _) => Progress::Gathering(None),
+            Crossing::Global(..) => locking(node, Plan::Whole(node.router.shards())),
+            _ => Progress::Walking(Walk::new(args)),
+        };
+        let work = Work::everywhere(node, command, args, from.caller, from.now);
+        Self::new(node, Arc::new(work), from, progress)
+    }
+
+    pub(super) fn new(node: &Node, work: Arc<Work>, from: From, progress: Progress) -> Self {
+        let replies = vec![Vec::new(); work.parts.len()];
+        let began = node.ticks.get().now();
+        Self {
+            id: from.flight,
+            work,
+            client: from.client,
+            muted: false,
+            is_called: true,
+            began,
+            replies,
+            loans: Vec::new(),
+            failure: None,
+            refusal: None,
+            patterns: None,
+            is_again: false,
+            progress,
+        }
+    }
+
+    /// The command of a client that waits, to be run anew because something may be there.
+    pub(crate) fn again(node: &Node, sink: Sink, waiter: &Waiter<Sink>) -> Self {
+        let hole = sink.part.hole().expect("what a client waits for fills a hole");
+        let (args, mut keys) = (waiter.args.as_args(), Vec::new());
+        commands::table::keys_of(waiter.command, args, &mut keys);
+        let now = node.ticks.get().unix_ms();
+        let from = From { caller: waiter.caller, client: sink.client, flight: FlightId(hole), now };
+        let muted = matches!(sink.part, Part::Muted(_));
+        Self { muted, is_again: true, ..Self::over_keys(node, waiter.command, args, &keys, from) }
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> FlightId {
+        self.id
+    }
+
+    /// Goes on as far as it can without another letter. True when it is over and its reply fills its hole.
+    pub(crate) fn advance(&mut self, node: &Rc<Node>, link: &Link) -> bool {
+        self.is_called = false;
+        loop {
+            let is_over = match &mut self.progress {
+                Progress::Locking(_) => self.advance_locking(node),
+                Progress::Gathering(_) => self.advance_gathering(node),
+                Progress::Walking(_) => self.advance_walk(node),
+            };
+            if !is_over {
+                return false;
+            }
+            if self.refusal.is_some() || !self.takes_next_step(node) {
+                break;
+            }
+        }
+        if self.work.may_park() && wait::stays(node, link, self.muted) {
+            return true;
+        }
+        self.land(node, link);
+        true
+    }
+
+    /// Takes in what has come for it.
+    pub(crate) fn read(&mut self, letter: Letter) {
+        self.is_called = true;
+        match letter {
+            Letter::Reply(part, reply) => {
+                self.replies[part as usize] = reply;
+                if let Progress::Gathering(Some(missing)) = &mut self.progress {
+                    *missing -= 1;
+                }
+            }
+            Letter::Notice { from, notice, reply, loans } => {
+                let index = self.work.parts.iter().position(|part| part.shard == from);
+                self.replies[index.unwrap_or(0)] = reply;
+                self.loans.extend(loans);
+                if let Progress::Locking(machine) = &mut self.progress {
+                    machine.handle(from, notice);
+                }
+            }
+            Letter::Watched(_) | Letter::Turn => {
+                unreachable!("no key is watched for it, nor does it take turns")
+            }
+        }
+    }
+
+    /// A shard has become busy with a script: if this waits for it, it gives up, unless a part of it has run.
+    pub(crate) fn give_up_if_busy(&mut self, node: &Node) {
+        let Progress::Locking(machine) = &mut self.progress else { return };
+        let mut shards = self.work.parts.iter().map(|part| part.shard);
+        self.refusal = shards.find_map(|shard| node.control.busy.error(shard));
+        if self.refusal.is_some() {
+            machine.cancel();
+            self.is_called = true;
+        }
+    }
+
+    fn advance_locking(&mut self, node: &Rc<Node>) -> bool {
+        loop {
+            let Progress::Locking(machine) = &mut self.progress else { unreachable!("called while locking") };
+            let tx = machine.id();
+            match machine.poll() {
+                None => return false,
+                Some(Step::Done(outcome)) => {
+                    if outcome == coordinator::tx::Outcome::Executed {
+                        self.refusal = None;
+                    }
+                    return true;
+                }
+                Some(Step::Granted) => unreachable!("only held transactions are granted"),
+                Some(Step::Send { to, order }) => {
+                    let part = self.order_part(node, order, to);
+                    let message = Message::Order(tx, order, part);
+                    node.mailbox.outbox(to.index(), |hop| hop.say(Item::Transaction(Box::new(message))));
+                }
+                Some(Step::Home(order)) => {
+                    let part = self.order_part(node, order, node.id);
+                    obey(node, tx, order, part);
+                }
+            }
+        }
+    }
+
+    fn order_part(&mut self, node: &Node, order: Order, to: ShardId) -> OrderPart {
+        let loans = match order.act {
+            Act::Run if self.work.lends => std::mem::take(&mut self.loans),
+            Act::Return => {
+                let (back, kept) =
+                    std::mem::take(&mut self.loans).into_iter().partition(|loan: &Loan| loan.owner == to);
+                self.loans = kept;
+                back
+            }
+            _ => Vec::new(),
+        };
+        let task = Task::Command(Arc::clone(&self.work));
+        let asks_fate = self.work.may_park() && order.act == Act::Return;
+        let fate = if asks_fate { wait::fate(node, self.client) } else { None };
+        OrderPart { task, home: node.id, client: self.client, flight: self.id, loans, fate }
+    }
+
+    fn advance_gathering(&mut self, node: &Rc<Node>) -> bool {
+        let Progress::Gathering(missing) = &mut self.progress else { unreachable!("called while gathering") };
+        if let Some(missing) = missing {
+            return *missing == 0;
+        }
+        let shards = node.router.shards();
+        *missing = Some(shards as usize - 1);
+        let work = &*self.work;
+        for shard in (0..shards).filter(|&shard| shard != node.id.0) {
+            let sink = Sink { client: self.client, part: Part::Shard(self.id, shard) };
+            let args = work.args.as_args();
+            node.mailbox
+                .outbox(shard as usize, |hop| hop.command(work.command, work.caller, None, sink, args));
+        }
+        let caller = Caller { slot: Some(self.client), ..work.caller };
+        let out = &mut self.replies[node.id.index()];
+        let mut state = node.state.borrow_mut();
+        shard::run(&mut state.core, work.command, caller, work.args.as_args(), None, out, work.now);
+        if !state.core.actions.is_empty() {
+            drop(state);
+            // The others are asked first, so that what takes time takes it everywhere at once (DEBUG SLEEP).
+            node.mailbox.flush_now();
+            self.failure = crate::action::perform_all(node).err();
+        }
+        shards == 1
+    }
+
+    fn advance_walk(&mut self, node: &Node) -> bool {
+        let Progress::Walking(walk) = &mut self.progress else { unreachable!("called while walking") };
+        let work = &*self.work;
+        loop {
+            let shard = node.router.shard_of(keyspace::Keyspace::cursor_slot(walk.cursor));
+            if walk.asked {
+                let reply = std::mem::take(&mut self.replies[shard.index()]);
+                if reply.is_empty() {
+                    return false;
+                }
+                walk.asked = false;
+                if walk.take(reply)
+                    || node.router.shard_of(keyspace::Keyspace::cursor_slot(walk.cursor)) == shard
+                {
+                    walk.write(&mut self.replies[0]);
+                    return true;
+                }
+                continue;
+            }
+            walk.asked = true;
+            let args = walk.args(work.args.as_args());
+            if shard == node.id {
+                let mut state = node.state.borrow_mut();
+                let out = &mut self.replies[shard.index()];
+                shard::run(&mut state.core, work.command, work.caller, args.as_args(), None, out, work.now);
+                node.pass_on_wants(&mut state);
+            } else {
+                let sink = Sink { client: self.client, part: Part::Shard(self.id, shard.0) };
+                node.mailbox.outbox(shard.index(), |hop| {
+                    hop.command(work.command, work.caller, None, sink, args.as_args());
+                });
+            }
+        }
+    }
+
+    /// Fills the hole that was left for it, and counts the command once.
+    fn land(&mut self, node: &Node, link: &Link) {
+        let mut state = node.state.borrow_mut();
+        let outgoing = &mut *link.outgoing.borrow_mut();
+        let mut len = 0;
+        outgoing.replies.fill_with(self.id.0, |out| {
+            let start = out.len();
+            if let Some(error) = &self.refusal {
+                resp::Reply::new(out, self.work.caller.proto).error(&error.text());
+            } else {
+                let parts: Vec<&[u8]> = self.replies.iter().map(Vec::as_slice).collect();
+                self.work.merge(&mut state.core, self.client, &parts, out);
+            }
+            if let Some(error) = self.failure.take().filter(|_| out[start..] == *b"+OK\r\n") {
+                out.truncate(start);
+                resp::Reply::new(out, self.work.caller.proto).error(&error);
+            }
+            if out.get(start) == Some(&b'-') {
+                let text = String::from_utf8_lossy(&out[start + 1..]).trim_end().to_owned();
+                state.core.stats.failed(self.work.command.index, &text);
+            }
+            if self.muted {
+                out.truncate(start);
+            }
+            len = out.len() - start;
+        });
+        outgoing.overlap.answered();
+        outgoing.window.answered(len, outgoing.replies.outstanding());
+        wait::end(node, &mut state.core, outgoing, self.client);
+        if self.is_again {
+            return;
+        }
+        let work = &*self.work;
+        let ticks = node.ticks.get();
+        let nanos = ticks.nanos(self.began, ticks.now());
+        state.core.stats.record(work.command.index, nanos);
+        if crate::dispatch::is_slow(&mut state.core, work.command, nanos, work.now) {
+            let args = work.args.as_args();
+            crate::dispatch::note_slow(&mut state.core, work.command, args, nanos, self.client, work.now);
+        }
+    }
+}
+
+pub(super) fn locking(node: &Node, plan: Plan) -> Progress {
+    Progress::Locking(Box::new(Transaction::new(new_tx(node), node.id, plan)))
+}
