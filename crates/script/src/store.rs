@@ -27,8 +27,8 @@ pub struct Script {
     start: usize,
     /// What can be told of its commands and their keys without running it.
     pub shape: Shape,
-    /// What whoever runs it makes of its shape: bits of theirs, kept here so that it is done once.
-    pub verdict: OnceLock<u8>,
+    /// Whether it keeps to its keys, by its shape and the commands there are: for whoever runs it to judge, once.
+    pub is_tame: OnceLock<bool>,
     /// Whether it was loaded by SCRIPT LOAD, and so stays.
     loaded: AtomicBool,
 }
@@ -119,7 +119,7 @@ impl Script {
             flags,
             start,
             shape,
-            verdict: OnceLock::new(),
+            is_tame: OnceLock::new(),
             loaded: AtomicBool::new(false),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::call::Rules;
 use super::execution::{Execution, Paused, Progress, ScriptKind};
-use super::tameness::Tameness;
+use super::tameness::is_tame;
 use crate::core::{Core, limits};
 use crate::ctx::{Caller, Ctx, Outcome, parse_int};
 use crate::error::CommandError;
@@ -58,7 +58,7 @@ pub struct Callee {
     /// How many of the arguments, from the fourth on, are keys.
     pub keys: usize,
     /// Whether its commands are known to keep to those keys.
-    pub tameness: Tameness,
+    pub is_tame: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -96,16 +96,15 @@ fn find(core: &mut Core, args: Args<'_>, named: Named) -> Result<Callee, Command
         Named::Function => {
             let function = core.scripts.function(args.at(1)).ok_or(CommandError::NO_FUNCTION)?;
             let keys = count_keys(args, CommandError::FCALL_KEYS)?;
-            let tameness = Tameness::UNKNOWN;
-            Ok(Callee { what: What::Function(function.name), flags: function.flags, keys, tameness })
+            let (what, flags) = (What::Function(function.name), function.flags);
+            Ok(Callee { what, flags, keys, is_tame: false })
         }
     }
 }
 
 fn script_callee(core: &Core, found: Found, keys: usize) -> Callee {
     let script = core.scripts.found(found);
-    let (flags, tameness) = (script.flags, Tameness::of(script));
-    Callee { what: What::Script(found), flags, keys, tameness }
+    Callee { what: What::Script(found), flags: script.flags, keys, is_tame: is_tame(script) }
 }
 
 /// The third argument: how many keys follow.

@@ -21,7 +21,6 @@ mod tests;
 
 pub use eval::{Callee, callee, is_read_only, may_write, start};
 pub use execution::{Execution, LongScript, Paused, Progress, Running, ScriptKind};
-pub use tameness::Tameness;
 
 /// The family.
 pub const COMMANDS: &[crate::Command] = rows::COMMANDS;

@@ -5,55 +5,18 @@ use crate::table::{self, CommandRef};
 use script::{Argument, Call, Script};
 use stdx::args::OwnedArgs;
 
-/// What is known of a script's commands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tameness(u8);
-
-impl Tameness {
-    /// Nothing: it may touch any key.
-    pub const UNKNOWN: Self = Self(WRITES | SIGNALS);
-
-    /// Judges a script, once.
-    pub fn of(script: &Script) -> Self {
-        Self(*script.verdict.get_or_init(|| judge(script.shape.calls.as_deref()).0))
-    }
-
-    /// Every command of it has its keys among those that the script declares.
-    pub fn is_tame(self) -> bool {
-        self.0 & TAME != 0
-    }
-
-    /// A command of it may write.
-    pub fn writes(self) -> bool {
-        self.0 & WRITES != 0
-    }
-
-    /// Others may take a command of it as a signal.
-    pub fn signals(self) -> bool {
-        self.0 & SIGNALS != 0
-    }
+/// Whether every command of a script has its keys among those that the script declares. Judged once.
+pub(super) fn is_tame(script: &Script) -> bool {
+    let judge = || script.shape.calls.as_ref().is_some_and(|calls| calls.iter().all(is_tame_call));
+    *script.is_tame.get_or_init(judge)
 }
 
-const TAME: u8 = 1;
-const WRITES: u8 = 1 << 1;
-const SIGNALS: u8 = 1 << 2;
-
-fn judge(calls: Option<&[Call]>) -> Tameness {
-    let Some(calls) = calls else { return Tameness::UNKNOWN };
-    let mut bits = TAME;
-    for call in calls {
+fn is_tame_call(call: &Call) -> bool {
+    match named(call) {
         // One that is not known, or not for scripts, is refused when it is called.
-        let Some(command) = named(call).filter(|command| !command.row.flags.has(Flags::NOSCRIPT)) else {
-            continue;
-        };
-        if !keeps_to_keys(command, call) {
-            return Tameness::UNKNOWN;
-        }
-        let flags = command.row.flags;
-        bits |= if flags.has(Flags::WRITE) { WRITES } else { 0 };
-        bits |= if flags.has(Flags::SIGNALS) || flags.has(Flags::PUBSUB) { SIGNALS } else { 0 };
+        Some(command) if !command.row.flags.has(Flags::NOSCRIPT) => keeps_to_keys(command, call),
+        _ => true,
     }
-    Tameness(bits)
 }
 
 /// The command that is called; of a container, when its subcommand is told.
@@ -129,35 +92,33 @@ mod tests {
     use crate::testing::World;
 
     #[track_caller]
-    fn check(script: &str, expected: &str) {
+    fn check(script: &str, expected: bool) {
         let mut world = World::new(1);
         let scripts = &mut world.cores[0].scripts;
         let found = scripts.script(script.as_bytes()).expect("a script");
-        let tameness = Tameness::of(scripts.found(found));
-        let bits = [(tameness.is_tame(), 't'), (tameness.writes(), 'w'), (tameness.signals(), 's')];
-        let shown: String = bits.iter().filter(|(is, _)| *is).map(|(_, letter)| letter).collect();
-        assert_eq!(shown, expected, "{script}");
+        assert_eq!(is_tame(scripts.found(found)), expected, "{script}");
     }
 
     #[test]
     fn scripts_that_keep_to_their_keys_are_tame() {
-        check("return 1", "t");
-        check("return redis.call('GET', KEYS[1])", "t");
-        check("return redis.call('SET', KEYS[1], ARGV[1])", "tw");
-        check("return redis.call('LPUSH', KEYS[1], ARGV[1])", "tws");
-        check("return redis.call('MSET', KEYS[1], 1, KEYS[2], 2)", "tw");
-        check("return redis.call('DEL', unpack(KEYS))", "tw");
-        check("return redis.call('RPUSH', KEYS[1], unpack(ARGV))", "tws");
-        check("return redis.call('OBJECT', 'ENCODING', KEYS[1])", "t");
-        check("return redis.call('ZUNIONSTORE', KEYS[1], 2, KEYS[2], KEYS[3])", "tws");
-        check("return redis.call('PUBLISH', 'channel', 'message')", "ts");
-        check("return redis.call('NOSUCH', 'x') or redis.call('EVAL', 'x', 1, 'y')", "t");
-        check("return redis.call('SELECT', 3)", "t");
+        let tame = |script: &str| check(script, true);
+        tame("return 1");
+        tame("return redis.call('GET', KEYS[1])");
+        tame("return redis.call('SET', KEYS[1], ARGV[1])");
+        tame("return redis.call('LPUSH', KEYS[1], ARGV[1])");
+        tame("return redis.call('MSET', KEYS[1], 1, KEYS[2], 2)");
+        tame("return redis.call('DEL', unpack(KEYS))");
+        tame("return redis.call('RPUSH', KEYS[1], unpack(ARGV))");
+        tame("return redis.call('OBJECT', 'ENCODING', KEYS[1])");
+        tame("return redis.call('ZUNIONSTORE', KEYS[1], 2, KEYS[2], KEYS[3])");
+        tame("return redis.call('PUBLISH', 'channel', 'message')");
+        tame("return redis.call('NOSUCH', 'x') or redis.call('EVAL', 'x', 1, 'y')");
+        tame("return redis.call('SELECT', 3)");
     }
 
     #[test]
     fn scripts_that_may_touch_other_keys_are_not() {
-        let unknown = |script: &str| check(script, "ws");
+        let unknown = |script: &str| check(script, false);
         unknown("return redis.call('GET', 'name')");
         unknown("return redis.call('GET', ARGV[1])");
         unknown("return redis.call('DEL', KEYS[1], unpack(ARGV))");

@@ -38,7 +38,7 @@ impl Turn<'_> {
 
     /// The shard that has all keys that a script touches, when that is known.
     fn only_shard(&self, callee: &Callee, args: Args<'_>) -> Option<ShardId> {
-        if !callee.tameness.is_tame() {
+        if !callee.is_tame {
             return None;
         }
         let router = self.node.router;
@@ -68,7 +68,7 @@ impl Turn<'_> {
             return Verdict::Blocked(Blocked::Order);
         }
         let router = self.node.router;
-        let locks = if callee.tameness.is_tame() {
+        let locks = if callee.is_tame {
             let mut locks = Locks::none(Mode::Exclusive, self.now);
             let keys = args.part(3, callee.keys);
             keys.iter().for_each(|key| locks.add(router.shard_of(Slot::of(key)), key));
