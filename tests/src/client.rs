@@ -69,10 +69,17 @@ impl Client {
     /// Sends a command written on one line, with quotes as in redis-cli, and shows its reply as [`show`] does.
     #[track_caller]
     pub fn line(&mut self, command: &str) -> String {
+        self.send_line(command);
+        show(&self.read())
+    }
+
+    /// Sends such a command and does not wait.
+    #[track_caller]
+    pub fn send_line(&mut self, command: &str) {
         let (mut bytes, mut spans) = (Vec::new(), Vec::new());
         words::split(command.as_bytes(), &mut bytes, &mut spans).expect("quotes in the command balance");
         let args: Vec<&[u8]> = stdx::Args::new(&bytes, &spans).iter().collect();
-        show(&self.call(&args))
+        self.send(&args);
     }
 
     /// Sends a command and does not wait.

@@ -91,7 +91,7 @@ impl Flight {
             Self::Command(in_flight) => in_flight.give_up_if_busy(node),
             Self::Exec(exec) => exec.give_up_if_busy(node),
             Self::Script(script) => script.give_up_if_busy(node),
-            // It changes nothing, and Redis too has it wait no longer than it must.
+            // Shards that are busy answer it at once.
             Self::Watch(_) => {}
         }
     }

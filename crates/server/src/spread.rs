@@ -19,7 +19,6 @@ use coordinator::shards::ShardSet;
 use coordinator::tx::{Acquire, Act, Notice, Order, Outcome, Plan, Step, Transaction};
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
-use stdx::args::OwnedArgs;
 use stdx::{Args, ShardId, Span, UnixMs};
 
 pub(crate) use deal::Deal;
@@ -202,11 +201,10 @@ impl Spread {
         let tx = self.machine.id();
         let part = self.deal.part_of(node.id);
         let claim = Claim { scope: Scope::Keys(self.deal.names(part)), mode: self.mode };
-        let State { core, participant, .. } = state;
         if order.act == Act::Abandon {
-            let queued = Queued { origin: self.origin, home: node.id, args: OwnedArgs::default() };
-            return participant.order(tx, order, claim, queued.into());
+            return part::abandon(state, (tx, order), claim, (self.origin, node.id));
         }
+        let State { core, participant, .. } = state;
         if order.acquire != Acquire::Held && !part::acquire(participant, tx, order, claim) {
             match order.acquire {
                 Acquire::Try => self.machine.handle(node.id, Notice::Refused),

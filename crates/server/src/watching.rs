@@ -2,7 +2,8 @@
 //!
 //! Each shard starts to watch its keys, and answers their versions, which home remembers until EXEC. A shard that has
 //! locks lets it wait in their lines like a command that reads the keys: who watches a key after a transaction was
-//! answered does not see that transaction's change. Watches end where EXEC runs, or with a message from home.
+//! answered does not see that transaction's change. While the shard is busy with a script nobody waits: whoever watches a
+//! key that the script changes later is told at EXEC. Watches end where EXEC runs, or with a message from home.
 
 use crate::connection::Link;
 use crate::flights::{FlightId, Letter, deliver};
@@ -104,6 +105,9 @@ impl Watching {
 
 /// A shard's part: runs, or waits for locks.
 pub(crate) fn receive(node: &Node, part: Box<WatchPart>) {
+    if node.control.busy.error(node.id).is_some() {
+        return run(node, &part);
+    }
     let names = transaction::names(part.command, part.args.as_args());
     let claim = Claim { scope: Scope::Keys(&names), mode: Mode::Shared };
     let mut part = Some(part);

@@ -1,5 +1,6 @@
 //! Scripts and functions: the environment held against redis-server's, and what they do over one shard and several.
 
+mod busy;
 mod environment;
 mod library;
 mod running;

@@ -13,6 +13,7 @@ use crate::script;
 use crate::script::flight::ScriptFlight;
 use crate::transaction::hold::Locks;
 use commands::scripting::{self, Callee};
+use commands::transaction::Queue;
 use commands::{CommandError, CommandRef, Crossing, Flags, Lock};
 use coordinator::locks::Mode;
 use coordinator::pipeline::Kind;
@@ -87,9 +88,14 @@ impl Turn<'_> {
     #[cold]
     pub(super) fn is_busy(&self, command: CommandRef, args: Args<'_>) -> Option<CommandError> {
         if matches!(command.row.crossing, Crossing::Exec) {
-            let client = self.state.core.clients.get(self.client).filter(|_| self.queues)?;
-            let mut queued = client.transaction.as_ref()?.queue.iter();
-            return queued.find_map(|queued| self.is_busy(queued.command, queued.args));
+            let client = self.state.core.clients.get(self.client).filter(|_| self.queues);
+            let queue = client.and_then(|client| Some(&client.transaction.as_ref()?.queue));
+            let mut queued = queue.into_iter().flat_map(Queue::iter);
+            if queued.any(|queued| !queued.command.row.flags.has(Flags::ALLOW_BUSY)) {
+                let mut queued = queue.into_iter().flat_map(Queue::iter);
+                return queued.find_map(|queued| self.is_busy(queued.command, queued.args));
+            }
+            // It has no keys.
         }
         if command.row.flags.has(Flags::ALLOW_BUSY) {
             return None;

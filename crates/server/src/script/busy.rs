@@ -6,6 +6,7 @@
 use crate::hop::Item;
 use crate::node::{Control, Node, State};
 use crate::transaction::{self, Parked};
+use crate::wait::{self, Unit};
 use commands::scripting::{LongScript, Running, ScriptKind};
 use commands::{CommandError, Core};
 use coordinator::shards::ShardSet;
@@ -132,8 +133,14 @@ pub(crate) fn refuse_all_waiting(node: &Rc<Node>) {
 /// The same on this core: commands of this shard that are parked, and flights of its connections.
 pub(crate) fn refuse_waiting(node: &Rc<Node>) {
     if let Some(error) = node.control.busy.error(node.id) {
-        let parked =
-            node.state.borrow_mut().participant.take_parked(|parked| !matches!(parked, Parked::Watch(_)));
+        let parked = {
+            let state = &mut *node.state.borrow_mut();
+            let parked = state.participant.take_parked(|_| true);
+            // Clients wait for keys from which they have kept them.
+            wait::serve(state, Unit::Nothing, node.ticks.get().unix_ms());
+            node.pass_on_wants(state);
+            parked
+        };
         parked.into_iter().for_each(|parked| refuse(node, parked, &error));
         transaction::carry_out(node);
     }
@@ -143,7 +150,7 @@ pub(crate) fn refuse_waiting(node: &Rc<Node>) {
     }
 }
 
-/// Answers a command of this shard that is not to wait.
+/// Answers a command of this shard that is not to wait. WATCH, which looks at no value, need not.
 pub(crate) fn refuse(node: &Node, parked: Parked, error: &CommandError) {
     let (command, proto, sink, home, text) = match parked {
         Parked::Command(parked) => {
@@ -153,7 +160,7 @@ pub(crate) fn refuse(node: &Node, parked: Parked, error: &CommandError) {
             let text = CommandError::exec_refused(&error.text()).text();
             (exec.command, exec.caller.proto, exec.sink, exec.home, text)
         }
-        Parked::Watch(_) => unreachable!("left where it is"),
+        Parked::Watch(part) => return crate::watching::run(node, &part),
     };
     node.state.borrow_mut().core.stats.rejected(command.index, &text);
     let mut reply = Vec::new();

@@ -64,8 +64,8 @@ pub(crate) fn obey(node: &Node, from: ShardId, hop: &Hop, order: &PartOrder) {
     let state = &mut *node.state.borrow_mut();
     let claim = order.claim(hop);
     if order.order.act == Act::Abandon {
-        let queued = Queued { origin: order.origin, home: from, args: OwnedArgs::default() };
-        return state.participant.order(order.tx, order.order, claim, queued.into());
+        abandon(state, (order.tx, order.order), claim, (order.origin, from));
+        return node.pass_on_wants(state);
     }
     let holds = order.order.acquire == Acquire::Held;
     if !holds && !acquire(&mut state.participant, order.tx, order.order, claim) {
@@ -96,6 +96,18 @@ pub(crate) fn obey(node: &Node, from: ShardId, hop: &Hop, order: &PartOrder) {
         wait::serve(state, Unit::Nothing, order.origin.now);
     }
     node.pass_on_wants(state);
+}
+
+/// Takes a part out of the lines in which it waits. Clients that wait for keys may be served that it has kept them from.
+pub(super) fn abandon(
+    state: &mut State,
+    (tx, order): (TxId, Order),
+    claim: Claim<'_>,
+    (origin, home): (Origin, ShardId),
+) {
+    let queued = Queued { origin, home, args: OwnedArgs::default() };
+    state.participant.order(tx, order, claim, queued.into());
+    wait::serve(state, Unit::Nothing, origin.now);
 }
 
 /// Runs a part that has waited for its locks.

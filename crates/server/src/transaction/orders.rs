@@ -32,9 +32,15 @@ pub(super) fn obey(node: &Rc<Node>, tx: TxId, order: Order, part: OrderPart) {
         // A loan that home takes no part in is run at home without a lock there.
         let claim = task.claim(node.id).unwrap_or(NO_CLAIM);
         state.participant.order(tx, order, claim, Ordered::Work(part));
-        if order.release && order.act == Act::Nothing {
+        let freed = match order.act {
             // What was done under the locks can be seen only now.
-            wait::serve(state, Unit::Claim(claim), task.now());
+            Act::Nothing if order.release => Some(Unit::Claim(claim)),
+            // It stands in nobody's way any more, and has never had the locks.
+            Act::Abandon => Some(Unit::Nothing),
+            _ => None,
+        };
+        if let Some(unit) = freed {
+            wait::serve(state, unit, task.now());
             node.pass_on_wants(state);
         }
     }

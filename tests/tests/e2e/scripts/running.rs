@@ -220,3 +220,46 @@ fn an_endless_script_over_all_shards_is_killed() {
         }
     }
 }
+
+/// A client that waits for keys, one of which is kept from it by commands that stand behind a script, is served as soon as
+/// those are refused.
+#[test]
+fn who_waits_is_served_when_those_before_it_are_refused() {
+    // Behind a script of `{T}locked`, and before a client that waits for `{T}awaited`.
+    const BEFORE: &[&[&str]] = &[
+        &["MSET {T}locked 1 {T}awaited 1"],
+        &["MSET {T}locked 1 {T}awaited 1 {U}other 1"],
+        &["MSETNX {T}locked 1 {T}awaited 1 {U}other 1"],
+        &["MULTI", "SET {T}locked 1", "SET {T}awaited 1", "EXEC"],
+        &["MULTI", "SET {T}locked 1", "SET {T}awaited 1", "SET {U}other 1", "EXEC"],
+        &["EVAL \"return redis.call('MSET', KEYS[1], 1, KEYS[2], 1)\" 2 {T}locked {T}awaited"],
+        &[
+            "EVAL \"return redis.call('MSET', KEYS[1], 1, KEYS[2], 1, KEYS[3], 1)\" 3 {T}locked {T}awaited {U}other",
+        ],
+    ];
+    let server = server("4");
+    for (commands, tags) in BEFORE.iter().flat_map(|one| [(one, ["{a}", "{b}"]), (one, ["{b}", "{a}"])]) {
+        let tagged = |text: &str| text.replace("{T}", tags[0]).replace("{U}", tags[1]);
+        let [mut runner, mut waiting, mut before, mut client] = [(); 4].map(|()| server.client());
+        assert_eq!(client.line("CONFIG SET busy-reply-threshold 0"), "+OK");
+        waiting.send_line(&tagged("BLPOP {T}awaited {T}ready 0"));
+        until("it waits", || client.line("INFO clients").contains("blocked_clients:1").then_some(()));
+        runner.send(&["EVAL", ENDLESS, "1", &tagged("{T}locked")]);
+        until("the script runs", || client.line("FUNCTION STATS").starts_with("-BUSY").then_some(()));
+        let (last, queued) = commands.split_last().expect("there is one");
+        for command in queued {
+            before.line(&tagged(command));
+        }
+        before.send_line(&tagged(last));
+        // Every core has answered since, so it stands in line there.
+        (0..8).for_each(|_| drop(client.line("DBSIZE")));
+        assert_eq!(client.line(&tagged("LPUSH {T}ready element")), ":1");
+        assert_eq!(client.line("CONFIG SET busy-reply-threshold 20"), "+OK");
+        let refused = show(&before.read());
+        assert!(refused.contains("BUSY Redis is busy"), "{last}: {refused}");
+        let served = show(&waiting.read());
+        assert_eq!(served, tagged(r#"["{T}ready", "element"]"#), "{last}");
+        assert_eq!(client.line("SCRIPT KILL"), "+OK");
+        assert!(show(&runner.read()).starts_with(KILLED));
+    }
+}
