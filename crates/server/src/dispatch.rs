@@ -134,8 +134,9 @@ impl<'a> Turn<'a> {
     #[inline]
     pub(crate) fn planned(&mut self, planned: &Planned, bytes: &[u8]) -> Verdict {
         let args = planned.args(bytes);
-        match planned.route {
-            Some((command, slot)) if self.is_admitted(command) => {
+        let Some(command) = planned.command else { return self.command(args) };
+        match planned.slot {
+            Some(slot) if self.is_admitted(command) => {
                 self.last_command = Some(command);
                 if is_script(command) {
                     self.script(command, args)
@@ -143,17 +144,34 @@ impl<'a> Turn<'a> {
                     self.one_shard(command, args, slot)
                 }
             }
-            Some((command, slot)) if self.queues && !is_script(command) && self.may_queue(command) => {
+            Some(slot) if self.queues && !is_script(command) && self.may_queue(command) => {
                 self.enqueue(command, args, self.place_of_key(slot))
             }
-            _ => self.command(args),
+            _ => self.known(command, args),
         }
     }
 
     /// Runs one command, or starts it, or says why not.
     #[inline]
     pub(crate) fn command(&mut self, args: Args<'_>) -> Verdict {
-        let verdict = self.start(args);
+        let verdict = match commands::lookup(args) {
+            Ok(command) => return self.known(command, args),
+            Err(Misfit::Unknown(_)) if is_http(args.at(0)) => self.hang_up(),
+            Err(misfit) => self.refuse_misfit(&misfit, args),
+        };
+        self.count_skipped(verdict)
+    }
+
+    /// The same for one that was found.
+    #[inline]
+    fn known(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
+        let verdict = self.start(command, args);
+        self.count_skipped(verdict)
+    }
+
+    /// Moves CLIENT REPLY SKIP on behind a command.
+    #[inline]
+    fn count_skipped(&mut self, verdict: Verdict) -> Verdict {
         if self.skips && !matches!(verdict, Verdict::Blocked(_)) {
             self.skipped();
         }
@@ -177,12 +195,7 @@ impl<'a> Turn<'a> {
     }
 
     #[inline]
-    fn start(&mut self, args: Args<'_>) -> Verdict {
-        let command = match commands::lookup(args) {
-            Ok(command) => command,
-            Err(Misfit::Unknown(_)) if is_http(args.at(0)) => return self.hang_up(),
-            Err(misfit) => return self.refuse_misfit(&misfit, args),
-        };
+    fn start(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
         if !self.authenticated && !command.row.flags.has(Flags::NO_AUTH) {
             return self.refuse(command, NO_AUTH);
         }

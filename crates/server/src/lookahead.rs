@@ -26,8 +26,10 @@ pub(crate) struct Planned {
     pub(crate) start: usize,
     pub(crate) len: usize,
     pub(crate) spans: Vec<Span>,
-    /// Its row and its first key's slot, when it is a plain command of one shard, or a script with keys.
-    pub(crate) route: Option<(CommandRef, Slot)>,
+    /// Its row, if there is such a command and it takes so many arguments.
+    pub(crate) command: Option<CommandRef>,
+    /// Its first key's slot, when it is a plain command of one shard, or a script with keys.
+    pub(crate) slot: Option<Slot>,
 }
 
 impl Planned {
@@ -37,7 +39,7 @@ impl Planned {
 
     /// The key by which it is routed, or its first, when that is known and on this core.
     pub(crate) fn local_key<'a>(&'a self, node: &Node, bytes: &'a [u8]) -> Option<Key<'a>> {
-        let (command, slot) = self.route?;
+        let (command, slot) = (self.command?, self.slot?);
         let at = if is_script(command) { SCRIPT_KEY } else { command.first_key as usize };
         let bytes = self.args(bytes).at(at);
         (node.router.shard_of(slot) == node.id).then_some(Key { bytes, slot })
@@ -45,7 +47,7 @@ impl Planned {
 
     /// That key, and the element of its value that the command names.
     fn local_element<'a>(&'a self, node: &Node, bytes: &'a [u8]) -> Option<(Key<'a>, &'a [u8])> {
-        let (command, _) = self.route.filter(|(command, _)| command.element != 0)?;
+        let command = self.command.filter(|command| command.element != 0)?;
         let element = self.args(bytes).get(command.element as usize)?;
         Some((self.local_key(node, bytes)?, element))
     }
@@ -68,7 +70,9 @@ impl Lookahead {
             let Some(len) = parser.parse_whole(&bytes[start..], &mut planned.spans) else { return };
             planned.start = start;
             planned.len = len;
-            planned.route = route(Args::new(&bytes[start..], &planned.spans));
+            let args = Args::new(&bytes[start..], &planned.spans);
+            planned.command = commands::lookup(args).ok();
+            planned.slot = planned.command.and_then(|command| slot_of(command, args));
             start += len;
             self.len += 1;
         }
@@ -122,14 +126,14 @@ impl Lookahead {
 }
 
 #[inline]
-fn route(args: Args<'_>) -> Option<(CommandRef, Slot)> {
-    let command = commands::lookup(args).ok()?;
-    match command.row.crossing {
-        Crossing::OneShard => Some((command, Slot::of(args.get(command.first_key as usize)?))),
+fn slot_of(command: CommandRef, args: Args<'_>) -> Option<Slot> {
+    let at = match command.row.crossing {
+        Crossing::OneShard => command.first_key as usize,
         // Where its keys begin, unless it has none.
-        Crossing::Script if args.get(2) != Some(b"0") => Some((command, Slot::of(args.get(SCRIPT_KEY)?))),
-        _ => None,
-    }
+        Crossing::Script if args.get(2) != Some(b"0") => SCRIPT_KEY,
+        _ => return None,
+    };
+    args.get(at).map(Slot::of)
 }
 
 /// Of the commands that are looked at ahead, whether it is one that runs a script.
