@@ -252,7 +252,7 @@ fn who_waits_is_served_when_those_before_it_are_refused() {
         }
         before.send_line(&tagged(last));
         // Every core has answered since, so it stands in line there.
-        (0..8).for_each(|_| drop(client.line("DBSIZE")));
+        (0..8).for_each(|_| drop(client.line("FUNCTION STATS")));
         assert_eq!(client.line(&tagged("LPUSH {T}ready element")), ":1");
         assert_eq!(client.line("CONFIG SET busy-reply-threshold 20"), "+OK");
         let refused = show(&before.read());
