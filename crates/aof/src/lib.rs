@@ -1,5 +1,6 @@
 //! The log, as bytes and as rules: records and segments ([`Encoder`], [`Header`]), reading them back ([`Scanner`]), where
 //! the logs of a generation end ([`ends`]), and in which order what several logs say is run again ([`Meeting`]).
+//! Beside it Redis's append-only files, for reading ([`redis`]).
 //!
 //! Owns no file, no clock and no thread: bytes go in and come out, and whoever calls reads and writes them. The format is
 //! that of docs/formats/log.md, the rules are those of docs/decisions/0017-durability.md.
@@ -12,6 +13,7 @@ pub mod ends;
 mod ids;
 pub mod meeting;
 mod record;
+pub mod redis;
 pub mod scan;
 mod segment;
 
