@@ -70,12 +70,22 @@ impl<'a, T: Item, H: Hashes> Walk<'_, 'a, T, H> {
             self.chosen.retain(|chosen| path | (chosen >> 32) << shift <= end);
         }
         self.budget = self.budget.saturating_sub(self.chosen.len());
-        for chosen in self.chosen.iter() {
+        // They lie anywhere in memory, and whoever visits them reads them.
+        for chosen in self.chosen.iter().take(AHEAD) {
+            table.get_bucket(*chosen as u32 as usize).into_iter().for_each(Item::prefetch);
+        }
+        for (number, chosen) in self.chosen.iter().enumerate() {
+            if let Some(later) = self.chosen.get(number + AHEAD) {
+                table.get_bucket(*later as u32 as usize).into_iter().for_each(Item::prefetch);
+            }
             (self.visit)(table.get_bucket(*chosen as u32 as usize).expect("an occupied bucket"));
         }
         stop
     }
 }
+
+/// So many elements are fetched before they are visited: about as many as a core can wait for at a time.
+const AHEAD: usize = 8;
 
 impl<T, H> std::fmt::Debug for Walk<'_, '_, T, H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
