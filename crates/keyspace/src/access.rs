@@ -62,6 +62,16 @@ impl Clock {
         counter.saturating_sub(periods.min(255) as u8)
     }
 
+    /// What the bits say as of `then`: of an access after it, that it was then.
+    pub(crate) fn recency(self, bits: u32, then: UnixMs) -> Recency {
+        if !self.lfu {
+            let idle = seconds(then).wrapping_sub(bits) & CLOCK_MASK;
+            return Recency::IdleSeconds(u64::from(if idle > CLOCK_MASK / 2 { 0 } else { idle }));
+        }
+        let is_later = (minutes(then).wrapping_sub((bits >> 8) as u16) as i16) < 0;
+        Recency::Frequency(if is_later { bits as u8 } else { self.frequency(bits, then) })
+    }
+
     /// One more with a probability that falls as the counter rises.
     fn raised(self, counter: u8, random: &mut Random) -> u8 {
         let above = f64::from(counter.saturating_sub(LFU_INIT));

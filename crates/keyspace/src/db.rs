@@ -1,5 +1,6 @@
 //! One numbered database: its keys, and the list of those that have an expiry.
 
+use crate::capture::Watch;
 use crate::dict::Dict;
 use crate::entry::{Entry, Links};
 use crate::fields::next_due;
@@ -23,6 +24,8 @@ pub(crate) struct Db {
     pub(crate) field_dues: Dues,
     /// A key was put in since this was last looked at.
     pub(crate) made: bool,
+    /// How far an open capture has come.
+    pub(crate) watch: Watch,
 }
 
 impl Db {
@@ -34,6 +37,7 @@ impl Db {
             expire_at: 0,
             field_dues: Dues::default(),
             made: false,
+            watch: Watch::CLOSED,
         }
     }
 
@@ -131,6 +135,7 @@ impl Db {
                 "an entry is not where it is looked for"
             );
             assert_eq!(entry.expiry().is_some(), entry.link_index().is_some());
+            assert!(!(self.watch.is_closed() && entry.is_odd()), "a capture has left its flag");
             if let Some(index) = entry.link_index() {
                 listed += 1;
                 assert_eq!(self.links.key(index), entry.key());

@@ -104,6 +104,7 @@ impl Keyspace {
         change: impl FnOnce(&mut Editing<'_>) -> R,
     ) -> Result<Option<Edited<R>>, WrongKind> {
         let hash = self.hasher.hash(key.bytes);
+        self.before_change(db, key, hash);
         let place = &mut self.dbs[db.index()];
         let before = place.bytes();
         match place.dict.find_mut(key.slot, hash, key.bytes) {
@@ -130,7 +131,7 @@ impl Keyspace {
                     self.graveyard.bury_remains(discarded);
                 }
                 if changes > 0 {
-                    self.changed(db, key.bytes, hash, before, changes);
+                    self.changed(db, key, hash, before, changes);
                 } else {
                     self.resized(db, before);
                 }
@@ -190,6 +191,7 @@ impl Keyspace {
             datatypes::Value::Object(object) => object,
         };
         let hash = self.hasher.hash(key.bytes);
+        self.before_loss(db, key, hash);
         let before = self.dbs[db.index()].bytes();
         let old = self.dbs[db.index()].remove(key, hash);
         let due = old.as_ref().is_some_and(|old| old.due(now));
@@ -219,7 +221,7 @@ impl Keyspace {
             }
         }
         self.dbs[db.index()].made = is_new;
-        self.changed(db, key.bytes, hash, before, 1);
+        self.changed(db, key, hash, before, 1);
     }
 
     /// What a new key is made of.
@@ -237,7 +239,7 @@ impl Keyspace {
     pub(crate) fn insert(&mut self, db: DbIndex, key: Key<'_>, hash: u64, parts: Parts<'_>, changes: u64) {
         let before = self.dbs[db.index()].bytes();
         self.put_in(db, key, hash, parts);
-        self.changed(db, key.bytes, hash, before, changes);
+        self.changed(db, key, hash, before, changes);
     }
 
     /// The same, of which nobody is told.

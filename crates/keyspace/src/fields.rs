@@ -99,6 +99,7 @@ impl Keyspace {
         remove: impl FnOnce(&mut HashMut<'_>, &mut Vec<Box<[u8]>>),
     ) -> usize {
         let hash = self.hasher.hash(key.bytes);
+        self.before_change(db, key, hash);
         let place = &mut self.dbs[db.index()];
         let before = place.bytes();
         let Some(entry) = place.dict.find_mut(key.slot, hash, key.bytes) else { return 0 };
@@ -120,7 +121,7 @@ impl Keyspace {
         if names.is_empty() {
             return 0;
         }
-        self.changed(db, key.bytes, hash, before, 0);
+        self.changed(db, key, hash, before, 0);
         self.stats.expired_fields += names.len() as u64;
         let count = names.len();
         if self.effects.on {

@@ -2,6 +2,7 @@
 //! [`Keyspace::changed`].
 
 use crate::access::Clock;
+use crate::capture::Capture;
 use crate::db::Db;
 use crate::entry::{Entry, EntryRef, INLINE_MAX, Links, Parts, Value, buffer_of};
 use crate::evict::Pool;
@@ -27,6 +28,9 @@ pub struct Keyspace {
     pub(crate) watches: Watches,
     pub(crate) graveyard: Graveyard,
     pub(crate) pool: Pool,
+    pub(crate) capture: Option<Box<Capture>>,
+    /// Whether somebody is told after changes: `effects.made`, or an open capture.
+    tells: bool,
     /// The database at which the expire cycle goes on.
     pub(crate) expire_db: usize,
     /// Bytes of all databases.
@@ -36,7 +40,7 @@ pub struct Keyspace {
     pub(crate) limits: Limits,
     /// Room for strings being put together and for scans; kept to save allocations.
     pub(crate) scratch: Vec<u8>,
-    chosen: Vec<u64>,
+    pub(crate) chosen: Vec<u64>,
     /// An argument in a buffer that may become the value it is stored as.
     pub(crate) offer: Offer,
     /// Counters for INFO.
@@ -57,6 +61,8 @@ impl Keyspace {
             watches: Watches::default(),
             graveyard: Graveyard::default(),
             pool: Pool::default(),
+            capture: None,
+            tells: false,
             expire_db: 0,
             used: 0,
             slots,
@@ -148,6 +154,7 @@ impl Keyspace {
     pub fn set_string(&mut self, db: DbIndex, key: Key<'_>, value: NewString<'_>, ttl: Ttl, now: UnixMs) {
         let value = if self.offer.is_made() { self.offer.take_up(db, key, value) } else { value };
         let hash = self.hasher.hash(key.bytes);
+        self.before_loss(db, key, hash);
         let before = self.dbs[db.index()].bytes();
         let (clock, random, graveyard) = (self.clock, &mut self.random, &mut self.graveyard);
         let (mut expired, mut due) = (false, None);
@@ -184,7 +191,7 @@ impl Keyspace {
             self.dbs[db.index()].made = true;
         }
         self.dbs[db.index()].move_due(key.bytes, due, None);
-        self.changed(db, key.bytes, hash, before, 1);
+        self.changed(db, key, hash, before, 1);
     }
 
     /// Removes a key; says whether it was there (an expired one was not).
@@ -200,11 +207,12 @@ impl Keyspace {
         }
         let hash = self.hasher.hash(key.bytes);
         self.expire_if_due(db, key, hash, now);
+        self.before_change(db, key, hash);
         let before = self.dbs[db.index()].bytes();
         let found =
             self.dbs[db.index()].update(key, hash, |entry, links| entry.set_expiry(links, expiry)).is_some();
         if found {
-            self.changed(db, key.bytes, hash, before, 1);
+            self.changed(db, key, hash, before, 1);
         }
         found
     }
@@ -296,7 +304,11 @@ impl Keyspace {
         }
         self.used -= emptied.bytes();
         self.stats.dirty += keys as u64;
-        self.graveyard.bury(emptied);
+        let emptied = match self.capture.as_deref_mut() {
+            Some(capture) => capture.take_flushed(emptied),
+            None => Some(emptied),
+        };
+        emptied.into_iter().for_each(|db| self.graveyard.bury(db));
         self.pool.clear();
         keys
     }
@@ -393,15 +405,16 @@ impl Keyspace {
         now: UnixMs,
         dirty: u64,
     ) -> Option<Entry> {
+        self.before_loss(db, key, hash);
         let before = self.dbs[db.index()].bytes();
         let entry = self.dbs[db.index()].remove(key, hash)?;
         if entry.due(now) {
             self.note_removal(db, key.bytes, Cause::Expired);
-            self.changed(db, key.bytes, hash, before, 0);
+            self.changed(db, key, hash, before, 0);
             self.bury(entry);
             return None;
         }
-        self.changed(db, key.bytes, hash, before, dirty);
+        self.changed(db, key, hash, before, dirty);
         Some(entry)
     }
 
@@ -419,10 +432,11 @@ impl Keyspace {
 
     /// Removes a key that is there, on the keyspace's own account.
     pub(crate) fn remove_because(&mut self, db: DbIndex, key: Key<'_>, hash: u64, cause: Cause) {
+        self.before_loss(db, key, hash);
         let before = self.dbs[db.index()].bytes();
         let entry = self.dbs[db.index()].remove(key, hash).expect("a key that was just seen");
         self.note_removal(db, key.bytes, cause);
-        self.changed(db, key.bytes, hash, before, 0);
+        self.changed(db, key, hash, before, 0);
         self.bury(entry);
     }
 
@@ -446,18 +460,31 @@ impl Keyspace {
     /// Every change of a key ends here. `before`: the database's bytes before it. `dirty`: how much it counts as a
     /// change for `rdb_changes_since_last_save`, 0 for what the keyspace did by itself.
     #[inline]
-    pub(crate) fn changed(&mut self, db: DbIndex, key: &[u8], hash: u64, before: usize, dirty: u64) {
+    pub(crate) fn changed(&mut self, db: DbIndex, key: Key<'_>, hash: u64, before: usize, dirty: u64) {
         self.resized(db, before);
         self.stats.dirty += dirty;
         if !self.watches.is_empty() {
-            self.watches.bump(db, hash, key);
+            self.watches.bump(db, hash, key.bytes);
         }
-        if self.effects.made {
-            self.note_if_made(db, key);
+        if self.tells {
+            self.tell(db, key, hash);
         }
     }
 
     #[cold]
+    fn tell(&mut self, db: DbIndex, key: Key<'_>, hash: u64) {
+        if self.effects.made {
+            self.note_if_made(db, key.bytes);
+        }
+        self.tell_capture_after(db, key, hash);
+    }
+
+    /// Decides anew whether somebody is told after changes.
+    pub(crate) fn watch_changes(&mut self) {
+        let captures = self.capture.as_deref().is_some_and(|capture| !capture.is_cancelled());
+        self.tells = self.effects.made || captures;
+    }
+
     fn note_if_made(&mut self, db: DbIndex, key: &[u8]) {
         if std::mem::take(&mut self.dbs[db.index()].made) {
             self.effects.happened.push(Happened::Made(db, key.into()));
@@ -468,6 +495,7 @@ impl Keyspace {
     pub fn record(&mut self, removals: bool, made: bool, missed: bool) {
         (self.effects.on, self.effects.made, self.effects.missed) = (removals, made, missed);
         self.dbs.iter_mut().for_each(|db| db.made = false);
+        self.watch_changes();
     }
 
     /// The database took `before` bytes and now takes another number.

@@ -5,6 +5,7 @@
 //! allocation; `unsafe` lives in `entry` alone, but for the one place in `keyspace` where a found entry is returned.
 
 mod access;
+mod capture;
 mod db;
 mod dict;
 mod edit;
@@ -23,6 +24,7 @@ mod strings;
 mod types;
 mod watch;
 
+pub use capture::{Budget, CaptureProgress, CaptureState, Captured, CapturedDb, Encode, Left, Miscounted};
 pub use datatypes::{Kind, Limits, StringRef};
 pub use edit::{Edited, Editing};
 pub use entry::{Detached, EntryRef};

@@ -13,6 +13,7 @@ impl Keyspace {
     /// follows is.
     pub fn take(&mut self, db: DbIndex, key: Key<'_>, now: UnixMs) -> Option<Detached> {
         let hash = self.hasher.hash(key.bytes);
+        self.before_change(db, key, hash);
         self.take_out(db, key, hash, now, 0).map(|entry| Detached { entry })
     }
 
@@ -36,6 +37,7 @@ impl Keyspace {
     pub fn lend(&mut self, db: DbIndex, key: Key<'_>, now: UnixMs) -> Option<Detached> {
         let hash = self.hasher.hash(key.bytes);
         self.expire_if_due(db, key, hash, now);
+        self.before_change(db, key, hash);
         let before = self.dbs[db.index()].bytes();
         let entry = self.dbs[db.index()].update(key, hash, |entry, _| entry.lend())?;
         self.resized(db, before);
@@ -80,6 +82,7 @@ impl Keyspace {
     /// Puts a value under `key`, over whatever was there. `is_new` says whether that counts as a new key, as it does for
     /// RENAME even over a key that is there.
     fn replace(&mut self, db: DbIndex, key: Key<'_>, hash: u64, value: Detached, is_new: bool) {
+        self.before_loss(db, key, hash);
         let before = self.dbs[db.index()].bytes();
         // Only one of the two closures runs.
         let value = Cell::new(Some(value.entry));
@@ -88,6 +91,8 @@ impl Keyspace {
             let mut entry = value.take().expect("put once");
             if entry.key() == key.bytes {
                 entry.set_tag(tag);
+                // Where it was before, a capture may have gone by it.
+                entry.set_odd(false);
                 return entry;
             }
             entry.renamed(tag, key.bytes)
@@ -116,6 +121,6 @@ impl Keyspace {
             self.dbs[db.index()].move_due(key.bytes, before, after);
         }
         self.dbs[db.index()].made = is_new;
-        self.changed(db, key.bytes, hash, before, 1);
+        self.changed(db, key, hash, before, 1);
     }
 }

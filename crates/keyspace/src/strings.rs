@@ -53,6 +53,7 @@ impl Keyspace {
     ) -> R {
         let hash = self.hasher.hash(key.bytes);
         self.expire_if_due(db, key, hash, now);
+        self.before_change(db, key, hash);
         let before = self.dbs[db.index()].bytes();
         let mut scratch = self.take_scratch();
         let (clock, random) = (self.clock, &mut self.random);
@@ -69,7 +70,7 @@ impl Keyspace {
                 // Growth is a change even where the caller counts none.
                 match changes.max(u64::from(grown)) {
                     0 => self.resized(db, before),
-                    changes => self.changed(db, key.bytes, hash, before, changes),
+                    changes => self.changed(db, key, hash, before, changes),
                 }
                 result
             }
@@ -136,7 +137,7 @@ impl Keyspace {
         let parts = self.string_parts(key, value, true, now);
         self.put_in(db, key, hash, parts);
         self.dbs[db.index()].made = old.is_none();
-        self.changed(db, key.bytes, hash, before, 1);
+        self.changed(db, key, hash, before, 1);
         old.into_iter().for_each(|old| self.bury(old));
     }
 
@@ -152,6 +153,7 @@ impl Keyspace {
     ) -> R {
         let hash = self.hasher.hash(key.bytes);
         self.expire_if_due(db, key, hash, now);
+        self.before_change(db, key, hash);
         let before = self.dbs[db.index()].bytes();
         let mut scratch = self.take_scratch();
         let (clock, random) = (self.clock, &mut self.random);
@@ -166,7 +168,7 @@ impl Keyspace {
                 result
             }
             Some((result, changes)) => {
-                self.changed(db, key.bytes, hash, before, changes);
+                self.changed(db, key, hash, before, changes);
                 result
             }
             None => {

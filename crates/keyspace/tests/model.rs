@@ -1,11 +1,15 @@
 //! Random operations on the keyspace and on a plain map, compared.
 
 mod naive;
+mod recorder;
 
+use datatypes::ValueRef;
 use keyspace::{
-    Access, Cause, Detached, EntryRef, Happened, Key, Keyspace, NewString, StringRef, Ttl, Version,
+    Access, Budget, Cause, Detached, EntryRef, Happened, Key, Keyspace, Left, NewString, StringRef, Ttl,
+    Version,
 };
 use naive::{Item, Naive, Name, db, key};
+use recorder::{Recorder, Records, dumped};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use stdx::{DbIndex, Slot, UnixMs};
@@ -48,6 +52,14 @@ struct Run {
     shared: Vec<(Arc<Vec<u8>>, Vec<u8>)>,
     scans: Vec<ScanInProgress>,
     scans_done: usize,
+    capture: Option<CaptureInProgress>,
+    captures_done: usize,
+}
+
+struct CaptureInProgress {
+    /// What was there at the opening.
+    wanted: Records,
+    written: Vec<u8>,
 }
 
 struct ScanInProgress {
@@ -82,6 +94,8 @@ impl Run {
             shared: Vec::new(),
             scans: Vec::new(),
             scans_done: 0,
+            capture: None,
+            captures_done: 0,
         }
     }
 
@@ -358,6 +372,59 @@ impl Run {
         }
     }
 
+    /// What a capture that is opened now must hold.
+    fn records(&self) -> Records {
+        let record = |item: &Item| {
+            let text = std::str::from_utf8(&item.value).unwrap_or("");
+            let string = match text.parse() {
+                Ok(int) if item.int => StringRef::Int(int),
+                _ => StringRef::Bytes(&item.value),
+            };
+            (dumped(ValueRef::String(string)), item.expiry)
+        };
+        self.model.items.iter().map(|(name, item)| (name.clone(), record(item))).collect()
+    }
+
+    fn capture_step(&mut self) {
+        let Some(capture) = &mut self.capture else {
+            if self.real.has_capture() {
+                // The last one was cancelled.
+                self.real.capture_slice(Budget { keys: 1 + self.dice.roll(self.bias.keys), bytes: 1 });
+            } else if self.dice.one_in(50) {
+                while !self.lent.is_empty() {
+                    self.end_loan();
+                }
+                let large = [60, 200, 1000, 1 << 20][self.dice.roll(4)];
+                self.real.open_capture(Box::<Recorder>::default(), large, self.now);
+                self.capture = Some(CaptureInProgress { wanted: self.records(), written: Vec::new() });
+            }
+            return;
+        };
+        let budget =
+            Budget { keys: 1 + self.dice.roll(self.bias.keys / 20 + 5), bytes: 1 + self.dice.roll(20_000) };
+        let left = self.real.capture_slice(budget);
+        let out = self.real.capture_output().expect("it is open");
+        if left == Left::Nothing || self.dice.one_in(4) {
+            capture.written.append(out);
+        }
+        if left == Left::Nothing {
+            let CaptureInProgress { wanted, written } = self.capture.take().expect("it is open");
+            let progress = self.real.capture_progress();
+            assert_eq!((progress.captured, progress.written_bytes), (progress.keys, written.len() as u64));
+            let databases = self.real.close_capture().expect("all keys were captured");
+            assert_eq!(databases.iter().map(|db| db.captured).sum::<u64>(), wanted.len() as u64);
+            assert!(recorder::read(&written) == wanted, "captured something else");
+            self.captures_done += 1;
+        } else if self.dice.one_in(50) {
+            self.real.cancel_capture();
+            assert_eq!(self.real.capture_progress().kept_bytes, 0);
+            self.capture = None;
+        } else if self.dice.one_in(10) {
+            let name = self.name();
+            self.real.capture_first(db(&name), &name.1);
+        }
+    }
+
     fn compare(&mut self) {
         self.real.audit();
         let now = self.now;
@@ -398,11 +465,15 @@ fn check(seed: u64, steps: usize, bias: Bias) {
         if run.dice.one_in(3) {
             run.scan_step();
         }
+        if run.dice.one_in(2) {
+            run.capture_step();
+        }
         if step % (steps / 20) == 0 {
             run.compare();
         }
     }
     assert!(run.scans_done > 0, "some scan came to its end");
+    assert!(run.captures_done > 0, "some capture came to its end");
     finish(run);
 }
 
@@ -412,6 +483,9 @@ fn finish(mut run: Run) {
     while !run.lent.is_empty() {
         run.end_loan();
     }
+    run.real.cancel_capture();
+    while run.real.capture_slice(Budget { keys: 1000, bytes: 1000 }) == Left::More {}
+    run.compare();
     for number in 0..DATABASES {
         run.real.flush(DbIndex(number));
     }

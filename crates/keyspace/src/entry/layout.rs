@@ -43,6 +43,8 @@ pub(super) const LENT: u8 = 2;
 pub(super) const RAW: u8 = 4;
 /// The value itself went with the loan; an empty buffer stands in for it.
 pub(super) const AWAY: u8 = 8;
+/// Whether a capture has it is not as its place says: see `capture`.
+pub(super) const ODD: u8 = 16;
 
 /// Longer strings get a buffer of their own, so that they can move without a copy and grow cheaply.
 pub(crate) const INLINE_MAX: usize = 4096;

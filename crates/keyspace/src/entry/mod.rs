@@ -13,7 +13,7 @@ mod reference;
 use block::{Block, UNLINKED};
 pub(crate) use block::{Value, prefetch};
 pub(crate) use layout::INLINE_MAX;
-use layout::{AWAY, Encoding, LENT, RAW, VOLATILE};
+use layout::{AWAY, Encoding, LENT, ODD, RAW, VOLATILE};
 pub(crate) use links::Links;
 pub(crate) use place::EntryPlace;
 pub use reference::{Detached, EntryRef};
@@ -127,6 +127,21 @@ impl Entry {
     #[inline]
     pub(crate) fn is_away(&self) -> bool {
         self.block().header().has(AWAY)
+    }
+
+    /// Whether it is an exception to what its place says of an open capture.
+    #[inline]
+    pub(crate) fn is_odd(&self) -> bool {
+        self.block().header().has(ODD)
+    }
+
+    /// Makes it such an exception, or not. Its key and value stay where they are, so that it may be borrowed.
+    #[inline]
+    pub(crate) fn set_odd(&self, odd: bool) {
+        let header = self.block().header();
+        if header.has(ODD) != odd {
+            self.block().set_header(header.with(ODD, odd));
+        }
     }
 
     /// Whether the string was made by APPEND or SETRANGE.
@@ -361,6 +376,15 @@ impl Entry {
         let block = self.block();
         let value = block.move_value().expect("a key on loan is locked");
         Self::new(tag, Parts { key, form: block.header().form(), value, raw, expiry, clock })
+    }
+
+    /// Moves the value out, with key, expiry and clock, in no list. An empty string with the same expiry takes its place.
+    pub(crate) fn give_up(&mut self, links: &mut Links) -> Self {
+        assert!(!self.is_lent(), "a key on loan is locked");
+        let taken = self.with_value(self.block().move_value().expect("a value that is not on loan"));
+        let expiry = self.expiry();
+        self.rebuild(links, Form::String, Value::Inline(&[]), false, expiry);
+        taken
     }
 
     /// Makes the loan: a copy, or for a value in a buffer or a box the value itself, an empty one staying.
