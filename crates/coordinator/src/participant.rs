@@ -59,6 +59,7 @@ enum Token<C, P> {
     Command(C),
     Long(C),
     Order(Order, P),
+    Guard,
 }
 
 impl<C, P> Default for Participant<C, P> {
@@ -139,13 +140,13 @@ impl<C, P> Participant<C, P> {
         let mut taken = Vec::new();
         let is_wanted = |token: &Token<C, P>| match token {
             Token::Command(command) | Token::Long(command) => which(command),
-            Token::Order(..) => false,
+            Token::Order(..) | Token::Guard => false,
         };
         self.locks.take_parked(is_wanted, &mut taken, &mut self.ready);
         self.hand_out();
         let commands = taken.into_iter().map(|token| match token {
             Token::Command(command) | Token::Long(command) => command,
-            Token::Order(..) => unreachable!("orders are not taken out"),
+            Token::Order(..) | Token::Guard => unreachable!("orders and guards are not taken out"),
         });
         commands.collect()
     }
@@ -182,6 +183,22 @@ impl<C, P> Participant<C, P> {
     /// Gives back what `tx` holds, and lines up whoever may go now. Panics when it holds nothing.
     pub fn release(&mut self, tx: TxId) {
         self.locks.release(tx, &mut self.ready);
+        self.hand_out();
+    }
+
+    /// Has those who come from now on, and conflict with `claim`, wait until [`Participant::end_guard`]. Those who came before
+    /// are not kept waiting: a guard takes its place in line like any other claim, but does nothing with its locks.
+    pub fn guard(&mut self, tx: TxId, claim: Claim<'_>) {
+        self.locks.lock(tx, claim, Token::Guard);
+    }
+
+    /// Ends a guard, be it that it has its locks or still waits for them, and lines up whoever may go now. Panics when
+    /// there is none.
+    pub fn end_guard(&mut self, tx: TxId) {
+        match self.locks.abandon(tx, &mut self.ready) {
+            Some(token) => assert!(matches!(token, Token::Guard), "{tx:?} is no guard"),
+            None => self.locks.release(tx, &mut self.ready),
+        }
         self.hand_out();
     }
 
@@ -225,6 +242,7 @@ impl<C, P> Participant<C, P> {
                 Ready::Command(Token::Command(command)) => self.deeds.push_back(Deed::Command(command)),
                 Ready::Locked(tx, Token::Order(order, part)) => self.carry_out(tx, order, part),
                 Ready::Locked(tx, Token::Long(command)) => self.deeds.push_back(Deed::Long(tx, command)),
+                Ready::Locked(_, Token::Guard) => {}
                 _ => unreachable!("commands are parked, orders are queued"),
             }
         }

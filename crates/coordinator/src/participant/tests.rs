@@ -154,3 +154,41 @@ fn parked_commands_are_taken_out_and_orders_stay() {
     assert_eq!(deeds(&mut shard), ["Locked 3 b", "kept"]);
     assert!(shard.is_idle());
 }
+
+#[test]
+fn a_guard_keeps_those_waiting_who_came_after_it() {
+    let reads = Claim { scope: Scope::Keys(&KEYS[..1]), mode: Mode::Shared };
+    for waits in [false, true] {
+        let mut shard = Shard::default();
+        if waits {
+            shard.order(TxId(1), Order::LOCK, write(&KEYS), "t");
+            assert_eq!(deeds(&mut shard), ["Locked 1 t"]);
+        }
+        shard.guard(TxId(2), reads);
+        assert_eq!(shard.may_run(ClientId(6), reads), !waits, "readers go on");
+        assert_eq!(admit(&mut shard, 7, "writer"), Admission::Parked);
+        assert!(deeds(&mut shard).is_empty());
+        if waits {
+            shard.release(TxId(1));
+        }
+        assert!(deeds(&mut shard).is_empty(), "it waits for the guard");
+        shard.end_guard(TxId(2));
+        assert_eq!(deeds(&mut shard), ["writer"]);
+        assert!(shard.is_idle());
+    }
+}
+
+#[test]
+fn a_guard_may_end_before_it_has_its_locks() {
+    let mut shard = Shard::default();
+    shard.order(TxId(1), Order::LOCK, write(&KEYS), "t");
+    shard.guard(TxId(2), write(&KEYS[..1]));
+    shard.order(TxId(3), Order::LOCK, write(&KEYS[..1]), "u");
+    assert_eq!(deeds(&mut shard), ["Locked 1 t"]);
+    shard.end_guard(TxId(2));
+    assert!(deeds(&mut shard).is_empty());
+    shard.release(TxId(1));
+    assert_eq!(deeds(&mut shard), ["Locked 3 u"]);
+    shard.release(TxId(3));
+    assert!(shard.is_idle());
+}
