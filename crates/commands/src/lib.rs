@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod bitmap;
+#[cfg(test)]
+mod capture;
 pub mod client;
 pub mod connection;
 pub mod core;

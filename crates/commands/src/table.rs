@@ -141,6 +141,26 @@ pub fn keys_of(command: CommandRef, args: Args<'_>, positions: &mut Vec<u32>) {
     }
 }
 
+/// What is done to the key at `position`, in the words of [`KeySpec::flags`]: as the arguments say it, or the specification
+/// that finds it, or the first.
+///
+/// [`KeySpec::flags`]: crate::row::KeySpec::flags
+pub fn key_flags(command: CommandRef, args: Args<'_>, position: u32) -> &'static [&'static str] {
+    if let Some(key_flags) = command.row.key_flags {
+        return key_flags(args, position);
+    }
+    let specs = command.row.keys;
+    if specs.len() <= 1 {
+        return specs.first().map_or(&[], |spec| spec.flags);
+    }
+    let finds = |spec: &&crate::row::KeySpec| {
+        let mut found = Vec::new();
+        crate::key_specs::positions(spec, args, &mut found);
+        found.contains(&position)
+    };
+    specs.iter().find(finds).or(specs.first()).map_or(&[], |spec| spec.flags)
+}
+
 impl Registered {
     fn new(row: &'static Command, container: Option<&'static Command>, index: usize) -> Self {
         let full_name = match container {

@@ -14,7 +14,7 @@ mod getex;
 mod random;
 mod remove;
 #[cfg(test)]
-mod replay;
+pub(crate) mod replay;
 mod rows;
 mod scan;
 mod set;

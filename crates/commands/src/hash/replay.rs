@@ -126,7 +126,7 @@ const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 const FIELDS: u64 = 30;
 const COMMANDS: usize = 400;
 
-fn command(rng: &mut Rng, now: UnixMs) -> String {
+pub(crate) fn command(rng: &mut Rng, now: UnixMs) -> String {
     // Keys go and come seldom, or there would be nothing to compare.
     let count = if rng.one_in(4) { TEMPLATES.len() } else { TEMPLATES.len() - 5 };
     let template = TEMPLATES[rng.index(count)];

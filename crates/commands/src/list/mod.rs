@@ -10,7 +10,7 @@ mod position;
 mod push;
 mod read;
 #[cfg(test)]
-mod replay;
+pub(crate) mod replay;
 mod transfer;
 mod trim;
 

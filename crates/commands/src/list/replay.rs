@@ -8,7 +8,7 @@ use stdx::args::OwnedArgs;
 const COMMANDS: usize = 400;
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 
-fn command(rng: &mut Rng) -> Vec<String> {
+pub(crate) fn command(rng: &mut Rng) -> Vec<String> {
     let word = |text: &str| text.to_owned();
     let key = |rng: &mut Rng| word(rng.pick::<&str>(&KEYS));
     let end = |rng: &mut Rng| word(rng.pick::<&str>(&["LEFT", "RIGHT"]));

@@ -14,4 +14,4 @@ mod value;
 pub use rows::COMMANDS;
 
 #[cfg(test)]
-mod replay;
+pub(crate) mod replay;

@@ -8,7 +8,7 @@ use stdx::args::OwnedArgs;
 
 const KEYS: &[&str] = &["a", "b", "c", "d", "e"];
 
-fn command(rng: &mut Rng) -> String {
+pub(crate) fn command(rng: &mut Rng) -> String {
     let mut key = || (*rng.pick(KEYS)).to_owned();
     let (one, two, three) = (key(), key(), key());
     let member = |rng: &mut Rng| match rng.below(6) {

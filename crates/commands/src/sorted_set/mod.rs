@@ -14,7 +14,7 @@ mod range;
 mod read;
 mod remove;
 #[cfg(test)]
-mod replay;
+pub(crate) mod replay;
 mod rows;
 mod scan;
 pub(crate) mod store;

@@ -34,7 +34,7 @@ fn place(rng: &mut Rng) -> String {
     format!("{} {} {}", 13.0 + rng.unit(), 38.0 + rng.unit(), member(rng))
 }
 
-fn command(rng: &mut Rng) -> String {
+pub(crate) fn command(rng: &mut Rng) -> String {
     let mut key = || *rng.pick(KEYS);
     let (one, two, three) = (key(), key(), key());
     match rng.below(24) {

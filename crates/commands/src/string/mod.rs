@@ -12,7 +12,7 @@ mod many;
 mod options;
 mod range;
 #[cfg(test)]
-mod replay;
+pub(crate) mod replay;
 mod set;
 pub(crate) mod value;
 

@@ -58,7 +58,7 @@ const TEMPLATES: &[&str] = &[
     "FLUSHDB",
 ];
 
-fn command(rng: &mut Rng) -> Vec<String> {
+pub(crate) fn command(rng: &mut Rng) -> Vec<String> {
     // Whole databases go seldom, or there would be nothing to compare.
     let count = if rng.one_in(50) { TEMPLATES.len() } else { TEMPLATES.len() - 1 };
     let template = TEMPLATES[rng.index(count)];

@@ -23,7 +23,7 @@ pub(in crate::server) fn get_keys_and_flags(
     let (command, positions) = keys(args.from(2))?;
     ctx.out.array(positions.len());
     for position in positions {
-        let flags: Vec<&str> = in_order(flags_of(command, args.from(2), position)).collect();
+        let flags: Vec<&str> = in_order(table::key_flags(command, args.from(2), position)).collect();
         ctx.out.array(2);
         ctx.out.bulk(args.at(position as usize + 2));
         ctx.out.set(flags.len());
@@ -68,21 +68,6 @@ fn positions(command: CommandRef, args: Args<'_>) -> Vec<u32> {
         specs.for_each(|spec| crate::key_specs::positions(spec, args, &mut positions));
     }
     positions
-}
-
-/// What is done to the key at `position`: as the arguments say it, or the words of the specification that finds it, or of
-/// the first.
-fn flags_of(command: CommandRef, args: Args<'_>, position: u32) -> &'static [&'static str] {
-    if let Some(key_flags) = command.row.key_flags {
-        return key_flags(args, position);
-    }
-    let finds = |spec: &&crate::row::KeySpec| {
-        let mut found = Vec::new();
-        crate::key_specs::positions(spec, args, &mut found);
-        found.contains(&position)
-    };
-    let specs = command.row.keys;
-    specs.iter().find(finds).or(specs.first()).map_or(&[], |spec| spec.flags)
 }
 
 #[cfg(test)]
