@@ -3,10 +3,12 @@
 use std::fmt;
 
 use stdx::ShardId;
+use stdx::envelope::{Decode, Encode};
 
 /// A byte position in one shard's log of one generation, as if its records stood in one file without headers; the record
 /// that begins there has it as its name. Starts at 0, never falls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
+#[bincode(crate = "stdx::envelope::bincode")]
 pub struct Lsn(pub u64);
 
 impl Lsn {
@@ -42,12 +44,14 @@ impl fmt::Display for TxNumber {
 }
 
 /// The node whose data this is, for as long as it has data: drawn at random once.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Encode, Decode)]
+#[bincode(crate = "stdx::envelope::bincode")]
 pub struct NodeId(pub [u8; 20]);
 
 /// One boot of the machine's kernel (`/proc/sys/kernel/random/boot_id`): while it is the same, what was written is in the
 /// page cache, synced or not.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Encode, Decode)]
+#[bincode(crate = "stdx::envelope::bincode")]
 pub struct BootId(pub [u8; 16]);
 
 macro_rules! hexadecimal {
@@ -70,7 +74,8 @@ hexadecimal!(NodeId);
 hexadecimal!(BootId);
 
 /// What was written from one start of the server to its end: 1 for the first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
+#[bincode(crate = "stdx::envelope::bincode")]
 pub struct Generation(pub u64);
 
 impl fmt::Display for Generation {

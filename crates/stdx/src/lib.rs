@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod envelope;
 pub mod glob;
 pub mod ids;
 pub mod number;
