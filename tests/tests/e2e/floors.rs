@@ -9,12 +9,14 @@ const FLOORS: &[&[&str]] = &[
     &["stdx"],
     &["resp", "datatypes", "config", "metrics"],
     &["aof", "rdb", "pubsub", "script"],
+    &["durable"],
     &["keyspace"],
     &["commands"],
     &["shard"],
     &["coordinator"],
     &["sim"],
     &["reactor"],
+    &["storage"],
     &["server"],
     &["lacewing-tests", "lacewing-benches"],
 ];
@@ -27,6 +29,7 @@ const OWNED: &[(&str, &str)] = &[
     ("glommio", "reactor"),
     ("crossbeam-channel", "reactor"),
     ("hdrhistogram", "lacewing-benches"),
+    ("bincode", "stdx"),
     ("mlua-sys", "script"),
     ("corosensei", "script"),
 ];

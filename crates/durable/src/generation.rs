@@ -1,0 +1,221 @@
+//! The log's generations: how each begins, and what it continues.
+//!
+//! A generation continues a *past*: what recovery had put together when it began. The past is a set, or logs up to certain
+//! positions, or nothing. Walking back from the newest generation, one finds every place from which the present can be
+//! reached; logs that no walk reaches belong to a past that was left.
+
+use std::sync::Arc;
+
+use aof::{BootId, Generation, HEADER_LEN, LogId, Lsn, NodeId};
+
+use crate::disk::{
+    Attempt, Disk, DiskError, Over, ensure_dir, list_sorted, read_full_at, read_small, write_small,
+};
+use crate::identity::Identity;
+use crate::layout::{self, BEGIN, LOGS, SetNumber};
+use crate::log::{self, LogWriter};
+use crate::sets::{self, Loaded, SetState};
+use stdx::envelope::{self, Content, Decode, Encode};
+use stdx::{ShardId, UnixMs};
+
+/// What `begin` says.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "stdx::envelope::bincode")]
+pub struct Begin {
+    /// The generation, which is its directory's name.
+    pub generation: Generation,
+    /// Who writes it.
+    pub node: NodeId,
+    /// In which boot of the kernel.
+    pub boot: BootId,
+    /// The server's version, for people.
+    pub version: String,
+    /// When, in milliseconds since 1970.
+    pub made_ms: i64,
+    /// How many logs it has.
+    pub shards: u16,
+    /// What it continues.
+    pub past: Past,
+}
+
+impl Content for Begin {
+    const KIND: [u8; 4] = *b"begi";
+    const VERSION: u16 = 1;
+}
+
+/// What a generation continues. Neither a set nor logs: the empty dataset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "stdx::envelope::bincode")]
+pub struct Past {
+    /// The set that was loaded. With `log`, the log's replay followed it; without, it is all there was.
+    pub set: Option<SetNumber>,
+    /// The last generation that was replayed, and how far.
+    pub log: Option<LogEnd>,
+}
+
+/// Where the logs of a generation end.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "stdx::envelope::bincode")]
+pub struct LogEnd {
+    /// The generation.
+    pub generation: Generation,
+    /// For each of its shards the position behind the last record that counts.
+    pub ends: Vec<Lsn>,
+}
+
+/// One directory of `log`.
+#[derive(Debug)]
+pub struct ListedGeneration {
+    /// The number that it has as its name.
+    pub generation: Generation,
+    /// How it begins.
+    pub begin: BeginState,
+}
+
+/// What a generation's directory says of its beginning.
+#[derive(Debug)]
+pub enum BeginState {
+    /// As it should.
+    Begun(Begin),
+    /// No `begin`: the start ended before it had one, and nothing was written.
+    Unbegun,
+    /// A `begin` that makes no sense.
+    Damaged(String),
+    /// It cannot be read.
+    Unreadable(DiskError),
+}
+
+/// Every generation there is, by rising number.
+pub fn list(disk: &dyn Disk) -> Result<Vec<ListedGeneration>, DiskError> {
+    let entries = list_sorted(disk, LOGS)?;
+    let numbers =
+        entries.iter().filter(|entry| entry.is_dir).filter_map(|entry| layout::parse_directory(&entry.name));
+    numbers
+        .map(Generation)
+        .map(|generation| Ok(ListedGeneration { generation, begin: read(disk, generation)? }))
+        .collect()
+}
+
+fn read(disk: &dyn Disk, generation: Generation) -> Result<BeginState, DiskError> {
+    let entries = list_sorted(disk, &layout::generation(generation))?;
+    if !entries.iter().any(|entry| entry.name == BEGIN) {
+        let missing = "there are records, and the file is missing";
+        let has_records = has_records(disk, generation)?;
+        return Ok(if has_records { BeginState::Damaged(missing.to_owned()) } else { BeginState::Unbegun });
+    }
+    let bytes = match read_small(disk, &layout::begin(generation), BYTES_MAX) {
+        Err(error) => return Ok(BeginState::Unreadable(error)),
+        Ok(bytes) => bytes,
+    };
+    Ok(match envelope::open::<Begin>(&bytes) {
+        Err(error) => BeginState::Damaged(error.to_string()),
+        Ok(begin) => match begin.fault(generation) {
+            Some(fault) => BeginState::Damaged(fault),
+            None => BeginState::Begun(begin),
+        },
+    })
+}
+
+/// Whether anything was ever appended to a log of this generation.
+fn has_records(disk: &dyn Disk, generation: Generation) -> Result<bool, DiskError> {
+    for name in log::segments(disk, generation)? {
+        let path = layout::segment(generation, name);
+        let file = disk.open(&path).trying("open", &path)?;
+        let mut first = [0; 32];
+        let read = read_full_at(file.as_ref(), HEADER_LEN as u64, &mut first).trying("read", &path)?;
+        if name.base > Lsn(0) || first[..read].iter().any(|byte| *byte != 0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+impl Begin {
+    fn fault(&self, generation: Generation) -> Option<String> {
+        if self.generation != generation {
+            return Some(format!("it is the beginning of generation {}", self.generation));
+        }
+        if self.shards == 0 {
+            return Some("it has no shards".to_owned());
+        }
+        let is_later = self.past.log.as_ref().is_some_and(|log| log.generation >= generation);
+        is_later.then(|| "it continues a later generation".to_owned())
+    }
+}
+
+/// What a generation begins with, but for its number.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// In which boot of the kernel.
+    pub boot: BootId,
+    /// The server's version.
+    pub version: String,
+    /// The time.
+    pub now: UnixMs,
+    /// How many logs.
+    pub shards: u16,
+    /// What it continues: what recovery gave, or a set that was written since.
+    pub past: Past,
+    /// Bytes of a segment.
+    pub segment_bytes: u64,
+}
+
+/// Begins the next generation, and returns the writers of its logs, by shard. After success its logs and its beginning survive a
+/// power loss, and the directory is one that holds data. Nothing may be written before, and the caller has made safe
+/// what it continues: logs up to their ends, or the set.
+///
+/// The logs are made first, so that a generation that has begun has a log of every shard, or has lost it.
+pub fn begin(
+    disk: &Arc<dyn Disk>,
+    beginning: Beginning,
+    identity: &mut Identity,
+    _loaded: &Loaded,
+) -> Result<(Begin, Vec<LogWriter>), DiskError> {
+    let generation = next(disk.as_ref())?;
+    let begin = Begin {
+        generation,
+        node: identity.node,
+        boot: beginning.boot,
+        version: beginning.version,
+        made_ms: beginning.now.0,
+        shards: beginning.shards,
+        past: beginning.past,
+    };
+    if let Some(fault) = begin.fault(generation) {
+        panic!("generation {generation} cannot begin so: {fault}");
+    }
+    let directory = layout::generation(generation);
+    ensure_dir(disk.as_ref(), LOGS)?;
+    ensure_dir(disk.as_ref(), &directory)?;
+    let log = |shard| LogId { node: begin.node, generation, shard: ShardId(shard), shards: begin.shards };
+    let segment_bytes = beginning.segment_bytes;
+    let options = |shard| log::Options { log: log(shard), boot: begin.boot, segment_bytes };
+    let writers: Vec<LogWriter> = (0..begin.shards)
+        .map(|shard| LogWriter::create(Arc::clone(disk), options(shard), beginning.now))
+        .collect::<Result<_, _>>()?;
+    let disk = disk.as_ref();
+    disk.sync_dir(&directory).trying("sync", &directory)?;
+    write_small(disk, &layout::begin(generation), &envelope::seal(&begin), Over::Nothing)?;
+    disk.sync_dir(&directory).trying("sync", &directory)?;
+    identity.mark(disk)?;
+    Ok((begin, writers))
+}
+
+/// The number of the generation that would begin next: above all that there are or were, and not below what a set waits for.
+pub fn next(disk: &dyn Disk) -> Result<Generation, DiskError> {
+    let mut next = 1;
+    for listed in list(disk)? {
+        // A start that did not come to its end has left files there.
+        next = next.max(listed.generation.0 + 1);
+    }
+    next = next.max(1 + sets::highest_in_quarantine(disk, LOGS)?);
+    for listed in sets::list(disk)? {
+        if let SetState::Set(manifest) = listed.state {
+            let position = manifest.position;
+            next = next.max(position.generation.0 + u64::from(!position.lsns.is_empty()));
+        }
+    }
+    Ok(Generation(next))
+}
+
+const BYTES_MAX: usize = 1 << 20;

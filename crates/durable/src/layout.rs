@@ -1,0 +1,84 @@
+//! What is where in a data directory. Source: docs/formats/directory.md.
+
+use aof::{Generation, SegmentName};
+use stdx::ShardId;
+
+/// The identity.
+pub const IDENTITY: &str = "lacewing.id";
+/// The file that keeps a second server out.
+pub const LOCK: &str = "lock";
+/// The log's generations.
+pub const LOGS: &str = "log";
+/// The snapshot sets.
+pub const SETS: &str = "snapshots";
+/// What could not be read, or belongs to a past that was left.
+pub const QUARANTINE: &str = "quarantine";
+/// In a generation's directory: how it begins.
+pub const BEGIN: &str = "begin";
+/// In a set's directory: what makes it a set.
+pub const MANIFEST: &str = "manifest";
+
+/// Number of a snapshot set, from 1.
+pub type SetNumber = u64;
+/// A generation's directory.
+pub fn generation(number: Generation) -> String {
+    format!("{LOGS}/{:010}", number.0)
+}
+
+/// A generation's begin.
+pub fn begin(number: Generation) -> String {
+    format!("{}/{BEGIN}", generation(number))
+}
+
+/// A segment.
+pub fn segment(number: Generation, name: SegmentName) -> String {
+    format!("{}/{name}", generation(number))
+}
+
+/// A set's directory.
+pub fn set(number: SetNumber) -> String {
+    format!("{SETS}/{number:010}")
+}
+
+/// A set's manifest.
+pub fn manifest(number: SetNumber) -> String {
+    format!("{}/{MANIFEST}", set(number))
+}
+
+/// A shard's file of a set, in the set's directory.
+pub fn set_file_name(writer: u64, shard: ShardId, compressed: bool) -> String {
+    let zst = if compressed { ".zst" } else { "" };
+    format!("{writer:016x}-{:05}.rdb{zst}", shard.0)
+}
+
+/// The number of a generation's or a set's directory.
+pub fn parse_directory(name: &str) -> Option<u64> {
+    parse_number(name, 10)
+}
+
+/// Decimal digits, as many as names have, so that a number has one name.
+fn parse_number(text: &str, digits: usize) -> Option<u64> {
+    let all_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    if text.len() == digits && all_digits { text.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_parse_to_what_they_were_made_of() {
+        let name = SegmentName { shard: ShardId(12), base: aof::Lsn(4096) };
+        assert_eq!(segment(Generation(3), name), "log/0000000003/12-00000000000000004096.log");
+        assert_eq!(manifest(7), "snapshots/0000000007/manifest");
+        assert_eq!(parse_directory("0000000007"), Some(7));
+        assert_eq!(set_file_name(0xab, ShardId(1), true), "00000000000000ab-00001.rdb.zst");
+    }
+
+    #[test]
+    fn other_names_are_nobodys() {
+        for name in ["7", "00000000007", "000000000x", "+000000007", ""] {
+            assert_eq!(parse_directory(name), None, "{name}");
+        }
+    }
+}

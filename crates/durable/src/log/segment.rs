@@ -1,0 +1,87 @@
+//! One segment as a file: made aside with its room reserved, then given its name.
+
+use std::io;
+use std::sync::Arc;
+
+use aof::{HEADER_LEN, Header, LogId, Lsn, SegmentName};
+
+use crate::disk::{ASIDE, Attempt, Disk, DiskError, File, write_all_at};
+use crate::layout;
+
+/// A segment that is being written, or waits to be synced.
+#[derive(Clone)]
+pub(crate) struct Segment {
+    pub(crate) file: Arc<dyn File>,
+    pub(crate) path: String,
+    pub(crate) base: Lsn,
+}
+
+impl Segment {
+    /// Where in the file a position is.
+    pub(crate) fn offset(&self, lsn: Lsn) -> u64 {
+        HEADER_LEN as u64 + lsn.since(self.base)
+    }
+
+    /// Makes the segment of `header`: with `spare` if there is one, and at least `bytes` long. Its name does not survive
+    /// a power loss before the directory is synced. After an error nothing has changed but what stands aside.
+    pub(crate) fn make(
+        disk: &dyn Disk,
+        header: &Header,
+        spare: Option<&Spare>,
+        bytes: u64,
+    ) -> Result<Self, DiskError> {
+        let path = path(&header.log, header.base);
+        let (file, aside) = match spare {
+            Some(spare) => (Arc::clone(&spare.file), spare.path.clone()),
+            None => {
+                let aside = format!("{path}{ASIDE}");
+                (reserve(disk, &aside)?, aside)
+            }
+        };
+        file.preallocate(bytes).trying("reserve room for", &path)?;
+        write_all_at(file.as_ref(), 0, &header.encode()).trying("write", &path)?;
+        disk.rename(&aside, &path).trying("rename to", &path)?;
+        Ok(Self { file, path, base: header.base })
+    }
+
+    /// Gives a file that was written aside the segment's name, in the place of the one that has it.
+    pub(crate) fn place_over(&self, disk: &dyn Disk) -> Result<(), DiskError> {
+        disk.replace(&format!("{}{ASIDE}", self.path), &self.path).trying("replace", &self.path)
+    }
+}
+
+fn path(log: &LogId, base: Lsn) -> String {
+    layout::segment(log.generation, SegmentName { shard: log.shard, base })
+}
+
+/// A new file at `path`; one that an earlier attempt left there goes.
+pub(crate) fn reserve(disk: &dyn Disk, path: &str) -> Result<Arc<dyn File>, DiskError> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).trying("remove", path)?,
+        _ => {}
+    }
+    disk.create_new(path).trying("create", path)
+}
+
+/// Room for the next segment, made ahead so that no core waits for it.
+pub struct Spare {
+    file: Arc<dyn File>,
+    path: String,
+}
+
+/// Makes a [`Spare`], on any thread.
+pub struct SpareJob {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) log: LogId,
+    pub(crate) bytes: u64,
+}
+
+impl SpareJob {
+    /// Makes it. An error only means that there is none, and that the core makes the segment itself.
+    pub fn run(self) -> Result<Spare, DiskError> {
+        let path = format!("{}/{}-spare{ASIDE}", layout::generation(self.log.generation), self.log.shard.0);
+        let file = reserve(self.disk.as_ref(), &path)?;
+        file.preallocate(self.bytes).trying("reserve room for", &path)?;
+        Ok(Spare { file, path })
+    }
+}

@@ -1,0 +1,205 @@
+//! Appending to one shard's log.
+//!
+//! ```text
+//!            append: no room, device error                a sync fails
+//!   ┌───────┐ ─────────────────────────► ┌─────────┐   ┌────────┐
+//!   │ sound │                            │ stalled │ ─►│ failed │◄── from sound, too
+//!   └───────┘ ◄───────────────────────── └─────────┘   └────────┘
+//!       ▲      the same append succeeds                    │
+//!       └──────────────────────────────────────────────────┘ mend; or a new generation after a snapshot
+//! ```
+//!
+//! Stalled: nothing is lost. The position stands where the last whole append ended, and the caller keeps the records and
+//! appends the same again. Failed: what was written since the last sync that succeeded may be anything by now, and the kernel will
+//! not say so twice. No append and no sync goes until what is in doubt was written anew.
+
+use std::sync::Arc;
+
+use aof::{BootId, Header, LogId, Lsn};
+
+use crate::disk::{Attempt, Disk, DiskError, write_all_at};
+use crate::layout;
+use crate::log::segment::{Segment, Spare, SpareJob};
+use crate::log::sync::{SyncDone, SyncJob};
+use stdx::UnixMs;
+
+/// What a log is written with.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Which log.
+    pub log: LogId,
+    /// The kernel's boot.
+    pub boot: BootId,
+    /// Bytes of a segment, its header included; one record that is longer makes it longer.
+    pub segment_bytes: u64,
+}
+
+/// The writer of one log; it lives on the shard's core. Its jobs run on other threads.
+pub struct LogWriter {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) options: Options,
+    pub(crate) current: Segment,
+    /// Segments that were left and not synced since, each with its end, oldest first.
+    pub(crate) left: Vec<(Segment, Lsn)>,
+    pub(crate) written: Lsn,
+    pub(crate) synced: Lsn,
+    /// Whether the directory has names that may not survive.
+    pub(crate) has_new_names: bool,
+    spare: Option<Spare>,
+    is_spare_asked_for: bool,
+    pub(crate) is_syncing: bool,
+    /// Whether an append failed and may have left something behind `written`.
+    pub(crate) has_partial: bool,
+    pub(crate) failure: Option<String>,
+}
+
+/// Why records were not appended. None of them may be acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The disk did not take them. Append the same again later; nothing else may be appended before.
+    #[error("{0}")]
+    Stalled(#[from] DiskError),
+    /// A sync has failed: see [`LogWriter::mend`].
+    #[error("what was written is in doubt since a sync failed: {0}")]
+    Failed(String),
+}
+
+impl LogWriter {
+    /// Creates the log of a generation, with its first segment, synced but for its name.
+    pub(crate) fn create(disk: Arc<dyn Disk>, options: Options, now: UnixMs) -> Result<Self, DiskError> {
+        let (base, synced) = (Lsn(0), Lsn(0));
+        let header = Header { log: options.log, boot: options.boot, base, synced, created: now };
+        let current = Segment::make(disk.as_ref(), &header, None, options.segment_bytes)?;
+        current.file.sync().trying("sync", &current.path)?;
+        Ok(Self {
+            disk,
+            options,
+            current,
+            left: Vec::new(),
+            written: base,
+            synced,
+            has_new_names: false,
+            spare: None,
+            is_spare_asked_for: false,
+            is_syncing: false,
+            has_partial: false,
+            failure: None,
+        })
+    }
+
+    /// Which log it is.
+    pub fn log(&self) -> &LogId {
+        &self.options.log
+    }
+
+    /// Behind the last record that the kernel has.
+    pub fn written(&self) -> Lsn {
+        self.written
+    }
+
+    /// Everything before this position survives a power loss.
+    pub fn synced(&self) -> Lsn {
+        self.synced
+    }
+
+    /// Why a sync failed, if one did and it was not mended.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Gives whole records to the kernel, the first of which is at [`LogWriter::written`]. Begins a segment if they do not
+    /// fit; all that is appended at once is in one. Returns the position behind them.
+    pub fn append(&mut self, records: &[u8], now: UnixMs) -> Result<Lsn, LogError> {
+        if let Some(failure) = &self.failure {
+            return Err(LogError::Failed(failure.clone()));
+        }
+        let len = records.len() as u64;
+        let is_fresh = self.written == self.current.base;
+        if !is_fresh && self.current.offset(self.written) + len > self.options.segment_bytes {
+            self.roll(len, now)?;
+        }
+        let offset = self.current.offset(self.written);
+        self.has_partial = true;
+        write_all_at(self.current.file.as_ref(), offset, records).trying("write", &self.current.path)?;
+        self.has_partial = false;
+        self.written = self.written.plus(len);
+        Ok(self.written)
+    }
+
+    fn roll(&mut self, len: u64, now: UnixMs) -> Result<(), DiskError> {
+        let Options { log, boot, segment_bytes } = self.options;
+        let header = Header { log, boot, base: self.written, synced: self.synced, created: now };
+        if self.has_partial {
+            // Behind the last record of a segment that another follows nothing but zeros may be.
+            let end = self.current.offset(self.written);
+            self.current.file.truncate(end).trying("truncate", &self.current.path)?;
+        }
+        let bytes = segment_bytes.max(aof::HEADER_LEN as u64 + len);
+        // A spare that could not be used stays the spare: the next attempt begins it anew.
+        let next = Segment::make(self.disk.as_ref(), &header, self.spare.as_ref(), bytes)?;
+        self.spare = None;
+        self.is_spare_asked_for = false;
+        self.has_partial = false;
+        self.has_new_names = true;
+        let old = std::mem::replace(&mut self.current, next);
+        self.left.push((old, self.written));
+        Ok(())
+    }
+
+    /// A job that makes the next segment ahead of time, when it is time and none was asked for.
+    pub fn spare_job(&mut self) -> Option<SpareJob> {
+        let is_late = self.current.offset(self.written) > self.options.segment_bytes / 2;
+        if !is_late || self.is_spare_asked_for || self.failure.is_some() {
+            return None;
+        }
+        self.is_spare_asked_for = true;
+        Some(SpareJob {
+            disk: Arc::clone(&self.disk),
+            log: self.options.log,
+            bytes: self.options.segment_bytes,
+        })
+    }
+
+    /// Takes the spare, or what went wrong with it: then another is asked for at the next chance.
+    pub fn spare(&mut self, made: Result<Spare, DiskError>) {
+        match made {
+            Ok(spare) => self.spare = Some(spare),
+            Err(_) => self.is_spare_asked_for = false,
+        }
+    }
+
+    /// A job that makes safe all that was written so far. None if it is, if a job is under way, or after a failure.
+    pub fn sync_job(&mut self) -> Option<SyncJob> {
+        let is_safe = self.synced == self.written && !self.has_new_names;
+        if is_safe || self.is_syncing || self.failure.is_some() {
+            return None;
+        }
+        self.is_syncing = true;
+        let directory = std::mem::take(&mut self.has_new_names);
+        Some(SyncJob {
+            disk: Arc::clone(&self.disk),
+            left: self.left.clone(),
+            current: self.current.clone(),
+            directory: directory.then(|| layout::generation(self.options.log.generation)),
+            upto: self.written,
+        })
+    }
+
+    /// Takes the result of the job under way: what is synced now, or that nothing is to be trusted any more.
+    pub fn sync_done(&mut self, done: SyncDone) -> Result<Lsn, LogError> {
+        assert!(std::mem::take(&mut self.is_syncing), "no sync was under way");
+        match done.result {
+            Ok(()) => {
+                self.synced = done.upto;
+                // Segments that were left while the job ran wait for the next.
+                self.left.retain(|(_, end)| *end > done.upto);
+                Ok(self.synced)
+            }
+            Err(error) => {
+                let failure = error.to_string();
+                self.failure = Some(failure.clone());
+                Err(LogError::Failed(failure))
+            }
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! From which set the logs lead to the present.
+//!
+//! The present is the end of the newest generation, or a set that is newer than it. A set *misses nothing* when the logs lead from it
+//! to the present, and every newer set is a place on that way: so what newer sets have is in the logs as well, and
+//! they need not be read. The newest set that is whole and misses nothing is taken.
+
+use aof::{Generation, Lsn};
+
+use crate::disk::Disk;
+use crate::generation::{Begin, BeginState};
+use crate::layout;
+use crate::manifest::{Manifest, Position};
+use crate::recover::logs::{self, EndsFailure, Leg};
+use crate::recover::plan::{Lost, Plan, Replay};
+use crate::recover::survey::Survey;
+use crate::recover::{OnLoadFailure, Options};
+use crate::refusal::Refusal;
+use crate::sets::{self, SetFault, SetState};
+use stdx::{ShardId, UnixMs};
+
+/// Makes the plan.
+pub(super) fn choose(disk: &dyn Disk, survey: &Survey, options: &Options) -> Result<Plan, Refusal> {
+    if let Some(until) = options.until {
+        return at_time(disk, survey, options, until);
+    }
+    let mut failure = None;
+    for start in starts(survey) {
+        let start = match usable(disk, start, options) {
+            Ok(start) => start,
+            Err(refusal) => {
+                failure.get_or_insert(refusal);
+                continue;
+            }
+        };
+        match whole(disk, survey, options, start) {
+            Ok(plan) => return Ok(plan),
+            Err(refusal) => _ = failure.get_or_insert(refusal),
+        }
+    }
+    let reason = failure.expect("a directory that is not empty has a set or a generation");
+    if options.on_load_failure == OnLoadFailure::Previous && reason.is_load_failure() {
+        return previous(disk, survey, options, reason);
+    }
+    Err(reason)
+}
+
+/// Where recovery may begin: a set, or (`None`) nothing.
+type Start<'a> = Option<&'a Manifest>;
+
+/// A set that may be one, or nothing, newest first.
+enum Candidate<'a> {
+    Set(&'a Manifest),
+    Unusable(&'a sets::Listed),
+    Nothing,
+}
+
+fn starts(survey: &Survey) -> Vec<Candidate<'_>> {
+    let sets = survey.sets.iter().rev().filter_map(|listed| match &listed.state {
+        SetState::Set(manifest) => Some(Candidate::Set(manifest)),
+        SetState::Unfinished => None,
+        SetState::Damaged(_) | SetState::Unreadable(_) => Some(Candidate::Unusable(listed)),
+    });
+    sets.chain([Candidate::Nothing]).collect()
+}
+
+/// The start, if the set can be read as far as can be told without reading it.
+fn usable<'a>(disk: &dyn Disk, candidate: Candidate<'a>, options: &Options) -> Result<Start<'a>, Refusal> {
+    match candidate {
+        Candidate::Nothing => Ok(None),
+        Candidate::Set(manifest) => match options.distrusted.get(&manifest.number) {
+            Some(fault) => Err(Refusal::set(manifest.number, copy(fault))),
+            None => match sets::verify_shape(disk, manifest) {
+                Ok(()) => Ok(Some(manifest)),
+                Err(fault) => Err(Refusal::set(manifest.number, fault)),
+            },
+        },
+        Candidate::Unusable(listed) => Err(match &listed.state {
+            SetState::Damaged(fault) => Refusal::manifest(listed.number, fault.clone()),
+            SetState::Unreadable(error) => Refusal::disk(error.copy()),
+            SetState::Set(_) | SetState::Unfinished => unreachable!("it is not usable"),
+        }),
+    }
+}
+
+fn copy(fault: &SetFault) -> SetFault {
+    match fault {
+        SetFault::Missing { path } => SetFault::Missing { path: path.clone() },
+        SetFault::Size { path, got, want } => SetFault::Size { path: path.clone(), got: *got, want: *want },
+        SetFault::Checksum { path, got, want } => {
+            SetFault::Checksum { path: path.clone(), got: *got, want: *want }
+        }
+        SetFault::Keys { path, db, got, want } => {
+            SetFault::Keys { path: path.clone(), db: *db, got: *got, want: *want }
+        }
+        SetFault::Disk(error) => SetFault::Disk(error.copy()),
+    }
+}
+
+/// The plan that begins at `start` and misses nothing.
+fn whole(disk: &dyn Disk, survey: &Survey, options: &Options, start: Start<'_>) -> Result<Plan, Refusal> {
+    let legs = match survey.head() {
+        None => Vec::new(),
+        Some(head) => match &head.begin {
+            BeginState::Begun(begin) => way(survey, start, begin)?,
+            BeginState::Damaged(what) => {
+                return Err(Refusal::BeginDamaged { generation: head.generation, what: what.clone() });
+            }
+            BeginState::Unreadable(error) => return Err(Refusal::disk(error.copy())),
+            BeginState::Unbegun => unreachable!("the head has begun"),
+        },
+    };
+    if let Some(manifest) = start {
+        has_its_log(survey, manifest)?;
+    }
+    let must = newer_sets(survey, start, &legs)?;
+    let mut plan = Plan::new(survey, start, options);
+    let Some((last, earlier)) = legs.split_last() else { return Ok(plan) };
+    for leg in earlier {
+        plan.replays.push(replay_to_known_end(disk, survey, leg)?);
+    }
+    let begin = begin_of(survey, last.generation)?;
+    let (scanned, ends) = match logs::ends(disk, begin, last, &must, options, None) {
+        Ok(found) => found,
+        Err(EndsFailure::Refused(refusal) | EndsFailure::Damaged(refusal, _)) => return Err(refusal),
+    };
+    if options.refuse_torn_tail {
+        let torn = |end: &&aof::ends::End| end.dropped.is_some_and(|dropped| dropped.damage.is_some());
+        if let Some(end) = ends.logs.iter().find(torn) {
+            let (generation, shard, bytes) =
+                (last.generation, end.shard, end.dropped.map_or(0, |dropped| dropped.bytes));
+            return Err(Refusal::TornTail { generation, shard, end: end.end, bytes });
+        }
+    }
+    let to = ends.logs.iter().map(|end| end.end).collect();
+    plan.replays.push(replay(begin, last, &scanned, to));
+    plan.ends = Some((ends.rule, ends.logs));
+    Ok(plan)
+}
+
+/// The way from `start` to the end of `head`, walked back.
+fn way(survey: &Survey, start: Start<'_>, head: &Begin) -> Result<Vec<Leg>, Refusal> {
+    let mut legs = Vec::new();
+    if start.is_some_and(|manifest| manifest.position.generation > head.generation) {
+        return Ok(legs);
+    }
+    let (mut begin, mut ends) = (head, None::<Vec<Lsn>>);
+    loop {
+        let leg = |starts, cut, ends| Leg { generation: begin.generation, starts, cut, ends };
+        if let Some(Manifest { position, .. }) = start
+            && position.generation == begin.generation
+            && !position.lsns.is_empty()
+        {
+            let is_on_it = ends.as_ref().is_none_or(|ends| reaches(ends, &position.lsns));
+            if !is_on_it {
+                return Err(hole(begin));
+            }
+            legs.push(leg(position.lsns.clone(), position.cut, ends));
+            break;
+        }
+        legs.push(leg(Vec::new(), 0, ends));
+        match &begin.past.log {
+            None if begin.past.set == start.map(|manifest| manifest.number) => break,
+            None => return Err(hole(begin)),
+            Some(log) => {
+                ends = Some(log.ends.clone());
+                begin = match survey.begin(log.generation) {
+                    Some(begin) => begin,
+                    None => return Err(hole(begin)),
+                };
+            }
+        }
+    }
+    legs.reverse();
+    Ok(legs)
+}
+
+fn hole(begin: &Begin) -> Refusal {
+    let what = match (&begin.past.log, begin.past.set) {
+        (Some(log), _) => format!("generation {} of the log", log.generation),
+        (None, Some(set)) => format!("snapshot set {set}"),
+        (None, None) => "the empty dataset".to_owned(),
+    };
+    Refusal::Hole { generation: begin.generation, what }
+}
+
+/// Whether logs that end at `ends` have everything up to `lsns`.
+fn reaches(ends: &[Lsn], lsns: &[Lsn]) -> bool {
+    ends.len() == lsns.len() && lsns.iter().zip(ends).all(|(lsn, end)| lsn <= end)
+}
+
+/// That the generation in which a set was written is there, for what came after the set is in it. A set alone, without identity and
+/// logs, is one that was restored from a backup.
+fn has_its_log(survey: &Survey, manifest: &Manifest) -> Result<(), Refusal> {
+    let Position { generation, lsns, .. } = &manifest.position;
+    let is_restored = survey.identity.is_none() && survey.generations.is_empty();
+    let is_there = survey.generations.iter().any(|one| one.generation >= *generation);
+    if lsns.is_empty() || is_restored || is_there {
+        return Ok(());
+    }
+    Err(Refusal::LogMissing { generation: *generation, shard: None, at: Lsn(0) })
+}
+
+/// That every set newer than `start` is a place on the way; by shard, how far the last leg must reach for it.
+fn newer_sets(survey: &Survey, start: Start<'_>, legs: &[Leg]) -> Result<Vec<Lsn>, Refusal> {
+    let own = start.map_or(0, |manifest| manifest.number);
+    let mut must: Vec<Lsn> = Vec::new();
+    for listed in survey.sets.iter().filter(|set| set.number > own) {
+        let manifest = match &listed.state {
+            SetState::Set(manifest) => manifest,
+            SetState::Unfinished => continue,
+            SetState::Damaged(fault) => return Err(Refusal::manifest(listed.number, fault.clone())),
+            SetState::Unreadable(error) => return Err(Refusal::disk(error.copy())),
+        };
+        let Position { generation, lsns, .. } = &manifest.position;
+        let leg = legs.iter().find(|leg| leg.generation == *generation && !lsns.is_empty());
+        let is_on_it = leg.is_some_and(|leg| leg.ends.as_ref().is_none_or(|ends| reaches(ends, lsns)));
+        if !is_on_it {
+            let what = format!("snapshot set {}", manifest.number);
+            return Err(Refusal::Hole { generation: *generation, what });
+        }
+        if legs.last().is_some_and(|last| last.generation == *generation) {
+            must.resize(must.len().max(lsns.len()), Lsn(0));
+            must.iter_mut().zip(lsns).for_each(|(must, lsn)| *must = (*must).max(*lsn));
+        }
+    }
+    Ok(must)
+}
+
+/// A leg whose end a later generation knows: that the files are there, as long as they must be. Their records are verified
+/// by who replays them.
+fn replay_to_known_end(disk: &dyn Disk, survey: &Survey, leg: &Leg) -> Result<Replay, Refusal> {
+    let begin = begin_of(survey, leg.generation)?;
+    let ends = leg.ends.clone().expect("a later generation says where it ends");
+    if ends.len() != usize::from(begin.shards) {
+        let what = format!("it has {} logs, and {} ends are known", begin.shards, ends.len());
+        return Err(Refusal::BeginDamaged { generation: leg.generation, what });
+    }
+    let segments = crate::log::segments(disk, leg.generation)?;
+    let entries = crate::disk::list_sorted(disk, &layout::generation(leg.generation))?;
+    for shard in (0..begin.shards).map(ShardId) {
+        let mut at = leg.start(shard);
+        let own: Vec<_> = segments.iter().filter(|name| name.shard == shard).collect();
+        for (index, name) in own.iter().enumerate() {
+            let name_text = name.to_string();
+            let size = entries.iter().find(|entry| entry.name == name_text).map_or(0, |entry| entry.bytes);
+            let room = size.saturating_sub(aof::HEADER_LEN as u64);
+            let next = own.get(index + 1).map(|next| next.base);
+            let end = next.unwrap_or(Lsn(u64::MAX)).min(name.base.plus(room));
+            if name.base <= at && end > at {
+                at = end;
+            }
+        }
+        if at < ends[shard.index()] {
+            return Err(Refusal::LogMissing { generation: leg.generation, shard: Some(shard), at });
+        }
+    }
+    Ok(Replay {
+        generation: leg.generation,
+        node: begin.node,
+        boot: begin.boot,
+        shards: begin.shards,
+        starts: (0..begin.shards).map(|shard| leg.start(ShardId(shard))).collect(),
+        synced: ends.clone(),
+        ends,
+        segments,
+    })
+}
+
+fn replay(begin: &Begin, leg: &Leg, scanned: &logs::Scanned, ends: Vec<Lsn>) -> Replay {
+    Replay {
+        generation: leg.generation,
+        node: begin.node,
+        boot: begin.boot,
+        shards: begin.shards,
+        starts: (0..begin.shards).map(|shard| leg.start(ShardId(shard))).collect(),
+        ends,
+        synced: scanned.summaries.iter().map(|log| log.must).collect(),
+        segments: scanned.segments.clone(),
+    }
+}
+
+fn begin_of(survey: &Survey, generation: Generation) -> Result<&Begin, Refusal> {
+    let missing = Refusal::LogMissing { generation, shard: None, at: Lsn(0) };
+    survey.begin(generation).ok_or(missing)
+}
+
+/// The newest data that can be had, when the newest there is cannot: the newest set that can be read, or nothing, and the
+/// logs as far as they lead on from it.
+fn previous(disk: &dyn Disk, survey: &Survey, options: &Options, reason: Refusal) -> Result<Plan, Refusal> {
+    let mut candidates = starts(survey).into_iter();
+    let start = loop {
+        match usable(disk, candidates.next().expect("nothing is the last of them"), options) {
+            Ok(start) => break start,
+            Err(_) => continue,
+        }
+    };
+    let mut plan = Plan::new(survey, start, options);
+    // The longest way there is: to the newest generation that can be reached.
+    let heads = survey.begins().rev();
+    let legs = heads.filter_map(|head| way(survey, start, head).ok()).find(|legs| !legs.is_empty());
+    for leg in legs.unwrap_or_default() {
+        match &leg.ends {
+            Some(_) => match replay_to_known_end(disk, survey, &leg) {
+                Ok(replay) => plan.replays.push(replay),
+                Err(_) => break,
+            },
+            None => {
+                let begin = begin_of(survey, leg.generation)?;
+                match logs::ends(disk, begin, &leg, &[], options, None) {
+                    Ok((scanned, ends)) => {
+                        let to = ends.logs.iter().map(|end| end.end).collect();
+                        plan.replays.push(replay(begin, &leg, &scanned, to));
+                        plan.ends = Some((ends.rule, ends.logs));
+                    }
+                    Err(EndsFailure::Damaged(_, scanned)) => {
+                        plan.replays.push(replay(begin, &leg, &scanned, logs::common_cut(&scanned)));
+                    }
+                    Err(EndsFailure::Refused(_)) => break,
+                }
+            }
+        }
+    }
+    if start.is_none() && plan.replays.is_empty() {
+        // With nothing to fall back to the operator must say that nothing is what he wants.
+        return Err(reason);
+    }
+    plan.set_aside(survey);
+    plan.lost = Some(Lost { reason });
+    Ok(plan)
+}
+
+/// The state at `until`: the newest set before it, and the logs up to the newest cut before it.
+fn at_time(disk: &dyn Disk, survey: &Survey, options: &Options, until: UnixMs) -> Result<Plan, Refusal> {
+    let first = survey.manifests().map(|manifest| UnixMs(manifest.cut_ms)).min();
+    let is_before = |candidate: &Candidate<'_>| match candidate {
+        Candidate::Set(manifest) => manifest.cut_ms <= until.0,
+        Candidate::Nothing => true,
+        Candidate::Unusable(_) => false,
+    };
+    let mut failure = None;
+    for candidate in starts(survey).into_iter().filter(is_before) {
+        let start = match usable(disk, candidate, options) {
+            Ok(start) => start,
+            Err(refusal) => {
+                failure.get_or_insert(refusal);
+                continue;
+            }
+        };
+        let heads = survey.begins().rev().filter(|begin| begin.made_ms <= until.0);
+        let legs = heads.filter_map(|head| way(survey, start, head).ok()).next();
+        let Some(legs) = legs.or(start.map(|_| Vec::new())) else { continue };
+        return plan_to(disk, survey, options, start, legs, until);
+    }
+    Err(failure.unwrap_or(Refusal::TimeTooEarly { until, first }))
+}
+
+fn plan_to(
+    disk: &dyn Disk,
+    survey: &Survey,
+    options: &Options,
+    start: Start<'_>,
+    mut legs: Vec<Leg>,
+    until: UnixMs,
+) -> Result<Plan, Refusal> {
+    let mut plan = Plan::new(survey, start, options);
+    if let Some(mut last) = legs.pop() {
+        for leg in &legs {
+            plan.replays.push(replay_to_known_end(disk, survey, leg)?);
+        }
+        let begin = begin_of(survey, last.generation)?;
+        // Where a later generation says this one ended, if one continues it.
+        let continued = survey.begins().filter_map(|later| later.past.log.as_ref());
+        last.ends =
+            continued.filter(|log| log.generation == last.generation).map(|log| log.ends.clone()).next();
+        let (scanned, ends) = match logs::ends(disk, begin, &last, &[], options, Some(until)) {
+            Ok(found) => found,
+            Err(EndsFailure::Refused(refusal) | EndsFailure::Damaged(refusal, _)) => return Err(refusal),
+        };
+        let to = ends.logs.iter().map(|end| end.end).collect();
+        plan.replays.push(replay(begin, &last, &scanned, to));
+        plan.ends = Some((ends.rule, ends.logs));
+    }
+    plan.set_aside(survey);
+    Ok(plan)
+}
+
+impl Plan {
+    fn new(survey: &Survey, start: Start<'_>, options: &Options) -> Self {
+        let mut plan = Self {
+            set: start.cloned(),
+            replays: Vec::new(),
+            node: survey.owner().expect("what there is was written by somebody"),
+            ends: None,
+            lost: None,
+            notes: Vec::new(),
+            identity: survey.identity.clone(),
+            aside: Vec::new(),
+            boot: options.boot,
+        };
+        if survey.identity.is_none() {
+            plan.notes.push(format!(
+                "there is no {}; it will be made for node {}",
+                layout::IDENTITY,
+                plan.node
+            ));
+        }
+        // Newer sets that are not it cannot be read, and nothing in them is missed.
+        let own = start.map_or(0, |manifest| manifest.number);
+        for listed in survey.sets.iter().filter(|set| set.number > own) {
+            if !matches!(listed.state, SetState::Unfinished) {
+                plan.notes
+                    .push(format!("snapshot set {} cannot be read and goes into quarantine", listed.number));
+                plan.aside.push(layout::set(listed.number));
+            }
+        }
+        plan
+    }
+
+    /// Everything that is not on the way goes aside, or the next start would find it newer than what was chosen here.
+    fn set_aside(&mut self, survey: &Survey) {
+        let used = |generation| self.replays.iter().any(|replay| replay.generation == generation);
+        let first = self.replays.first().map(|replay| replay.generation);
+        let unused =
+            |generation: &Generation| !used(*generation) && first.is_none_or(|first| *generation > first);
+        let numbers = survey.generations.iter().map(|one| one.generation);
+        let base = self.set.as_ref().map_or(Generation(0), |set| set.position.generation);
+        let aside: Vec<String> =
+            numbers.filter(unused).filter(|number| *number >= base).map(layout::generation).collect();
+        self.aside.extend(aside);
+    }
+}

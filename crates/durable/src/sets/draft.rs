@@ -1,0 +1,162 @@
+//! Writing a set.
+
+use std::io;
+use std::sync::Arc;
+
+use aof::NodeId;
+
+use crate::disk::{Attempt, Disk, DiskError, File, Over, ensure_dir, write_all_at, write_small};
+use crate::identity::Identity;
+use crate::layout::{self, SETS, SetNumber};
+use crate::manifest::{DbKeys, Manifest, Position, SetFile};
+use crate::sets::Loaded;
+use crc_fast::{CrcAlgorithm, Digest};
+use stdx::{Rng, ShardId, UnixMs, envelope};
+
+/// A set that is being written. Dropped without a commit it stays behind as what is no set, which the next
+/// [`Loaded::sweep`] removes; [`Draft::abort`] removes it at once.
+pub struct Draft {
+    disk: Arc<dyn Disk>,
+    number: SetNumber,
+    /// Drawn at random, so that no two attempts write the same file.
+    writer: u64,
+}
+
+/// What a commit adds to the files.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// Who writes.
+    pub node: NodeId,
+    /// The server's version.
+    pub version: String,
+    /// When the cut was.
+    pub cut: UnixMs,
+    /// The time now.
+    pub now: UnixMs,
+    /// Where in the log the cut was.
+    pub position: Position,
+}
+
+/// Why there is no new set.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Another writer was first with this number. What was written is of no use.
+    #[error("another writer has made set {0}")]
+    Taken(SetNumber),
+    /// The disk failed. Whether there is a set cannot be known if the error came after the manifest; it is whole then.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+impl Draft {
+    /// Begins the next set. Nothing may be saved before the load was whole, hence `_loaded`.
+    pub fn begin(disk: Arc<dyn Disk>, _loaded: &Loaded, rng: &mut Rng) -> Result<Self, DiskError> {
+        let number = super::next_number(disk.as_ref())?;
+        ensure_dir(disk.as_ref(), SETS)?;
+        ensure_dir(disk.as_ref(), &layout::set(number))?;
+        Ok(Self { disk, number, writer: rng.next_u64() })
+    }
+
+    /// The number that the set will have.
+    pub fn number(&self) -> SetNumber {
+        self.number
+    }
+
+    /// Begins the file of one shard, on any thread.
+    pub fn file(&self, shard: ShardId, compressed: bool) -> Result<FileWriter, DiskError> {
+        let name = layout::set_file_name(self.writer, shard, compressed);
+        let path = format!("{}/{name}", layout::set(self.number));
+        let file = self.disk.create_new(&path).trying("create", &path)?;
+        Ok(FileWriter { file, shard, name, path, bytes: 0, digest: crc64() })
+    }
+
+    /// Makes it a set. After success it survives a power loss. `files` has one file of each shard, in any order; the
+    /// identity is made to say that there is data.
+    pub fn commit(
+        self,
+        commit: Commit,
+        mut files: Vec<SetFile>,
+        identity: &mut Identity,
+        loaded: &mut Loaded,
+    ) -> Result<Manifest, CommitError> {
+        files.sort_by_key(|file| file.shard);
+        let manifest = Manifest {
+            number: self.number,
+            node: commit.node,
+            version: commit.version,
+            cut_ms: commit.cut.0,
+            written_ms: commit.now.0,
+            shards: files.len().try_into().expect("there are at most 65,535 shards"),
+            position: commit.position,
+            files,
+        };
+        if let Some(fault) = manifest.fault(self.number) {
+            panic!("a set was committed that makes no sense: {fault}");
+        }
+        let (disk, directory) = (self.disk.as_ref(), layout::set(self.number));
+        disk.sync_dir(&directory).trying("sync", &directory)?;
+        write_small(disk, &layout::manifest(self.number), &envelope::seal(&manifest), Over::Nothing)
+            .map_err(|error| match error.source.kind() {
+                io::ErrorKind::AlreadyExists => CommitError::Taken(self.number),
+                _ => error.into(),
+            })?;
+        disk.sync_dir(&directory).trying("sync", &directory)?;
+        identity.mark(disk)?;
+        loaded.committed(self.number);
+        Ok(manifest)
+    }
+
+    /// Gives up, and removes what was written. Errors leave some of it behind, which is in nobody's way.
+    pub fn abort(self) -> Result<(), DiskError> {
+        let directory = layout::set(self.number);
+        let own = format!("{:016x}-", self.writer);
+        for entry in crate::disk::list_sorted(self.disk.as_ref(), &directory)? {
+            if entry.name.starts_with(&own) {
+                let path = format!("{directory}/{}", entry.name);
+                self.disk.remove(&path).trying("remove", &path)?;
+            }
+        }
+        // Another attempt may have its files there.
+        match self.disk.remove_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            other => other.trying("remove", &directory),
+        }
+    }
+}
+
+/// One shard's file, written from its beginning to its end.
+pub struct FileWriter {
+    file: Arc<dyn File>,
+    shard: ShardId,
+    name: String,
+    path: String,
+    bytes: u64,
+    digest: Digest,
+}
+
+impl FileWriter {
+    /// Appends. Pieces of 64 KB and more are cheapest.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
+        write_all_at(self.file.as_ref(), self.bytes, bytes).trying("write", &self.path)?;
+        self.bytes += bytes.len() as u64;
+        self.digest.update(bytes);
+        Ok(())
+    }
+
+    /// Bytes so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Ends the file and syncs it. `keys` by rising number of database, without those that have none.
+    pub fn finish(self, keys: Vec<DbKeys>) -> Result<SetFile, DiskError> {
+        self.file.sync().trying("sync", &self.path)?;
+        let crc64 = self.digest.finalize();
+        Ok(SetFile { shard: self.shard.0, name: self.name, bytes: self.bytes, crc64, keys })
+    }
+}
+
+/// The checksum of a set's files.
+pub(crate) fn crc64() -> Digest {
+    Digest::new(CrcAlgorithm::Crc64Xz)
+}

@@ -1,0 +1,143 @@
+//! Which sets and which pieces of the log may go, and that nothing goes before a whole load.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use aof::Generation;
+
+use crate::disk::{Attempt, Disk, DiskError, list_sorted};
+use crate::layout::{self, BEGIN, LOGS, SetNumber};
+use crate::manifest::Manifest;
+use crate::sets::{self, SetState};
+
+/// That this process holds the whole dataset: it was loaded to its last byte and counted, or proven empty. Only
+/// recovery makes one; without it nothing is saved and nothing is removed.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Sets of which it is known that they can be read: loaded or written by this process.
+    verified: BTreeSet<SetNumber>,
+}
+
+/// What went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Sets, by number.
+    pub sets: Vec<SetNumber>,
+    /// Files of the log.
+    pub log_files: u64,
+}
+
+impl Loaded {
+    pub(crate) fn new(set: Option<SetNumber>) -> Self {
+        Self { verified: set.into_iter().collect() }
+    }
+
+    pub(crate) fn committed(&mut self, number: SetNumber) {
+        self.verified.insert(number);
+    }
+
+    /// Adds a set that was read whole, by `lacewing check` or in the background.
+    pub fn verified(&mut self, manifest: &Manifest) {
+        self.verified.insert(manifest.number);
+    }
+
+    /// Removes what attempts left that never became sets, and what stood aside. `busy` is being written.
+    pub fn sweep(&self, disk: &dyn Disk, busy: Option<SetNumber>) -> Result<(), DiskError> {
+        for listed in sets::list(disk)? {
+            if matches!(listed.state, SetState::Unfinished) && Some(listed.number) != busy {
+                remove_all(disk, &layout::set(listed.number))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the newest `keep` sets (at least one) of which it is known that they can be read, and what is newer; removes older
+    /// sets, and the log as far as none of the kept needs it. Sets that cannot be read are neither counted nor removed.
+    pub fn prune(&self, disk: &dyn Disk, keep: usize) -> Result<Pruned, DiskError> {
+        let mut pruned = Pruned::default();
+        let listed = sets::list(disk)?;
+        let good = listed
+            .iter()
+            .rev()
+            .filter(|one| matches!(one.state, SetState::Set(_)) && self.verified.contains(&one.number));
+        let Some(oldest) = good.take(keep.max(1)).last().map(|one| one.number) else { return Ok(pruned) };
+        for one in listed.iter().filter(|one| one.number < oldest) {
+            if let SetState::Set(manifest) = &one.state {
+                remove_set(disk, manifest)?;
+                pruned.sets.push(one.number);
+            }
+        }
+        // A set that cannot be read may say where the log is still needed; it does so by being there.
+        let unreadable =
+            |one: &sets::Listed| matches!(one.state, SetState::Damaged(_) | SetState::Unreadable(_));
+        if !listed.iter().any(unreadable) {
+            let kept = listed.iter().find(|one| one.number == oldest).map(|one| &one.state);
+            if let Some(SetState::Set(manifest)) = kept {
+                pruned.log_files = prune_log(disk, manifest)?;
+            }
+        }
+        Ok(pruned)
+    }
+}
+
+/// The manifest goes first, so that what is left after a crash is no set.
+fn remove_set(disk: &dyn Disk, manifest: &Manifest) -> Result<(), DiskError> {
+    let (directory, path) = (layout::set(manifest.number), layout::manifest(manifest.number));
+    disk.remove(&path).trying("remove", &path)?;
+    disk.sync_dir(&directory).trying("sync", &directory)?;
+    remove_all(disk, &directory)
+}
+
+/// Removes generations before that of `oldest`, and of that one the segments that end before its position.
+fn prune_log(disk: &dyn Disk, oldest: &Manifest) -> Result<u64, DiskError> {
+    let mut removed = 0;
+    let position = &oldest.position;
+    for entry in list_sorted(disk, LOGS)? {
+        match layout::parse_directory(&entry.name) {
+            Some(number) if number < position.generation.0 => {
+                removed += remove_generation(disk, Generation(number))?;
+            }
+            _ => {}
+        }
+    }
+    let directory = layout::generation(position.generation);
+    let segments = crate::log::segments(disk, position.generation)?;
+    for pair in segments.windows(2) {
+        let [this, next] = pair else { continue };
+        let needed_from = position.lsns.get(this.shard.index());
+        if this.shard == next.shard && needed_from.is_some_and(|from| next.base <= *from) {
+            let path = layout::segment(position.generation, *this);
+            disk.remove(&path).trying("remove", &path)?;
+            removed += 1;
+        }
+    }
+    if removed > 0 && !segments.is_empty() {
+        disk.sync_dir(&directory).trying("sync", &directory)?;
+    }
+    Ok(removed)
+}
+
+/// Its begin goes last: as long as a segment is there it is known what it belongs to.
+fn remove_generation(disk: &dyn Disk, number: Generation) -> Result<u64, DiskError> {
+    let directory = layout::generation(number);
+    let entries = list_sorted(disk, &directory)?;
+    for entry in entries.iter().filter(|entry| entry.name != BEGIN) {
+        let path = format!("{directory}/{}", entry.name);
+        disk.remove(&path).trying("remove", &path)?;
+    }
+    disk.sync_dir(&directory).trying("sync", &directory)?;
+    remove_all(disk, &directory)?;
+    Ok(entries.len() as u64)
+}
+
+/// Removes a directory of files.
+fn remove_all(disk: &dyn Disk, directory: &str) -> Result<(), DiskError> {
+    for entry in list_sorted(disk, directory)? {
+        let path = format!("{directory}/{}", entry.name);
+        disk.remove(&path).trying("remove", &path)?;
+    }
+    match disk.remove_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.trying("remove", directory),
+    }
+}

@@ -1,0 +1,129 @@
+//! Whether a set is what its manifest says.
+
+use std::io;
+
+use crate::disk::{Attempt, Disk, DiskError, read_full_at};
+use crate::layout;
+use crate::manifest::{DbKeys, Manifest, SetFile};
+use crate::sets::draft::crc64;
+
+/// What is wrong with a set's file.
+#[derive(Debug, thiserror::Error)]
+pub enum SetFault {
+    /// The manifest names it, and it is not there.
+    #[error("{path} is missing")]
+    Missing {
+        /// The file.
+        path: String,
+    },
+    /// Longer or shorter than the manifest says.
+    #[error("{path} has {got} bytes, want {want}")]
+    Size {
+        /// The file.
+        path: String,
+        /// Its bytes.
+        got: u64,
+        /// Those that the manifest says.
+        want: u64,
+    },
+    /// Its bytes are not those that were written.
+    #[error("{path} is damaged: bad crc64: got {got:016x}, want {want:016x}")]
+    Checksum {
+        /// The file.
+        path: String,
+        /// The checksum of its bytes.
+        got: u64,
+        /// That of the manifest.
+        want: u64,
+    },
+    /// Its bytes are right, and yet other keys came out of it than the manifest says.
+    #[error("{path} gives {got} keys in database {db}, want {want}")]
+    Keys {
+        /// The file.
+        path: String,
+        /// The database.
+        db: u16,
+        /// Keys that were found.
+        got: u64,
+        /// Keys that the manifest says.
+        want: u64,
+    },
+    /// It cannot be read.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// That all files are there and as long as they should be, without reading them.
+pub fn verify_shape(disk: &dyn Disk, manifest: &Manifest) -> Result<(), SetFault> {
+    manifest.files.iter().try_for_each(|file| open(disk, manifest, file).map(|_| ()))
+}
+
+/// That all files are what was written, by reading them.
+pub fn verify_set(disk: &dyn Disk, manifest: &Manifest) -> Result<(), SetFault> {
+    verify_shape(disk, manifest)?;
+    manifest.files.iter().try_for_each(|file| verify_file(disk, manifest, file, &mut |_| {}))
+}
+
+/// That one file is what was written, by reading it. `read` is told of every piece how many bytes it had.
+pub fn verify_file(
+    disk: &dyn Disk,
+    manifest: &Manifest,
+    entry: &SetFile,
+    read: &mut dyn FnMut(u64),
+) -> Result<(), SetFault> {
+    let (file, path) = open(disk, manifest, entry)?;
+    let mut digest = crc64();
+    let mut buffer = vec![0; READ_BYTES];
+    let mut at = 0;
+    while at < entry.bytes {
+        let want = buffer.len().min((entry.bytes - at) as usize);
+        let got = read_full_at(file.as_ref(), at, &mut buffer[..want]).trying("read", &path)?;
+        if got == 0 {
+            return Err(SetFault::Size { path, got: at, want: entry.bytes });
+        }
+        digest.update(&buffer[..got]);
+        at += got as u64;
+        read(got as u64);
+    }
+    match digest.finalize() {
+        got if got != entry.crc64 => Err(SetFault::Checksum { path, got, want: entry.crc64 }),
+        _ => Ok(()),
+    }
+}
+
+/// That loading `entry` gave the keys that the manifest says; `found` by rising number of database.
+pub fn check_counts(manifest: &Manifest, entry: &SetFile, found: &[DbKeys]) -> Result<(), SetFault> {
+    let keys = |of: &[DbKeys], db| of.iter().find(|one| one.db == db).map_or(0, |one| one.keys);
+    let different = |db: &u16| keys(found, *db) != keys(&entry.keys, *db);
+    match found.iter().chain(&entry.keys).map(|one| one.db).find(different) {
+        None => Ok(()),
+        Some(db) => Err(SetFault::Keys {
+            path: path(manifest, entry),
+            db,
+            got: keys(found, db),
+            want: keys(&entry.keys, db),
+        }),
+    }
+}
+
+fn open(
+    disk: &dyn Disk,
+    manifest: &Manifest,
+    entry: &SetFile,
+) -> Result<(std::sync::Arc<dyn crate::disk::File>, String), SetFault> {
+    let path = path(manifest, entry);
+    let file = match disk.open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(SetFault::Missing { path }),
+        other => other.trying("open", &path)?,
+    };
+    match file.size().trying("measure", &path)? {
+        got if got != entry.bytes => Err(SetFault::Size { path, got, want: entry.bytes }),
+        _ => Ok((file, path)),
+    }
+}
+
+fn path(manifest: &Manifest, entry: &SetFile) -> String {
+    format!("{}/{}", layout::set(manifest.number), entry.name)
+}
+
+const READ_BYTES: usize = 1 << 20;
