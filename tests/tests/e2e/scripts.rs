@@ -3,6 +3,7 @@
 mod busy;
 mod environment;
 mod library;
+mod listing;
 mod running;
 mod shards;
 

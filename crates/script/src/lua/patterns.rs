@@ -20,7 +20,7 @@ pub(crate) fn replace(stack: Stack<'_>) {
         stack.set_field(-2, name);
     }
     // As Lua 5.0 called it.
-    stack.push_raw(gmatch);
+    stack.get_field(-1, "gmatch");
     stack.set_field(-2, "gfind");
 }
 
