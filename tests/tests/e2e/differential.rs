@@ -220,6 +220,21 @@ fn transactions_are_as_in_redis_whatever_the_number_of_cores() {
 }
 
 #[test]
+fn scripts_are_as_in_redis_whatever_the_number_of_cores() {
+    for cores in ["1", "2", "4"] {
+        let Some(redis) = RedisServer::start() else { return };
+        let lacewing = Server::with(&["--cores", cores, "--pin", "no"]);
+        let pair = Pair::new(Peer::new("redis", redis.addr()), Peer::new("lacewing", lacewing.addr()));
+        check(pair, Family::Scripts);
+    }
+}
+
+#[test]
+fn redis_does_not_differ_from_itself_in_scripts() {
+    check_redis_with_itself(Family::Scripts);
+}
+
+#[test]
 fn redis_does_not_differ_from_itself_in_transactions() {
     check_redis_with_itself(Family::Transactions);
 }

@@ -158,9 +158,11 @@ fn pack(stack: Stack<'_>) -> Answer {
     Ok(1)
 }
 
-/// A number as C casts it: by way of a signed integer when it is negative.
+/// A number as C casts it on x86, also one that is too large or none.
 fn as_unsigned(value: f64) -> u64 {
-    if value < 0.0 { to_integer(value) as u64 } else { value as u64 }
+    const TOP: u64 = 1 << 63;
+    let top = TOP as f64;
+    if value >= top { to_integer(value - top) as u64 ^ TOP } else { to_integer(value) as u64 }
 }
 
 fn unpack(stack: Stack<'_>) -> Answer {

@@ -1,6 +1,7 @@
 //! Random commands from the grammar, most of them valid.
 
 mod lists;
+mod programs;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -30,6 +31,8 @@ pub(super) enum Family {
     Places,
     Streams,
     Transactions,
+    /// Scripts whose commands are of other families.
+    Scripts,
 }
 
 pub(super) struct Generator {
@@ -40,6 +43,8 @@ pub(super) struct Generator {
     follow: Vec<Command>,
     now_ms: i64,
     ids: streams::Ids,
+    /// Commands are called by programs.
+    by_programs: bool,
 }
 
 /// The commands of transactions, each as often as one in so many others.
@@ -68,11 +73,13 @@ impl Generator {
             Family::SortedSets => SORTED_SETS,
             Family::Places => PLACES,
             Family::Streams => streams::STREAMS,
-            Family::Transactions => STRINGS,
+            Family::Transactions | Family::Scripts => STRINGS,
         };
         let mut productions = productions.to_vec();
-        if let Family::Transactions = family {
+        if matches!(family, Family::Transactions | Family::Scripts) {
             productions.extend([GENERIC, SETS, HASHES, lists::LISTS].concat());
+        }
+        if let Family::Transactions = family {
             let all: u64 = productions.iter().map(|(weight, _)| weight).sum();
             productions.extend(CONTROL.iter().map(|(share, line)| (all / share, *line)));
         }
@@ -88,6 +95,7 @@ impl Generator {
             follow: Vec::new(),
             now_ms: now.as_millis() as i64,
             ids: streams::Ids::default(),
+            by_programs: matches!(family, Family::Scripts),
         }
     }
 
@@ -99,6 +107,23 @@ impl Generator {
         if let Some(command) = self.follow.pop() {
             return command;
         }
+        if self.by_programs {
+            return self.program();
+        }
+        let command = self.one_command();
+        self.settle(&command);
+        let mut first = streams::consumers_first(&command);
+        if first.is_empty() {
+            return command;
+        }
+        self.follow.push(command);
+        let next = first.remove(0);
+        self.follow.extend(first.into_iter().rev());
+        next
+    }
+
+    /// One from the grammar.
+    fn one_command(&mut self) -> Command {
         let mut at = self.rng.below(self.weights);
         let production = self.productions.iter().find(|(weight, _)| {
             let found = at < *weight;
@@ -109,15 +134,7 @@ impl Generator {
         let mut command = Vec::new();
         self.expand(template, &mut command);
         self.spoil(&mut command);
-        self.settle(&command);
-        let mut first = streams::consumers_first(&command);
-        if first.is_empty() {
-            return command;
-        }
-        self.follow.push(command);
-        let next = first.remove(0);
-        self.follow.extend(first.into_iter().rev());
-        next
+        command
     }
 
     fn expand(&mut self, template: &str, out: &mut Command) {

@@ -20,6 +20,7 @@ pub(super) fn report(pair: &mut Pair, mut round: Round, first: Difference) -> St
         return format!("it did not happen again; the first time:\n{}", transcript(&round, &difference));
     }
     search.drop_commands(&mut round, &mut difference);
+    search.drop_lines(&mut round, &mut difference);
     search.shorten_words(&mut round, &mut difference);
     transcript(&round, &difference)
 }
@@ -51,6 +52,29 @@ impl Search<'_> {
                 return;
             }
             piece = piece.div_ceil(2);
+        }
+    }
+
+    /// Takes lines out of words that have several: statements of scripts.
+    fn drop_lines(&mut self, round: &mut Round, difference: &mut Difference) {
+        let words = |round: &Round, at: usize| 0..round.commands[at].len();
+        let places: Vec<_> =
+            (0..round.commands.len()).flat_map(|at| words(round, at).map(move |word| (at, word))).collect();
+        for (at, word) in places {
+            let mut line = 0;
+            loop {
+                let mut lines: Vec<&[u8]> = round.commands[at][word].split(|&byte| byte == b'\n').collect();
+                if line >= lines.len() || lines.len() == 1 {
+                    break;
+                }
+                lines.remove(line);
+                let (text, mut shorter) = (lines.join(&b'\n'), round.clone());
+                shorter.commands[at][word] = text;
+                match self.differs(&shorter) {
+                    Some(found) => (*round, *difference) = (shorter, found),
+                    None => line += 1,
+                }
+            }
         }
     }
 

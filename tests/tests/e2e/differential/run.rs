@@ -411,7 +411,7 @@ const COPY: &[u8] = b"what the other has dumped";
 const REPLY_SHOWN_MAX: usize = 2000;
 
 /// Bytes of a word that are shown.
-const SHOWN_MAX: usize = 200;
+const SHOWN_MAX: usize = 2000;
 
 /// No round has nearly as many keys.
 const PAGES_MAX: usize = 10_000;
