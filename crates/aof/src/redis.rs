@@ -6,7 +6,7 @@
 mod commands;
 mod manifest;
 
-pub use commands::{AofError, AofReader, Loaded, TailPolicy};
+pub use commands::{AofError, AofReader, Loaded, Loading, TailPolicy};
 pub use manifest::{AofFile, AofKind, LINE_LEN_MAX, Manifest, ManifestError};
 
 /// What a base file is.
