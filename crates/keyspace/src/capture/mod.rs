@@ -178,6 +178,8 @@ struct Stream {
     name: Name,
     /// It, if it is not the keyspace's any more.
     entry: Option<Entry>,
+    /// Whether any of it is written.
+    is_begun: bool,
 }
 
 impl Keyspace {
@@ -216,6 +218,12 @@ impl Keyspace {
         }
     }
 
+    /// Whether a key holds a value of more than so many bytes of memory, or one that is away and may be.
+    pub fn may_be_large(&self, db: DbIndex, key: Key<'_>, bytes: usize) -> bool {
+        let found = self.dbs[db.index()].find(key, self.hasher.hash(key.bytes));
+        found.is_some_and(|entry| entry.memory() > bytes || entry.is_away())
+    }
+
     /// Has a key captured before all others that nobody asked for. One that is settled is left alone.
     pub fn capture_first(&mut self, db: DbIndex, key: &[u8]) {
         let db = self.dbs[db.index()].watch.number;
@@ -251,7 +259,7 @@ impl Keyspace {
         // What is streamed where it is may be odd, like what the walk has passed.
         let stream = capture.stream.take();
         let (flushed, kept) = (std::mem::take(&mut capture.flushed), std::mem::take(&mut capture.kept));
-        if let Some(Stream { name, entry: None }) = stream {
+        if let Some(Stream { name, entry: None, .. }) = stream {
             capture.passed.push_back(name);
         } else if let Some(entry) = stream.and_then(|stream| stream.entry) {
             self.bury(entry);
@@ -354,7 +362,8 @@ impl Capture {
 
     /// Writes a small entry of database `db`.
     fn write(&mut self, db: DbIndex, entry: &Entry, clock: Clock) {
-        let out = if self.stream.is_some() { &mut self.aside } else { &mut self.out };
+        let is_amid = self.stream.as_ref().is_some_and(|stream| stream.is_begun);
+        let out = if is_amid { &mut self.aside } else { &mut self.out };
         let before = out.len();
         self.encode.whole(out, captured(db, entry, clock, self.opened));
         self.written_bytes += (out.len() - before) as u64;

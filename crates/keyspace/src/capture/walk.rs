@@ -52,7 +52,7 @@ impl Keyspace {
             self.capture_key(capture, name);
         } else if let Some((db, entry)) = capture.kept.pop_front() {
             let name = Name { db, key: Box::default() };
-            capture.stream = Some(Stream { name, entry: Some(entry) });
+            capture.stream = Some(Stream { name, entry: Some(entry), is_begun: false });
         } else if let Some(name) = capture.passed.pop_front() {
             *keys -= 1;
             self.capture_key(capture, name);
@@ -79,7 +79,7 @@ impl Keyspace {
         let is_whole = encode.part(out, captured(db, entry, self.clock, *opened), bytes);
         capture.written_bytes += (capture.out.len() - before) as u64;
         if !is_whole {
-            capture.stream = Some(stream);
+            capture.stream = Some(Stream { is_begun: true, ..stream });
             return false;
         }
         capture.count(db);
@@ -111,7 +111,7 @@ impl Keyspace {
                 capture.write(name.db, entry, self.clock);
                 watch.captured(entry, key.slot, hash);
             } else {
-                capture.stream = Some(Stream { name, entry: None });
+                capture.stream = Some(Stream { name, entry: None, is_begun: false });
             }
         }
         capture.flushed = flushed;
