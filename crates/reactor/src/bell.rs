@@ -14,18 +14,18 @@ use crate::watch::Readable;
 
 /// The far end: rings from any thread, and when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Bell(OwnedFd);
+pub struct Bell(OwnedFd);
 
 /// The near end, before its core listens to it.
 #[derive(Debug)]
-pub(crate) struct Ear(OwnedFd);
+pub struct Ear(OwnedFd);
 
 /// The near end on its core.
 #[derive(Debug)]
-pub(crate) struct Listening(Readable<OwnedFd>);
+pub struct Listening(Readable<OwnedFd>);
 
-/// Makes a bell.
-pub(crate) fn bell() -> io::Result<(Bell, Ear)> {
+/// Makes a bell. Errors: no descriptor to be had.
+pub fn bell() -> io::Result<(Bell, Ear)> {
     // SAFETY: takes two numbers, gives a descriptor or an error.
     let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
     if fd < 0 {
@@ -38,7 +38,7 @@ pub(crate) fn bell() -> io::Result<(Bell, Ear)> {
 
 impl Bell {
     /// Wakes the task that listens, or the next that does. Rings that were not heard yet count as one.
-    pub(crate) fn ring(&self) {
+    pub fn ring(&self) {
         // SAFETY: eight bytes of a static are read. The counter has room for more rings than there will ever be.
         unsafe { libc::write(self.0.as_raw_fd(), ONE.as_ptr().cast(), ONE.len()) };
     }
@@ -52,7 +52,7 @@ impl Drop for Bell {
 
 impl Ear {
     /// Begins to listen, on this core from now on. Errors: the kernel has no memory for it.
-    pub(crate) fn listen(self) -> io::Result<Listening> {
+    pub fn listen(self) -> io::Result<Listening> {
         let mut near = Readable::new(self.0);
         near.watch()?;
         Ok(Listening(near))
@@ -62,7 +62,7 @@ impl Ear {
 impl Listening {
     /// Ready when it has rung, or when the far end is gone, and the first time. Otherwise wakes the task then.
     #[inline]
-    pub(crate) fn poll_rung(&self, cx: &Context<'_>) -> Poll<()> {
+    pub fn poll_rung(&self, cx: &Context<'_>) -> Poll<()> {
         self.0.poll_wait(cx)
     }
 }

@@ -8,7 +8,7 @@
 //! [`cores::run`]. The first four report what stops the server as a [`StartError`], before any thread exists.
 #![deny(clippy::undocumented_unsafe_blocks)]
 
-mod bell;
+pub mod bell;
 pub mod cores;
 mod error;
 pub mod files;

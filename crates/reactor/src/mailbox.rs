@@ -19,6 +19,7 @@
 mod inbox;
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
@@ -56,6 +57,13 @@ pub struct Ports<B: Batch> {
 impl<B: Batch> Ports<B> {
     /// Opens the mailbox on the core that it is for, inside its executor.
     pub fn open(self) -> Mailbox<B> {
+        let mailbox = self.open_unattended();
+        spawn_postman(Rc::downgrade(&mailbox.0));
+        mailbox
+    }
+
+    /// The same for a core that sends its outboxes by itself: see [`Mailbox::attend`].
+    pub fn open_unattended(self) -> Mailbox<B> {
         let peers = self.inboxes.len();
         let local = Rc::new(Local {
             index: self.index,
@@ -63,10 +71,10 @@ impl<B: Batch> Ports<B> {
             inboxes: self.inboxes,
             outboxes: RefCell::new((0..peers).map(|_| Outbox::default()).collect()),
             waiting: RefCell::new(Vec::with_capacity(peers)),
+            sealed: RefCell::default(),
             postman: RefCell::new(None),
             postman_called: Cell::new(false),
         });
-        spawn_postman(Rc::downgrade(&local));
         Mailbox(local)
     }
 }
@@ -99,6 +107,8 @@ struct Local<B: Batch> {
     outboxes: RefCell<Box<[Outbox<B>]>>,
     /// The peers whose outbox is not empty.
     waiting: RefCell<Vec<usize>>,
+    /// Batches that may not go yet, each with its peer and with what has to come first: in order.
+    sealed: RefCell<VecDeque<(u64, usize, B)>>,
     /// The task that flushes the outboxes at the end of a turn.
     postman: RefCell<Option<Waker>>,
     postman_called: Cell<bool>,
@@ -143,9 +153,51 @@ impl<B: Batch> Mailbox<B> {
         self.0.flush();
     }
 
+    /// Takes what was gathered out of the outboxes and keeps it, behind what was kept before, until [`Mailbox::release`] is
+    /// told of `stamp`, which never becomes less.
+    pub fn seal(&self, stamp: u64) {
+        let local = &*self.0;
+        let mut outboxes = local.outboxes.borrow_mut();
+        let mut sealed = local.sealed.borrow_mut();
+        for peer in local.waiting.borrow_mut().drain(..) {
+            let outbox = &mut outboxes[peer];
+            let next = outbox.spares.pop().unwrap_or_default();
+            sealed.push_back((stamp, peer, std::mem::replace(&mut outbox.batch, next)));
+        }
+    }
+
+    /// Sends what was sealed with stamps up to this one. True when nothing is sealed any more: then outboxes may be sent.
+    pub fn release(&self, stamp: u64) -> bool {
+        let mut sealed = self.0.sealed.borrow_mut();
+        while let Some((_, peer, batch)) = sealed.pop_front_if(|(sealed, ..)| *sealed <= stamp) {
+            if let Err(refused) = self.0.inboxes[peer].push(self.0.index, batch) {
+                // The peer calls when there is room.
+                sealed.push_front((stamp, peer, refused));
+                return false;
+            }
+        }
+        sealed.is_empty()
+    }
+
+    /// Has a task of this core woken at the end of every turn in which something was gathered, or when a peer has room again
+    /// for what it refused: it is to send the outboxes. To be called whenever that task is polled, before it sends.
+    pub fn attend(&self, cx: &Context<'_>) {
+        let mut postman = self.0.postman.borrow_mut();
+        if !postman.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *postman = Some(cx.waker().clone());
+        }
+        self.0.postman_called.set(false);
+    }
+
+    /// Has that task woken at the end of this turn.
+    #[inline]
+    pub fn call(&self) {
+        self.0.call_postman();
+    }
+
     /// Whether an outbox is not sent yet. A core must not end before: what it gathered would be lost.
     pub fn has_unsent(&self) -> bool {
-        !self.0.waiting.borrow().is_empty()
+        !self.0.waiting.borrow().is_empty() || !self.0.sealed.borrow().is_empty()
     }
 
     /// Waits for a batch, and gives the core it came from. Batches are never empty. One task at a time may wait.

@@ -14,7 +14,7 @@ pub(super) fn remember() -> io::Result<()> {
 }
 
 /// Lets a thread that a pinned core started run on any CPU of the process. Where that fails it shares the core's CPU.
-pub(crate) fn unpin() {
+pub fn unpin() {
     if let Some(cpus) = UNPINNED.get() {
         let _ = set(cpus);
     }
