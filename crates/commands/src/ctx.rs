@@ -2,7 +2,7 @@
 
 use crate::client::{Client, ClientFlags, ClientSlot};
 use crate::core::Core;
-use crate::effects::{self, Event};
+use crate::effects::{self, Event, Words};
 use crate::parking::Parking;
 use keyspace::{Access, Key};
 use resp::{Proto, Reply};
@@ -158,7 +158,7 @@ impl<'a> Ctx<'a> {
         debug_assert!(args.contains(&key), "an effect names its key");
         if self.core.effects.journals() {
             effects::gather(self.core);
-            self.core.effects.push(self.caller.db, args);
+            self.core.effects.push(self.caller.db, args.iter().copied());
         }
     }
 
@@ -167,8 +167,8 @@ impl<'a> Ctx<'a> {
     /// own effects then tell where it stood among them.
     pub fn effect_everywhere(&mut self, args: Args<'_>) {
         if self.core.effects.journals() {
-            let args: Vec<&[u8]> = args.iter().collect();
-            self.core.effects.push(self.caller.db, &args);
+            effects::gather(self.core);
+            self.core.effects.push(self.caller.db, args.iter());
         }
     }
 
@@ -177,8 +177,11 @@ impl<'a> Ctx<'a> {
     pub fn effect_at(&mut self, key: &[u8], args: &[&[u8]], at: UnixMs) {
         if self.core.effects.journals() {
             let mut at_text = itoa::Buffer::new();
-            let args = [args, &[at_text.format(at.0).as_bytes()]].concat();
-            self.effect(key, &args);
+            debug_assert!(args.contains(&key), "an effect names its key");
+            effects::gather(self.core);
+            let at = [at_text.format(at.0).as_bytes()];
+            let words = Words { head: args, tail: at.into_iter() };
+            self.core.effects.push(self.caller.db, words);
         }
     }
 

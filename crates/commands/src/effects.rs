@@ -5,9 +5,14 @@
 //! there before it (absolute times, chosen members, sums instead of increments of floats). Most commands are their own
 //! effect ([`Journal::AsIs`]); the others say theirs through `Ctx::effect`.
 
+mod draft;
+
+pub use draft::{Draft, EXEC, MULTI, decode, encode};
+
 use crate::core::Core;
 use crate::row::Flags;
 use crate::table::CommandRef;
+use draft::Place;
 use keyspace::{Cause, ExpiredFields, Happened};
 use stdx::args::OwnedArgs;
 use stdx::{Args, DbIndex};
@@ -21,15 +26,14 @@ pub enum Journal {
     Rewritten,
 }
 
-/// One effect.
+/// One effect, as it is read from a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
     /// The database it is for.
     pub db: DbIndex,
     /// The command.
     pub args: OwnedArgs,
-    /// The transaction that it is a part of, 0 if of none: effects of one transaction are to be kept, or lost, together,
-    /// those of all shards.
+    /// Which of the units that have several effects it is a part of, counted from 1, or 0.
     pub unit: u64,
 }
 
@@ -82,16 +86,45 @@ pub struct Fired {
 pub struct Effects {
     journals: bool,
     classes: u16,
-    effects: Vec<Effect>,
+    draft: Draft,
     fired: Vec<Fired>,
-    /// The transaction that runs, or 0.
-    pub unit: u64,
+    /// How many commands and units have begun and not ended, one within the other, while effects are kept.
+    depth: u32,
+    /// Where the outermost unit begins.
+    unit: Place,
+    /// Of a part: whether its effect is its own command line, which is left out.
+    part: AsIs,
+}
+
+/// How far the effect of a part is the part's own command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum AsIs {
+    /// It is written out.
+    #[default]
+    No,
+    /// It is left out if it is all there is.
+    May,
+    /// It was left out.
+    Is,
+}
+
+/// What became of the effects of a part: see [`cut_unit`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cut {
+    /// There were none.
+    #[default]
+    Nothing,
+    /// The command line that the part has run; it is not written out.
+    AsIs,
+    /// They are written out.
+    Effects,
 }
 
 /// Where a command began.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     dirty: u64,
+    place: Place,
 }
 
 impl Effects {
@@ -107,13 +140,33 @@ impl Effects {
         self.journals || self.classes != 0
     }
 
+    /// Whether events are kept.
+    #[inline]
+    pub fn listens_for_events(&self) -> bool {
+        self.classes != 0
+    }
+
+    /// The effects that were kept.
+    #[inline]
+    pub fn draft(&mut self) -> &mut Draft {
+        &mut self.draft
+    }
+
+    /// Whether there are effects that nobody has taken.
+    #[inline]
+    pub fn has_draft(&self) -> bool {
+        !self.draft.is_empty()
+    }
+
     #[inline]
     pub(crate) fn wants(&self, class: Event) -> bool {
         self.classes & class.0 != 0
     }
 
-    pub(crate) fn push(&mut self, db: DbIndex, args: &[&[u8]]) {
-        self.effects.push(Effect { db, args: OwnedArgs::new(args), unit: self.unit });
+    #[inline]
+    pub(crate) fn push<'a>(&mut self, db: DbIndex, args: impl ExactSizeIterator<Item = &'a [u8]>) {
+        debug_assert_ne!(self.part, AsIs::Is, "an effect after the command's own");
+        self.draft.push(db, args);
     }
 
     pub(crate) fn fire(&mut self, db: DbIndex, class: Event, name: &'static str, key: &[u8]) {
@@ -132,9 +185,11 @@ impl Effects {
         !self.fired.is_empty()
     }
 
-    /// Takes the effects that were kept, in order.
+    /// Takes the effects that were kept, in order, as they are read.
     pub fn take(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.effects)
+        let effects = decode(self.draft.finish());
+        self.draft.clear();
+        effects
     }
 
     /// Takes the events that were kept, in order.
@@ -146,19 +201,32 @@ impl Effects {
 /// Chooses what is kept from now on: effects, and events of these classes (a union of [`Event`]s' bits).
 pub fn listen(core: &mut Core, journals: bool, classes: u16) {
     core.effects.journals = journals;
+    core.effects.depth = 0;
     core.effects.classes = classes;
     let wants = |class| core.effects.wants(class);
     let (made, missed) = (wants(Event::NEW), wants(Event::KEY_MISS));
     core.keyspace.record(core.effects.listens(), made, missed);
 }
 
-/// Before a command.
-#[inline]
-pub fn begin(core: &Core) -> Mark {
-    Mark { dirty: core.keyspace.stats.dirty }
+/// Has effects kept from now on, or no longer; what is kept of events stays as it is.
+pub fn follow(core: &mut Core, journals: bool) {
+    listen(core, journals, core.effects.classes);
 }
 
-/// After a command: adds what the keyspace did by itself on the way, and the command's own effect.
+/// Before a command.
+#[inline]
+pub fn begin(core: &mut Core) -> Mark {
+    let mut mark = Mark { dirty: core.keyspace.stats.dirty, place: Place::default() };
+    if core.effects.journals {
+        gather(core);
+        core.effects.depth += 1;
+        mark.place = core.effects.draft.end();
+    }
+    mark
+}
+
+/// After a command: adds what the keyspace did by itself on the way, and the command's own effect. If it has several, they
+/// are kept together.
 #[inline]
 pub fn end(core: &mut Core, mark: Mark, command: CommandRef, db: DbIndex, args: Args<'_>) {
     if core.effects.listens() {
@@ -169,11 +237,80 @@ pub fn end(core: &mut Core, mark: Mark, command: CommandRef, db: DbIndex, args: 
 #[inline(never)]
 fn settle(core: &mut Core, mark: Mark, command: CommandRef, db: DbIndex, args: Args<'_>) {
     gather(core);
+    if !core.effects.journals {
+        return;
+    }
     let changed = core.keyspace.stats.dirty != mark.dirty;
     let is_write = command.row.flags.has(Flags::WRITE);
-    if core.effects.journals && changed && is_write && command.row.journal == Journal::AsIs {
-        let args: Vec<&[u8]> = args.iter().collect();
-        core.effects.push(db, &args);
+    let effects = &mut core.effects;
+    if changed && is_write && command.row.journal == Journal::AsIs {
+        if effects.part == AsIs::May && effects.draft.added_since(effects.unit) == 0 {
+            effects.part = AsIs::Is;
+        } else {
+            effects.push(db, args.iter());
+        }
+    }
+    // The command that has the server keep effects began before.
+    effects.depth = effects.depth.saturating_sub(1);
+    if effects.depth == 0 && effects.draft.added_since(mark.place) > 1 {
+        effects.draft.wrap(mark.place);
+    }
+}
+
+/// From here on effects are kept together, until [`end_unit`] or [`cut_unit`]: those of an EXEC, a script, or a part of a
+/// transaction over several shards. Units may be within units; then the outermost counts.
+#[inline]
+pub fn begin_unit(core: &mut Core) {
+    if core.effects.journals {
+        gather(core);
+        let effects = &mut core.effects;
+        effects.depth += 1;
+        if effects.depth == 1 {
+            effects.unit = effects.draft.end();
+        }
+    }
+}
+
+/// The same of a part that is one command: where its effect is its own command line, that is not written out.
+#[inline]
+pub fn begin_part(core: &mut Core) {
+    begin_unit(core);
+    if core.effects.journals {
+        core.effects.part = AsIs::May;
+    }
+}
+
+/// See [`begin_unit`].
+#[inline]
+pub fn end_unit(core: &mut Core) {
+    if core.effects.journals {
+        gather(core);
+        let effects = &mut core.effects;
+        effects.depth = effects.depth.saturating_sub(1);
+        if effects.depth == 0 {
+            effects.draft.wrap(effects.unit);
+        }
+    }
+}
+
+/// Ends an outermost unit, and takes its effects out: they are appended to `out`, not kept together by anything.
+pub fn cut_unit(core: &mut Core, out: &mut Vec<u8>) -> Cut {
+    if !core.effects.journals {
+        return Cut::Nothing;
+    }
+    gather(core);
+    let effects = &mut core.effects;
+    assert_eq!(effects.depth, 1, "only an outermost unit is taken out");
+    effects.depth = 0;
+    let has_any = effects.draft.added_since(effects.unit) > 0;
+    effects.draft.cut(effects.unit, out);
+    match std::mem::take(&mut effects.part) {
+        AsIs::Is => {
+            debug_assert!(!has_any, "an effect beside the command's own");
+            Cut::AsIs
+        }
+        _ if has_any => Cut::Effects,
+        _ => Cut::Nothing,
     }
 }
 
@@ -200,7 +337,7 @@ fn gather_all(core: &mut Core) {
 
 fn removed(effects: &mut Effects, db: DbIndex, key: &[u8], cause: Cause) {
     if effects.journals {
-        effects.push(db, &[b"DEL", key]);
+        effects.push(db, [b"DEL", key].into_iter());
     }
     let (class, name) = match cause {
         Cause::Expired => (Event::EXPIRED, "expired"),
@@ -212,9 +349,8 @@ fn removed(effects: &mut Effects, db: DbIndex, key: &[u8], cause: Cause) {
 fn fields_expired(effects: &mut Effects, fields: &ExpiredFields) {
     let ExpiredFields { db, key, names, emptied } = fields;
     if effects.journals {
-        let command: [&[u8]; 2] = [b"HDEL", key];
-        let args: Vec<&[u8]> = command.into_iter().chain(names.iter().map(|name| &name[..])).collect();
-        effects.push(*db, &args);
+        let words = Words { head: &[b"HDEL", key], tail: names.iter().map(|name| &name[..]) };
+        effects.push(*db, words);
     }
     effects.fire_if_wanted(*db, Event::HASH, "hexpired", key);
     if *emptied {
@@ -222,10 +358,39 @@ fn fields_expired(effects: &mut Effects, fields: &ExpiredFields) {
     }
 }
 
+/// Some words, and some more.
+pub(crate) struct Words<'h, 'a, I> {
+    pub(crate) head: &'h [&'a [u8]],
+    pub(crate) tail: I,
+}
+
+impl<'a, I: ExactSizeIterator<Item = &'a [u8]>> Iterator for Words<'_, 'a, I> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        match self.head.split_first() {
+            Some((first, rest)) => {
+                self.head = rest;
+                Some(first)
+            }
+            None => self.tail.next(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let len = self.head.len() + self.tail.len();
+        (len, Some(len))
+    }
+}
+
+impl<'a, I: ExactSizeIterator<Item = &'a [u8]>> ExactSizeIterator for Words<'_, 'a, I> {}
+
 #[cfg(test)]
 mod tests {
-    use super::listen;
+    use super::{Cut, listen};
     use crate::testing::{World, check_effects, check_events};
+    use stdx::Args;
 
     #[test]
     fn a_write_that_changed_something_is_its_own_effect() {
@@ -247,17 +412,56 @@ mod tests {
     }
 
     #[test]
-    fn effects_of_a_transaction_say_which() {
+    fn effects_of_a_unit_are_kept_together() {
         let mut world = World::new(1);
-        super::listen(&mut world.cores[0], true, 0);
+        listen(&mut world.cores[0], true, 0);
         world.run("SET k v PX 10");
         world.wait_ms(20);
-        world.cores[0].effects.unit = 7;
+        super::begin_unit(&mut world.cores[0]);
         world.run("APPEND k w");
-        world.cores[0].effects.unit = 0;
+        super::end_unit(&mut world.cores[0]);
+        world.run("DEL k");
         world.run("DEL k");
         let units: Vec<u64> = world.cores[0].effects.take().iter().map(|effect| effect.unit).collect();
-        assert_eq!(units, [0, 7, 7, 0], "an expiry on its way is a part of it");
+        assert_eq!(units, [0, 1, 1, 0], "an expiry on its way is a part of it");
+        world.run("SET k v PX 10");
+        world.wait_ms(20);
+        world.run("APPEND k w");
+        let units: Vec<u64> = world.cores[0].effects.take().iter().map(|effect| effect.unit).collect();
+        assert_eq!(units, [0, 1, 1], "and so it is of a command");
+    }
+
+    #[test]
+    fn a_part_is_taken_out() {
+        let mut world = World::new(1);
+        listen(&mut world.cores[0], true, 0);
+        world.run("SET a 1");
+        let cut = |world: &mut World, line: &str| {
+            let mut out = Vec::new();
+            super::begin_part(&mut world.cores[0]);
+            world.run(line);
+            let cut = super::cut_unit(&mut world.cores[0], &mut out);
+            let lines: Vec<String> =
+                super::decode(&out).iter().map(|effect| shown(effect.args.as_args())).collect();
+            (cut, lines.join(" | "))
+        };
+        assert_eq!(cut(&mut world, "MSET a 2 b 3"), (Cut::AsIs, String::new()));
+        assert_eq!(cut(&mut world, "DEL c"), (Cut::Nothing, String::new()));
+        assert_eq!(cut(&mut world, "SET a 2 EX 1"), (Cut::Effects, "SET a 2 PXAT 1700000001000".to_owned()));
+        world.wait_ms(2000);
+        let both = (Cut::Effects, "DEL a | MSET a 2 b 3".to_owned());
+        assert_eq!(cut(&mut world, "MSET a 2 b 3"), both, "it overwrites what has expired");
+        world.run("SET c 1 PX 1");
+        world.wait_ms(2);
+        assert_eq!(cut(&mut world, "APPEND c 1"), (Cut::Effects, "DEL c | APPEND c 1".to_owned()));
+        let left: Vec<String> =
+            world.cores[0].effects.take().iter().map(|effect| shown(effect.args.as_args())).collect();
+        assert_eq!(left, ["SET a 1", "SET c 1 PXAT 1700000002001"]);
+    }
+
+    fn shown(args: Args<'_>) -> String {
+        let words: Vec<_> = args.iter().map(|arg| arg.escape_ascii().to_string()).collect();
+        words.join(" ")
     }
 
     #[test]

@@ -57,6 +57,17 @@
 //! it waits for its driver alone; so that nobody waits for ever, the driver never waits for a lock of its own or of another,
 //! and drives the stages to their end.
 //!
+//! **Journalled fan-outs** ([`Transaction::keeping`]) keep the locks of parts that ran until all have run:
+//!
+//! ```text
+//!   Running ── all ran ──► Step::Ran: home journals the whole ──► Release, with the marker, to all ──► Done
+//! ```
+//!
+//! So whole transactions are written with all locks held, as loans and held ones are anyway: a loan's handler runs while
+//! all owners are locked, and a held one is released by its driver. No part is seen before that, since its shard is locked
+//! until the release, which is sent behind the whole record; and home draws the transaction's number then. Releasing later takes
+//! nothing from what was said above: where an order used to run and release, it only runs.
+//!
 //! **The reply** is given at [`Step::Done`]. For a fan-out every part has run by then. For a loan the handler
 //! has run, and what it changed is on its way back to owners that are locked until it arrives, so nobody can look
 //! earlier; this saves a round trip.
@@ -205,6 +216,8 @@ pub enum Step {
     },
     /// Give `order` to home's own participant.
     Home(Order),
+    /// Every part of one that keeps its locks has run: journal what it did, then poll on, and it releases. Told once.
+    Ran,
     /// A held transaction has all its locks, or its stage is over: call [`Transaction::stage`] or
     /// [`Transaction::release`], then poll on. Told once each time.
     Granted,
@@ -229,6 +242,8 @@ pub struct Transaction {
     home: ShardId,
     lends: bool,
     holds: bool,
+    /// Whether shards stay locked until all parts have run.
+    keeps: bool,
     parts: ShardSet,
     phase: Phase,
     /// Orders of this phase that are yet to be polled.
@@ -265,6 +280,8 @@ enum Phase {
     TryRemotes,
     InOrder,
     Running,
+    /// Of one that keeps its locks: all parts have.
+    Ran,
     /// Of a held one: between stages; `false` until the driver has been told.
     Granted(bool),
     Staging,
@@ -287,6 +304,7 @@ impl Transaction {
             home,
             lends,
             holds,
+            keeps: false,
             parts,
             phase: Phase::InOrder,
             outgoing: ShardSet::EMPTY,
@@ -300,6 +318,15 @@ impl Transaction {
         };
         tx.start();
         tx
+    }
+
+    /// Has a fan-out keep all its locks until it has told [`Step::Ran`]. To be called before it is polled; panics for any
+    /// other plan, where locks are kept anyway.
+    #[must_use]
+    pub fn keeping(mut self) -> Self {
+        assert!(!self.lends && !self.holds && self.awaited.is_empty(), "{:?}: asked too late", self.id);
+        self.keeps = true;
+        self
     }
 
     /// As given.
@@ -326,6 +353,10 @@ impl Transaction {
             Phase::Granted(false) => {
                 self.phase = Phase::Granted(true);
                 Some(Step::Granted)
+            }
+            Phase::Ran => {
+                self.end(Outcome::Executed);
+                Some(Step::Ran)
             }
             Phase::Ended(outcome) => {
                 self.phase = Phase::Told;
@@ -370,6 +401,10 @@ impl Transaction {
             Notice::Lent if self.holds => self.staging.lent.insert(from),
             Notice::Ran if self.holds && (self.staging.is_loan || !self.staging.releases) => {}
             Notice::Locked | Notice::Lent => self.held.insert(from),
+            Notice::Ran if self.keeps => {
+                self.held.insert(from);
+                self.ran.insert(from);
+            }
             Notice::Ran => {
                 self.held.remove(from);
                 self.ran.insert(from);
@@ -433,7 +468,9 @@ impl Transaction {
             return self.advance_stage();
         }
         let has_run = if self.lends { !self.ran.is_empty() } else { self.ran.len() == self.parts.len() };
-        if has_run {
+        if has_run && self.keeps {
+            self.phase = Phase::Ran;
+        } else if has_run {
             self.end(Outcome::Executed);
         } else if self.is_cancelled && self.ran.is_empty() {
             self.end(Outcome::Cancelled);
@@ -460,9 +497,10 @@ impl Transaction {
         self.returning = self.staging.lent;
     }
 
-    /// How many parts are neither locked nor done. (What ran is no longer held.)
+    /// How many parts are neither locked nor done. (What ran is no longer held, unless locks are kept.)
     fn missing(&self) -> usize {
-        self.parts.len() - self.held.len() - self.ran.len()
+        let released = if self.keeps { 0 } else { self.ran.len() };
+        self.parts.len() - self.held.len() - released
     }
 
     /// Locks the lowest shard that is missing, holding nothing above it.
@@ -478,7 +516,7 @@ impl Transaction {
         if self.lends {
             self.outgoing.insert(self.home);
         } else {
-            self.outgoing = self.held;
+            self.outgoing = self.held.without(&self.ran);
         }
     }
 
@@ -526,20 +564,21 @@ impl Transaction {
         let lends = self.lends && shard != self.home;
         // Whether every other shard is held: only then may this one release what it locks.
         let is_last = self.missing() == 1 && !self.holds;
+        let kept = |order: Order| Order { release: !self.keeps, ..order };
         match self.phase {
             Phase::TryHome => Order::TRY_LOCK,
             Phase::TryRemotes if lends => Order::TRY_LOCK_LEND,
-            Phase::TryRemotes if is_last => Order::TRY_LOCK_RUN_RELEASE,
+            Phase::TryRemotes if is_last => kept(Order::TRY_LOCK_RUN_RELEASE),
             Phase::TryRemotes => Order::TRY_LOCK,
             Phase::InOrder if lends => Order::LOCK_LEND,
-            Phase::InOrder if is_last => Order::LOCK_RUN_RELEASE,
+            Phase::InOrder if is_last => kept(Order::LOCK_RUN_RELEASE),
             Phase::InOrder => Order::LOCK,
             Phase::Running => {
                 assert_eq!(self.missing(), 0, "{:?} runs before it holds all its locks", self.id);
-                if self.held.contains(shard) { Order::RUN_RELEASE } else { Order::RUN }
+                if self.held.contains(shard) { kept(Order::RUN_RELEASE) } else { Order::RUN }
             }
             Phase::Staging => self.stage_order(shard),
-            Phase::Granted(_) | Phase::Ended(_) | Phase::Told => {
+            Phase::Ran | Phase::Granted(_) | Phase::Ended(_) | Phase::Told => {
                 unreachable!("nothing is ordered between stages, nor after the end")
             }
         }

@@ -2,6 +2,8 @@
 
 use crate::clock::{Ticks, unix_ms};
 use crate::hop::Hop;
+use crate::journal::sink::FileSink;
+use crate::journal::{self, Journal};
 use crate::node::{Control, Links, Node, READ_BUFFER_BYTES, State};
 use crate::publish::Publishing;
 use crate::script::Scripts;
@@ -14,6 +16,7 @@ use coordinator::participant::Participant;
 use coordinator::router::Router;
 use keyspace::Keyspace;
 use reactor::StartError;
+use reactor::bell::Ear;
 use reactor::cores::{self, CoreHandle, Cores, Layout, PinMode};
 use reactor::mailbox::Ports;
 use reactor::net::{Endpoint, Listener};
@@ -30,6 +33,7 @@ use stdx::{ShardId, UnixMs};
 struct Seed {
     ports: Ports<Hop>,
     listeners: Vec<Listener>,
+    sink: Option<(FileSink, Ear)>,
 }
 
 /// Runs the server to its end.
@@ -63,10 +67,11 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
     let ticks = Ticks::calibrate();
     // Calibrates that too, before anything serves.
     crate::clock::nanos();
-    let seeds: Vec<Mutex<Option<Seed>>> = reactor::mailbox::mesh(count)
-        .into_iter()
-        .map(|ports| Mutex::new(Some(Seed { ports, listeners: listeners.remove(0) })))
-        .collect();
+    let mut seeds: Vec<Mutex<Option<Seed>>> = Vec::with_capacity(count);
+    for (index, ports) in reactor::mailbox::mesh(count).into_iter().enumerate() {
+        let sink = journal::sink::from_environment(index).context("cannot make a journal")?;
+        seeds.push(Mutex::new(Some(Seed { ports, listeners: listeners.remove(0), sink })));
+    }
     let listening = places.join(" ");
     let ready = Arc::new(AtomicUsize::new(0));
     cores::run(&layout, {
@@ -74,8 +79,9 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         move |handle: CoreHandle| {
             let seed =
                 seeds[handle.index].lock().expect("no core panics").take().expect("a core starts once");
-            let node = node(handle, seed.ports, &config, &shared, &control, hash_seed, ticks);
-            serve(node, seed.listeners, listening.clone(), Arc::clone(&ready))
+            let (sink, ear) = seed.sink.unzip();
+            let node = node(handle, seed.ports, &config, &shared, &control, hash_seed, ticks, sink);
+            serve(node, seed.listeners, ear, listening.clone(), Arc::clone(&ready))
         }
     })?;
     if let Some(path) = &config.pidfile {
@@ -94,6 +100,7 @@ fn node(
     control: &Arc<Control>,
     hash_seed: u64,
     ticks: Ticks,
+    sink: Option<FileSink>,
 ) -> Rc<Node> {
     let id = ShardId(handle.index as u16);
     let router = Router::new(handle.count as u16);
@@ -106,6 +113,12 @@ fn node(
     commands::pubsub::listen(&mut core);
     core.make_room = shard::make_room;
     core.scripts.set_hooks(crate::script::HOOKS);
+    let journal = Journal::new(
+        journal::sink::log_id(id, router.shards()),
+        sink.map(|sink| Box::new(sink) as _),
+        journal::sink::waits_for_disk(),
+    );
+    commands::effects::follow(&mut core, journal.is_on());
     Rc::new(Node {
         id,
         router,
@@ -115,10 +128,11 @@ fn node(
             scratch: None,
             waitroom: Waitroom::default(),
         }),
-        mailbox: ports.open(),
+        mailbox: ports.open_unattended(),
         links: RefCell::new(Links::default()),
         timeouts: crate::wait::Timeouts::default(),
         publishing: Publishing::new(router.shards()),
+        journal,
         read_buffer: RefCell::new(vec![0; READ_BUFFER_BYTES].into()),
         lookahead: RefCell::default(),
         spreads: Default::default(),
@@ -133,8 +147,15 @@ fn node(
 }
 
 /// One core, to its end.
-async fn serve(node: Rc<Node>, listeners: Vec<Listener>, listening: String, ready: Arc<AtomicUsize>) {
+async fn serve(
+    node: Rc<Node>,
+    listeners: Vec<Listener>,
+    ear: Option<Ear>,
+    listening: String,
+    ready: Arc<AtomicUsize>,
+) {
     use std::sync::atomic::Ordering::AcqRel;
+    reactor::task::spawn(journal::serve(Rc::clone(&node), ear));
     reactor::task::spawn(crate::mail::serve(Rc::clone(&node)));
     reactor::task::spawn(crate::cron::run(Rc::clone(&node)));
     reactor::task::spawn(crate::wait::run_timeouts(Rc::clone(&node)));

@@ -6,6 +6,7 @@
 //! up neither other clients nor the publisher's next message, which then shares the calls of the first.
 
 use crate::connection::{Link, Wire, sent};
+use crate::journal;
 use crate::node::Node;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -78,21 +79,27 @@ pub(crate) async fn serve(node: Rc<Node>) {
 }
 
 /// Sends what is ready. What the socket does not take is left to the connection's task, which waits for room.
-fn send(node: &Node, link: &Link) {
+fn send(node: &Node, link: &Rc<Link>) {
     if link.is_killed() {
         return;
     }
+    let gate = journal::open_gate(node);
     let outgoing = &mut *link.outgoing.borrow_mut();
     let Wire { socket, output } = &mut *link.wire.borrow_mut();
-    if !output.is_empty() {
+    if !gate.is_open && output.has_next(outgoing) {
+        let place = journal::place(node);
+        output.set_apart(outgoing, place);
+        journal::wait(node, link, place);
+    }
+    if output.is_blocked() {
         // It waits for room already.
         return;
     }
-    let Ok(written) = output.send_now(socket, outgoing) else { return link.kill() };
+    let Ok(written) = output.send_now(socket, outgoing, gate) else { return link.kill() };
     if written > 0 {
         sent(&mut node.state.borrow_mut().core, link.slot, output, written);
     }
-    if !output.is_empty() {
+    if output.is_blocked() || (output.is_empty() && link.is_ending.get()) {
         link.kick();
     } else if link.cut_at.get().is_some() {
         link.cut_at.set(None);

@@ -13,10 +13,9 @@ use crate::node::{Node, State};
 use crate::transaction::{self, Parked};
 use crate::wait::{self, Unit};
 use commands::transaction::{Place, Queue, Watched, has_changed};
-use commands::{Caller, CommandRef, Core, Flags};
+use commands::{Caller, CommandRef, Core, Flags, effects};
 use coordinator::locks::{Admission, Claim, KeyName, Mode, Scope};
 use keyspace::Key;
-use std::sync::atomic::Ordering::Relaxed;
 use stdx::{ShardId, UnixMs};
 
 /// A transaction at its shard, or on its way there.
@@ -59,20 +58,6 @@ pub(crate) fn unwatch(core: &mut Core, watched: &[Watched]) {
     }
 }
 
-/// From here on effects belong to one transaction, until [`end_unit`].
-#[inline]
-pub(crate) fn begin_unit(node: &Node, core: &mut Core) {
-    if core.effects.journals() {
-        core.effects.unit = node.control.next_tx.fetch_add(1, Relaxed);
-    }
-}
-
-/// See [`begin_unit`].
-#[inline]
-pub(crate) fn end_unit(core: &mut Core) {
-    core.effects.unit = 0;
-}
-
 /// A transaction that another core has sent: runs, or waits for locks.
 pub(crate) fn receive(node: &Node, exec: Box<Exec>) {
     if let Some(error) = node.control.busy.error(node.id) {
@@ -105,7 +90,7 @@ pub(crate) fn run(node: &Node, exec: &Exec) {
     let mut slow = Vec::new();
     if exec.home == node.id {
         let mut out = Vec::new();
-        run_all(node, &mut state.core, exec, ticks, &mut out, &mut slow);
+        run_all(&mut state.core, exec, ticks, &mut out, &mut slow);
         for (index, nanos) in slow {
             let queued = exec.queue.get(index);
             let (client, now) = (exec.sink.client, ticks.unix_ms());
@@ -117,7 +102,7 @@ pub(crate) fn run(node: &Node, exec: &Exec) {
         return crate::mail::fill(node, exec.sink, &out);
     }
     node.mailbox.outbox(exec.home.index(), |back: &mut Hop| {
-        back.reply(exec.sink, |out| run_all(node, &mut state.core, exec, ticks, out, &mut slow));
+        back.reply(exec.sink, |out| run_all(&mut state.core, exec, ticks, out, &mut slow));
         for (index, nanos) in slow {
             let queued = exec.queue.get(index);
             back.say(Item::slow(queued.command, exec.sink.client, queued.args, nanos));
@@ -129,14 +114,7 @@ pub(crate) fn run(node: &Node, exec: &Exec) {
 }
 
 /// The transaction itself. `slow`: places in the queue of the commands that were slow, and how long they took.
-fn run_all(
-    node: &Node,
-    core: &mut Core,
-    exec: &Exec,
-    ticks: Ticks,
-    out: &mut Vec<u8>,
-    slow: &mut Vec<(usize, u64)>,
-) {
+fn run_all(core: &mut Core, exec: &Exec, ticks: Ticks, out: &mut Vec<u8>, slow: &mut Vec<(usize, u64)>) {
     let now = ticks.unix_ms();
     let began = ticks.now();
     make_room(core, &exec.queue, now);
@@ -145,13 +123,13 @@ fn run_all(
         reply.null_array();
     } else {
         reply.array(exec.queue.len());
-        begin_unit(node, core);
+        effects::begin_unit(core);
         run_queue(core, &exec.queue, exec.caller, (ticks, now), out, &mut |core, ran| {
             if is_slow(core, exec.queue.get(ran.index).command, ran.nanos, now) {
                 slow.push((ran.index, ran.nanos));
             }
         });
-        end_unit(core);
+        effects::end_unit(core);
     }
     let nanos = ticks.nanos(began, ticks.now());
     core.stats.record(exec.command.index, nanos);

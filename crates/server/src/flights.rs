@@ -13,6 +13,7 @@
 
 use crate::connection::Link;
 use crate::exec::flight::ExecFlight;
+use crate::journal::deeds::Done;
 use crate::loan::Loan;
 use crate::node::Node;
 use crate::script::flight::ScriptFlight;
@@ -34,7 +35,7 @@ pub(crate) struct FlightId(pub(crate) HoleId);
 /// What comes to a flight.
 pub(crate) enum Letter {
     /// A shard's answer to a transaction.
-    Notice { from: ShardId, notice: Notice, reply: Vec<u8>, loans: Vec<Loan> },
+    Notice { from: ShardId, notice: Notice, reply: Vec<u8>, loans: Vec<Loan>, done: Done },
     /// A shard's reply to a command that locks nothing.
     Reply(u16, Vec<u8>),
     /// A shard watches these keys.

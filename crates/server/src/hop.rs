@@ -183,11 +183,12 @@ impl Hop {
         self.items.push(Item::Command(Remote { command, caller, slot, sink, is_large: false, bytes, spans }));
     }
 
-    /// Adds an order for a part of a fan-out: the names of the keys that it claims, and what it runs.
+    /// Adds an order for a part of a fan-out: its number and that of its marker in the journal, the names of the keys that it
+    /// claims, and what it runs.
     pub(crate) fn part(
         &mut self,
         origin: &Origin,
-        tx: TxId,
+        (tx, number): (TxId, u64),
         order: Order,
         names: &[KeyName],
         args: Option<Args<'_>>,
@@ -195,7 +196,7 @@ impl Hop {
         let claimed = Stretch { start: self.names.len() as u32, len: names.len() as u32 };
         self.names.extend_from_slice(names);
         let args = self.line(args.unwrap_or(Args::new(&[], &[])));
-        self.items.push(Item::Part(PartOrder { origin: *origin, tx, order, names: claimed, args }));
+        self.items.push(Item::Part(PartOrder { origin: *origin, tx, number, order, names: claimed, args }));
     }
 
     /// Copies a command line, and says where.

@@ -3,10 +3,11 @@
 //!
 //! The keys are locked exclusively on their shards from before the loan until after the return.
 
+use crate::journal::deeds::{Deeds, Done};
 use crate::node::{Node, State};
 use crate::transaction::Borrowing;
-use commands::Core;
 use commands::generic::sort;
+use commands::{Core, effects};
 use keyspace::{Detached, Effects, Key, Keyspace};
 use std::collections::HashSet;
 use stdx::{DbIndex, SLOTS, ShardId, UnixMs};
@@ -65,7 +66,7 @@ pub(crate) fn run(
     borrowing: &Borrowing<'_>,
     mut loans: Vec<Loan>,
     reply: &mut Vec<u8>,
-) -> Vec<Loan> {
+) -> (Vec<Loan>, Done) {
     loans.extend(lend(&mut state.core, node.id, borrowing));
     let now = borrowing.now;
     let databases = state.core.keyspace.databases();
@@ -83,11 +84,13 @@ pub(crate) fn run(
     let versions: Vec<_> = loans.iter().map(|loan| scratch.watch(loan.db, Key::new(&loan.key))).collect();
     let Effects { on, made, missed, .. } = state.core.keyspace.effects;
     scratch.record(on, made, missed);
-    commands::effects::gather(&mut state.core);
+    effects::begin_unit(&mut state.core);
     std::mem::swap(&mut state.core.keyspace, scratch);
     if runs {
         shard::run(&mut state.core, borrowing.command, borrowing.caller, borrowing.args, None, reply, now);
     }
+    let mut done = Done::default();
+    done.cut = effects::cut_unit(&mut state.core, &mut done.effects);
     std::mem::swap(&mut state.core.keyspace, scratch);
     for (loan, version) in loans.iter_mut().zip(versions) {
         let key = Key::new(&loan.key);
@@ -103,7 +106,13 @@ pub(crate) fn run(
     scratch.stats = Default::default();
     let (own, others) = loans.into_iter().partition(|loan| loan.owner == node.id);
     give_back(&mut state.core, own, now);
-    others
+    if let Some(shards) = &borrowing.shards {
+        // All locks are held, and this is all that the transaction does.
+        let mut deeds = Deeds::default();
+        deeds.add(node.id, &done.effects);
+        done = Done { number: deeds.journal(node, &mut state.core, shards), ..Done::default() };
+    }
+    (others, done)
 }
 
 /// Whether a command that reads keys by patterns was lent all that it will read.

@@ -125,12 +125,12 @@ fn run(
         let ticks = node.ticks.get();
         let mut last = ticks.now();
         let mut spent = Spent::default();
-        let mut answer = |back: &mut Hop| {
+        let mut answer = |state: &mut State, back: &mut Hop| {
             for item in commands.by_ref() {
                 let remote = match item {
                     Item::Part(order) => {
                         spent.turn_to(order.origin.client, back);
-                        spread::try_part(&mut state, ticks, hop, order, back);
+                        spread::try_part(state, ticks, hop, order, back);
                         let end = ticks.now();
                         spent.add(ticks.nanos(last, end));
                         last = end;
@@ -154,29 +154,24 @@ fn run(
                         args
                     }
                 };
-                if node.control.busy.is_any() && is_busy(node, &mut state, remote, back) {
+                if node.control.busy.is_any() && is_busy(node, state, remote, back) {
                     state.core.keyspace.end_offer(buffer);
                     continue;
                 }
-                if must_park(node, &mut state, remote, args, from) {
+                if must_park(node, state, remote, args, from) {
                     state.core.keyspace.end_offer(buffer);
                     continue;
                 }
                 spent.turn_to(remote.sink.client, back);
                 if matches!(remote.command.row.crossing, Crossing::Script) {
-                    if !crate::script::run_remote(node, &mut state, remote, args, from, back, now) {
+                    if !crate::script::run_remote(node, state, remote, args, from, back, now) {
                         state.core.keyspace.end_offer(buffer);
                         last = ticks.now();
                         continue;
                     }
                 } else if wait::may_park(remote.command, args) {
                     let Remote { command, caller, slot, sink, .. } = *remote;
-                    wait::run_for(
-                        &mut state,
-                        &Call { command, caller, args, slot, home: from, sink },
-                        back,
-                        now,
-                    );
+                    wait::run_for(state, &Call { command, caller, args, slot, home: from, sink }, back, now);
                 } else {
                     let core = &mut state.core;
                     // A part of a command that every shard runs is merged with the others.
@@ -190,7 +185,7 @@ fn run(
                         back.put_long(core.long.take());
                     }
                 }
-                wait::serve(&mut state, Unit::Command(remote.command, args), now);
+                wait::serve(state, Unit::Command(remote.command, args), now);
                 let core = &mut state.core;
                 let end = ticks.now();
                 let nanos = ticks.nanos(last, end);
@@ -217,8 +212,8 @@ fn run(
             false
         };
         // Large answers go at once: the other core takes them in while this one makes more.
-        while node.mailbox.outbox(from.index(), &mut answer) {
-            node.mailbox.flush_now();
+        while node.mailbox.outbox(from.index(), |back| answer(&mut state, back)) {
+            crate::journal::leave_now(node, &mut state.core);
         }
         shard::tell_memory(&mut state.core);
         node.pass_on_wants(&mut state);

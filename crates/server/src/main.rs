@@ -14,6 +14,7 @@ mod exec;
 mod flights;
 mod hop;
 mod input;
+mod journal;
 mod loan;
 mod log;
 mod lookahead;

@@ -3,6 +3,7 @@
 use crate::clock::Ticks;
 use crate::connection::Link;
 use crate::hop::{Hop, Item, Sink};
+use crate::journal::Journal;
 use crate::lookahead::Lookahead;
 use crate::publish::Publishing;
 use crate::script::Scripts;
@@ -30,6 +31,7 @@ pub(crate) struct Node {
     pub(crate) mailbox: Mailbox<Hop>,
     pub(crate) links: RefCell<Links>,
     pub(crate) publishing: Publishing,
+    pub(crate) journal: Journal,
     pub(crate) timeouts: crate::wait::Timeouts,
     /// Where sockets are read into; a connection that has nothing left over needs no buffer of its own.
     pub(crate) read_buffer: RefCell<Box<[u8]>>,
@@ -163,6 +165,10 @@ impl Node {
             for peer in (0..self.router.shards()).filter(|&peer| peer != self.id.0) {
                 self.mailbox.outbox(peer as usize, |hop| hop.say(Item::MakeRoom));
             }
+        }
+        if core.effects.has_draft() {
+            // It is written at the end of the turn even if nothing waits for it.
+            self.mailbox.call();
         }
     }
 

@@ -11,6 +11,20 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+/// What may be sent of a connection's replies: see [`crate::journal`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gate {
+    /// All that is ready.
+    pub(crate) is_open: bool,
+    /// What was set apart for places up to this one.
+    pub(crate) safe: u64,
+}
+
+impl Gate {
+    /// Where nothing is waited for.
+    pub(crate) const OPEN: Self = Self { is_open: true, safe: u64::MAX };
+}
+
 /// What is being sent, and what waits behind it.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
@@ -19,6 +33,9 @@ pub(crate) struct Output {
     sent: usize,
     backlog: VecDeque<Chunk>,
     backlog_bytes: usize,
+    /// Set apart until the journal is safe up to a place: in order.
+    apart: VecDeque<(u64, Chunk)>,
+    apart_bytes: usize,
     /// The socket may take more, but others have their turn first.
     has_more: bool,
     /// Long strings that are sent.
@@ -33,30 +50,34 @@ impl Output {
         socket: &mut Socket,
         cx: &mut Context<'_>,
         outgoing: &mut Outgoing,
+        gate: Gate,
     ) -> io::Result<usize> {
-        self.send_by(outgoing, |bytes| match socket.poll_write(cx, bytes) {
+        self.send_by(outgoing, gate, |bytes| match socket.poll_write(cx, bytes) {
             Poll::Ready(written) => written,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         })
     }
 
     /// The same without having any task woken.
-    pub(crate) fn send_now(&mut self, socket: &mut Socket, outgoing: &mut Outgoing) -> io::Result<usize> {
-        self.send_by(outgoing, |bytes| socket.try_write(bytes))
+    pub(crate) fn send_now(
+        &mut self,
+        socket: &mut Socket,
+        outgoing: &mut Outgoing,
+        gate: Gate,
+    ) -> io::Result<usize> {
+        self.send_by(outgoing, gate, |bytes| socket.try_write(bytes))
     }
 
     #[inline]
     fn send_by(
         &mut self,
         outgoing: &mut Outgoing,
+        gate: Gate,
         mut write: impl FnMut(&[u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let mut written = 0;
         self.has_more = false;
-        // A barrier may take long, and nothing runs beside it.
-        let waits = !outgoing.overlap.has_barrier();
-        let replies = &mut outgoing.replies;
-        while self.sent < self.sending.len() || self.next(replies, waits) {
+        while self.sent < self.sending.len() || self.next(outgoing, gate) {
             if written >= SEND_BYTES_MAX {
                 self.has_more = true;
                 break;
@@ -68,7 +89,9 @@ impl Output {
                     written += len;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.set_aside(replies);
+                    if gate.is_open && self.apart.is_empty() {
+                        self.set_aside(&mut outgoing.replies);
+                    }
                     break;
                 }
                 Err(error) => return Err(error),
@@ -95,10 +118,12 @@ impl Output {
     /// Gives up what is left. Returns the long strings in it.
     pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Arc<Vec<u8>>> + use<> {
         let left = std::mem::take(self);
-        let chunks = left.backlog.into_iter().chain([left.sending]).filter_map(|chunk| match chunk {
-            Chunk::Own(_) => None,
-            Chunk::Shared(bytes) => Some(bytes),
-        });
+        let apart = left.apart.into_iter().map(|(_, chunk)| chunk);
+        let chunks =
+            left.backlog.into_iter().chain([left.sending]).chain(apart).filter_map(|chunk| match chunk {
+                Chunk::Own(_) => None,
+                Chunk::Shared(bytes) => Some(bytes),
+            });
         chunks.chain(left.spent)
     }
 
@@ -124,29 +149,57 @@ impl Output {
 
     /// Bytes taken and not sent.
     pub(crate) fn len(&self) -> usize {
-        self.sending.len() - self.sent + self.backlog_bytes
+        self.sending.len() - self.sent + self.backlog_bytes + self.apart_bytes
+    }
+
+    /// Whether something waits for the socket.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.sent < self.sending.len() || !self.backlog.is_empty()
+    }
+
+    /// Whether there are replies that would be sent if the gate were open.
+    #[inline]
+    pub(crate) fn has_next(&self, outgoing: &Outgoing) -> bool {
+        // A barrier may take long, and nothing runs beside it.
+        let waits = !outgoing.overlap.has_barrier();
+        let ready = outgoing.replies.ready();
+        // Of those that other cores owe small ones are waited for.
+        let more_soon = waits && outgoing.replies.outstanding() > 0 && ready < HELD_BACK_BYTES;
+        ready > 0 && !more_soon
+    }
+
+    /// Sets what is ready apart, until the journal is safe up to `place`, which never becomes less.
+    #[cold]
+    pub(crate) fn set_apart(&mut self, outgoing: &mut Outgoing, place: u64) {
+        while outgoing.replies.ready() > 0 {
+            let chunk = outgoing.replies.take_ready(Vec::new());
+            self.apart_bytes += chunk.len();
+            self.apart.push_back((place, chunk));
+        }
     }
 
     /// Bytes of memory that it holds.
     pub(crate) fn capacity(&self) -> usize {
-        self.sending.capacity() + self.backlog_bytes
+        self.sending.capacity() + self.backlog_bytes + self.apart_bytes
     }
 
-    /// Takes the next piece to send; `waits` for those that other cores owe if it is small. False when nothing is to be
-    /// sent now.
-    fn next(&mut self, replies: &mut Replies, waits: bool) -> bool {
+    /// Takes the next piece to send. False when nothing is to be sent now.
+    fn next(&mut self, outgoing: &mut Outgoing, gate: Gate) -> bool {
         if let Some(piece) = self.backlog.pop_front() {
             self.backlog_bytes -= piece.len();
             self.replace(piece);
             return true;
         }
-        let ready = replies.ready();
-        let more_soon = waits && replies.outstanding() > 0 && ready < HELD_BACK_BYTES;
-        if ready == 0 || more_soon {
+        if let Some((_, chunk)) = self.apart.pop_front_if(|(place, _)| *place <= gate.safe) {
+            self.apart_bytes -= chunk.len();
+            self.replace(chunk);
+            return true;
+        }
+        if !gate.is_open || !self.has_next(outgoing) {
             return false;
         }
         let empty = self.replace(Chunk::default()).unwrap_or_default();
-        self.sending = replies.take_ready(empty);
+        self.sending = outgoing.replies.take_ready(empty);
         true
     }
 

@@ -101,7 +101,8 @@ impl Publishing {
 /// was anything.
 #[inline]
 pub(crate) fn settle(node: &Node, core: &mut Core, own: Own<'_>) -> bool {
-    let is_quiet = !core.effects.listens() && !core.pubsub.has_published() && !core.pubsub.has_changes();
+    let is_quiet =
+        !core.effects.listens_for_events() && !core.pubsub.has_published() && !core.pubsub.has_changes();
     !is_quiet && deliver_all(node, core, own)
 }
 
@@ -131,7 +132,7 @@ fn deliver_all(node: &Node, core: &mut Core, mut own: Own<'_>) -> bool {
     // They have it before the publisher has its reply, and before another core goes on with what it waited for.
     called.sort_unstable();
     called.dedup();
-    called.into_iter().for_each(|peer| node.mailbox.flush_to(peer));
+    called.into_iter().for_each(|peer| crate::journal::leave_to(node, core, peer));
     true
 }
 

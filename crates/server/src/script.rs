@@ -16,7 +16,6 @@ pub(crate) mod busy;
 pub(crate) mod flight;
 pub(crate) mod held;
 
-use crate::exec;
 use crate::flights::{self, FlightId, Letter};
 use crate::hop::{Hop, Item, Remote, Sink};
 use crate::node::{Node, State};
@@ -24,7 +23,7 @@ use crate::transaction::{self, Claimed, ParkedCommand};
 use crate::wait::{self, Unit};
 use busy::Tracked;
 use commands::scripting::{Paused, Progress};
-use commands::{ClientSlot, CommandRef};
+use commands::{ClientSlot, CommandRef, effects};
 use coordinator::locks::TxId;
 use coordinator::shards::ShardSet;
 use script::{Hooks, LogLevel};
@@ -56,6 +55,8 @@ pub(crate) struct Long {
     from: From,
     tx: TxId,
     tracked: Tracked,
+    /// What it has done so far: it is journalled as one when it has ended.
+    effects: Vec<u8>,
 }
 
 impl Scripts {
@@ -110,12 +111,12 @@ pub(crate) fn run_remote(
     now: UnixMs,
 ) -> bool {
     let mut out = Vec::new();
-    exec::begin_unit(node, &mut state.core);
+    effects::begin_unit(&mut state.core);
     state.core.clock_us = node.ticks.get().unix_us();
     shard::execute(&mut state.core, remote.command, remote.caller, args, remote.slot, &mut out, now);
     let from = From { command: remote.command, origin: remote.caller.id, sink: remote.sink, home };
     let is_paused = take_paused(node, state, from);
-    exec::end_unit(&mut state.core);
+    effects::end_unit(&mut state.core);
     if !is_paused {
         back.reply(remote.sink, |reply| reply.extend_from_slice(&out));
     }
@@ -131,13 +132,13 @@ pub(crate) fn run_parked(node: &Node, tx: TxId, parked: &ParkedCommand) {
     let slow = {
         let state = &mut *node.state.borrow_mut();
         let began = crate::clock::nanos();
-        state.core.effects.unit = tx.0;
+        effects::begin_unit(&mut state.core);
         state.core.clock_us = node.ticks.get().unix_us();
         shard::execute(&mut state.core, command, caller, args, slot, &mut out, now);
-        state.core.effects.unit = 0;
         if let Some(paused) = state.core.paused.take() {
             return go_on_later(node, state, from, tx, paused);
         }
+        effects::end_unit(&mut state.core);
         release(node, state, from, tx, args, began)
     };
     answer(node, from, &out, slow.map(|nanos| (args, nanos)));
@@ -153,11 +154,7 @@ pub(crate) fn take_paused(node: &Node, state: &mut State, from: From) -> bool {
 
 #[cold]
 fn take(node: &Node, state: &mut State, from: From, paused: Box<Paused>) {
-    // What it did so far belongs to the same transaction, where that is kept.
-    let tx = match state.core.effects.unit {
-        0 => transaction::new_tx(node),
-        unit => TxId(unit),
-    };
+    let tx = transaction::new_tx(node);
     let claimed = Claimed::by(node, from.command, paused.running.args.as_args());
     state.participant.hold((from.origin, tx), claimed.claim());
     go_on_later(node, state, from, tx, paused);
@@ -165,7 +162,9 @@ fn take(node: &Node, state: &mut State, from: From, paused: Box<Paused>) {
 
 fn go_on_later(node: &Node, state: &mut State, from: From, tx: TxId, paused: Box<Paused>) {
     let tracked = Tracked::begin(node, &mut state.core, paused.running.clone(), ShardSet::one(node.id));
-    node.scripts.wait(Next::Here(Box::new(Long { paused, from, tx, tracked })));
+    let mut done = Vec::new();
+    effects::cut_unit(&mut state.core, &mut done);
+    node.scripts.wait(Next::Here(Box::new(Long { paused, from, tx, tracked, effects: done })));
 }
 
 /// Gives scripts that run long their slices, for as long as the core runs.
@@ -207,10 +206,10 @@ fn slice(node: &Rc<Node>, long: &mut Long) -> bool {
         if long.tracked.is_killed(core) {
             execution.kill();
         }
-        core.effects.unit = long.tx.0;
+        effects::begin_unit(core);
         execution.go_on(core, SLICE_NANOS);
         let progress = execution.advance(core, |_, _| true);
-        core.effects.unit = 0;
+        effects::cut_unit(core, &mut long.effects);
         let wrote = execution.wrote();
         is_busy = long.tracked.look(node, &mut state, wrote);
         shard::tell_memory(&mut state.core);
@@ -228,14 +227,16 @@ fn slice(node: &Rc<Node>, long: &mut Long) -> bool {
 
 /// Ends a script that has ended by itself, or has to: replies, and lets others go on.
 fn end(node: &Rc<Node>, long: Long) {
-    let Long { paused, from, tx, tracked } = long;
+    let Long { paused, from, tx, tracked, effects } = long;
     let Paused { execution, running } = *paused;
     let mut out = Vec::new();
     let slow = {
         let mut state = node.state.borrow_mut();
         let core = &mut state.core;
         tracked.end(&node.control, core);
+        // One that the end of the server has cut off leaves nothing.
         if execution.has_ended() {
+            core.effects.draft().add_unit(&effects);
             let proto = execution.proto();
             let start = out.len();
             if let Err(error) =

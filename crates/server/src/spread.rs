@@ -11,8 +11,10 @@ mod part;
 
 use crate::connection::Outgoing;
 use crate::flights::FlightId;
+use crate::journal::deeds::Deeds;
 use crate::node::{Node, State};
-use commands::{Caller, ClientSlot, CommandError, CommandRef, Crossing, Flags};
+use commands::effects::Cut;
+use commands::{Caller, ClientSlot, CommandError, CommandRef, Core, Crossing, Flags};
 use coordinator::locks::{Claim, Mode, Scope, TxId};
 use coordinator::merge::merge;
 use coordinator::shards::ShardSet;
@@ -22,6 +24,7 @@ use std::ops::Range;
 use stdx::{Args, ShardId, Span, UnixMs};
 
 pub(crate) use deal::Deal;
+use part::Took;
 pub(crate) use part::{PartOrder, Queued, answer, obey, perform, try_part};
 
 /// Whose command it is, and when it came.
@@ -51,6 +54,11 @@ pub(crate) struct Spread {
     /// What the parts have answered: part i has `replies[places[i]]`.
     replies: Vec<u8>,
     places: Vec<Range<usize>>,
+    /// What the parts did, for the journal, and the number under which that is there.
+    deeds: Deeds,
+    as_is: ShardSet,
+    wrote: ShardSet,
+    number: u64,
     /// Why it gives up.
     refusal: Option<CommandError>,
 }
@@ -112,6 +120,7 @@ impl Spread {
         let shards: ShardSet = deal.parts().iter().map(|part| part.shard).collect();
         let machine = Transaction::new(node.spreads.next_tx(node.id), node.id, Plan::Fanout(shards));
         let is_write = origin.command.row.flags.has(Flags::WRITE);
+        let machine = if is_write && node.journal.is_on() { machine.keeping() } else { machine };
         let mode = if is_write { Mode::Exclusive } else { Mode::Shared };
         let origin = Origin { caller: Caller { slot: None, ..origin.caller }, ..origin };
         let spare = node.spreads.emptied.borrow_mut().pop();
@@ -119,6 +128,7 @@ impl Spread {
             Some(mut spread) => {
                 (spread.origin, spread.muted, spread.mode) = (origin, muted, mode);
                 (spread.nanos, spread.machine, spread.refusal) = (0, machine, None);
+                (spread.as_is, spread.wrote, spread.number) = (ShardSet::EMPTY, ShardSet::EMPTY, 0);
                 spread
             }
             None => Box::new(Self {
@@ -132,6 +142,10 @@ impl Spread {
                 deal: Deal::default(),
                 replies: Vec::new(),
                 places: Vec::new(),
+                deeds: Deeds::default(),
+                as_is: ShardSet::EMPTY,
+                wrote: ShardSet::EMPTY,
+                number: 0,
                 refusal: None,
             }),
         };
@@ -151,13 +165,37 @@ impl Spread {
     /// Takes in what a shard answers.
     pub(crate) fn hear(&mut self, from: ShardId, notice: Notice, reply: &[u8]) {
         if notice == Notice::Ran {
-            let (nanos, reply) = part::took(reply);
+            let Took { nanos, cut, effects, reply } = part::took(reply);
             self.nanos += nanos;
+            self.take_in(from, cut, effects);
             let start = self.replies.len();
             self.replies.extend_from_slice(reply);
             self.places[self.deal.index_of(from)] = start..self.replies.len();
         }
         self.machine.handle(from, notice);
+    }
+
+    /// Takes down what a part did.
+    fn take_in(&mut self, shard: ShardId, cut: Cut, effects: &[u8]) {
+        match cut {
+            Cut::Nothing => {}
+            Cut::AsIs => self.as_is.insert(shard),
+            Cut::Effects => self.deeds.add(shard, effects),
+        }
+    }
+
+    /// Journals what all parts did, now that all locks are held.
+    fn journal(&mut self, node: &Node, core: &mut Core) {
+        let (mut deeds, db) = (std::mem::take(&mut self.deeds), self.origin.caller.db);
+        let wrote: ShardSet = self.as_is.iter().chain(deeds.wrote.iter()).collect();
+        if self.as_is.len() == self.deal.parts().len() {
+            // All of it, in one piece.
+            deeds.add_command(node.id, db, Args::new(&self.bytes, &self.spans));
+        } else {
+            self.as_is.iter().for_each(|shard| deeds.add_command(shard, db, self.args_of(shard)));
+        }
+        self.number = deeds.journal(node, core, &wrote);
+        (self.deeds, self.wrote) = (deeds, wrote);
     }
 
     /// A shard has become busy with a script: if this waits for it, it gives up, unless a part of it has run.
@@ -183,6 +221,7 @@ impl Spread {
                 }
                 Some(Step::Send { to, order }) => self.send(node, to, order),
                 Some(Step::Home(order)) => self.do_here(node, state, order),
+                Some(Step::Ran) => self.journal(node, &mut state.core),
                 Some(Step::Granted) => unreachable!("only held transactions are granted"),
             }
         }
@@ -192,7 +231,9 @@ impl Spread {
         let part = self.deal.part_of(to);
         let names = if order.acquire == Acquire::Held { &[] } else { self.deal.names(part) };
         let args = (order.act == Act::Run).then(|| self.args_of(to));
-        node.mailbox.outbox(to.index(), |hop| hop.part(&self.origin, self.machine.id(), order, names, args));
+        let number = if order.release && self.wrote.contains(to) { self.number } else { 0 };
+        let tx = (self.machine.id(), number);
+        node.mailbox.outbox(to.index(), |hop| hop.part(&self.origin, tx, order, names, args));
     }
 
     /// Home's own part. The participant has no deeds when this is called, for of all orders of one step only the last one
@@ -218,7 +259,15 @@ impl Spread {
         }
         if order.act == Act::Run {
             let (start, args) = (self.replies.len(), self.deal.args(part, &self.bytes));
-            self.nanos += part::run(core, node.ticks.get(), (tx, &self.origin), args, &mut self.replies);
+            let mut effects = Vec::new();
+            let (nanos, cut) =
+                part::run(core, node.ticks.get(), &self.origin, args, &mut self.replies, &mut effects);
+            self.nanos += nanos;
+            match cut {
+                Cut::Nothing => {}
+                Cut::AsIs => self.as_is.insert(node.id),
+                Cut::Effects => self.deeds.add(node.id, &effects),
+            }
             self.places[self.deal.index_of(node.id)] = start..self.replies.len();
         }
         if order.release {

@@ -43,7 +43,7 @@ pub(crate) async fn stopped(node: &Rc<Node>) {
     while ended.load(Acquire) < node.control.heartbeats.len() && reactor::timer::now() < deadline {
         reactor::timer::sleep(ENDING_STEP).await;
     }
-    node.mailbox.flush_now();
+    crate::journal::end(node);
 }
 
 /// How long a core waits for connections to end.

@@ -26,7 +26,7 @@ use crate::watching::WatchPart;
 use chore::{Chore, Locks};
 pub(crate) use claim::{Claimed, claim, must_park, name, names};
 use commands::{Caller, ClientSlot, CommandRef, Flags};
-use coordinator::locks::{Claim, TxId};
+use coordinator::locks::{Claim, Mode, TxId};
 use coordinator::tx::Order;
 pub(crate) use in_flight::InFlight;
 pub(crate) use orders::{Borrowing, carry_out, receive};
@@ -64,6 +64,8 @@ pub(crate) struct OrderPart {
     loans: Vec<Loan>,
     /// With Return: what becomes of the client's wait there.
     fate: Option<Fate>,
+    /// Of one that releases: the number of its marker in the journal, or 0.
+    number: u64,
 }
 
 /// What an order is about.
@@ -83,6 +85,13 @@ impl Task {
                 work.parts.iter().any(|part| part.shard == shard).then(|| work.claim(shard))
             }
             Self::Held(locks, _) => locks.claim(shard),
+        }
+    }
+
+    fn is_exclusive(&self) -> bool {
+        match self {
+            Self::Command(work) => work.mode == Mode::Exclusive,
+            Self::Held(locks, _) => locks.is_exclusive(),
         }
     }
 

@@ -16,6 +16,7 @@ use stdx::ShardId;
 use crate::fairness::Fairness;
 use crate::fault::Fault;
 use crate::history::{Access, Lists, Trace};
+use crate::journal::{Deed, Journal};
 use crate::workload::{Verb, Workload};
 
 /// What all cores look at, and where they note what only a simulation can know.
@@ -32,6 +33,10 @@ pub struct Shared {
     pub checked_early: Vec<Lists>,
     /// Commands that the server dropped or cancelled, and those that gave up because of a change to what they watched.
     pub never: BTreeSet<usize>,
+    /// Whether the shards keep journals.
+    pub journals: bool,
+    /// How many numbers transactions have drawn for them.
+    pub numbers: u64,
 }
 
 impl Shared {
@@ -103,8 +108,9 @@ pub enum Message {
     Hop(Hop),
     /// Its reply comes back.
     Reply(Hop, Trace),
-    /// A transaction's order: for which of its stages, and with the entries that it returns.
-    Order(TxId, Order, ShardId, usize, Lists),
+    /// A transaction's order: for which of its stages, with the number of its marker (or 0), and with the entries that it
+    /// returns.
+    Order(TxId, Order, ShardId, usize, u64, Lists),
     /// The answer, with what was lent, and what was seen and done.
     Notice(TxId, ShardId, Notice, Lists, Trace),
     /// The shard changes a key of its own accord.
@@ -127,6 +133,7 @@ struct Part {
     home: ShardId,
     order: Order,
     stage: usize,
+    number: u64,
     entries: Lists,
 }
 
@@ -143,6 +150,7 @@ pub struct Core {
     transactions: BTreeMap<TxId, Driven>,
     /// Transactions that [`Fault`]s let work here without locks.
     lockless: BTreeSet<TxId>,
+    journal: Journal,
     out: Vec<(Node, Message)>,
 }
 
@@ -160,6 +168,10 @@ struct Driven {
     hole: Option<HoleId>,
     lent: BTreeMap<ShardId, Lists>,
     trace: Trace,
+    /// What it did, for the journal, and the number under which that is there.
+    deeds: Vec<Deed>,
+    number: u64,
+    is_journalled: bool,
     /// How many of its stages have begun.
     stages: usize,
     wants_cancel: bool,
@@ -185,6 +197,7 @@ impl Core {
             connections: BTreeMap::new(),
             transactions: BTreeMap::new(),
             lockless: BTreeSet::new(),
+            journal: Journal::default(),
             out: Vec::new(),
         }
     }
@@ -202,6 +215,7 @@ impl Core {
 
     /// Works on one message, and returns what it sends.
     pub fn handle(&mut self, shared: &mut Shared, message: Message) -> Vec<(Node, Message)> {
+        self.journal.write();
         match message {
             Message::Request(op) => {
                 let client = shared.workload.commands[op].client;
@@ -212,8 +226,8 @@ impl Core {
             Message::Cancel(client) => self.cancel(shared, client),
             Message::Hop(hop) => self.visit(shared, hop),
             Message::Reply(hop, trace) => self.answer(shared, hop, &trace),
-            Message::Order(tx, order, home, stage, entries) => {
-                self.order(shared, tx, order, Part { home, order, stage, entries });
+            Message::Order(tx, order, home, stage, number, entries) => {
+                self.order(shared, tx, order, Part { home, order, stage, number, entries });
             }
             Message::Notice(tx, from, notice, entries, trace) => {
                 self.notice(shared, tx, from, notice, entries, trace);
@@ -221,7 +235,20 @@ impl Core {
             Message::Sweep(op) => self.sweep(shared, op),
             Message::Bytes(_) => unreachable!("cores do not read replies"),
         }
+        if shared.fault != Some(Fault::LeavesBeforeJournal) {
+            self.journal.write();
+        }
         std::mem::take(&mut self.out)
+    }
+
+    /// What it has written down.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Writes down what it has not.
+    pub fn end(&mut self) {
+        self.journal.write();
     }
 
     /// The store.

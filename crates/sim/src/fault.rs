@@ -37,11 +37,19 @@ pub enum Fault {
     IgnoresWatches,
     /// EXEC looks at what was watched before it has its locks.
     ChecksBeforeLocking,
+    /// What leaves a core does not wait for its journal.
+    LeavesBeforeJournal,
+    /// Shards do not journal their part in a transaction.
+    ForgetsMarkers,
+    /// A transaction's number is drawn when it begins, not when it has all its locks.
+    NumbersEarly,
+    /// Each shard journals its own part, and nobody the whole.
+    JournalsParts,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 17] = [
+    pub const ALL: [Fault; 21] = [
         Fault::ReleasesBeforeRunning,
         Fault::ReleasesBetweenStages,
         Fault::TriesBarge,
@@ -59,5 +67,9 @@ impl Fault {
         Fault::LinksReorder,
         Fault::IgnoresWatches,
         Fault::ChecksBeforeLocking,
+        Fault::LeavesBeforeJournal,
+        Fault::ForgetsMarkers,
+        Fault::NumbersEarly,
+        Fault::JournalsParts,
     ];
 }

@@ -10,7 +10,8 @@
 //!   ([`elle`]);
 //! - no connection sees less of a key than it has seen before;
 //! - every client has its answers, in order, no transaction and no lock is left;
-//! - nobody was overtaken by a later claim that conflicts with his ([`fairness`]).
+//! - nobody was overtaken by a later claim that conflicts with his ([`fairness`]);
+//! - what was journalled by any instant is enough, and not a part of anything ([`journal`]).
 //!
 //! [`waiting`] does the same for clients that wait for keys, with real keyspaces.
 //!
@@ -23,6 +24,7 @@ pub mod elle;
 pub mod fairness;
 pub mod fault;
 pub mod history;
+pub mod journal;
 pub mod linear;
 mod store;
 pub mod waiting;

@@ -13,6 +13,7 @@ use crate::core::{Core, Message, Node, Shared};
 use crate::elle::{self, Anomaly};
 use crate::fault::Fault;
 use crate::history::{Access, Fate, History, Key, Lists, Op, Trace};
+use crate::journal::{self, Entry};
 use crate::wire::{Decoded, decode};
 use crate::workload::{Verb, Workload};
 
@@ -31,6 +32,8 @@ pub enum Violation {
     Backwards(usize, Key),
     /// A client read replies that are not the next of its commands.
     WrongReply(String),
+    /// What was journalled by some instant does not make what it should.
+    Journal(String),
     /// A machine's own assertion failed.
     Panicked(String),
 }
@@ -78,6 +81,9 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Report {
 /// A run that is not over after this many events never will be: a normal one takes some hundreds.
 const EVENTS_MAX: usize = 200_000;
 
+/// How many events lie between two instants at which a crash is imagined.
+const CRASH_EVERY: u64 = 7;
+
 /// Sweeps come before this tick.
 const SWEEPS_UNTIL: u64 = 5000;
 
@@ -98,6 +104,15 @@ struct World {
     links: BTreeMap<(Node, Node), u64>,
     hops: usize,
     violations: Vec<Violation>,
+    crashes: Vec<Crash>,
+}
+
+/// What a crash at some instant would have left.
+struct Crash {
+    /// How many records of each shard.
+    records: Vec<usize>,
+    /// The commands that clients had been told of.
+    done: Vec<usize>,
 }
 
 /// A core and the messages that wait for it.
@@ -172,11 +187,14 @@ impl World {
             links: BTreeMap::new(),
             hops: 0,
             violations: Vec::new(),
+            crashes: Vec::new(),
             shared: Shared {
                 appends: vec![Trace::new(); ops.len()],
                 watched: vec![Lists::new(); ops.len()],
                 checked_early: vec![Lists::new(); ops.len()],
                 never: BTreeSet::new(),
+                journals: !seed.is_multiple_of(3),
+                numbers: 0,
                 workload,
                 fault,
             },
@@ -220,7 +238,62 @@ impl World {
                 What::Turn(client) => self.turn(client),
                 What::Leave(client, cancels) => self.leave(client, cancels),
             }
+            if self.shared.journals && self.instant.is_multiple_of(CRASH_EVERY) {
+                self.note_crash();
+            }
         }
+        self.cores.iter_mut().for_each(|station| station.core.end());
+        if self.shared.journals {
+            self.note_crash();
+        }
+    }
+
+    fn note_crash(&mut self) {
+        let records = self.cores.iter().map(|station| station.core.journal().len()).collect();
+        let is_done = |op: &usize| self.ops[*op].fate == Fate::Done;
+        let done = (0..self.ops.len()).filter(is_done).collect();
+        self.crashes.push(Crash { records, done });
+    }
+
+    /// What is wrong with what crashes would have left; the last is the end of the run.
+    fn judge_crashes(&self) -> Vec<Violation> {
+        let mut last = Lists::new();
+        self.cores.iter().for_each(|station| last.extend(station.core.lists().clone()));
+        let judge = |crash: &Crash| self.judge_crash(crash, &last);
+        let found = self.crashes.iter().filter_map(|crash| judge(crash).err());
+        found.take(1).map(Violation::Journal).collect()
+    }
+
+    fn judge_crash(&self, crash: &Crash, last: &Lists) -> Result<(), String> {
+        let journals: Vec<&[Entry]> = self
+            .cores
+            .iter()
+            .zip(&crash.records)
+            .map(|(station, &count)| station.core.journal().first(count))
+            .collect();
+        let lists = journal::replay(&journals)?;
+        let none = Vec::new();
+        let found = |key: Key| lists.get(&key).unwrap_or(&none);
+        for (key, list) in last {
+            if !list.starts_with(found(*key)) {
+                return Err(format!("key {key} comes back as {:?}, and it was {list:?}", found(*key)));
+            }
+        }
+        let is_end = std::ptr::eq(crash, self.crashes.last().expect("this one"));
+        if is_end && last.iter().any(|(key, list)| list != found(*key)) {
+            return Err(format!("the end comes back as {lists:?}, and it was {last:?}"));
+        }
+        for (op, trace) in self.shared.appends.iter().enumerate() {
+            let appends = journal::appends(trace);
+            let back = appends.iter().filter(|(key, value)| found(*key).contains(value)).count();
+            if back > 0 && back < appends.len() {
+                return Err(format!("of {appends:?} of command {op} only {back} come back"));
+            }
+            if back < appends.len() && crash.done.contains(&op) {
+                return Err(format!("command {op} was answered, and does not come back"));
+            }
+        }
+        Ok(())
     }
 
     fn report(mut self) -> Report {
@@ -239,6 +312,7 @@ impl World {
         let (sent, across) = (self.clients.iter().map(|client| client.sent).sum(), self.across());
         let hops = self.hops;
         let mut violations = std::mem::take(&mut self.violations);
+        violations.extend(self.judge_crashes());
         let history = self.history();
         let verdict = elle::check(&history);
         let explain = |anomaly: Anomaly| {

@@ -79,6 +79,9 @@ fn kind_wanted(fault: Fault) -> &'static str {
         Fault::CancelsLie => "undead",
         Fault::ForgetsOrigin => "out of order",
         Fault::ReturnsOldEntries => "lost",
+        Fault::LeavesBeforeJournal | Fault::ForgetsMarkers | Fault::NumbersEarly | Fault::JournalsParts => {
+            "journal"
+        }
         _ => "cycle",
     }
 }
@@ -96,6 +99,7 @@ fn kind_of(violation: &Violation) -> &'static str {
         Violation::OutOfOrder(..) => "out of order",
         Violation::Backwards(..) => "backwards",
         Violation::WrongReply(_) => "wrong reply",
+        Violation::Journal(_) => "journal",
         Violation::Panicked(_) => "panicked",
     }
 }

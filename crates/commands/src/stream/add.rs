@@ -79,7 +79,7 @@ fn journal(
     options.with_effect(log, |trim| {
         let head = [&b"XADD"[..], key].into_iter().chain(trim.iter().copied()).chain([id]);
         let args: Vec<&[u8]> = head.chain(pairs.iter()).collect();
-        effects.push(db, &args);
+        effects.push(db, args.into_iter());
     });
 }
 

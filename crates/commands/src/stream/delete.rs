@@ -46,7 +46,7 @@ pub(super) fn xtrim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
         if removed > 0 && ctx.core.effects.journals() {
             options.with_effect(log, |trim| {
                 let args: Vec<&[u8]> = [&b"XTRIM"[..], key].into_iter().chain(trim.iter().copied()).collect();
-                ctx.core.effects.push(db, &args);
+                ctx.core.effects.push(db, args.into_iter());
             });
         }
         changed(editing, removed);

@@ -17,7 +17,8 @@ impl GroupJournal<'_> {
     /// A consumer was made.
     pub(super) fn created(&mut self, consumer: &[u8]) {
         if self.effects.journals() {
-            self.effects.push(self.db, &[b"XGROUP", b"CREATECONSUMER", self.key, self.group, consumer]);
+            let words = [&b"XGROUP"[..], b"CREATECONSUMER", self.key, self.group, consumer];
+            self.effects.push(self.db, words.into_iter());
         }
     }
 
@@ -31,8 +32,8 @@ impl GroupJournal<'_> {
         let (mut time, mut count) = (itoa::Buffer::new(), itoa::Buffer::new());
         self.effects.push(
             self.db,
-            &[
-                b"XCLAIM",
+            [
+                &b"XCLAIM"[..],
                 self.key,
                 self.group,
                 consumer,
@@ -46,7 +47,8 @@ impl GroupJournal<'_> {
                 b"JUSTID",
                 b"LASTID",
                 group.last_id.text(&mut last),
-            ],
+            ]
+            .into_iter(),
         );
     }
 
@@ -59,15 +61,16 @@ impl GroupJournal<'_> {
         let mut read = itoa::Buffer::new();
         self.effects.push(
             self.db,
-            &[
-                b"XGROUP",
+            [
+                &b"XGROUP"[..],
                 b"SETID",
                 self.key,
                 self.group,
                 group.last_id.text(&mut last),
                 b"ENTRIESREAD",
                 read.format(group.entries_read.unwrap_or(-1)).as_bytes(),
-            ],
+            ]
+            .into_iter(),
         );
     }
 }

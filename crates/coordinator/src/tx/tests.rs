@@ -23,6 +23,8 @@ struct Spec {
     runs: usize,
     /// Whether its last stage releases; else it is told to after that.
     ends_with_stage: bool,
+    /// Of a fan-out: whether it keeps its locks until all have run.
+    keeps: bool,
 }
 
 enum Message {
@@ -61,6 +63,7 @@ fn fanout(id: u64, home: u16, shards: &[u16]) -> Spec {
         stages: None,
         runs: 0,
         ends_with_stage: false,
+        keeps: false,
     }
 }
 
@@ -86,6 +89,11 @@ fn hold_loan(id: u64, home: u16, shards: &[u16]) -> Spec {
     hold(id, home, shards, &[Stage::Run(set(&shards[..1])), Stage::Lend(set(&shards[1..]))])
 }
 
+/// One that is journalled.
+fn keeping(id: u64, home: u16, shards: &[u16]) -> Spec {
+    Spec { keeps: true, ..fanout(id, home, shards) }
+}
+
 fn loan(id: u64, home: u16, shards: &[u16]) -> Spec {
     Spec { lends: true, ..fanout(id, home, shards) }
 }
@@ -108,7 +116,9 @@ impl Net {
             (None, false) => Plan::Fanout(parts),
         };
         let id = TxId(spec.id);
-        self.txs.insert(id, (Transaction::new(id, ShardId(spec.home), plan), spec));
+        let machine = Transaction::new(id, ShardId(spec.home), plan);
+        let machine = if spec.keeps { machine.keeping() } else { machine };
+        self.txs.insert(id, (machine, spec));
         self.drive(id);
     }
 
@@ -126,6 +136,14 @@ impl Net {
                 Some(Step::Send { to, order }) => {
                     assert_ne!(to, home);
                     self.send(home, to, Message::Order(id, order), &format!("{order:?}"));
+                }
+                Some(Step::Ran) => {
+                    assert_eq!(self.ran[&id], spec.claims.len(), "{id:?}: all have run");
+                    assert!(
+                        spec.claims.keys().all(|shard| self.shards[shard.index()].knows(id)),
+                        "{id:?}: locked"
+                    );
+                    self.log.entry(home).or_default().push(format!("Journal {}", id.0));
                 }
                 Some(Step::Granted) => {
                     let stages = spec.stages.as_mut().expect("only a held one is granted");
@@ -263,6 +281,40 @@ fn one_remote_shard_costs_one_request_and_one_reply() {
     check(0, &[0, 2], [format!("0>2 {wait_all}"), "2>0 Ran".into()]);
     check(0, &[3], [format!("0>3 {wait_all}"), "3>0 Ran".into()]);
     check(3, &[0], [format!("3>0 {wait_all}"), "0>3 Ran".into()]);
+}
+
+#[test]
+fn a_journalled_one_is_released_when_all_have_run() {
+    let check = |home: u16, shards: &[u16], messages: usize| {
+        let mut net = Net::new(4);
+        net.start(keeping(1, home, shards));
+        let sent = net.done();
+        assert_eq!(sent.len(), messages, "home {home}, shards {shards:?}: {sent:#?}");
+        assert_eq!(net.outcomes[&1], Outcome::Executed);
+        let runs = usize::from(shards.contains(&home));
+        assert_eq!(net.log(home)[runs..], ["Journal 1"], "home {home}, shards {shards:?}");
+    };
+    check(2, &[0, 2], 3);
+    check(0, &[0, 2], 3);
+    check(3, &[0], 3);
+    check(1, &[1], 0);
+    check(1, &[0, 1, 2, 3], 3 * 5);
+    check(3, &[0, 1], 2 * 5);
+}
+
+#[test]
+fn nobody_sees_a_journalled_one_before_it_is_journalled() {
+    let mut net = Net::new(2);
+    net.start(keeping(1, 1, &[0, 1]));
+    net.deliver(ShardId(1), ShardId(0));
+    net.command(ShardId(0), "look 0", 1);
+    net.command(ShardId(1), "look 1", 1);
+    assert_eq!((net.log(0), net.log(1)), (vec!["Run 1"], vec![]));
+    net.deliver(ShardId(0), ShardId(1));
+    assert_eq!(net.log(1), ["Run 1", "Journal 1", "look 1"]);
+    assert_eq!(net.log(0), ["Run 1"], "its release, and its marker, are on the way");
+    net.done();
+    assert_eq!(net.log(0), ["Run 1", "look 0"]);
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(crate) struct Link {
     pub(crate) is_called: Cell<bool>,
     /// Bytes that were pushed to it since.
     pub(crate) pushed_bytes: Cell<usize>,
+    /// Whether its task waits for its replies to have left, to end it.
+    pub(crate) is_ending: Cell<bool>,
     /// Whether it has a command that has not come to its end, or not begun: it waits for us and we not for it.
     pub(crate) waits: Cell<bool>,
     /// When it will have been over its soft output limit for too long.
@@ -72,6 +74,7 @@ impl Link {
             killed: Cell::new(false),
             is_called: Cell::new(false),
             pushed_bytes: Cell::new(0),
+            is_ending: Cell::new(false),
             waits: Cell::new(false),
             cut_at: Cell::new(None),
         }

@@ -3,6 +3,7 @@
 use super::Connection;
 use super::link::Wire;
 use crate::clock::unix_ms;
+use crate::journal;
 use crate::output::Output;
 use commands::{ClientFlags, ClientSlot, Core};
 use config::ClientClass;
@@ -15,11 +16,18 @@ impl Connection {
         if self.broken {
             return false;
         }
+        let gate = journal::gate(&self.node);
         let mut outgoing = self.link.outgoing.borrow_mut();
         let mut wire = self.link.wire.borrow_mut();
         let Wire { socket, output } = &mut *wire;
+        if !gate.is_open {
+            self.link.is_ending.set(self.eof || self.is_closing());
+            if output.has_next(&outgoing) {
+                self.node.publishing.courier.call(&self.link, 0);
+            }
+        }
         let was_pending = !output.is_empty();
-        let written = output.send(socket, cx, &mut outgoing).unwrap_or_else(|_| {
+        let written = output.send(socket, cx, &mut outgoing, gate).unwrap_or_else(|_| {
             self.broken = true;
             0
         });

@@ -15,7 +15,7 @@ use crate::transaction::Parked;
 use crate::wait::{self, Unit};
 use crate::watching::Watching;
 use commands::transaction::{self, Place, Queue, Reach, Watched};
-use commands::{Caller, ClientFlags, CommandError, CommandRef, Crossing, Flags};
+use commands::{Caller, ClientFlags, CommandError, CommandRef, Crossing, Flags, effects};
 use coordinator::locks::{Admission, Claim, Scope};
 use coordinator::pipeline::{self, Kind};
 use stdx::{Args, ShardId, Slot};
@@ -210,7 +210,7 @@ impl Turn<'_> {
                 resp::Reply::new(self.outgoing.replies.buf(), self.caller.proto).null_array();
             }
         } else {
-            exec::begin_unit(self.node, core);
+            effects::begin_unit(core);
             if !was_muted {
                 resp::Reply::new(self.outgoing.replies.buf(), self.caller.proto).array(queue.len());
             }
@@ -229,7 +229,7 @@ impl Turn<'_> {
                     _ => self.run_at_home(queued.command, queued.args),
                 }
             }
-            exec::end_unit(&mut self.state.core);
+            effects::end_unit(&mut self.state.core);
             wait::serve(self.state, Unit::Queue(&queue), self.now);
         }
         self.put_back(queue);

@@ -7,14 +7,13 @@
 //! | they are not known | here, holding all shards |
 
 use super::{Blocked, Turn, Verdict};
-use crate::exec;
 use crate::flights::Flight;
 use crate::script;
 use crate::script::flight::ScriptFlight;
 use crate::transaction::hold::Locks;
 use commands::scripting::{self, Callee};
 use commands::transaction::Queue;
-use commands::{CommandError, CommandRef, Crossing, Flags, Lock};
+use commands::{CommandError, CommandRef, Crossing, Flags, Lock, effects};
 use coordinator::locks::Mode;
 use coordinator::pipeline::Kind;
 use stdx::{Args, ShardId, Slot};
@@ -52,14 +51,14 @@ impl Turn<'_> {
     fn script_on(&mut self, command: CommandRef, args: Args<'_>, shard: ShardId, kind: Kind) -> Verdict {
         // It looks for its keys by itself.
         let slot = Slot::of(b"");
-        exec::begin_unit(self.node, &mut self.state.core);
+        effects::begin_unit(&mut self.state.core);
         let verdict = self.on_shard(command, args, slot, shard, kind);
         if self.state.core.paused.is_some() {
             let sink = self.hole(kind);
             let from = script::From { command, origin: self.caller.id, sink, home: self.node.id };
             script::take_paused(self.node, self.state, from);
         }
-        exec::end_unit(&mut self.state.core);
+        effects::end_unit(&mut self.state.core);
         if self.state.core.pubsub.has_published() { self.deliver() } else { verdict }
     }
 

@@ -16,7 +16,7 @@ use crate::script::held::{HeldScript, Stop};
 use crate::transaction::From;
 use crate::transaction::hold::{Held, Hold, List, Locks, apart};
 use commands::transaction::{Place, Queue, Watched};
-use commands::{Caller, ClientFlags, CommandError, CommandRef, Crossing};
+use commands::{Caller, ClientFlags, CommandError, CommandRef, Crossing, effects};
 use coordinator::locks::Mode;
 use coordinator::shards::ShardSet;
 use std::collections::BTreeMap;
@@ -83,6 +83,9 @@ impl ExecFlight {
         let locks = locks(node, &queue, &watched, from.now);
         let is_one_stage =
             watched.is_empty() && queue.iter().all(|queued| matches!(queued.place, Place::Shard(..)));
+        // What writes is journalled before it is released.
+        let is_journalled = node.journal.is_on() && mode(&queue) == Mode::Exclusive;
+        let is_one_stage = is_one_stage && !is_journalled;
         let all = 0..queue.len();
         let (hold, doing) = if is_one_stage {
             let lists = lists(&queue, all.clone(), from.caller, from);
@@ -205,7 +208,7 @@ impl ExecFlight {
             let queued = self.queue.get(self.next);
             let is_about_connection = matches!(queued.command.row.crossing, Crossing::Session);
             match queued.place {
-                Place::Shard(..) => return self.run_lists(),
+                Place::Shard(..) => return self.run_lists(node),
                 Place::Special if matches!(queued.command.row.crossing, Crossing::Script) => {
                     let (caller, now) = (self.caller, self.from.now);
                     let shards = ShardSet::all(node.router.shards());
@@ -234,7 +237,7 @@ impl ExecFlight {
                 }
             }
         }
-        self.hold.release();
+        self.hold.release(node);
     }
 
     /// Has a script go on that is under way; false when it needs another letter.
@@ -252,12 +255,12 @@ impl ExecFlight {
     }
 
     /// All commands from here on that are of one shard each.
-    fn run_lists(&mut self) {
+    fn run_lists(&mut self, node: &Node) {
         let start = self.next;
         let is_of_one = |&index: &usize| matches!(self.queue.get(index).place, Place::Shard(..));
         let end = start + (start..self.queue.len()).take_while(is_of_one).count();
         let lists = lists(&self.queue, start..end, self.caller, self.from);
-        self.hold.lists(lists, end == self.queue.len());
+        self.hold.lists(lists, end == self.queue.len() && !node.journal.is_on());
         self.doing = Doing::List(start..end);
         self.next = end;
     }
@@ -296,6 +299,7 @@ impl ExecFlight {
             let state = &mut *node.state.borrow_mut();
             let core = &mut state.core;
             let began = ticks.now();
+            effects::begin_unit(core);
             if command.has_whole_groups(args.len()) {
                 shard::run(core, command, self.caller, args, None, &mut reply, now);
             } else {
@@ -303,6 +307,9 @@ impl ExecFlight {
                 resp::Reply::new(&mut reply, self.caller.proto).error(&text);
                 core.stats.failed(command.index, &text);
             }
+            let mut done = Vec::new();
+            effects::cut_unit(core, &mut done);
+            self.hold.did(node, &done);
             let nanos = ticks.nanos(began, ticks.now());
             core.stats.record(command.index, nanos);
             if is_slow(core, command, nanos, now) {

@@ -75,7 +75,7 @@ impl ScriptFlight {
             match self.script.go_on(node, &mut self.hold, place, &mut self.out) {
                 Stop::Called => {}
                 Stop::Pauses => return false,
-                Stop::Ended => self.hold.release(),
+                Stop::Ended => self.hold.release(node),
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::node::Node;
 use crate::transaction::hold::Hold;
 use commands::generic::sort;
 use commands::scripting::{self, Execution, Progress};
-use commands::{Caller, ClientSlot, CommandError, CommandRef, Crossing};
+use commands::{Caller, ClientSlot, CommandError, CommandRef, Crossing, effects};
 use coordinator::shards::ShardSet;
 use std::rc::Rc;
 use stdx::args::OwnedArgs;
@@ -85,9 +85,11 @@ impl HeldScript {
         let mut is_busy = false;
         let progress = {
             let state = &mut *node.state.borrow_mut();
-            state.core.effects.unit = hold.tx().0;
+            effects::begin_unit(&mut state.core);
             let progress = self.advance(node, state, hold, out);
-            state.core.effects.unit = 0;
+            let mut done = Vec::new();
+            effects::cut_unit(&mut state.core, &mut done);
+            hold.did(node, &done);
             if self.execution.is_some() {
                 is_busy = self.look(node, state);
             }

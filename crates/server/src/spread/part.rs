@@ -3,8 +3,10 @@
 use super::Origin;
 use crate::clock::Ticks;
 use crate::hop::{Hop, Part, Place, Sink, Stretch};
+use crate::journal::deeds;
 use crate::node::{Node, Ordered, State};
 use crate::wait::{self, Unit};
+use commands::effects::{self, Cut};
 use commands::{Core, Flags};
 use coordinator::locks::{Claim, Mode, Scope, TxId};
 use coordinator::participant::Participant;
@@ -16,6 +18,8 @@ use stdx::{Args, ShardId};
 pub(crate) struct PartOrder {
     pub(crate) origin: Origin,
     pub(crate) tx: TxId,
+    /// Of one that releases: the number of its marker in the journal, or 0.
+    pub(crate) number: u64,
     pub(crate) order: Order,
     /// Where the names of its keys are among those of the batch.
     pub(crate) names: Stretch,
@@ -54,9 +58,11 @@ pub(crate) fn try_part(state: &mut State, ticks: Ticks, hop: &Hop, order: &PartO
         return back.reply(sink(Notice::Locked), |_| {});
     }
     back.reply(sink(Notice::Ran), |out| {
-        run_and_tell(&mut state.core, ticks, (order.tx, &order.origin), hop.part_args(order), out);
+        run_and_tell(&mut state.core, ticks, &order.origin, hop.part_args(order), out);
     });
-    serve(state, &order.origin, hop.part_args(order));
+    if order.order.release {
+        serve(state, &order.origin, hop.part_args(order));
+    }
 }
 
 /// Does any other order for this shard. The caller carries out what it has set free.
@@ -79,17 +85,19 @@ pub(crate) fn obey(node: &Node, from: ShardId, hop: &Hop, order: &PartOrder) {
         node.mailbox.outbox(from.index(), |back| {
             back.reply(sink_of(&order.origin, notice), |out| {
                 if runs {
-                    let whose = (order.tx, &order.origin);
-                    run_and_tell(&mut state.core, node.ticks.get(), whose, hop.part_args(order), out);
+                    run_and_tell(&mut state.core, node.ticks.get(), &order.origin, hop.part_args(order), out);
                 }
             });
         });
     }
     if order.order.release && holds {
+        deeds::mark(node, &mut state.core, order.number, from);
         state.participant.release(order.tx);
     }
     if runs {
-        serve(state, &order.origin, hop.part_args(order));
+        if order.order.release {
+            serve(state, &order.origin, hop.part_args(order));
+        }
         shard::tell_memory(&mut state.core);
     } else if order.order.release {
         // What it has kept others from may be ready for them by now.
@@ -116,8 +124,10 @@ pub(crate) fn perform(node: &Node, tx: TxId, queued: &Queued) {
     {
         let state = &mut *node.state.borrow_mut();
         let args = queued.args.as_args();
-        run_and_tell(&mut state.core, node.ticks.get(), (tx, &queued.origin), args, &mut reply);
-        serve(state, &queued.origin, args);
+        run_and_tell(&mut state.core, node.ticks.get(), &queued.origin, args, &mut reply);
+        if !state.participant.knows(tx) {
+            serve(state, &queued.origin, args);
+        }
         shard::tell_memory(&mut state.core);
         node.pass_on_wants(state);
     }
@@ -148,42 +158,75 @@ pub(super) fn acquire<C, P>(
     }
 }
 
-/// Runs a part, and appends its reply behind the time that it took: see [`took`].
-fn run_and_tell(core: &mut Core, ticks: Ticks, whose: (TxId, &Origin), args: Args<'_>, out: &mut Vec<u8>) {
+/// Runs a part, and appends its reply behind the time that it took and what it did: see [`took`].
+fn run_and_tell(core: &mut Core, ticks: Ticks, origin: &Origin, args: Args<'_>, out: &mut Vec<u8>) {
     let start = out.len();
-    out.extend_from_slice(&[0; TIME_BYTES]);
-    let nanos = run(core, ticks, whose, args, out);
-    out[start..start + TIME_BYTES].copy_from_slice(&nanos.to_le_bytes());
+    out.extend_from_slice(&[0; HEAD_BYTES]);
+    let mut effects = Vec::new();
+    let (nanos, cut) = run(core, ticks, origin, args, out, &mut effects);
+    let head = nanos.min(NANOS_MAX)
+        | match cut {
+            Cut::Nothing => 0,
+            Cut::AsIs => IS_AS_IS,
+            Cut::Effects => HAS_EFFECTS,
+        };
+    out[start..start + HEAD_BYTES].copy_from_slice(&head.to_le_bytes());
+    if cut == Cut::Effects {
+        out.extend_from_slice(&effects);
+        out.extend_from_slice(&(effects.len() as u64).to_le_bytes());
+    }
 }
 
-/// The nanoseconds that a part took, and its reply.
-pub(super) fn took(reply: &[u8]) -> (u64, &[u8]) {
-    let (nanos, reply) = reply.split_first_chunk().expect("what ran tells how long");
-    (u64::from_le_bytes(*nanos), reply)
+/// What a part says.
+pub(super) struct Took<'a> {
+    pub(super) nanos: u64,
+    pub(super) cut: Cut,
+    pub(super) effects: &'a [u8],
+    pub(super) reply: &'a [u8],
 }
 
-/// Runs a part; gives the nanoseconds that it took. Whether memory allows it was asked at home, before any part ran; here
-/// it only makes room for itself.
+/// The nanoseconds that a part took, what it did, and its reply.
+pub(super) fn took(reply: &[u8]) -> Took<'_> {
+    let (head, reply) = reply.split_first_chunk().expect("what ran tells how long");
+    let head = u64::from_le_bytes(*head);
+    let (nanos, cut) = (head & NANOS_MAX, head & !NANOS_MAX);
+    if cut != HAS_EFFECTS {
+        let cut = if cut == IS_AS_IS { Cut::AsIs } else { Cut::Nothing };
+        return Took { nanos, cut, effects: &[], reply };
+    }
+    let (reply, len) = reply.split_last_chunk().expect("effects have a length");
+    let (reply, effects) = reply.split_at(reply.len() - u64::from_le_bytes(*len) as usize);
+    Took { nanos, cut: Cut::Effects, effects, reply }
+}
+
+/// Runs a part; gives the nanoseconds that it took, and whether it did anything, which is not journalled here. Whether memory
+/// allows it was asked at home, before any part ran; here it only makes room for itself.
 pub(super) fn run(
     core: &mut Core,
     ticks: Ticks,
-    (tx, origin): (TxId, &Origin),
+    origin: &Origin,
     args: Args<'_>,
     out: &mut Vec<u8>,
-) -> u64 {
+    done: &mut Vec<u8>,
+) -> (u64, Cut) {
     let began = ticks.now();
     if core.config.maxmemory != 0 && origin.command.row.flags.has(Flags::DENYOOM) {
         shard::make_room(core, origin.now);
     }
-    if core.effects.journals() {
-        core.effects.unit = tx.0;
+    let is_cut = core.effects.journals() && origin.command.row.flags.has(Flags::WRITE);
+    if is_cut {
+        effects::begin_part(core);
     }
     shard::run(core, origin.command, origin.caller, args, None, out, origin.now);
-    core.effects.unit = 0;
-    ticks.nanos(began, ticks.now())
+    let cut = if is_cut { effects::cut_unit(core, done) } else { Cut::Nothing };
+    (ticks.nanos(began, ticks.now()), cut)
 }
 
-const TIME_BYTES: usize = size_of::<u64>();
+const HEAD_BYTES: usize = size_of::<u64>();
+/// The two highest bits of the time say what a part did.
+const NANOS_MAX: u64 = (1 << 62) - 1;
+const IS_AS_IS: u64 = 1 << 62;
+const HAS_EFFECTS: u64 = 1 << 63;
 
 /// Serves those who wait for keys that a part has changed. Its locks are given back by then.
 pub(super) fn serve(state: &mut State, origin: &Origin, args: Args<'_>) {

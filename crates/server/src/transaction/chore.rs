@@ -4,9 +4,10 @@ use super::{OrderPart, Work, name};
 use crate::dispatch::{is_slow, note_slow};
 use crate::exec::{have_changed, make_room, run_queue};
 use crate::hop::Item;
+use crate::journal::deeds::Done;
 use crate::node::{Node, State};
-use commands::Caller;
 use commands::transaction::{Queue, Watched};
+use commands::{Caller, effects};
 use coordinator::locks::{Claim, KeyName, Mode, Scope};
 use coordinator::shards::ShardSet;
 use std::collections::BTreeMap;
@@ -58,6 +59,11 @@ impl Locks {
         self.names.entry(shard).or_default().push(name(key));
     }
 
+    /// Whether it may change what it has locked.
+    pub(super) fn is_exclusive(&self) -> bool {
+        self.mode == Mode::Exclusive
+    }
+
     /// Whether no key was added.
     pub(crate) fn is_empty(&self) -> bool {
         self.names.is_empty()
@@ -77,9 +83,15 @@ impl Locks {
 }
 
 /// Does a chore of this shard, of those that are no command's part. A list's reply is that of [`replies`].
-pub(super) fn perform(node: &Node, state: &mut State, chore: &Chore, part: &OrderPart, reply: &mut Vec<u8>) {
+pub(super) fn perform(
+    node: &Node,
+    state: &mut State,
+    chore: &Chore,
+    part: &OrderPart,
+    reply: &mut Vec<u8>,
+) -> Done {
     match chore {
-        Chore::List(list) => run_list(node, state, list, part, reply),
+        Chore::List(list) => return run_list(node, state, list, part, reply),
         Chore::Watches(watched) => {
             let now = part.task.now();
             let changed = have_changed(&mut state.core, watched, now);
@@ -87,11 +99,13 @@ pub(super) fn perform(node: &Node, state: &mut State, chore: &Chore, part: &Orde
         }
         Chore::Nothing | Chore::Command(_) => unreachable!("not told to run"),
     }
+    Done::default()
 }
 
 /// The replies one after the other, and behind them where each ends.
-fn run_list(node: &Node, state: &mut State, list: &List, part: &OrderPart, reply: &mut Vec<u8>) {
+fn run_list(node: &Node, state: &mut State, list: &List, part: &OrderPart, reply: &mut Vec<u8>) -> Done {
     make_room(&mut state.core, &list.queue, list.now);
+    effects::begin_unit(&mut state.core);
     let mut ends: Vec<u8> = Vec::with_capacity(list.queue.len() * size_of::<u64>());
     run_queue(
         &mut state.core,
@@ -112,6 +126,14 @@ fn run_list(node: &Node, state: &mut State, list: &List, part: &OrderPart, reply
         },
     );
     reply.extend(ends);
+    let mut done = Done::default();
+    // What only reads is not held back by the journal; its effects are those of keys that have expired on its way.
+    if part.task.is_exclusive() {
+        done.cut = effects::cut_unit(&mut state.core, &mut done.effects);
+    } else {
+        effects::end_unit(&mut state.core);
+    }
+    done
 }
 
 /// The replies to a list of `len` commands, apart.

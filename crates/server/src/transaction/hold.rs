@@ -13,7 +13,7 @@
 //! begun, one at a time. [`Hold::call`] runs one command, whatever it is, and gives its one reply, as RESP: for a script it
 //! is `redis.call`. While it is ready, a command whose keys are all on this core's shard may as well be run at once with
 //! `shard::run`: the locks are this transaction's. After the last stage [`Hold::release`], unless that stage was begun as
-//! the last. It must be driven to [`Held::Over`], also when its client has gone, for it holds others up.
+//! the last (a journalled one must not be: it is written when it is released). It must be driven to [`Held::Over`], also when its client has gone, for it holds others up.
 //!
 //! Locks named by keys allow nothing but these keys; with locks of whole shards any command may be called.
 
@@ -25,11 +25,14 @@ use super::work::{Work, WorkPart};
 use super::{From, Message, OrderPart, Task, patterns};
 use crate::flights::Letter;
 use crate::hop::Item;
+use crate::journal::deeds::{Deeds, Done};
 use crate::loan::Loan;
 use crate::node::Node;
+use commands::effects::Cut;
 use commands::generic::sort;
 use commands::transaction::{Place, Queue, Watched};
 use commands::{Caller, CommandError, CommandRef, Crossing};
+use coordinator::shards::ShardSet;
 use coordinator::tx::{Act, Order, Outcome, Plan, Stage, Step, Transaction, TxId};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -52,6 +55,14 @@ pub(crate) struct Hold {
     is_granted: bool,
     /// Why it gives up.
     refusal: Option<CommandError>,
+    /// What it has done so far, for the journal.
+    deeds: Deeds,
+    /// Whether some of it looks at several shards: then it cannot be home's alone.
+    is_shared: bool,
+    /// Of a command that every shard runs: whether one has said what it did.
+    has_been_told: bool,
+    /// Its number in the journal, once it is there.
+    number: u64,
 }
 
 /// How far it is.
@@ -120,24 +131,46 @@ impl Hold {
             call: None,
             is_granted: false,
             refusal: None,
+            deeds: Deeds::default(),
+            is_shared: false,
+            has_been_told: false,
+            number: 0,
         }
-    }
-
-    /// Its number.
-    pub(crate) fn tx(&self) -> TxId {
-        self.machine.id()
     }
 
     /// Takes in what has come for it.
     pub(crate) fn read(&mut self, letter: Letter) {
-        let Letter::Notice { from, notice, reply, loans } = letter else {
+        let Letter::Notice { from, notice, reply, loans, done } = letter else {
             unreachable!("it asks for nothing without locks")
         };
+        self.take_in(from, &done);
         if !reply.is_empty() {
             self.replies.insert(from, reply);
         }
         self.loans.extend(loans);
         self.machine.handle(from, notice);
+    }
+
+    /// Takes down what a part of a stage did.
+    fn take_in(&mut self, shard: ShardId, done: &Done) {
+        if done.cut == Cut::Nothing {
+            return;
+        }
+        if let Chores::Command(work) = &self.chores {
+            self.is_shared |= work.lends;
+            // Of what every shard runs all say the same.
+            if matches!(work.command.row.crossing, Crossing::Global(..))
+                && std::mem::replace(&mut self.has_been_told, true)
+            {
+                return self.deeds.wrote.insert(shard);
+            }
+        }
+        self.deeds.add(shard, &done.effects);
+    }
+
+    /// What was done here between the stages, under its locks.
+    pub(crate) fn did(&mut self, node: &Node, effects: &[u8]) {
+        self.deeds.add(node.id, effects);
     }
 
     /// A shard has become busy with a script: if this waits for it, it gives up, unless it has its locks. Returns whether it
@@ -176,6 +209,7 @@ impl Hold {
                         return Held::Ready;
                     }
                 }
+                Some(Step::Ran) => unreachable!("it keeps its locks anyway"),
                 Some(Step::Send { to, order }) => {
                     let message = Message::Order(tx, order, self.order_part(node, order, to));
                     node.mailbox.outbox(to.index(), |hop| hop.say(Item::Transaction(Box::new(message))));
@@ -250,8 +284,12 @@ impl Hold {
         self.take_replies().values().any(|reply| *reply == [1])
     }
 
-    /// Gives the locks back.
-    pub(crate) fn release(&mut self) {
+    /// Journals what was done, and gives the locks back. Must not be called while the node's state is borrowed.
+    pub(crate) fn release(&mut self, node: &Node) {
+        let home = ShardSet::one(node.id);
+        let is_home_alone = !self.is_shared && self.deeds.wrote.without(&home).is_empty();
+        let shards = if is_home_alone { home } else { self.locks.shards() };
+        self.number = self.deeds.journal(node, &mut node.state.borrow_mut().core, &shards);
         self.machine.release();
     }
 
@@ -269,6 +307,7 @@ impl Hold {
         let shards = work.shards();
         let stage = if work.lends { Stage::Lend(shards) } else { Stage::Run(shards) };
         self.chores = Chores::Command(Arc::new(work));
+        self.has_been_told = false;
         self.replies.clear();
         self.machine.stage(stage, false);
     }
@@ -292,6 +331,7 @@ impl Hold {
             flight: self.from.flight,
             loans,
             fate: None,
+            number: if order.release { self.number } else { 0 },
         }
     }
 

@@ -8,10 +8,13 @@ use super::{From, Message, OrderPart, Task, new_tx};
 use crate::connection::Link;
 use crate::flights::{FlightId, Letter};
 use crate::hop::{Item, Part, Sink};
+use crate::journal::deeds::{Deeds, Done};
 use crate::loan::Loan;
 use crate::node::Node;
 use crate::wait;
+use commands::effects::Cut;
 use commands::{Caller, ClientSlot, CommandError, CommandRef, Crossing, Lock};
+use coordinator::locks::Mode;
 use coordinator::tx::{Act, Order, Plan, Step, Transaction};
 use shard::Waiter;
 use std::rc::Rc;
@@ -39,6 +42,9 @@ pub(crate) struct InFlight {
     pub(super) patterns: Option<Patterns>,
     /// Whether it is a client's that has waited: it was counted when it began to.
     is_again: bool,
+    /// What its parts did, for the journal, and the number under which that is there.
+    deeds: Deeds,
+    number: u64,
     pub(super) progress: Progress,
 }
 
@@ -61,17 +67,18 @@ impl InFlight {
         let work = Work::over_keys(node, command, args, positions, from.caller, from.now);
         let shards = work.shards();
         let plan = if work.lends { Plan::Lend(shards) } else { Plan::Fanout(shards) };
-        Self::new(node, Arc::new(work), from, locking(node, plan))
+        let progress = locking(node, plan, work.mode);
+        Self::new(node, Arc::new(work), from, progress)
     }
 
     /// A command that every shard runs, or that goes from shard to shard.
     pub(crate) fn everywhere(node: &Node, command: CommandRef, args: Args<'_>, from: From) -> Self {
+        let work = Work::everywhere(node, command, args, from.caller, from.now);
         let progress = match command.row.crossing {
             Crossing::Global(Lock::None, _) => Progress::Gathering(None),
-            Crossing::Global(..) => locking(node, Plan::Whole(node.router.shards())),
+            Crossing::Global(..) => locking(node, Plan::Whole(node.router.shards()), work.mode),
             _ => Progress::Walking(Walk::new(args)),
         };
-        let work = Work::everywhere(node, command, args, from.caller, from.now);
         Self::new(node, Arc::new(work), from, progress)
     }
 
@@ -91,6 +98,8 @@ impl InFlight {
             refusal: None,
             patterns: None,
             is_again: false,
+            deeds: Deeds::default(),
+            number: 0,
             progress,
         }
     }
@@ -144,16 +153,38 @@ impl InFlight {
                     *missing -= 1;
                 }
             }
-            Letter::Notice { from, notice, reply, loans } => {
+            Letter::Notice { from, notice, reply, loans, done } => {
                 let index = self.work.parts.iter().position(|part| part.shard == from);
                 self.replies[index.unwrap_or(0)] = reply;
                 self.loans.extend(loans);
+                self.take_in(from, &done);
                 if let Progress::Locking(machine) = &mut self.progress {
                     machine.handle(from, notice);
                 }
             }
             Letter::Watched(_) | Letter::Turn => {
                 unreachable!("no key is watched for it, nor does it take turns")
+            }
+        }
+    }
+
+    /// Takes down what a part did.
+    fn take_in(&mut self, shard: ShardId, done: &Done) {
+        let work = &*self.work;
+        self.number = self.number.max(done.number);
+        match done.cut {
+            Cut::Nothing => {}
+            // All shards say the same.
+            _ if matches!(work.command.row.crossing, Crossing::Global(..))
+                && !self.deeds.wrote.is_empty() =>
+            {
+                self.deeds.wrote.insert(shard);
+            }
+            Cut::Effects => self.deeds.add(shard, &done.effects),
+            Cut::AsIs => {
+                let part = work.part(shard);
+                let args = if part.names.is_empty() { work.args.as_args() } else { part.args.as_args() };
+                self.deeds.add_command(shard, work.caller.db, args);
             }
         }
     }
@@ -180,6 +211,11 @@ impl InFlight {
                         self.refusal = None;
                     }
                     return true;
+                }
+                Some(Step::Ran) => {
+                    let wrote = self.deeds.wrote;
+                    self.number = self.deeds.journal(node, &mut node.state.borrow_mut().core, &wrote);
+                    self.deeds.wrote = wrote;
                 }
                 Some(Step::Granted) => unreachable!("only held transactions are granted"),
                 Some(Step::Send { to, order }) => {
@@ -209,7 +245,9 @@ impl InFlight {
         let task = Task::Command(Arc::clone(&self.work));
         let asks_fate = self.work.may_park() && order.act == Act::Return;
         let fate = if asks_fate { wait::fate(node, self.client) } else { None };
-        OrderPart { task, home: node.id, client: self.client, flight: self.id, loans, fate }
+        let is_marked = order.release && (self.work.lends || self.deeds.wrote.contains(to));
+        let number = if is_marked { self.number } else { 0 };
+        OrderPart { task, home: node.id, client: self.client, flight: self.id, loans, fate, number }
     }
 
     fn advance_gathering(&mut self, node: &Rc<Node>) -> bool {
@@ -233,7 +271,7 @@ impl InFlight {
         if !state.core.actions.is_empty() {
             drop(state);
             // The others are asked first, so that what takes time takes it everywhere at once (DEBUG SLEEP).
-            node.mailbox.flush_now();
+            crate::journal::leave(node);
             self.failure = crate::action::perform_all(node).err();
         }
         shards == 1
@@ -317,6 +355,8 @@ impl InFlight {
     }
 }
 
-pub(super) fn locking(node: &Node, plan: Plan) -> Progress {
-    Progress::Locking(Box::new(Transaction::new(new_tx(node), node.id, plan)))
+pub(super) fn locking(node: &Node, plan: Plan, mode: Mode) -> Progress {
+    let machine = Transaction::new(new_tx(node), node.id, plan);
+    let keeps = node.journal.is_on() && mode == Mode::Exclusive && !matches!(plan, Plan::Lend(_));
+    Progress::Locking(Box::new(if keeps { machine.keeping() } else { machine }))
 }

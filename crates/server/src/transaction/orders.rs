@@ -5,13 +5,15 @@ use super::work::Work;
 use super::{Message, OrderPart, Parked, ParkedCommand, Task, attempt};
 use crate::flights::{Letter, deliver};
 use crate::hop::Item;
+use crate::journal::deeds::{self, Done};
 use crate::loan::{self, Loan};
 use crate::node::{Node, Ordered, State};
 use crate::spread;
 use crate::wait::{self, Call, Unit};
-use commands::{Caller, ClientSlot, CommandRef, Flags, Outcome};
+use commands::{Caller, ClientSlot, CommandRef, Flags, Outcome, effects};
 use coordinator::locks::{Claim, Mode, Scope, TxId};
 use coordinator::participant::Deed;
+use coordinator::shards::ShardSet;
 use coordinator::tx::{Act, Notice, Order};
 use shard::WaiterId;
 use std::rc::Rc;
@@ -31,6 +33,9 @@ pub(super) fn obey(node: &Rc<Node>, tx: TxId, order: Order, part: OrderPart) {
         let state = &mut *node.state.borrow_mut();
         // A loan that home takes no part in is run at home without a lock there.
         let claim = task.claim(node.id).unwrap_or(NO_CLAIM);
+        if order.act == Act::Nothing {
+            deeds::mark(node, &mut state.core, part.number, part.home);
+        }
         state.participant.order(tx, order, claim, Ordered::Work(part));
         let freed = match order.act {
             // What was done under the locks can be seen only now.
@@ -62,41 +67,44 @@ pub(crate) fn carry_out(node: &Rc<Node>) {
             }
             Deed::Perform { tx, part: Ordered::Spread(queued), .. } => spread::perform(node, tx, &queued),
             Deed::Answer { notice, part: Ordered::Work(part), .. } => {
-                answer(node, &part, notice, Vec::new(), Vec::new());
+                answer(node, &part, notice, Performed::default());
             }
             Deed::Perform { tx, act, part: Ordered::Work(mut part) } => {
                 let loans = std::mem::take(&mut part.loans);
-                let (reply, loans) = perform(node, tx, act, &part, loans);
+                let performed = perform(node, tx, act, &part, loans);
                 if let Some(notice) = act.notice() {
-                    answer(node, &part, notice, reply, loans);
+                    answer(node, &part, notice, performed);
                 }
             }
         }
     }
 }
 
-fn perform(node: &Rc<Node>, tx: TxId, act: Act, part: &OrderPart, loans: Vec<Loan>) -> (Vec<u8>, Vec<Loan>) {
+/// What came of an order.
+#[derive(Default)]
+struct Performed {
+    reply: Vec<u8>,
+    loans: Vec<Loan>,
+    done: Done,
+}
+
+fn perform(node: &Rc<Node>, tx: TxId, act: Act, part: &OrderPart, loans: Vec<Loan>) -> Performed {
     let mut reply = Vec::new();
-    let (done, has_actions) = {
+    let ((loans, done), has_actions) = {
         let mut state = node.state.borrow_mut();
         let state = &mut *state;
-        if state.core.effects.journals() {
-            state.core.effects.unit = tx.0;
-        }
+        deeds::mark(node, &mut state.core, part.number, part.home);
         let client = (part.home == node.id).then_some(part.client);
         let done = match &part.task {
             Task::Command(work) if work.may_park() => {
                 attempt::perform(node, state, act, work, part, loans, &mut reply)
             }
-            Task::Command(work) | Task::Held(_, Chore::Command(work)) => {
-                perform_work(node, state, act, work, client, loans, &mut reply)
+            Task::Command(work) => perform_work(node, state, act, (work, false), client, loans, &mut reply),
+            Task::Held(_, Chore::Command(work)) => {
+                perform_work(node, state, act, (work, true), client, loans, &mut reply)
             }
-            Task::Held(_, chore) => {
-                chore::perform(node, state, chore, part, &mut reply);
-                Vec::new()
-            }
+            Task::Held(_, chore) => (Vec::new(), chore::perform(node, state, chore, part, &mut reply)),
         };
-        state.core.effects.unit = 0;
         if !state.participant.knows(tx) {
             // Nothing more is to come under these locks.
             let unit = part.task.claim(node.id).map_or(Unit::Nothing, Unit::Claim);
@@ -113,7 +121,7 @@ fn perform(node: &Rc<Node>, tx: TxId, act: Act, part: &OrderPart, loans: Vec<Loa
         reply.clear();
         resp::Reply::new(&mut reply, resp::Proto::Resp2).error(&error);
     }
-    (reply, done)
+    Performed { reply, loans, done }
 }
 
 /// Does what `act` says of this shard's part of a command. `client` asked for it, if it is connected here.
@@ -121,11 +129,11 @@ fn perform_work(
     node: &Node,
     state: &mut State,
     act: Act,
-    work: &Work,
+    (work, is_held): (&Work, bool),
     client: Option<ClientSlot>,
     loans: Vec<Loan>,
     reply: &mut Vec<u8>,
-) -> Vec<Loan> {
+) -> (Vec<Loan>, Done) {
     if work.command.row.flags.has(Flags::DENYOOM) && state.core.config.maxmemory != 0 && act != Act::Lend {
         // Whether it may run was asked at home, before any part ran; here it only makes room for itself.
         shard::make_room(&mut state.core, work.now);
@@ -134,22 +142,36 @@ fn perform_work(
         Act::Run if work.lends => {
             let own = work.parts.iter().find(|part| part.shard == node.id);
             let keys = own.map(|part| part.args.as_args());
-            loan::run(node, state, &Borrowing::of(work, keys), loans, reply)
+            loan::run(node, state, &Borrowing::of(work, keys, is_held), loans, reply)
         }
         Act::Run => {
             let part = work.part(node.id);
             let args = if part.names.is_empty() { work.args.as_args() } else { part.args.as_args() };
             let caller = Caller { slot: client, ..work.caller };
-            shard::run(&mut state.core, work.command, caller, args, None, reply, work.now);
-            Vec::new()
+            let core = &mut state.core;
+            // A reader's effects are those of keys that have expired on its way.
+            let is_cut = work.mode == Mode::Exclusive;
+            match (is_cut, is_held) {
+                (true, false) => effects::begin_part(core),
+                _ => effects::begin_unit(core),
+            }
+            shard::run(core, work.command, caller, args, None, reply, work.now);
+            let mut done = Done::default();
+            if is_cut {
+                done.cut = effects::cut_unit(core, &mut done.effects);
+            } else {
+                effects::end_unit(core);
+            }
+            (Vec::new(), done)
         }
         Act::Lend => {
             let part = work.part(node.id);
-            loan::lend(&mut state.core, node.id, &Borrowing::of(work, Some(part.args.as_args())))
+            let borrowing = Borrowing::of(work, Some(part.args.as_args()), is_held);
+            (loan::lend(&mut state.core, node.id, &borrowing), Done::default())
         }
         Act::Return => {
             loan::give_back(&mut state.core, loans, work.now);
-            Vec::new()
+            (Vec::new(), Done::default())
         }
         Act::Nothing | Act::Abandon => unreachable!("the participant does these itself"),
     }
@@ -163,16 +185,21 @@ pub(crate) struct Borrowing<'a> {
     /// The keys of the shard that lends.
     pub(crate) keys: Option<Args<'a>>,
     pub(crate) now: UnixMs,
+    /// The shards of the transaction, if this is all that it does.
+    pub(crate) shards: Option<ShardSet>,
 }
 
 impl<'a> Borrowing<'a> {
-    pub(super) fn of(work: &'a Work, keys: Option<Args<'a>>) -> Self {
-        Self { command: work.command, caller: work.caller, args: work.args.as_args(), keys, now: work.now }
+    pub(super) fn of(work: &'a Work, keys: Option<Args<'a>>, is_held: bool) -> Self {
+        let shards = (!is_held).then(|| work.shards());
+        let args = work.args.as_args();
+        Self { command: work.command, caller: work.caller, args, keys, now: work.now, shards }
     }
 }
 
-fn answer(node: &Node, part: &OrderPart, notice: Notice, reply: Vec<u8>, loans: Vec<Loan>) {
-    let letter = Letter::Notice { from: node.id, notice, reply, loans };
+fn answer(node: &Node, part: &OrderPart, notice: Notice, performed: Performed) {
+    let Performed { reply, loans, done } = performed;
+    let letter = Letter::Notice { from: node.id, notice, reply, loans, done };
     if part.home == node.id {
         return deliver(node, part.client, part.flight, letter);
     }

@@ -44,7 +44,7 @@ impl InFlight {
             lends: false,
         };
         let plan = Plan::Fanout(work.shards());
-        let mut in_flight = Self::new(node, Arc::new(work), from, locking(node, plan));
+        let mut in_flight = Self::new(node, Arc::new(work), from, locking(node, plan, Mode::Shared));
         in_flight.patterns = Some(Patterns { args, scouts: true, tries: 1 });
         in_flight
     }
@@ -81,7 +81,8 @@ impl InFlight {
         let shards = work.shards();
         self.replies = vec![Vec::new(); work.parts.len()];
         self.work = Arc::new(work);
-        self.progress = locking(node, if lends { Plan::Lend(shards) } else { Plan::Fanout(shards) });
+        let plan = if lends { Plan::Lend(shards) } else { Plan::Fanout(shards) };
+        self.progress = locking(node, plan, mode);
     }
 }
 

@@ -18,6 +18,7 @@
 use super::{Place, Why, begin, id, say_why, tell, with_may_touch};
 use crate::connection::{Link, Outgoing};
 use crate::hop::{Part, Sink};
+use crate::journal::deeds::Done;
 use crate::loan::{self, Loan};
 use crate::node::{Node, State};
 use crate::transaction::{Borrowing, InFlight};
@@ -113,7 +114,7 @@ pub(crate) fn lend(node: &Node, state: &mut State, id: WaiterId, borrowing: &Bor
 }
 
 fn reserved(state: &mut State, id: WaiterId, borrowing: &Borrowing<'_>) -> Vec<Box<[u8]>> {
-    let Borrowing { command, caller, args, keys, now } = *borrowing;
+    let Borrowing { command, caller, args, keys, now, .. } = *borrowing;
     let wait = shard::serve::Wait { id, command, db: caller.db, args };
     let is_here = |key: &[u8]| keys.is_some_and(|keys| keys.iter().any(|here| here == key));
     state.waitroom.reserved(&mut state.core, wait, is_here, now)
@@ -129,28 +130,28 @@ pub(crate) fn attempt(
     (sink, unit): (Sink, Unit<'_>),
     loans: Vec<Loan>,
     reply: &mut Vec<u8>,
-) -> Vec<Loan> {
+) -> (Vec<Loan>, Done) {
     let links = node.links.borrow();
     // Only a core that ends gives up connections that are still owed an answer.
-    let Some(link) = links.get(sink.client) else { return loans };
+    let Some(link) = links.get(sink.client) else { return (loans, Done::default()) };
     let Borrowing { command, caller, args, now, .. } = *borrowing;
     let id = id(node.id, sink);
     let (waits, gives_up) = match several(&mut link.outgoing.borrow_mut()) {
         None => (false, None),
         Some(several) => (true, several.vigil.gives_up()),
     };
-    let (loans, parking) = match gives_up.or(link.is_killed().then_some(Why::Gone)) {
+    let (loans, done, parking) = match gives_up.or(link.is_killed().then_some(Why::Gone)) {
         Some(why) => {
             say_why(&mut state.core, command, caller.proto, why, reply);
-            (loans, None)
+            (loans, Done::default(), None)
         }
         None => {
             let lent = loans.iter().filter(|loan| loan.is_reserved).map(|loan| loan.key().into());
             let own = reserved(state, id, borrowing);
             state.core.reserved = lent.chain(own).collect();
-            let loans = loan::run(node, state, borrowing, loans, reply);
+            let (loans, done) = loan::run(node, state, borrowing, loans, reply);
             state.core.reserved.clear();
-            (loans, state.core.parking.take())
+            (loans, done, state.core.parking.take())
         }
     };
     let outgoing = &mut *link.outgoing.borrow_mut();
@@ -172,7 +173,7 @@ pub(crate) fn attempt(
     if let Some(fate) = fate_of(outgoing) {
         settle(node, state, id, &fate, (unit, now));
     }
-    loans
+    (loans, done)
 }
 
 impl Standing {

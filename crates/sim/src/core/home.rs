@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use coordinator::locks::TxId;
+use coordinator::locks::{Mode, TxId};
 use coordinator::pipeline::Kind;
 use coordinator::tx::{Notice, Outcome, Plan, Stage, Step, Transaction};
 use stdx::ShardId;
@@ -10,6 +10,7 @@ use stdx::ShardId;
 use super::{Core, Driven, Message, Node, Part, Shared};
 use crate::fault::Fault;
 use crate::history::{Lists, Trace, Value};
+use crate::journal::{Deed, Entry, appends};
 use crate::store::{run_handler, take};
 use crate::workload::Verb;
 
@@ -25,8 +26,16 @@ impl Core {
             Verb::Check => unreachable!("only a stage"),
         };
         let tx = TxId(op as u64);
+        let machine = Transaction::new(tx, self.flip(shared, self.id), plan);
+        let is_fanout = matches!(plan, Plan::Fanout(_) | Plan::Whole(_));
+        let keeps =
+            shared.journals && is_fanout && shared.workload.commands[op].verb.mode() == Mode::Exclusive;
+        let number = if shared.fault == Some(Fault::NumbersEarly) { draw_number(shared) } else { 0 };
         let driven = Driven {
-            machine: Transaction::new(tx, self.flip(shared, self.id), plan),
+            machine: if keeps { machine.keeping() } else { machine },
+            deeds: Vec::new(),
+            number,
+            is_journalled: false,
             hole: Some(hole),
             lent: BTreeMap::new(),
             trace: Trace::new(),
@@ -42,17 +51,20 @@ impl Core {
             match driven.machine.poll() {
                 None => return,
                 Some(Step::Home(order)) => {
-                    let part = Part { home: self.id, order, stage: driven.stage(), entries: Lists::new() };
+                    let (stage, entries) = (driven.stage(), Lists::new());
+                    let part = Part { home: self.id, order, stage, number: 0, entries };
                     self.order(shared, tx, order, part);
                 }
                 Some(Step::Send { to, order }) => {
                     let to = self.flip(shared, to);
                     let driven = self.transactions.get_mut(&tx).expect("just polled");
                     let lent = driven.lent.remove(&to);
-                    let message =
-                        Message::Order(tx, order, self.id, driven.stage(), lent.unwrap_or_default());
+                    let number = if order.release && driven.is_journalled { driven.number } else { 0 };
+                    let lent = lent.unwrap_or_default();
+                    let message = Message::Order(tx, order, self.id, driven.stage(), number, lent);
                     self.out.push((Node::Core(to), message));
                 }
+                Some(Step::Ran) => self.journal_whole(shared, tx),
                 Some(Step::Granted) => self.begin_stage(shared, tx),
                 Some(Step::Done(outcome)) => self.finish(shared, tx, outcome),
             }
@@ -65,13 +77,15 @@ impl Core {
         let driven = self.transactions.get_mut(&tx).expect("it is driven");
         let (done, next) = (driven.stages.checked_sub(1), driven.stages);
         if done.is_some_and(|stage| shared.stops_after(op, stage, &driven.trace)) {
-            return driven.machine.release();
+            driven.machine.release();
+            return self.journal_whole(shared, tx);
         }
         driven.stages += 1;
         let shards = shared.workload.shards_of_stage(op, next);
         let is_loan = shared.workload.commands[op].stages[next].verb == Verb::Mingle;
         // The last one releases; half of them are told separately.
-        let is_last = next + 1 == shared.workload.commands[op].stages.len() && op.is_multiple_of(2);
+        let is_last =
+            next + 1 == shared.workload.commands[op].stages.len() && op.is_multiple_of(2) && !shared.journals;
         let shards = shards.iter().map(|shard| self.flip(shared, shard)).collect();
         let driven = self.transactions.get_mut(&tx).expect("it is driven");
         driven.machine.stage(if is_loan { Stage::Lend(shards) } else { Stage::Run(shards) }, is_last);
@@ -118,6 +132,11 @@ impl Core {
         let flipped = self.flip(shared, from);
         let driven = self.transactions.get_mut(&tx).expect("no notice comes after the end");
         driven.machine.handle(flipped, notice);
+        let is_loan = shared.workload.part(tx.0 as usize, driven.stage(), self.id).0 == Verb::Mingle;
+        if !is_loan {
+            let deeds = appends(&trace).into_iter().map(|(key, value)| Deed::Append(key, value));
+            driven.deeds.extend(deeds);
+        }
         match notice {
             Notice::Lent => drop(driven.lent.insert(from, entries)),
             _ => driven.trace.extend(trace),
@@ -142,8 +161,10 @@ impl Core {
             entries.extend(lent.clone());
         }
         let value = shared.workload.commands[op].value + driven.stage() as Value;
+        let names = entries.keys().copied().collect();
         let trace = run_handler(verb, value, &mut entries);
         let trace = shared.ran(op, verb, trace);
+        driven.deeds.push(Deed::Mingle(names, value));
         for (key, list) in entries {
             let owner = shared.workload.shard_of(key);
             if owner == self.id {
@@ -152,7 +173,26 @@ impl Core {
                 driven.lent.entry(owner).or_default().insert(key, list);
             }
         }
+        if shared.workload.commands[op].stages.is_empty() {
+            self.journal_whole(shared, tx);
+        }
         trace
+    }
+
+    /// Writes down all that a transaction did: all its locks are held.
+    fn journal_whole(&mut self, shared: &mut Shared, tx: TxId) {
+        let driven = self.transactions.get_mut(&tx).expect("it is driven");
+        if !shared.journals || driven.deeds.is_empty() || shared.fault == Some(Fault::JournalsParts) {
+            return;
+        }
+        let deeds = std::mem::take(&mut driven.deeds);
+        let shards = shared.workload.shards_of(tx.0 as usize);
+        let others: Vec<ShardId> = shards.iter().filter(|shard| *shard != self.id).collect();
+        if driven.number == 0 {
+            driven.number = draw_number(shared);
+        }
+        driven.is_journalled = true;
+        self.journal.add(Entry::Whole { number: driven.number, others, deeds });
     }
 
     /// Under [`Fault::LocksDescending`] cores with odd numbers count shards from the other end.
@@ -160,4 +200,9 @@ impl Core {
         let is_flipped = shared.fault == Some(Fault::LocksDescending) && self.id.0 % 2 == 1;
         if is_flipped { ShardId(shared.workload.router.shards() - 1 - shard.0) } else { shard }
     }
+}
+
+fn draw_number(shared: &mut Shared) -> u64 {
+    shared.numbers += 1;
+    shared.numbers
 }

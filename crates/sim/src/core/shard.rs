@@ -9,6 +9,7 @@ use super::{Core, Hop, Message, Node, Part, Shared};
 use crate::fairness::{Fairness, Want};
 use crate::fault::Fault;
 use crate::history::{Key, Lists, Trace, Value};
+use crate::journal::Entry;
 use crate::store::{run_handler, take};
 use crate::workload::Verb;
 
@@ -18,7 +19,8 @@ impl Core {
         let names = names_of(shared, self.id, op);
         let ignores_locks = shared.fault == Some(Fault::SweepsIgnoreLocks);
         if ignores_locks || self.participant.is_free(claim(shared, op, &names)) {
-            self.execute(shared, op);
+            let trace = self.execute(shared, op);
+            self.journal.add_plain(&trace);
         }
     }
 
@@ -42,7 +44,9 @@ impl Core {
     pub(super) fn execute_single(&mut self, shared: &mut Shared, op: usize) -> Trace {
         let last = self.last_of.insert(shared.workload.commands[op].client, op);
         self.out_of_order.extend(last.filter(|&last| last > op).map(|last| (op, last)));
-        self.execute(shared, op)
+        let trace = self.execute(shared, op);
+        self.journal.add_plain(&trace);
+        trace
     }
 
     /// Runs all of a command of one shard, and returns what it saw and did.
@@ -75,10 +79,20 @@ impl Core {
             self.check_early_if_faulty(shared, op);
         }
         let order = self.without_locks(tx, order);
+        if order.act == Act::Nothing {
+            self.mark(shared, &part);
+        }
         let names = names_of(shared, self.id, op);
         let part = Part { order, ..part };
         self.participant.order(tx, order, claim(shared, op, &names), part);
         self.perform(shared);
+    }
+
+    /// Puts the marker of a transaction into the journal that releases its locks, or is about to.
+    fn mark(&mut self, shared: &Shared, part: &Part) {
+        if part.number > 0 && part.home != self.id && shared.fault != Some(Fault::ForgetsMarkers) {
+            self.journal.add(Entry::Marker { number: part.number, home: part.home });
+        }
     }
 
     fn check_early_if_faulty(&self, shared: &mut Shared, op: usize) {
@@ -142,13 +156,19 @@ impl Core {
             Act::Run if is_loan => trace = self.mingle(shared, tx),
             Act::Run => {
                 trace = self.run_part(shared, op, part.stage);
+                if shared.fault == Some(Fault::JournalsParts) {
+                    self.journal.add_plain(&trace);
+                }
                 self.release_between_stages_if_faulty(shared, tx, part.order);
             }
             Act::Lend => {
                 lent = take(&mut self.lists, &shared.workload.part(op, part.stage, self.id).1);
                 self.release_if_faulty(shared, tx);
             }
-            Act::Return => self.lists.extend(part.entries),
+            Act::Return => {
+                self.mark(shared, &part);
+                self.lists.extend(part.entries);
+            }
             Act::Nothing | Act::Abandon => unreachable!("no deeds"),
         }
         if let Some(notice) = act.notice() {
@@ -171,7 +191,8 @@ impl Core {
     fn release_early(&mut self, tx: TxId) {
         if self.lockless.insert(tx) {
             let none = Claim { scope: Scope::Keys(&[]), mode: Mode::Shared };
-            let part = Part { home: self.id, order: Order::RELEASE, stage: 0, entries: Lists::new() };
+            let part =
+                Part { home: self.id, order: Order::RELEASE, stage: 0, number: 0, entries: Lists::new() };
             self.participant.order(tx, Order::RELEASE, none, part);
         }
     }

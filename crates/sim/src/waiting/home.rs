@@ -88,6 +88,7 @@ impl Core {
                     self.out.push(Sent::To(to, Message::Order(tx, order, part)));
                 }
                 Some(Step::Done(_)) => self.over(world, tx),
+                Some(Step::Ran) => unreachable!("nothing is journalled here"),
             }
         }
     }
