@@ -1,0 +1,241 @@
+//! What servers journal: run again on an empty server it gives the same data, whatever happened, on however many cores; and
+//! what was answered is in it, even if the server was killed.
+
+mod load;
+mod replay;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lacewing_tests::{Client, Server, until};
+use load::work;
+use replay::{Reading, reading, replay};
+use stdx::rng::Rng;
+use tempfile::TempDir;
+
+/// A server whose shards write their journals to `dir`.
+fn journalling(dir: &Path, cores: &str, policy: &str) -> Server {
+    let dir = dir.to_str().expect("temporary paths are UTF-8");
+    let env = [("LACEWING_JOURNAL", dir), ("LACEWING_JOURNAL_FSYNC", policy)];
+    Server::with_env(&["--cores", cores, "--pin", "no", "--databases", "3"], &env)
+}
+
+/// What the journals of a server make of an empty one.
+fn replayed(dir: &Path, cores: u16) -> Reading {
+    let copy = Server::with(&["--cores", "2", "--pin", "no", "--databases", "3"]);
+    let mut client = copy.client();
+    replay(dir, cores, &mut client);
+    reading(&mut client)
+}
+
+/// Runs commands, on so many cores, and compares what they leave with what the journal makes of an empty server. Each case
+/// is a line of commands, parted by ` | `.
+#[track_caller]
+fn check(lines: &str) {
+    for cores in [1, 2, 5] {
+        let dir = TempDir::new().expect("a temporary directory");
+        let mut server = journalling(dir.path(), &cores.to_string(), "everysec");
+        let mut client = server.client();
+        for line in lines.split(" | ") {
+            let reply = client.line(line);
+            assert!(!reply.starts_with("-ERR"), "{line}: {reply}");
+        }
+        let before = reading(&mut client);
+        assert!(server.stop().success());
+        assert_eq!(replayed(dir.path(), cores), before, "{cores} cores: {lines}");
+    }
+}
+
+#[test]
+fn single_commands_come_back() {
+    check("SET a 1 | SET b 2 EX 1000 | APPEND a 2 | INCR n | INCRBYFLOAT n 0.5 | SETRANGE a 5 x | GETDEL b");
+    check("RPUSH l a b c | LPOP l | LMOVE l m LEFT RIGHT | SADD s 1 2 3 | SPOP s | SMOVE s t 1");
+    check("HSET h f 1 g 2 | HINCRBYFLOAT h f 1.5 | HEXPIRE h 1000 FIELDS 1 g | HGETDEL h FIELDS 1 f");
+    check("ZADD z 1 a 2 b | ZPOPMIN z | ZINCRBY z 2 b | GEOADD g 13 38 p | PFADD p 1 2 3");
+    check(
+        "XADD x 1-1 a b | XGROUP CREATE x g 0 | XREADGROUP GROUP g c STREAMS x > | XACK x g 1-1 | XADD x * c d",
+    );
+    check("SELECT 2 | SET a 1 | SELECT 0 | SET a 2 | MOVE a 1 | SELECT 1 | SET b 1 | COPY b c DB 2");
+}
+
+#[test]
+fn keys_that_expire_are_gone() {
+    for cores in [1, 2, 5] {
+        let dir = TempDir::new().expect("a temporary directory");
+        let mut server = journalling(dir.path(), &cores.to_string(), "everysec");
+        let mut client = server.client();
+        for key in 0..40 {
+            client.line(&format!("SET k{key} v PX {}", 1 + key));
+            client.line(&format!("HSET h{key} f 1 g 2"));
+            client.line(&format!("HPEXPIRE h{key} {} FIELDS 1 f", 1 + key));
+        }
+        until("all keys have expired, unasked", || (client.line("DBSIZE") == ":40").then_some(()));
+        let fields = |client: &mut Client| (0..40).all(|key| client.line(&format!("HLEN h{key}")) == ":1");
+        until("all fields have expired", || fields(&mut client).then_some(()));
+        client.line("SET k1 again");
+        let before = reading(&mut client);
+        assert!(server.stop().success());
+        assert_eq!(replayed(dir.path(), cores), before, "{cores} cores");
+    }
+}
+
+#[test]
+fn commands_over_several_shards_come_back() {
+    check("MSET a 1 b 2 c 3 d 4 e 5 | DEL a c | UNLINK x b | MSETNX a 2 x 3 | MSET a 5 d 6");
+    check("MSET a 1 b 2 c 3 | RENAME a z | COPY b y | RENAMENX c w | SELECT 1 | MSET a 1 b 2 c 3 d 4");
+    check("SADD s 1 2 | SADD t 2 3 | SUNIONSTORE u s t | SINTERSTORE v s t | SMOVE s t 1 | SDIFFSTORE s u v");
+    check(
+        "RPUSH l 3 1 2 | SORT l STORE m | LMOVE l m LEFT LEFT | MSET w_1 2 w_2 1 w_3 0 | SORT l BY w_* STORE k",
+    );
+    check(
+        "ZADD y 1 a | ZADD z 2 a 3 b | ZUNIONSTORE x 2 y z | ZRANGESTORE w z 0 0 | PFADD p 1 | PFADD q 2 | PFMERGE r p q",
+    );
+    check("MSET a 1 b 2 c 3 | FLUSHALL | MSET d 4 e 5 | SWAPDB 0 1 | SET f 6 | SELECT 1 | FLUSHDB | SET g 1");
+    check("SET a 1 | BITOP NOT b a | BITOP OR c a b | LMPOP 2 x y LEFT | RPUSH y 1 2 3 | LMPOP 2 x y LEFT");
+}
+
+#[test]
+fn transactions_and_scripts_come_back() {
+    check("MULTI | SET a 1 | INCR b | MSET c 1 d 2 | SELECT 1 | SET e 1 | RENAME e f | EXEC | SET g 1");
+    check(
+        "MULTI | SET {t}a 1 | INCR {t}b | EXEC | MULTI | GET a | EXEC | MULTI | SET x 1 | SET y 2 | SET z 3 | EXEC",
+    );
+    check(
+        "MULTI | SET a 1 | FLUSHALL | SET b 1 | SET c 1 | EXEC | MULTI | LPUSH l 1 | EVAL 'return redis.call(\"SET\", \"q\", 1)' 0 | EXEC",
+    );
+    check(
+        "EVAL 'redis.call(\"SET\", KEYS[1], 1) redis.call(\"INCR\", KEYS[1])' 1 a | EVAL 'for i = 1, 20 do redis.call(\"SET\", \"k\" .. i, i) end' 0",
+    );
+    check(
+        "EVAL 'redis.call(\"MSET\", KEYS[1], 1, KEYS[2], 2) redis.call(\"RENAME\", KEYS[1], KEYS[2]) redis.call(\"SET\", KEYS[1], 4)' 2 a b",
+    );
+    check(
+        "EVAL 'redis.call(\"SET\", KEYS[1], 1) local i = 0 while i < 3000000 do i = i + 1 end redis.call(\"INCR\", KEYS[1])' 1 a | SET b 1",
+    );
+    check(
+        "EVAL 'redis.call(\"SELECT\", 2) redis.call(\"SET\", \"a\", 1) redis.call(\"SET\", \"b\", 1)' 0 | SET c 1",
+    );
+}
+
+#[test]
+fn clients_that_were_served_took_what_they_got() {
+    for cores in [1, 2, 5] {
+        let dir = TempDir::new().expect("a temporary directory");
+        let mut server = journalling(dir.path(), &cores.to_string(), "everysec");
+        let mut client = server.client();
+        let mut waiters: Vec<Client> = (0..12).map(|_| server.client()).collect();
+        for (number, waiter) in waiters.iter_mut().enumerate() {
+            let (one, other) = (format!("l{number}"), format!("m{number}"));
+            match number % 3 {
+                0 => waiter.send(&["BLPOP", &one, "0"]),
+                1 => waiter.send(&["BLPOP", &other, &one, "0"]),
+                _ => waiter.send(&["BLMOVE", &one, &other, "LEFT", "RIGHT", "0"]),
+            }
+        }
+        until("all wait", || client.line("INFO clients").contains("blocked_clients:12").then_some(()));
+        for number in 0..12 {
+            let key = format!("l{number}");
+            match number % 2 {
+                0 => drop(client.call(&["RPUSH", &key, "a", "b"])),
+                _ => {
+                    ["MULTI", &format!("RPUSH {key} a b c"), "SET x 1", "EXEC"].iter().for_each(|line| {
+                        client.line(line);
+                    });
+                }
+            }
+        }
+        waiters.iter_mut().for_each(|waiter| drop(waiter.read()));
+        let before = reading(&mut client);
+        assert!(server.stop().success());
+        assert_eq!(replayed(dir.path(), cores), before, "{cores} cores");
+    }
+}
+
+#[test]
+fn evicted_keys_are_gone() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let mut server = journalling(dir.path(), "2", "everysec");
+    let mut client = server.client();
+    let value = "x".repeat(1000);
+    for key in 0..1000 {
+        client.call(&["SET", &format!("k{key}"), &value]);
+    }
+    client.line("CONFIG SET maxmemory-policy allkeys-random");
+    client.line("CONFIG SET maxmemory 700000");
+    for key in 0..2000 {
+        client.call(&["SET", &format!("k{key}"), &value]);
+    }
+    client.line("CONFIG SET maxmemory 0");
+    let before = reading(&mut client);
+    assert!(before.len() < 1500, "hardly anything was evicted");
+    assert!(server.stop().success());
+    assert_eq!(replayed(dir.path(), 2), before);
+}
+
+#[test]
+fn whatever_many_clients_do_at_once_comes_back() {
+    for (seed, cores, policy) in
+        [(1, 1, "everysec"), (2, 2, "everysec"), (3, 5, "everysec"), (4, 3, "always")]
+    {
+        let dir = TempDir::new().expect("a temporary directory");
+        let mut server = journalling(dir.path(), &cores.to_string(), policy);
+        let is_over = AtomicBool::new(false);
+        let mut rng = Rng::new(seed);
+        thread::scope(|scope| {
+            for _ in 0..CLIENTS {
+                let (client, rng, is_over) = (server.client(), rng.fork(), &is_over);
+                scope.spawn(move || work(client, rng, is_over));
+            }
+            let started = Instant::now();
+            while started.elapsed() < LENGTH {
+                thread::park_timeout(Duration::from_millis(20));
+            }
+            is_over.store(true, Relaxed);
+        });
+        let before = reading(&mut server.client());
+        assert!(before.len() > 10, "hardly anything to compare");
+        assert!(server.stop().success());
+        let after = replayed(dir.path(), cores);
+        let differ: Vec<_> = before.iter().filter(|(key, value)| after.get(*key) != Some(value)).collect();
+        assert_eq!(after, before, "seed {seed}, {cores} cores: {differ:#?}");
+    }
+}
+
+#[test]
+fn what_was_answered_survives_a_kill() {
+    for (cores, policy) in [(2, "everysec"), (3, "always")] {
+        let dir = TempDir::new().expect("a temporary directory");
+        let mut server = journalling(dir.path(), &cores.to_string(), policy);
+        let is_over = AtomicBool::new(false);
+        let told: Vec<(u64, u64)> = thread::scope(|scope| {
+            let counters: Vec<_> = (0..CLIENTS)
+                .map(|number| {
+                    let (client, is_over) = (server.client(), &is_over);
+                    scope.spawn(move || load::count(client, number, is_over))
+                })
+                .collect();
+            let started = Instant::now();
+            while started.elapsed() < LENGTH / 2 {
+                thread::park_timeout(Duration::from_millis(10));
+            }
+            is_over.store(true, Relaxed);
+            server.kill();
+            counters.into_iter().map(|counter| counter.join().expect("a counter does not panic")).collect()
+        });
+        let after = replayed(dir.path(), cores);
+        for (number, (single, pair)) in told.into_iter().enumerate() {
+            let value = |key: String| after.get(&(0, key)).map_or(0, |text| load::number_in(text));
+            let [found, left, right] =
+                ["single", "left", "right"].map(|what| value(format!("{what}{number}")));
+            assert!(found >= single && single > 0, "{cores} cores: counted to {single}, found {found}");
+            assert!(left == right && left >= pair, "{cores} cores: {pair} pairs, found {left} and {right}");
+        }
+    }
+}
+
+/// Clients at once, and for how long.
+const CLIENTS: usize = 6;
+const LENGTH: Duration = Duration::from_secs(2);

@@ -1,0 +1,157 @@
+//! Running journals again, and reading all that a server has.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use aof::{Generation, Head, Kind, LogId, Lsn, Meeting, NodeId, Record, Step};
+use lacewing_tests::{Client, show};
+use resp::Value;
+use stdx::ShardId;
+
+/// What a server has: by database and key.
+pub(super) type Reading = BTreeMap<(u16, String), String>;
+
+/// Sends what the journals of so many shards say, in an order that is right.
+pub(super) fn replay(dir: &Path, shards: u16, client: &mut Client) {
+    let id = |shard| LogId { node: NodeId::default(), generation: Generation(1), shard, shards };
+    let read = |shard: u16| std::fs::read(dir.join(format!("{shard}.journal"))).expect("a journal");
+    let logs: Vec<Vec<u8>> = (0..shards).map(read).collect();
+    let mut at = vec![Lsn::default(); shards as usize];
+    let record = |shard: ShardId, at: Lsn| {
+        let bytes = &logs[shard.index()][at.0 as usize..];
+        (!bytes.is_empty()).then(|| Record::decode(bytes, &id(shard), at).expect("a whole record"))
+    };
+    let mut meeting = Meeting::new(shards);
+    loop {
+        match meeting.next().expect("all that was told is done at once") {
+            Step::Read(shard) => loop {
+                let place = at[shard.index()];
+                let Some(record) = record(shard, place) else {
+                    let stood = meeting.stand(shard, place, Head::End { orderly: false });
+                    stood.expect("the logs fit each other");
+                    break;
+                };
+                at[shard.index()] = record.end();
+                if let Kind::Plain { commands, .. } = record.kind {
+                    run(commands, client);
+                    continue;
+                }
+                let head = Head::of(&record).expect("it is not plain");
+                meeting.stand(shard, place, head).expect("the logs fit each other");
+                break;
+            },
+            Step::Run { tx, home } => {
+                // The log has been read on behind it.
+                let place = whole(&logs[home.index()], &id(home), tx);
+                let Kind::Whole { commands, .. } = record(home, place).expect("just found").kind else {
+                    unreachable!("home stands at a whole record")
+                };
+                run(commands, client);
+                meeting.ran(tx, home).expect("the logs fit each other");
+            }
+            Step::Cut(_) => {}
+            Step::Done => return,
+        }
+    }
+}
+
+/// Where the whole record of a transaction is.
+fn whole(log: &[u8], id: &LogId, wanted: aof::TxNumber) -> Lsn {
+    let mut at = Lsn::default();
+    loop {
+        let record = Record::decode(&log[at.0 as usize..], id, at).expect("a whole record");
+        if matches!(record.kind, Kind::Whole { tx, .. } if tx == wanted) {
+            return at;
+        }
+        at = record.end();
+    }
+}
+
+/// Sends commands as they are, and waits for their replies.
+fn run(commands: &[u8], client: &mut Client) {
+    let mut rest = commands;
+    let mut count = 0;
+    while !rest.is_empty() {
+        rest = behind(rest);
+        count += 1;
+    }
+    client.send_bytes(commands);
+    for _ in 0..count {
+        let reply = client.read();
+        assert!(!reply.is_error(), "{} in {}", show(&reply), commands.escape_ascii());
+    }
+}
+
+/// What is behind the first command.
+fn behind(bytes: &[u8]) -> &[u8] {
+    fn number(bytes: &[u8], mark: u8) -> (usize, &[u8]) {
+        assert_eq!(bytes[0], mark, "not a command: {}", bytes.escape_ascii());
+        let end = bytes.iter().position(|&byte| byte == b'\r').expect("a line has an end");
+        let text = std::str::from_utf8(&bytes[1..end]).expect("a number is text");
+        (text.parse().expect("a number"), &bytes[end + 2..])
+    }
+    let (words, mut rest) = number(bytes, b'*');
+    for _ in 0..words {
+        let (len, word) = number(rest, b'$');
+        rest = &word[len + 2..];
+    }
+    rest
+}
+
+/// Reads everything.
+pub(super) fn reading(client: &mut Client) -> Reading {
+    let mut all = Reading::new();
+    for db in 0..3 {
+        client.line(&format!("SELECT {db}"));
+        let Value::Array(keys) = client.call(&["KEYS", "*"]) else { panic!("KEYS gives a list") };
+        for key in keys {
+            let key = String::from_utf8_lossy(key.as_bytes().expect("a key")).into_owned();
+            let value = value(client, &key);
+            // It may have expired since.
+            if !value.starts_with("none") {
+                all.insert((db, key), value);
+            }
+        }
+    }
+    client.line("SELECT 0");
+    let libraries = client.line("FUNCTION LIST WITHCODE");
+    all.insert((u16::MAX, "functions".to_owned()), libraries);
+    all
+}
+
+fn value(client: &mut Client, key: &str) -> String {
+    let kind = client.line(&format!("TYPE {key}"));
+    let sorted = |reply: Value, width: usize| match reply {
+        Value::Array(parts) => {
+            let mut parts: Vec<String> = parts.chunks(width).map(|part| format!("{part:?}")).collect();
+            parts.sort();
+            parts.join(" ")
+        }
+        other => show(&other),
+    };
+    let held = match &kind[1..] {
+        "string" => client.line(&format!("GET {key}")),
+        "list" => client.line(&format!("LRANGE {key} 0 -1")),
+        "set" => sorted(client.call(&["SMEMBERS", key]), 1),
+        "hash" => {
+            let fields = sorted(client.call(&["HGETALL", key]), 2);
+            let Value::Array(mut names) = client.call(&["HKEYS", key]) else { panic!("HKEYS gives a list") };
+            names.sort_by_key(|name| format!("{name:?}"));
+            let times: Vec<String> = names
+                .iter()
+                .map(|name| {
+                    let name = name.as_bytes().expect("a field");
+                    show(&client.call(&[&b"HPEXPIRETIME"[..], key.as_bytes(), b"FIELDS", b"1", name]))
+                })
+                .collect();
+            format!("{fields} {}", times.join(" "))
+        }
+        "zset" => client.line(&format!("ZRANGE {key} 0 -1 WITHSCORES")),
+        "stream" => {
+            let groups = client.line(&format!("XINFO GROUPS {key}"));
+            format!("{} {groups}", client.line(&format!("XRANGE {key} - +")))
+        }
+        _ => return "none".to_owned(),
+    };
+    format!("{kind} {held} {}", client.line(&format!("PEXPIRETIME {key}")))
+}
