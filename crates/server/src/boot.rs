@@ -75,12 +75,18 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
     let listening = places.join(" ");
     let ready = Arc::new(AtomicUsize::new(0));
     cores::run(&layout, {
-        let (config, shared, control) = (config.clone(), Arc::clone(&shared), Arc::clone(&control));
+        let common = Common {
+            config: config.clone(),
+            shared: Arc::clone(&shared),
+            control: Arc::clone(&control),
+            hash_seed,
+            ticks,
+        };
         move |handle: CoreHandle| {
             let seed =
                 seeds[handle.index].lock().expect("no core panics").take().expect("a core starts once");
             let (sink, ear) = seed.sink.unzip();
-            let node = node(handle, seed.ports, &config, &shared, &control, hash_seed, ticks, sink);
+            let node = node(handle, seed.ports, &common, sink);
             serve(node, seed.listeners, ear, listening.clone(), Arc::clone(&ready))
         }
     })?;
@@ -92,19 +98,20 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
     Ok(())
 }
 
-fn node(
-    handle: CoreHandle,
-    ports: Ports<Hop>,
-    config: &Config,
-    shared: &Arc<Shared>,
-    control: &Arc<Control>,
+/// What all cores start with.
+struct Common {
+    config: Config,
+    shared: Arc<Shared>,
+    control: Arc<Control>,
     hash_seed: u64,
     ticks: Ticks,
-    sink: Option<FileSink>,
-) -> Rc<Node> {
+}
+
+fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common, sink: Option<FileSink>) -> Rc<Node> {
+    let Common { config, shared, control, hash_seed, ticks } = common;
     let id = ShardId(handle.index as u16);
     let router = Router::new(handle.count as u16);
-    let mut keyspace = Keyspace::new(router.slots_of(id), config.databases, hash_seed);
+    let mut keyspace = Keyspace::new(router.slots_of(id), config.databases, *hash_seed);
     keyspace.set_discard(crate::memory::discard);
     keyspace.set_limits(config);
     keyspace.set_policy(config.maxmemory_policy, config.lfu_log_factor, config.lfu_decay_time_min);
@@ -137,7 +144,7 @@ fn node(
         lookahead: RefCell::default(),
         spreads: Default::default(),
         keys: RefCell::default(),
-        ticks: Cell::new(ticks),
+        ticks: Cell::new(*ticks),
         pause: Cell::new(None),
         scripts: Scripts::default(),
         stopping: Cell::new(false),
