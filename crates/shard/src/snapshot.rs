@@ -42,6 +42,10 @@
 //! writers; beyond that only what expires, is evicted or flushed, which was there before, and what had to be copied
 //! ([`Snapshot::progress`] tells how often).
 
+mod encode;
+
+pub use encode::RdbKeys;
+
 use commands::table::{key_flags, keys_of};
 use commands::{CommandRef, Core, Flags};
 use keyspace::{Budget, CaptureProgress, CaptureState, CapturedDb, Encode, Key, Keyspace, Left, Miscounted};
@@ -220,9 +224,7 @@ impl<T> Snapshot<T> {
         }
         if self.phase == Phase::Armed {
             // By then everything is uncaptured.
-            let entry = keyspace.peek(db, key, UnixMs(i64::MIN));
-            return use_of == Use::Changes
-                && entry.is_some_and(|entry| entry.memory() > self.bounds.large_bytes);
+            return use_of == Use::Changes && keyspace.may_be_large(db, key, self.bounds.large_bytes);
         }
         if self.phase != Phase::Open {
             return false;

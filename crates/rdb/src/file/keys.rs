@@ -76,6 +76,12 @@ impl Keys {
         self.out.is_empty()
     }
 
+    /// What was written and not taken: for who has keys written to buffers of his own, to exchange it for them.
+    #[inline]
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
     /// Says about how many keys a database has, for those who read it to prepare for.
     pub fn resize_db(&mut self, db: DbIndex, keys: u64, expiring: u64) {
         self.select(db);
