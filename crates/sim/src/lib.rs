@@ -15,11 +15,15 @@
 //!
 //! [`waiting`] does the same for clients that wait for keys, with real keyspaces.
 //!
+//! [`crash`] does it for what is kept on disk, with the real log, sets and recovery.
+//!
 //! The checkers are tested on histories with planted anomalies, and the whole on planted faults of the protocol
 //! ([`fault`]): each must be found.
 #![forbid(unsafe_code)]
 
 pub mod core;
+pub mod crash;
+pub mod disk;
 pub mod elle;
 pub mod fairness;
 pub mod fault;

@@ -25,6 +25,19 @@ pub struct SyncDone {
     pub(crate) result: Result<(), DiskError>,
 }
 
+impl SyncDone {
+    /// Whether it succeeded.
+    pub fn is_good(&self) -> bool {
+        self.result.is_ok()
+    }
+
+    /// As if it had succeeded. Only for showing that this loses data.
+    #[doc(hidden)]
+    pub fn believed(self) -> Self {
+        Self { result: Ok(()), ..self }
+    }
+}
+
 impl SyncJob {
     /// Everything before this position is safe if it succeeds.
     pub fn upto(&self) -> Lsn {

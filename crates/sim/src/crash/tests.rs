@@ -1,0 +1,69 @@
+use super::*;
+
+fn clean(seed: u64, crash_at: Option<u64>, crash: Crash) -> Run {
+    Run { seed, crash_at, crash, planted: None, faults: 0 }
+}
+
+/// How many seeds: a few, or as many as are asked for.
+fn seeds(usual: u64) -> u64 {
+    std::env::var("LACEWING_LONG_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+#[track_caller]
+fn holds(one: Run) -> Report {
+    run(&one).unwrap_or_else(|violation| panic!("{one:?}: {violation:?}"))
+}
+
+#[test]
+fn a_crash_at_every_call_leaves_what_was_promised() {
+    for seed in 0..seeds(6).div_ceil(3) {
+        let calls = holds(clean(seed, None, Crash::Kill)).calls;
+        assert!(calls > 300, "{calls}");
+        for call in 0..calls {
+            holds(clean(seed, Some(call), Crash::Kill));
+            holds(clean(seed, Some(call), Crash::Power));
+        }
+    }
+}
+
+#[test]
+fn random_crashes_leave_what_was_promised() {
+    let mut recoveries = 0;
+    let mut sets = 0;
+    for seed in 1000..1000 + seeds(400) {
+        let crash = if seed % 2 == 0 { Crash::Kill } else { Crash::Power };
+        let report = holds(clean(seed, Some(seed * 7919 % 700), crash));
+        recoveries += report.recoveries;
+        sets += report.sets;
+        assert_eq!(report.refusals, 0);
+    }
+    assert!(recoveries > 1000 && sets > 400, "{recoveries} recoveries, {sets} sets");
+}
+
+#[test]
+fn a_disk_that_fails_and_fills_up_loses_nothing_that_was_promised() {
+    let mut recoveries = 0;
+    for seed in 5000..5000 + seeds(400) {
+        let report = holds(Run { faults: 20, ..clean(seed, None, Crash::Power) });
+        recoveries += report.recoveries;
+    }
+    assert!(recoveries > 800, "{recoveries}");
+}
+
+#[test]
+fn every_planted_mistake_is_found() {
+    for planted in Planted::ALL {
+        let faults = if planted == Planted::TriesSyncAgain { 20 } else { 0 };
+        let finds = |seed: &u64| {
+            let crash_at = Some(60 + seed * 7919 % 600);
+            run(&Run { seed: *seed, crash_at, crash: Crash::Power, planted: Some(planted), faults }).is_err()
+        };
+        assert!((0..2000).any(|seed| finds(&seed)), "{planted:?} was not found");
+    }
+}
+
+#[test]
+fn a_run_is_its_seed() {
+    let one = clean(3, Some(200), Crash::Power);
+    assert_eq!(format!("{:?}", run(&one)), format!("{:?}", run(&one)));
+}
