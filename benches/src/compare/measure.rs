@@ -12,6 +12,7 @@ use super::server::{Instance, ServerSpec};
 use super::types::{Dataset, Unit};
 use crate::load::connection::Client;
 use crate::load::keys::Distribution;
+use crate::load::listeners::Listeners;
 use crate::load::stats::{Second, Summary, us};
 use crate::load::{Load, Observer, Until, run};
 use crate::machine::raise_descriptor_limit;
@@ -113,6 +114,9 @@ pub fn measure(spec: &ServerSpec, scenario: &Scenario, sizes: &Sizes) -> Result<
         Work::Command { data, commands, keys, requests, sent } => {
             command(&instance, sizes, data, commands, (keys, requests, sent))
         }
+        Work::Publish { subscribers, publishers, pipeline } => {
+            publish(&instance, sizes, subscribers, publishers, pipeline)
+        }
         Work::Memory => memory(&instance, sizes),
         Work::DatasetMemory { data, unit } => dataset_memory(&instance, sizes, data, unit),
         Work::Idle => idle(&instance, sizes),
@@ -168,6 +172,48 @@ fn command(
         bail!("{} of {} replies were null: this was not the dataset", summary.nulls, summary.ops());
     }
     Ok(latencies(&summary, spent))
+}
+
+/// Publishes to subscribers until all have everything; what is counted is messages that a subscriber got.
+fn publish(
+    instance: &Instance,
+    sizes: &Sizes,
+    subscribers: usize,
+    publishers: usize,
+    pipeline: u32,
+) -> Result<Metrics> {
+    let cpu = sizes.load_cpus.first().copied();
+    let listeners = Listeners::open(instance.target(), CHANNEL, subscribers, cpu)?;
+    let load = Load {
+        mix: String::new(),
+        templates: vec![format!("PUBLISH {CHANNEL} __text:{PAYLOAD_BYTES}__")],
+        threads: 1,
+        connections: publishers,
+        pipeline,
+        ..sizes.load(instance)
+    };
+    let mut expected = 0;
+    let mut all = |seconds: f64| -> Result<(Summary, Spent, f64)> {
+        let mut meter = CpuMeter::new(instance.pid());
+        let (start, before) = (Instant::now(), meter.sample()?);
+        let (summary, _) = metered(instance, &Load { until: Until::Seconds(seconds), ..load.clone() })?;
+        expected += summary.ops() * (subscribers * frame_bytes()) as u64;
+        listeners.wait(expected)?;
+        Ok((summary, meter.sample()? - before, start.elapsed().as_secs_f64()))
+    };
+    all(sizes.seconds * WARM_UP_SHARE)?;
+    let (summary, spent, seconds) = all(sizes.seconds)?;
+    let delivered = (summary.ops() * subscribers as u64) as f64;
+    let mut metrics = latencies(&summary, spent);
+    metrics.insert(metrics::CPU, spent.running as f64 / 1e3 / delivered);
+    metrics.insert(metrics::RATE, delivered / seconds);
+    Ok(metrics)
+}
+
+/// A message as a subscriber gets it.
+fn frame_bytes() -> usize {
+    let bulk = |len: usize| format!("${len}\r\n").len() + len + 2;
+    "*3\r\n".len() + bulk("message".len()) + bulk(CHANNEL.len()) + bulk(PAYLOAD_BYTES)
 }
 
 /// Makes the dataset.
@@ -366,6 +412,10 @@ impl Observer for Metered {
     }
 }
 
+/// Where messages are published.
+const CHANNEL: &str = "news";
+/// How long they are.
+const PAYLOAD_BYTES: usize = 32;
 /// A throughput scenario runs this share of its time before it is measured.
 const WARM_UP_SHARE: f64 = 0.2;
 /// The warm-up draws other numbers than what is measured.

@@ -139,7 +139,7 @@ pub fn compare(plan: Plan, mut say: impl FnMut(&str)) -> Result<Results> {
 fn rounds(scenario: &Scenario, rounds: usize) -> usize {
     match scenario.work {
         Work::Memory | Work::DatasetMemory { .. } | Work::Growth => 1,
-        Work::Throughput { .. } | Work::Command { .. } | Work::Idle => rounds,
+        Work::Throughput { .. } | Work::Command { .. } | Work::Publish { .. } | Work::Idle => rounds,
     }
 }
 

@@ -21,7 +21,10 @@ pub fn markdown(results: &Results, chart: Option<&str>) -> String {
     }
     for row in &results.rows {
         text += &match row.scenario.work {
-            Work::Throughput { .. } | Work::Command { .. } | Work::DatasetMemory { .. } => String::new(),
+            Work::Throughput { .. }
+            | Work::Command { .. }
+            | Work::Publish { .. }
+            | Work::DatasetMemory { .. } => String::new(),
             Work::Memory => memory(results, row),
             Work::Idle => idle(results, row),
             Work::Growth => growth(results, row),

@@ -34,6 +34,15 @@ pub enum Work {
         /// How they are sent.
         sent: Sent,
     },
+    /// Messages of 32 bytes to the subscribers of one channel: CPU per message that a subscriber gets.
+    Publish {
+        /// How many subscribers.
+        subscribers: usize,
+        /// How many connections publish.
+        publishers: usize,
+        /// Messages per batch of each.
+        pipeline: u32,
+    },
     /// A dataset: memory per key or member.
     DatasetMemory {
         /// Which.
@@ -55,7 +64,7 @@ pub enum Sent {
 impl Work {
     /// Whether it gives CPU per operation, throughput and latencies of a closed loop.
     pub fn is_closed_loop(&self) -> bool {
-        matches!(self, Self::Throughput { .. } | Self::Command { .. })
+        matches!(self, Self::Throughput { .. } | Self::Command { .. } | Self::Publish { .. })
     }
 }
 
@@ -84,7 +93,7 @@ pub struct Goal {
 pub struct Scenario {
     /// For `--scenario`.
     pub name: &'static str,
-    /// For `--scenario` too: [`STRINGS`], [`MANY`], [`TYPES`] or [`TOGETHER`].
+    /// For `--scenario` too: [`STRINGS`], [`MANY`], [`TYPES`], [`TOGETHER`] or [`PUBSUB`].
     pub group: &'static str,
     /// For tables and charts.
     pub title: &'static str,
@@ -138,12 +147,15 @@ pub const MANY: &str = "many";
 pub const TYPES: &str = "types";
 /// The group of the scenarios of what makes one database of the keys: transactions.
 pub const TOGETHER: &str = "together";
+/// The group of the scenarios of publish and subscribe.
+pub const PUBSUB: &str = "pubsub";
 /// Commands per batch of [`Sent::Drawn`].
 pub const PIPELINE: u32 = 16;
 
 /// All of them, in the order of the tables.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    SCENARIOS.iter().chain(MANY_KEYS).chain(types::SCENARIOS).chain(together::SCENARIOS)
+    let some = SCENARIOS.iter().chain(MANY_KEYS).chain(types::SCENARIOS);
+    some.chain(together::SCENARIOS).chain(PUBLISHING)
 }
 
 const SCENARIOS: &[Scenario] = &[
@@ -195,6 +207,23 @@ const MANY_KEYS: &[Scenario] = &[
 
 const RATE_KEPT: Goal = Goal { metric: super::metrics::RATE, bound: Bound::RatioAtLeast(1.0) };
 
+const fn publish(
+    name: &'static str,
+    title: &'static str,
+    publishers: usize,
+    pipeline: u32,
+    goals: &'static [Goal],
+) -> Scenario {
+    let work = Work::Publish { subscribers: 1_000, publishers, pipeline };
+    Scenario { name, group: PUBSUB, title, cores: 1, work, goals }
+}
+
+const PUBLISHING: &[Scenario] = &[
+    publish("publish-p1", "PUBLISH to 1,000, P1", 1, 1, &[cpu(0.70)]),
+    publish("publish-p16", "PUBLISH to 1,000, P16", 1, 16, &[cpu(0.70)]),
+    publish("publish-50", "PUBLISH to 1,000, 50 publishers", 50, 1, &[cpu(0.70)]),
+];
+
 /// Against the baseline on its one thread.
 const TWO_CORES: &[Goal] = &[cpu(1.0), RATE_KEPT];
 
@@ -222,11 +251,11 @@ mod tests {
 
     #[test]
     fn names_differ() {
-        let mut names: Vec<_> =
-            all().map(|scenario| scenario.name).chain([STRINGS, MANY, TYPES, TOGETHER]).collect();
+        let groups = [STRINGS, MANY, TYPES, TOGETHER, PUBSUB];
+        let mut names: Vec<_> = all().map(|scenario| scenario.name).chain(groups).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), all().count() + 4);
+        assert_eq!(names.len(), all().count() + groups.len());
     }
 
     #[test]

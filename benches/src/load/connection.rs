@@ -95,6 +95,11 @@ impl Blocking {
 pub struct Client(Blocking);
 
 impl Client {
+    /// Gives the socket up, non-blocking from now on.
+    pub(super) fn into_socket(self) -> Result<OwnedFd> {
+        self.0.into_nonblocking()
+    }
+
     /// Connects. Errors: nobody listens there.
     pub fn connect(target: &Target) -> Result<Self> {
         Ok(Self(Blocking::open(target).with_context(|| format!("cannot connect to {target}"))?))

@@ -4,6 +4,7 @@ pub mod command;
 pub mod connection;
 pub mod frame;
 pub mod keys;
+pub mod listeners;
 pub mod stats;
 pub mod value;
 pub mod verify;
