@@ -108,5 +108,7 @@ mod tests {
     fn a_message_published_after_an_event_comes_after_it() {
         let order = published("E$", &["SET k v", "PUBLISH c m", "SET k w"]);
         assert_eq!(order, "__keyevent@0__:set k | c m | __keyevent@0__:set k");
+        let sharded = published("E$", &["SSUBSCRIBE c", "SET k v", "SPUBLISH c m", "SET k w"]);
+        assert_eq!(sharded, order);
     }
 }

@@ -14,6 +14,7 @@ pub(super) fn publish(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comm
 
 /// SPUBLISH shardchannel message
 pub(super) fn spublish(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    super::publish_events(ctx.core);
     let receivers = ctx.core.pubsub.publish(true, args.at(1), args.at(2));
     ctx.out.int(receivers as i64);
     Ok(Outcome::Done)
