@@ -135,7 +135,7 @@ impl Build {
             }
             kinds::SET => {
                 let count = some(input, 1)?;
-                self.state = State::Set(Object::new(Kind::Set), count);
+                self.state = State::Set(empty_set(count, limits), count);
                 return Ok(None);
             }
             kinds::ZSET | kinds::ZSET_2 => {
@@ -234,6 +234,15 @@ fn list_element(kind: u8, list: &mut list::Builder, input: &mut Input<'_>) -> Re
         _ => return Err(input.bad("node of a list")),
     }
     Ok(())
+}
+
+/// A set that `count` members go into: as in Redis an array of integers until another one comes, or large from the
+/// beginning.
+pub(crate) fn empty_set(count: u64, limits: &Limits) -> Object {
+    let mut object = Object::new(Kind::Set);
+    let is_large = count > limits.set_max_intset_entries as u64;
+    SetMut::new(&mut object, limits).expect(b"0", if is_large { usize::MAX } else { 0 });
+    object
 }
 
 fn set_member(object: &mut Object, input: &mut Input<'_>, limits: &Limits) -> Result<(), Error> {

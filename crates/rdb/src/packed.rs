@@ -1,6 +1,6 @@
 //! Values that are stored as they were in memory, in one string: read into elements.
 
-use crate::build::{field, rank};
+use crate::build::{empty_set, field, rank};
 use crate::error::Error;
 use crate::kinds;
 use crate::legacy;
@@ -143,7 +143,7 @@ const STRIDE_MAX: usize = 3;
 fn set_intset(input: &mut Input<'_>, limits: &Limits) -> Result<Object, Error> {
     let bytes = input.string()?;
     let ints = input.good(legacy::intset(&bytes), "intset")?;
-    let mut object = Object::new(Kind::Set);
+    let mut object = empty_set(ints.len() as u64, limits);
     for int in ints {
         SetMut::new(&mut object, limits).add_element(Element::Int(int));
     }
