@@ -62,6 +62,11 @@ pub enum Action {
         /// How long.
         micros: u64,
     },
+    /// DEBUG LOG: write to the log.
+    Log {
+        /// What.
+        line: String,
+    },
     /// MEMORY PURGE: give free memory back to the system.
     PurgeMemory,
 }

@@ -346,6 +346,14 @@ impl CommandError {
     pub const CLUSTER_OFF: Self = text("ERR This instance has cluster support disabled");
     /// DEBUG.
     pub const DEBUG_NOT_ALLOWED: Self = text("ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.");
+    /// DEBUG PROTOCOL.
+    pub const PROTOCOL_TYPE: Self = text("ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false");
+    /// DEBUG PROTOCOL.
+    pub const NOT_IN_RESP2: Self = text("ERR RESP2 is not supported by this command");
+    /// DEBUG RELOAD.
+    pub const RELOAD_OPTIONS: Self = text("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
+    /// DEBUG RELOAD.
+    pub const RELOAD_FAILED: Self = text("ERR Error trying to load the RDB dump, check server logs for more information");
     /// SHUTDOWN ABORT.
     pub const NO_SHUTDOWN: Self = text("ERR No shutdown in progress.");
     /// SLOWLOG GET.

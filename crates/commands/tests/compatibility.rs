@@ -23,14 +23,16 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("config|set", "applies on every core; parameters of parts that are not there yet can only be off"),
     (
         "debug",
-        "only `SLEEP`, `SET-ACTIVE-EXPIRE`, `OBJECT` and `QUICKLIST-PACKED-THRESHOLD` (without \
-         effect): what clients' tests use; `OBJECT` tells no address",
+        "what clients' tests use: `DIGEST`, `DIGEST-VALUE`, `ERROR`, `LOG`, `OBJECT`, `POPULATE`, `PROTOCOL`, `RELOAD` \
+         (without `NOSAVE`), `SET-ACTIVE-EXPIRE`, `SLEEP`; `PAUSE-CRON`, `QUICKLIST-PACKED-THRESHOLD` and `REPLYBUFFER` are \
+         accepted, without effect; `OBJECT` tells no address; what looks at the inside of Redis is missing",
     ),
     ("geosearch", "which of several places at exactly the same distance `COUNT` keeps is told by neither"),
     (
         "info",
         "numbers are summed over the cores; fields of parts that are not there yet are 0, those of Redis's allocator are missing; adds `lacewing_version` and \
-         `cores`; `used_memory` counts keys, values, tables and clients, not the program itself",
+         `cores`; `used_memory` counts keys, values, tables and clients, not the program itself nor the 512 KiB that \
+         each database in use takes however few its keys are",
     ),
     ("lastsave", "0 until something was saved; Redis tells when it started"),
     ("latency|doctor", "in its own words"),

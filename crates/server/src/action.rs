@@ -52,6 +52,7 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
         // A shutdown is not to be taken back once it has begun.
         Action::ShutdownAbort => {}
         Action::Sleep { micros } => std::thread::sleep(Duration::from_micros(micros)),
+        Action::Log { line } => tracing::warn!("DEBUG LOG: {line}"),
         Action::PurgeMemory => crate::memory::give_back(),
     }
     Ok(())

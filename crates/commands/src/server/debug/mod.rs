@@ -1,9 +1,15 @@
 //! DEBUG, as far as clients' test suites use it. Every core runs it; home answers.
 
+mod digest;
+mod populate;
+mod protocol;
+mod reload;
+
 use crate::core::{Action, Core};
 use crate::ctx::{Caller, Ctx, Outcome, parse_int};
 use crate::error::CommandError;
-use keyspace::{Access, EntryRef, StringRef};
+use keyspace::{Access, EntryRef};
+use rdb::{Version, Writer};
 use stdx::{Args, UnixMs};
 
 /// Whether `caller` may run DEBUG here. Admission asks it before any core runs the command.
@@ -25,8 +31,19 @@ pub(super) fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
             ctx.core.actions.push(Action::Sleep { micros });
         }
         (b"SET-ACTIVE-EXPIRE", 3) => ctx.core.active_expire = parse_int(args.at(2)).unwrap_or(0) != 0,
-        (b"QUICKLIST-PACKED-THRESHOLD", 3) | (b"HELP", 2) => {}
         (b"OBJECT", 3..) => object(ctx, args.at(2)),
+        (b"DIGEST", 2) => digest::part(ctx),
+        (b"DIGEST-VALUE", _) => digest::values_part(ctx, args.from(2)),
+        (b"POPULATE", 3..=5) => populate::populate(ctx, args)?,
+        (b"RELOAD", _) => reload::reload(ctx, args.from(2))?,
+        (b"LOG", 3) if ctx.caller.slot.is_some() => {
+            let line = String::from_utf8_lossy(args.at(2)).into_owned();
+            ctx.core.actions.push(Action::Log { line });
+        }
+        // Home alone has something to do, or nobody.
+        (b"HELP", 2) | (b"ERROR" | b"PROTOCOL" | b"LOG", 3) => {}
+        (b"QUICKLIST-PACKED-THRESHOLD" | b"PAUSE-CRON", 3) => {}
+        (b"REPLYBUFFER", 4) if is_of_reply_buffers(args.at(2)) => {}
         _ => return Err(CommandError::subcommand("DEBUG", args.at(1))),
     }
     Ok(Outcome::Done)
@@ -39,6 +56,10 @@ pub(super) fn merge(ctx: &mut Ctx<'_>, args: Args<'_>, parts: &[&[u8]]) -> Resul
             let found = parts.iter().find(|part| !part.is_empty()).ok_or(CommandError::NoSuchKey)?;
             ctx.out.raw(found);
         }
+        b"DIGEST" => digest::whole(ctx, parts),
+        b"DIGEST-VALUE" => digest::values_whole(ctx, args.len() - 2, parts),
+        b"PROTOCOL" => protocol::protocol(ctx, args.at(2))?,
+        b"ERROR" => return Err(CommandError::Text(args.at(2).to_vec().into())),
         b"HELP" => {
             ctx.out.array(HELP.len());
             HELP.iter().for_each(|line| ctx.out.simple(line));
@@ -46,6 +67,11 @@ pub(super) fn merge(ctx: &mut Ctx<'_>, args: Args<'_>, parts: &[&[u8]]) -> Resul
         _ => ctx.out.ok(),
     }
     Ok(())
+}
+
+/// What DEBUG REPLYBUFFER sets in Redis. Here a connection has no buffer of its own whose size is kept.
+fn is_of_reply_buffers(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"PEAK-RESET-TIME") || word.eq_ignore_ascii_case(b"RESIZING")
 }
 
 /// DEBUG OBJECT key, on the core that has it. The reference count is OBJECT REFCOUNT's; there is no address
@@ -57,36 +83,20 @@ fn object(ctx: &mut Ctx<'_>, key: &[u8]) {
     }
     if let Some(entry) = ctx.core.keyspace.find(db, key, now, Access::Peek) {
         let owners = crate::generic::owners(&ctx.core.config, entry);
-        let text = description(entry, owners, now);
+        let text = description(entry, owners, ctx.core.config.rdbcompression, now);
         ctx.out.simple(&text);
     }
 }
 
-fn description(entry: EntryRef<'_>, owners: i64, now: UnixMs) -> String {
+fn description(entry: EntryRef<'_>, owners: i64, compress: bool, now: UnixMs) -> String {
     let idle_s = entry.idle_s(now);
     let lru = (now.0 / 1000 - idle_s as i64) & 0xff_ffff;
-    let (encoding, length) = (entry.encoding(), entry.string().map_or(0, serialized_len));
+    let (encoding, mut saved) = (entry.encoding(), Vec::new());
+    Writer::new(&mut saved, Version::V10, compress).value(entry.value());
+    let length = saved.len();
     format!(
         "Value at:0x0 refcount:{owners} encoding:{encoding} serializedlength:{length} lru:{lru} lru_seconds_idle:{idle_s}"
     )
-}
-
-/// How many bytes a string takes in an RDB file, uncompressed.
-fn serialized_len(value: StringRef<'_>) -> usize {
-    match value {
-        StringRef::Int(-128..=127) => 2,
-        StringRef::Int(-32_768..=32_767) => 3,
-        StringRef::Int(number) if i32::try_from(number).is_ok() => 5,
-        StringRef::Int(number) => 1 + number.to_string().len(),
-        StringRef::Bytes(bytes) => {
-            let header = match bytes.len() {
-                ..64 => 1,
-                64..16384 => 2,
-                _ => 5,
-            };
-            header + bytes.len()
-        }
-    }
 }
 
 /// Seconds with a fraction; what is not a number is 0, as in Redis.
@@ -98,16 +108,36 @@ fn seconds(text: &[u8]) -> f64 {
 /// The longest sleep.
 const SLEEP_SECONDS_MAX: f64 = 3600.0;
 
-const HELP: [&str; 9] = [
+const HELP: [&str; 29] = [
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "OBJECT key",
+    "DIGEST",
+    "    A digest of all data: equal where the data are.",
+    "DIGEST-VALUE [<key> ...]",
+    "    Digests of the values of these keys.",
+    "ERROR <text>",
+    "    Answers an error of this text.",
+    "LOG <text>",
+    "    Writes to the server's log.",
+    "OBJECT <key>",
     "    Describes how the value of the key is kept.",
-    "QUICKLIST-PACKED-THRESHOLD size",
+    "PAUSE-CRON <0|1>",
     "    Accepted, without effect.",
-    "SET-ACTIVE-EXPIRE <0 | 1>",
+    "POPULATE <count> [<prefix>] [<size>]",
+    "    Makes strings named <prefix>:0 and so on, but for those that are there.",
+    "PROTOCOL <type>",
+    "    Answers a reply of the type: string, integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
+    "    true, false.",
+    "QUICKLIST-PACKED-THRESHOLD <size>",
+    "    Accepted, without effect.",
+    "RELOAD [MERGE] [NOFLUSH]",
+    "    Writes every value as it is saved, and reads it back.",
+    "REPLYBUFFER <PEAK-RESET-TIME | RESIZING> <value>",
+    "    Accepted, without effect.",
+    "SET-ACTIVE-EXPIRE <0|1>",
     "    Whether expired keys are removed without being looked at.",
-    "SLEEP seconds",
+    "SLEEP <seconds>",
     "    Stands still for so long, on every core.",
+    "HELP",
 ];
 
 #[cfg(test)]
@@ -164,8 +194,22 @@ mod tests {
     }
 
     #[test]
+    fn the_log_gets_one_line() {
+        let mut world = world();
+        world.check(&["DEBUG LOG 'some text'"], "+OK");
+        assert_eq!(world.cores[0].actions, [Action::Log { line: "some text".into() }]);
+        assert_eq!(world.cores[1].actions, []);
+    }
+
+    #[test]
     fn other_subcommands() {
         let mut world = world();
+        world.check(&["DEBUG ERROR 'OOPS not so'"], "-OOPS not so");
+        world.check(&["DEBUG PAUSE-CRON 1", "DEBUG REPLYBUFFER resizing 0"], "+OK");
+        world.check(
+            &["DEBUG REPLYBUFFER FOO 0"],
+            "-ERR unknown subcommand or wrong number of arguments for 'REPLYBUFFER'. Try DEBUG HELP.",
+        );
         world.check(&["DEBUG QUICKLIST-PACKED-THRESHOLD 1b"], "+OK");
         world.check(
             &["DEBUG FOO"],
