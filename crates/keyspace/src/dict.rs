@@ -8,7 +8,6 @@ use crate::hash::{KeyHasher, Random};
 use crate::types::SlotRange;
 use datatypes::segments::{Segments, Tables, Upsert};
 use stdx::Slot;
-use stdx::size::good_size;
 
 /// Slots counted together.
 const GROUP: usize = 64;
@@ -46,7 +45,8 @@ impl Dict {
         self.len
     }
 
-    /// Bytes of the tables, entries not counted.
+    /// Bytes of the tables, entries not counted, nor the array of slots: that does not depend on the keys, so that no
+    /// eviction could free it.
     #[inline]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -167,13 +167,6 @@ impl Dict {
         let slots = self.range.len();
         self.slots = (0..slots).map(|_| Segments::new()).collect();
         self.groups = vec![Group::default(); slots.div_ceil(GROUP)].into();
-        self.bytes = Self::array_bytes(slots);
-    }
-
-    /// What the arrays of `slots` slots take.
-    fn array_bytes(slots: usize) -> usize {
-        good_size(slots * size_of::<Segments<Entry>>())
-            + good_size(slots.div_ceil(GROUP) * size_of::<Group>())
     }
 
     /// A random slot, each as likely as it holds keys.
@@ -198,7 +191,6 @@ impl Dict {
 
     /// The bytes of the tables, counted by walking: what [`Dict::bytes`] must be.
     pub(crate) fn recount(&self) -> usize {
-        let tables: usize = self.slots.iter().map(Segments::recount).sum();
-        if self.slots.is_empty() { 0 } else { Self::array_bytes(self.slots.len()) + tables }
+        self.slots.iter().map(Segments::recount).sum()
     }
 }

@@ -83,6 +83,12 @@ impl Graveyard {
         self.bytes
     }
 
+    /// How many things wait here: values, buffers, flushed databases. 0 exactly when nothing does.
+    pub(crate) fn pending(&self) -> usize {
+        let opened = usize::from(!self.segments.is_empty() || self.entries.is_some());
+        self.buffers.len() + self.values.len() + self.databases.len() + opened
+    }
+
     /// Frees until `go_on` says no; true while there is more. Counts the entries it freed in `freed`.
     pub(crate) fn reclaim(&mut self, freed: &mut u64, go_on: &mut dyn FnMut() -> bool) -> bool {
         while go_on() {
@@ -91,15 +97,7 @@ impl Graveyard {
                 return false;
             }
         }
-        !self.is_empty()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.buffers.is_empty()
-            && self.values.is_empty()
-            && self.databases.is_empty()
-            && self.segments.is_empty()
-            && self.entries.is_none()
+        self.pending() > 0
     }
 
     /// Does a bounded piece of work; false when there was none.

@@ -257,6 +257,36 @@ impl Keyspace {
         scan.run(&self.dbs[db.index()].dict, cursor)
     }
 
+    /// [`Keyspace::scan`] that also removes the expired keys it meets, if `removes` says so of their names. Lent ones stay.
+    pub fn scan_expiring(
+        &mut self,
+        db: DbIndex,
+        cursor: Cursor,
+        count: usize,
+        now: UnixMs,
+        removes: &dyn Fn(&[u8]) -> bool,
+        visit: &mut dyn FnMut(EntryRef<'_>),
+    ) -> Cursor {
+        let (clock, mut due) = (self.clock, Vec::new());
+        let mut scan = Scan {
+            hasher: &self.hasher,
+            budget: count.max(1),
+            chosen: &mut self.chosen,
+            visit: &mut |entry| {
+                if !entry.due(now) {
+                    visit(entry.as_ref(clock));
+                } else if !entry.is_lent() && removes(entry.key()) {
+                    due.push(entry.key().to_vec());
+                }
+            },
+        };
+        let next = scan.run(&self.dbs[db.index()].dict, cursor);
+        for key in due {
+            self.expire(db, Key::new(&key), self.hasher.hash(&key));
+        }
+        next
+    }
+
     /// The slot that a cursor stands in: decides the shard that a SCAN goes on at. Any number is some cursor.
     pub fn cursor_slot(cursor: Cursor) -> Slot {
         scan::slot_of(cursor)
@@ -333,6 +363,11 @@ impl Keyspace {
     /// About how many bytes wait for [`Keyspace::reclaim`]; 0 exactly when nothing does.
     pub fn unreclaimed_bytes(&self) -> usize {
         self.graveyard.bytes()
+    }
+
+    /// How many values, buffers and databases wait for [`Keyspace::reclaim`]; 0 exactly when nothing does.
+    pub fn unreclaimed(&self) -> usize {
+        self.graveyard.pending()
     }
 
     /// Starts to remember changes of a key and returns its version now; pair it with [`Keyspace::unwatch`]. An

@@ -583,8 +583,9 @@ fn a_large_value_is_freed_later() {
     assert!(keyspace.remove(DB, Key::new(b"large"), NOW));
     assert!(used - keyspace.used_bytes() > 1 << 20);
     assert!(keyspace.unreclaimed_bytes() >= 1 << 20);
+    assert_eq!(keyspace.unreclaimed(), 1);
     assert!(!keyspace.reclaim(&mut || true));
-    assert_eq!(keyspace.unreclaimed_bytes(), 0);
+    assert_eq!((keyspace.unreclaimed(), keyspace.unreclaimed_bytes()), (0, 0));
 }
 
 /// Sets `key` to an argument that was offered, as the server does.

@@ -38,7 +38,9 @@ fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let options = Options::parse(args.from(2), Over::Keys)?;
     let (mut keys, mut found, mut looked_up) = (Vec::new(), 0, 0);
     let mut reply = Reply::new(&mut keys, ctx.caller.proto);
-    let next = ctx.core.keyspace.scan(ctx.caller.db, cursor, options.count, ctx.now, &mut |entry| {
+    let admits = |key: &[u8]| options.admits(key);
+    let (db, count, now) = (ctx.caller.db, options.count, ctx.now);
+    let next = ctx.core.keyspace.scan_expiring(db, cursor, count, now, &admits, &mut |entry| {
         if !options.admits(entry.key()) {
             return;
         }
@@ -165,6 +167,20 @@ mod tests {
             world.run(line);
         }
         assert_eq!(world.cores[0].keyspace.stats.hits, 1);
+    }
+
+    #[test]
+    fn expired_keys_of_the_pattern_are_removed() {
+        let mut world = World::new(1);
+        for line in ["SET ab 1 PX 1", "SET cd 1 PX 1", "SET ef 1"] {
+            world.run(line);
+        }
+        world.now.0 += 10;
+        world.check(&["SCAN 0 COUNT 1000 MATCH a* TYPE list"], "*2 $1 0 *0");
+        world.check(&["DBSIZE"], ":2");
+        world.check(&["SCAN 0 COUNT 1000"], "*2 $1 0 *1 $2 ef");
+        world.check(&["DBSIZE"], ":1");
+        assert_eq!(world.cores[0].keyspace.stats.expired, 2);
     }
 
     #[test]

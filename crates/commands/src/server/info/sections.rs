@@ -151,7 +151,8 @@ fn memory(scene: &Scene<'_>, text: &mut String) {
     line(text, "mem_clients_normal", usage.clients);
     zeros(text, &["mem_cluster_links", "mem_aof_buffer"]);
     line(text, "mem_allocator", shared.allocator_name());
-    zeros(text, &["active_defrag_running", "lazyfree_pending_objects"]);
+    zeros(text, &["active_defrag_running"]);
+    line(text, "lazyfree_pending_objects", scene.report.sum(Sum::LazyfreePending));
     line(text, "lazyfreed_objects", scene.report.sum(Sum::Lazyfreed));
 }
 
