@@ -15,6 +15,8 @@ pub enum Outcome {
     Done,
     /// The client waits (blocking commands); nothing is written.
     Park,
+    /// It did not run, as there is no memory for it: the error is written and counted. No handler answers this.
+    Refused,
 }
 
 /// On whose behalf a command runs. It may have come from another core, where the connection is.

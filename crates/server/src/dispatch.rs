@@ -280,8 +280,12 @@ impl<'a> Turn<'a> {
         let nanos = self.ticks.nanos(self.last, end);
         self.last = end;
         self.nanos += nanos;
+        if outcome == Outcome::Refused {
+            return outcome;
+        }
         core.stats.record(command.index, nanos);
-        if is_slow(core, command, nanos, self.now) {
+        // One that waits may be slow when it is served.
+        if outcome != Outcome::Park && is_slow(core, command, nanos, self.now) {
             note_slow(core, command, args, nanos, self.client, self.now);
         }
         outcome

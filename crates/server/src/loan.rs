@@ -87,7 +87,7 @@ pub(crate) fn run(
     effects::begin_unit(&mut state.core);
     std::mem::swap(&mut state.core.keyspace, scratch);
     if runs {
-        shard::run(&mut state.core, borrowing.command, borrowing.caller, borrowing.args, None, reply, now);
+        shard::run_part(&mut state.core, borrowing.command, borrowing.caller, borrowing.args, reply, now);
     }
     let mut done = Done::default();
     done.cut = effects::cut_unit(&mut state.core, &mut done.effects);

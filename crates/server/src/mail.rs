@@ -10,7 +10,7 @@ use crate::publish;
 use crate::spread;
 use crate::transaction::{self, ParkedCommand};
 use crate::wait::{self, Call, Unit};
-use commands::{ClientSlot, Core, Crossing, Flags, LongPart};
+use commands::{ClientSlot, Core, Crossing, Flags, LongPart, Outcome};
 use keyspace::Key;
 use shard::WaiterId;
 use std::collections::VecDeque;
@@ -163,6 +163,7 @@ fn run(
                     continue;
                 }
                 spent.turn_to(remote.sink.client, back);
+                let mut outcome = Outcome::Done;
                 if matches!(remote.command.row.crossing, Crossing::Script) {
                     if !crate::script::run_remote(node, state, remote, args, from, back, now) {
                         state.core.keyspace.end_offer(buffer);
@@ -171,15 +172,20 @@ fn run(
                     }
                 } else if wait::may_park(remote.command, args) {
                     let Remote { command, caller, slot, sink, .. } = *remote;
-                    wait::run_for(state, &Call { command, caller, args, slot, home: from, sink }, back, now);
+                    let call = Call { command, caller, args, slot, home: from, sink };
+                    outcome = wait::run_for(state, &call, back, now);
                 } else {
                     let core = &mut state.core;
                     // A part of a command that every shard runs is merged with the others.
-                    if remote.slot.is_some() {
+                    let Remote { command, caller, slot, .. } = *remote;
+                    if slot.is_some() {
                         core.long.ask();
                     }
                     back.reply(remote.sink, |out| {
-                        shard::execute(core, remote.command, remote.caller, args, remote.slot, out, now);
+                        outcome = match slot {
+                            Some(_) => shard::execute(core, command, caller, args, slot, out, now),
+                            None => shard::run_part(core, command, caller, args, out, now),
+                        };
                     });
                     if !core.long.is_empty() {
                         back.put_long(core.long.take());
@@ -192,9 +198,11 @@ fn run(
                 last = end;
                 spent.add(nanos);
                 // What every shard runs is counted once, where its client is.
-                if remote.slot.is_some() {
+                if remote.slot.is_some() && outcome != Outcome::Refused {
                     core.stats.record(remote.command.index, nanos);
-                    if crate::dispatch::is_slow(core, remote.command, nanos, now) {
+                    // One that waits may be slow when it is served.
+                    let is_over = outcome == Outcome::Done;
+                    if is_over && crate::dispatch::is_slow(core, remote.command, nanos, now) {
                         back.say(Item::slow(remote.command, remote.sink.client, args, nanos));
                     }
                 }

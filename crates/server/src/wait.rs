@@ -127,19 +127,20 @@ pub(crate) fn park_for(node: &Node, state: &mut State, call: &Call<'_>) {
 }
 
 /// Runs a command that may park, and sends what came of it to its home, on another core.
-pub(crate) fn run_for(state: &mut State, call: &Call<'_>, back: &mut Hop, now: UnixMs) {
+pub(crate) fn run_for(state: &mut State, call: &Call<'_>, back: &mut Hop, now: UnixMs) -> Outcome {
     let mut out = Vec::new();
     reserve(state, id(call.home, call.sink), (call.command, call.caller), call.args, now);
     let core = &mut state.core;
     let outcome = shard::execute(core, call.command, call.caller, call.args, call.slot, &mut out, now);
     core.reserved.clear();
     match outcome {
-        Outcome::Done => back.reply(call.sink, |buf| buf.extend_from_slice(&out)),
+        Outcome::Done | Outcome::Refused => back.reply(call.sink, |buf| buf.extend_from_slice(&out)),
         Outcome::Park => {
             let until = park(state, call);
             back.say(Item::Parked(Parked { sink: call.sink, id: call.caller.id, until }));
         }
     }
+    outcome
 }
 
 /// Has a command leave alone what others have waited for for longer, until `core.reserved` is cleared. It is one that may
@@ -341,7 +342,13 @@ pub(crate) fn deliver(node: &Node, state: &mut State) {
 fn deliver_all(node: &Node, state: &mut State) {
     for woken in state.waitroom.take_woken() {
         match woken {
-            Woken::Served { id, sink, reply } => answer(node, &mut state.core, id.home, sink, &reply),
+            Woken::Served { id, waiter, reply, nanos } => {
+                answer(node, &mut state.core, id.home, waiter.sink, &reply);
+                let now = node.ticks.get().unix_ms();
+                if crate::dispatch::is_slow(&mut state.core, waiter.command, nanos, now) {
+                    note_slow(node, &mut state.core, id, &waiter, nanos, now);
+                }
+            }
             Woken::Offered { id, caller, sink } if id.home == node.id => {
                 several::offered_here(node, &state.core, sink, caller.id);
             }
@@ -349,6 +356,17 @@ fn deliver_all(node: &Node, state: &mut State) {
                 node.mailbox.outbox(id.home.index(), |hop| hop.say(Item::Offered(sink, caller.id)));
             }
         }
+    }
+}
+
+/// The shard: has the core of a waiter know that serving it was slow.
+fn note_slow(node: &Node, core: &mut Core, id: WaiterId, waiter: &Waiter<Sink>, nanos: u64, now: UnixMs) {
+    let (command, args) = (waiter.command, waiter.args.as_args());
+    if node.is_home(id.home) {
+        crate::dispatch::note_slow(core, command, args, nanos, id.client, now);
+    } else {
+        let slow = Item::slow(command, id.client, args, nanos);
+        node.mailbox.outbox(id.home.index(), |hop| hop.say(slow));
     }
 }
 

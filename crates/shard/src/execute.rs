@@ -21,7 +21,7 @@ pub fn execute(
     let is_limited = command.row.flags.has(Flags::DENYOOM) && core.config.maxmemory != 0;
     if is_limited && !make_room(core, now) {
         refuse(core, command, out);
-        return Outcome::Done;
+        return Outcome::Refused;
     }
     let outcome = run(core, command, caller, args, slot, out, now);
     if is_limited {
@@ -41,6 +41,32 @@ pub fn run(
     out: &mut Vec<u8>,
     now: UnixMs,
 ) -> Outcome {
+    run_whole_or_part::<true>(core, command, caller, args, slot, out, now)
+}
+
+/// The same for one shard's part of a command whose failure is counted once, when the reply is put together.
+#[inline]
+pub fn run_part(
+    core: &mut Core,
+    command: CommandRef,
+    caller: Caller,
+    args: Args<'_>,
+    out: &mut Vec<u8>,
+    now: UnixMs,
+) -> Outcome {
+    run_whole_or_part::<false>(core, command, caller, args, None, out, now)
+}
+
+#[inline]
+fn run_whole_or_part<const WHOLE: bool>(
+    core: &mut Core,
+    command: CommandRef,
+    caller: Caller,
+    args: Args<'_>,
+    slot: Option<Slot>,
+    out: &mut Vec<u8>,
+    now: UnixMs,
+) -> Outcome {
     let start = out.len();
     core.long.begin();
     let mark = effects::begin(core);
@@ -49,7 +75,7 @@ pub fn run(
     let outcome = match (command.row.handler)(&mut ctx, args) {
         Ok(outcome) => outcome,
         Err(error) => {
-            fail(core, command, &error, start, out);
+            fail(core, WHOLE.then_some(command), &error, start, out);
             Outcome::Done
         }
     };
@@ -58,12 +84,14 @@ pub fn run(
 }
 
 #[cold]
-fn fail(core: &mut Core, command: CommandRef, error: &CommandError, start: usize, out: &mut Vec<u8>) {
+fn fail(core: &mut Core, counted: Option<CommandRef>, error: &CommandError, start: usize, out: &mut Vec<u8>) {
     let text = error.text();
     out.truncate(start);
     drop(core.long.take());
     resp::Reply::new(out, resp::Proto::Resp2).error(&text);
-    core.stats.failed(command.index, &text);
+    if let Some(command) = counted {
+        core.stats.failed(command.index, &text);
+    }
 }
 
 #[cold]

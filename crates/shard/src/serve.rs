@@ -34,10 +34,12 @@ pub enum Woken<S> {
     Served {
         /// Who.
         id: WaiterId,
-        /// Where its reply goes.
-        sink: S,
+        /// What it ran, and where its reply goes.
+        waiter: Waiter<S>,
         /// As its client reads it.
         reply: Vec<u8>,
+        /// How long that took, the waiting left out.
+        nanos: u64,
     },
     /// Home is to run the command anew.
     Offered {
@@ -269,14 +271,16 @@ impl<S: Copy> Waitroom<S> {
         core.reserved = self.reserved(core, wait, |_| true, now);
         // The command that has just run may have parked.
         let parking = core.parking.take();
+        let began = (core.nanos)();
         let outcome = execute(core, command, waiter.caller, args, None, &mut reply, now);
+        let nanos = (core.nanos)().saturating_sub(began);
         core.reserved.clear();
         core.parking = parking;
         if outcome == Outcome::Park {
             return false;
         }
-        let Waiter { sink, .. } = self.cancel(core, id).expect("it stands in a line");
-        self.woken.push(Woken::Served { id, sink, reply });
+        let waiter = self.cancel(core, id).expect("it stands in a line");
+        self.woken.push(Woken::Served { id, waiter, reply, nanos });
         true
     }
 

@@ -345,3 +345,69 @@ fn nobody_overtakes_who_waits_at_several_shards() {
         }
     }
 }
+
+/// The commands in the slow log, which takes all, the newest first: `blpop {a}x 0 | set k v`.
+#[track_caller]
+fn slow_commands(control: &mut Client) -> String {
+    let Value::Array(entries) = control.call(&["SLOWLOG", "GET", "-1"]) else { panic!("an array") };
+    let words = |value: &Value| match value {
+        Value::Array(words) => {
+            let texts = words
+                .iter()
+                .map(|word| String::from_utf8_lossy(word.as_bytes().expect("a word")).into_owned());
+            texts.collect::<Vec<_>>().join(" ")
+        }
+        other => panic!("a command line, not {other:?}"),
+    };
+    let lines = entries.iter().map(|entry| match entry {
+        Value::Array(fields) => words(&fields[3]),
+        other => panic!("an entry, not {other:?}"),
+    });
+    lines.collect::<Vec<_>>().join(" | ")
+}
+
+/// As in Redis, the slow log tells of one that waited when it is served, wherever it waited.
+#[test]
+fn the_slow_log_tells_of_who_waited_when_it_is_served() {
+    for servers in [&["--cores", "1"][..], THREE] {
+        let server = Server::with(servers);
+        let mut control = server.client();
+        assert_eq!(control.line("CONFIG SET slowlog-log-slower-than 0"), "+OK");
+        for (wait, push) in [
+            ("BLPOP {a}x 0", "RPUSH {a}x 1"),
+            ("BLPOP {b}x 0", "RPUSH {b}x 1"),
+            ("BLPOP {c}x 0", "RPUSH {c}x 1"),
+            ("BLPOP {a}x {b}x {c}x 0", "RPUSH {b}x 1"),
+        ] {
+            let mut waiter = park(&server, &mut control, wait);
+            assert_eq!(control.line("SLOWLOG RESET"), "+OK");
+            assert_eq!(slow_commands(&mut control), "SLOWLOG RESET", "{wait}");
+            assert_eq!(control.line(push), ":1");
+            waiter.read();
+            until("it is in the slow log", || slow_commands(&mut control).contains(wait).then_some(()));
+        }
+    }
+}
+
+/// What a transaction made and what has expired when it ends is for nobody.
+#[test]
+fn what_expires_before_the_transaction_ends_serves_nobody() {
+    for cores in ["1", "3"] {
+        let server = Server::with(&["--cores", cores, "--pin", "no", "--enable-debug-command", "yes"]);
+        let mut control = server.client();
+        for (wait, push, again, reply) in [
+            ("BLPOP {b} 0", "RPUSH {b} x", "RPUSH {b} y", r#"["{b}", "y"]"#),
+            ("BZPOPMIN {c} 0", "ZADD {c} 1 x", "ZADD {c} 1 y", r#"["{c}", "y", "1"]"#),
+        ] {
+            let mut waiter = park(&server, &mut control, wait);
+            let key = wait.split(' ').nth(1).expect("a key");
+            for line in ["MULTI", push, &format!("PEXPIRE {key} 20"), "DEBUG SLEEP 0.05"] {
+                control.line(line);
+            }
+            assert_eq!(control.line("EXEC"), "[:1, :1, +OK]");
+            assert_eq!(gauge(&mut control, "blocked_clients"), 1);
+            control.line(again);
+            assert_eq!(show(&waiter.read()), reply);
+        }
+    }
+}

@@ -29,7 +29,7 @@ pub(super) fn run(
         _ => (command.row.handler)(&mut Ctx::new(core, *caller, out, now), args),
     };
     match result {
-        Ok(Outcome::Done) => {}
+        Ok(Outcome::Done | Outcome::Refused) => {}
         Ok(Outcome::Park) => unreachable!("nothing parks in a script"),
         Err(error) => fail(core, command, &error, start, out),
     }

@@ -217,7 +217,7 @@ pub(super) fn run(
     if is_cut {
         effects::begin_part(core);
     }
-    shard::run(core, origin.command, origin.caller, args, None, out, origin.now);
+    shard::run_part(core, origin.command, origin.caller, args, out, origin.now);
     let cut = if is_cut { effects::cut_unit(core, done) } else { Cut::Nothing };
     (ticks.nanos(began, ticks.now()), cut)
 }

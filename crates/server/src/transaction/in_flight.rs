@@ -267,7 +267,7 @@ impl InFlight {
         let caller = Caller { slot: Some(self.client), ..work.caller };
         let out = &mut self.replies[node.id.index()];
         let mut state = node.state.borrow_mut();
-        shard::run(&mut state.core, work.command, caller, work.args.as_args(), None, out, work.now);
+        shard::run_part(&mut state.core, work.command, caller, work.args.as_args(), out, work.now);
         if !state.core.actions.is_empty() {
             drop(state);
             // The others are asked first, so that what takes time takes it everywhere at once (DEBUG SLEEP).
@@ -301,7 +301,7 @@ impl InFlight {
             if shard == node.id {
                 let mut state = node.state.borrow_mut();
                 let out = &mut self.replies[shard.index()];
-                shard::run(&mut state.core, work.command, work.caller, args.as_args(), None, out, work.now);
+                shard::run_part(&mut state.core, work.command, work.caller, args.as_args(), out, work.now);
                 node.pass_on_wants(&mut state);
             } else {
                 let sink = Sink { client: self.client, part: Part::Shard(self.id, shard.0) };
@@ -341,13 +341,13 @@ impl InFlight {
         outgoing.overlap.answered();
         outgoing.window.answered(len, outgoing.replies.outstanding());
         wait::end(node, &mut state.core, outgoing, self.client);
-        if self.is_again {
-            return;
-        }
         let work = &*self.work;
         let ticks = node.ticks.get();
         let nanos = ticks.nanos(self.began, ticks.now());
-        state.core.stats.record(work.command.index, nanos);
+        // One that has waited was counted when it began to.
+        if !self.is_again {
+            state.core.stats.record(work.command.index, nanos);
+        }
         if crate::dispatch::is_slow(&mut state.core, work.command, nanos, work.now) {
             let args = work.args.as_args();
             crate::dispatch::note_slow(&mut state.core, work.command, args, nanos, self.client, work.now);

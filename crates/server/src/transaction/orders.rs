@@ -45,11 +45,17 @@ pub(super) fn obey(node: &Rc<Node>, tx: TxId, order: Order, part: OrderPart) {
             _ => None,
         };
         if let Some(unit) = freed {
-            wait::serve(state, unit, task.now());
+            wait::serve(state, unit, now_after(node, &task));
             node.pass_on_wants(state);
         }
     }
     carry_out(node);
+}
+
+/// The time for those who are served next to a transaction, which may have taken long (DEBUG SLEEP inside MULTI): what has
+/// expired meanwhile is not for them.
+fn now_after(node: &Node, task: &Task) -> UnixMs {
+    task.now().max(node.ticks.get().unix_ms())
 }
 
 /// Does what the participant says, until it says nothing more.
@@ -108,7 +114,7 @@ fn perform(node: &Rc<Node>, tx: TxId, act: Act, part: &OrderPart, loans: Vec<Loa
         if !state.participant.knows(tx) {
             // Nothing more is to come under these locks.
             let unit = part.task.claim(node.id).map_or(Unit::Nothing, Unit::Claim);
-            wait::serve(state, unit, part.task.now());
+            wait::serve(state, unit, now_after(node, &part.task));
         }
         shard::tell_memory(&mut state.core);
         node.pass_on_wants(state);
@@ -155,7 +161,7 @@ fn perform_work(
                 (true, false) => effects::begin_part(core),
                 _ => effects::begin_unit(core),
             }
-            shard::run(core, work.command, caller, args, None, reply, work.now);
+            shard::run_part(core, work.command, caller, args, reply, work.now);
             let mut done = Done::default();
             if is_cut {
                 done.cut = effects::cut_unit(core, &mut done.effects);
@@ -222,7 +228,9 @@ fn run_parked(node: &Node, parked: &ParkedCommand) {
         let outcome = shard::execute(&mut state.core, command, caller, args, slot, &mut out, now);
         state.core.reserved.clear();
         let nanos = ticks.nanos(began, ticks.now());
-        state.core.stats.record(command.index, nanos);
+        if outcome != Outcome::Refused {
+            state.core.stats.record(command.index, nanos);
+        }
         wait::serve(&mut state, Unit::Command(command, args), now);
         if outcome == Outcome::Park {
             wait::park_for(node, &mut state, &Call { command, caller, args, slot, home, sink });

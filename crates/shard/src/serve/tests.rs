@@ -64,7 +64,7 @@ impl World {
 
     fn woken(&mut self) -> Vec<String> {
         let woken = self.room.take_woken().into_iter().map(|woken| match woken {
-            Woken::Served { sink, reply, .. } => shown(sink, &reply),
+            Woken::Served { waiter, reply, .. } => shown(waiter.sink, &reply),
             Woken::Offered { sink, .. } => format!("{sink}?"),
         });
         woken.collect()

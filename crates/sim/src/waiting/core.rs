@@ -203,10 +203,10 @@ impl Core {
         }
         for woken in self.room.take_woken() {
             match woken {
-                Woken::Served { id, sink, reply } => {
-                    note_taken(world, id, &args(world, sink), &reply);
+                Woken::Served { id, waiter, reply, .. } => {
+                    note_taken(world, id, &args(world, waiter.sink), &reply);
                     self.has_left(world, id);
-                    self.tell(world, id.home, Message::Reply(sink, reply));
+                    self.tell(world, id.home, Message::Reply(waiter.sink, reply));
                 }
                 Woken::Offered { id, sink, .. } => self.tell(world, id.home, Message::Offered(sink)),
             }
