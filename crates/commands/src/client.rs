@@ -105,6 +105,8 @@ pub struct Client {
     pub output_len: usize,
     /// Bytes of the output buffer's allocation.
     pub output_capacity: usize,
+    /// Its bytes as they were last added up for maxmemory-clients.
+    pub counted_bytes: usize,
     /// What it is subscribed to, in numbers.
     pub subscriptions: Subscriptions,
     /// What it has queued since MULTI and which keys it watches; none before the first time.
@@ -135,6 +137,7 @@ impl Client {
             query_free: 0,
             output_len: 0,
             output_capacity: 0,
+            counted_bytes: 0,
             subscriptions: Subscriptions::default(),
             transaction: None,
         }
@@ -230,6 +233,12 @@ impl Clients {
     pub fn iter(&self) -> impl Iterator<Item = (ClientSlot, &Client)> {
         let entries = self.slots.iter().enumerate();
         entries.filter_map(|(slot, client)| Some((ClientSlot(slot as u32), client.as_ref()?)))
+    }
+
+    /// The same, to change.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (ClientSlot, &mut Client)> {
+        let entries = self.slots.iter_mut().enumerate();
+        entries.filter_map(|(slot, client)| Some((ClientSlot(slot as u32), client.as_mut()?)))
     }
 
     /// How many there are.

@@ -146,6 +146,7 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common, sink: Option<Fil
         keys: RefCell::default(),
         ticks: Cell::new(*ticks),
         pause: Cell::new(None),
+        evicts_in_vain: Cell::new(false),
         scripts: Scripts::default(),
         stopping: Cell::new(false),
         stop_waiters: RefCell::default(),

@@ -264,7 +264,9 @@ impl Drop for Connection {
         let unsent = self.link.wire.borrow_mut().output.abandon();
         let unsent = unsent.chain(self.link.outgoing.borrow_mut().replies.drop_ready());
         unsent.for_each(|bytes| state.core.keyspace.bury_shared(bytes));
-        state.core.clients.remove(self.slot);
+        if let Some(gone) = state.core.clients.remove(self.slot) {
+            crate::clients::forget(&self.node, &state.core, gone.counted_bytes);
+        }
         state.core.shared.connected.fetch_sub(1, Relaxed);
     }
 }

@@ -93,6 +93,15 @@ fn send(node: &Node, link: &Rc<Link>) {
     }
     if output.is_blocked() {
         // It waits for room already.
+        let waiting = outgoing.replies.buffered_bytes();
+        let core = &mut node.state.borrow_mut().core;
+        if let Some(client) = core.clients.get_mut(link.slot) {
+            client.output_len = output.len() + waiting;
+            client.output_capacity = output.capacity() + waiting;
+        }
+        if crate::clients::are_limited(core) {
+            crate::clients::measure(node, core, link.slot);
+        }
         return;
     }
     let Ok(written) = output.send_now(socket, outgoing, gate) else { return link.kill() };

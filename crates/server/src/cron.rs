@@ -28,7 +28,7 @@ pub(crate) async fn run(node: Rc<Node>) {
         has_more = upkeep(&node, now, &mut passed_over).await;
         end_pause(&node, now);
         enforce_soft_limits(&node, now);
-        crate::clients::keep_within_limit(&node);
+        crate::clients::keep_within_limit(&node, &mut node.state.borrow_mut().core);
         node.state.borrow_mut().core.stats.sample(now.0);
         node.control.heartbeats[node.id.index()].fetch_add(1, Relaxed);
         if next_second <= Instant::now() {

@@ -44,6 +44,12 @@ impl Input {
         self.held.len() + self.large.as_ref().map_or(0, |large| large.head.len())
     }
 
+    /// Bytes held as Redis shows them: of a command whose large argument is on its way, that argument alone.
+    #[inline]
+    pub(crate) fn shown_len(&self) -> usize {
+        self.held.len()
+    }
+
     /// Bytes of memory held beyond that.
     #[inline]
     pub(crate) fn room(&self) -> usize {

@@ -41,6 +41,8 @@ pub(crate) struct Node {
     pub(crate) keys: RefCell<(Vec<u32>, crate::spread::Deal)>,
     pub(crate) ticks: Cell<Ticks>,
     pub(crate) pause: Cell<Option<Pause>>,
+    /// Clients are over maxmemory-clients, and none of this core's can be evicted for it: until the next round.
+    pub(crate) evicts_in_vain: Cell<bool>,
     pub(crate) scripts: Scripts,
     /// Set once: the core stops accepting and its connections end.
     pub(crate) stopping: Cell<bool>,

@@ -32,6 +32,7 @@ pub(crate) fn apply(node: &Rc<Node>, names: &[&str], before: Config) -> Result<(
                 shard::tell_memory(core);
                 shard::make_room(core, unix_ms());
             }
+            "maxmemory-clients" => crate::clients::keep_within_limit(node, core),
             "notify-keyspace-events" => commands::pubsub::listen(core),
             "loglevel" => crate::log::set_level(core.config.loglevel),
             _ => {}

@@ -41,6 +41,61 @@ fn refused_commands_are_counted_as_redis_counts_them() {
     assert!(info(&mut client, "errorstats").contains("errorstat_NOAUTH:count=1\r"));
 }
 
+/// On any number of cores, whichever of them fail.
+#[test]
+fn a_command_that_fails_on_several_cores_is_counted_once() {
+    for cores in ["1", "2"] {
+        let server = Server::with(&["--cores", cores, "--pin", "no"]);
+        let mut client = server.client();
+        // {a} and {b} are on two shards.
+        assert_eq!(client.line("MSET {a} x {b} y"), "+OK");
+        assert_eq!(client.line("CONFIG RESETSTAT"), "+OK");
+        assert!(client.line("CONFIG SET maxclients none").starts_with("-ERR CONFIG SET failed"));
+        assert!(client.line("SUNION {a} {b}").starts_with("-WRONGTYPE"));
+        assert!(client.line("PFMERGE {a} {b}").starts_with("-WRONGTYPE"));
+        let text = info(&mut client, "errorstats");
+        assert!(text.contains("errorstat_ERR:count=1\r"), "{cores}: {text}");
+        assert!(text.contains("errorstat_WRONGTYPE:count=2\r"), "{cores}: {text}");
+        let text = info(&mut client, "commandstats");
+        for command in ["config|set", "sunion", "pfmerge"] {
+            let line = text.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:calls=1,")));
+            assert!(line.is_some_and(|line| line.ends_with("failed_calls=1")), "{cores}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_command_for_which_there_is_no_memory_did_not_run() {
+    for cores in ["1", "2"] {
+        let server = Server::with(&["--cores", cores, "--pin", "no"]);
+        let mut client = server.client();
+        assert_eq!(client.line("CONFIG SET maxmemory 1"), "+OK");
+        for key in ["{a}", "{b}"] {
+            assert!(client.line(&format!("SET {key} x")).starts_with("-OOM "));
+        }
+        let text = info(&mut client, "commandstats");
+        let line = text.lines().find(|line| line.starts_with("cmdstat_set:calls=0,"));
+        assert!(
+            line.is_some_and(|line| line.ends_with("rejected_calls=2,failed_calls=0")),
+            "{cores}: {text}"
+        );
+    }
+}
+
+/// A limit that is lowered applies before the next command.
+#[test]
+fn clients_over_a_lowered_limit_go_at_once() {
+    let server = Server::with(&["--cores", "1", "--pin", "no"]);
+    let mut admin = server.client();
+    let mut greedy = server.client();
+    greedy.send_bytes(b"*2\r\n$2000000\r\n");
+    greedy.send_bytes(&[b'x'; 1_900_000]);
+    until("all has been read", || admin.line("CLIENT LIST").contains(" qbuf=1900000 ").then_some(()));
+    assert_eq!(admin.line("CONFIG SET maxmemory-clients 500kb"), "+OK");
+    assert_eq!(number(&mut admin, "stats", "evicted_clients"), 1);
+    greedy.expect_closed();
+}
+
 #[test]
 fn latency_is_tracked_while_that_is_wanted() {
     let server = Server::start();

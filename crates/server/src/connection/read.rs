@@ -18,6 +18,9 @@ impl Connection {
         let Poll::Ready(read) = read else { return Poll::Pending };
         let len = read?;
         self.count_input(len);
+        if self.link.is_killed() {
+            return Poll::Ready(Ok(len));
+        }
         if len <= SHORT_BYTES && self.approach(&buffer[..len]) {
             self.input.hold(&buffer[..len]);
             return Poll::Ready(Ok(len));
@@ -65,8 +68,11 @@ impl Connection {
         state.core.stats.reads += 1;
         if let Some(client) = state.core.clients.get_mut(self.slot) {
             client.total_in += len as u64;
-            client.query_len = self.input.len();
+            client.query_len = self.input.shown_len();
             client.query_free = self.input.room();
+        }
+        if crate::clients::are_limited(&state.core) {
+            crate::clients::measure(&self.node, &mut state.core, self.slot);
         }
     }
 

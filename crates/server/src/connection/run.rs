@@ -121,6 +121,9 @@ impl Connection {
             node.publishing.wait(link);
         }
         let has_actions = !state.core.actions.is_empty();
+        if crate::clients::are_limited(&state.core) {
+            crate::clients::measure(node, &mut state.core, *slot);
+        }
         drop((state, outgoing));
         if has_actions {
             self.follow_up();

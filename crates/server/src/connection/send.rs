@@ -16,6 +16,11 @@ impl Connection {
         if self.broken {
             return false;
         }
+        let ready = self.link.outgoing.borrow().replies.ready();
+        if ready > FIRST_BUFFER_BYTES && self.is_over_hard_limit(ready) {
+            self.broken = true;
+            return false;
+        }
         let gate = journal::gate(&self.node);
         let mut outgoing = self.link.outgoing.borrow_mut();
         let mut wire = self.link.wire.borrow_mut();
@@ -60,9 +65,7 @@ impl Connection {
             client.output_len = pending as usize;
             client.output_capacity = output.capacity();
         }
-        let is_subscriber = self.flags.has(ClientFlags::PUBSUB);
-        let class = if is_subscriber { ClientClass::Pubsub } else { ClientClass::Normal };
-        let limit = core.config.client_output_buffer_limit.of(class);
+        let limit = core.config.client_output_buffer_limit.of(self.class());
         let now = unix_ms();
         let is_soft = limit.soft_bytes > 0 && pending >= limit.soft_bytes;
         if !is_soft {
@@ -74,7 +77,26 @@ impl Connection {
         if is_hard || self.link.cut_at.get().is_some_and(|at| at <= now) {
             cut(core, self.slot, pending);
             self.broken = true;
+        } else if crate::clients::are_limited(core) {
+            crate::clients::measure(&self.node, core, self.slot);
         }
+    }
+
+    /// Cuts a client whose replies are over its hard limit before any of them is sent, as Redis does. Those that fit Redis's
+    /// first buffer are not asked about.
+    #[cold]
+    fn is_over_hard_limit(&mut self, ready: usize) -> bool {
+        let core = &mut self.node.state.borrow_mut().core;
+        let hard_bytes = core.config.client_output_buffer_limit.of(self.class()).hard_bytes;
+        let is_over = hard_bytes > 0 && ready as u64 >= hard_bytes;
+        if is_over {
+            cut(core, self.slot, ready as u64);
+        }
+        is_over
+    }
+
+    fn class(&self) -> ClientClass {
+        if self.flags.has(ClientFlags::PUBSUB) { ClientClass::Pubsub } else { ClientClass::Normal }
     }
 }
 
@@ -97,3 +119,6 @@ pub(crate) fn cut(core: &mut Core, slot: ClientSlot, pending: u64) {
     let (client, addr) = core.clients.get(slot).map_or((0, ""), |client| (client.id.0, &client.addr));
     tracing::warn!(client, addr, pending, "closing a client that reached its output buffer limit");
 }
+
+/// Replies that fit a buffer which Redis's output limits leave out.
+const FIRST_BUFFER_BYTES: usize = 16 * 1024;

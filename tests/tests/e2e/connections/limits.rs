@@ -73,6 +73,36 @@ fn client_list_shows_what_a_slow_reader_has_waiting() {
 
 /// Writes a pipeline of SET and GET of `mib` MiB as a whole and then reads, or reads meanwhile; all replies come.
 #[track_caller]
+/// As in Redis, whatever the socket would take.
+#[test]
+fn replies_over_the_hard_limit_are_not_sent() {
+    let server = Server::with(&["--cores", "1", "--pin", "no"]);
+    let mut admin = server.client();
+    assert_eq!(admin.line("SETRANGE k 199999 x"), ":200000");
+    set(&mut admin, "client-output-buffer-limit", "normal 100000 0 0");
+    let mut client = server.client();
+    client.send(&["GET", "k"]);
+    client.expect_closed();
+    assert_eq!(info(&mut admin, "client_output_buffer_limit_disconnections"), 1);
+    assert_eq!(admin.line("STRLEN k"), ":200000");
+}
+
+#[test]
+fn client_list_shows_what_a_slow_subscriber_has_waiting() {
+    let server = Server::with(&["--cores", "1", "--pin", "no"]);
+    let mut admin = server.client();
+    let mut subscriber = server.client();
+    assert_eq!(subscriber.line("SUBSCRIBE news"), r#"["subscribe", "news", :1]"#);
+    let message = "x".repeat(10_000);
+    until("messages wait", || {
+        admin.call(&["PUBLISH", "news", &message]);
+        let list = admin.line("CLIENT LIST");
+        let waiting = list.split("cmd=subscribe").next().and_then(|line| line.rsplit("omem=").next());
+        let omem = waiting.and_then(|text| text.split(' ').next()).expect("a field");
+        (omem.parse::<u64>().expect("a number") > 50_000).then_some(())
+    });
+}
+
 fn long_pipeline(server: &Server, mib: usize, reads_meanwhile: bool) {
     let mut unit = Vec::new();
     for number in 0..1000 {
