@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Runs test suites of Redis, written in Tcl, against Lacewing, but for the tests in `known.txt`, and says which fail.
+
+    run.py CHECKOUT [--server PATH] [--cores N] [--own] [--known] UNIT...
+
+CHECKOUT is a checkout of Redis 7.0 or 7.2; nothing is written there. By default each unit runs against one server, as the
+suites' own external mode does. With --own the suite starts its servers, each with the settings that its tests want: so run
+also those that are marked `external:skip`. What Lacewing refuses of these settings is left out. With --known the tests in
+`known.txt` run, too. Without units: all that are not about replication, persistence, ACL, TLS or cluster.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+UNITS = (
+    "type/string type/incr type/list type/list-2 type/list-3 type/set type/zset type/hash type/stream type/stream-cgroups "
+    "auth bitfield bitops client-eviction dump expire functions geo hyperloglog info info-command introspection keyspace "
+    "latency-monitor lazyfree limits maxmemory multi networking obuf-limits other pause protocol pubsub pubsubshard "
+    "querybuf quit scan scripting slowlog sort tracking"
+).split()
+
+# Directives of the suites' configuration that Lacewing refuses, since it does not do what they ask for.
+REFUSED = ("save ", "appendonly yes", "enable-module-command", "shutdown-on-sig")
+
+# A stand-in for redis-server: says what the suite waits for, then becomes Lacewing.
+SHIM = """#!/bin/sh
+conf=$1; shift
+grep -vE '^({refused})' "$conf" > "$conf.kept"
+echo "1:M # PID: $$ Server initialized"
+echo "Ready to accept connections"
+exec {server} "$conf.kept" --cores {cores} --pin no "$@"
+"""
+
+
+def known(unit):
+    """The names of a unit's tests that are known to fail."""
+    lines = (HERE / "known.txt").read_text().splitlines()
+    return [line.removeprefix(f"{unit}: ") for line in lines if line.startswith(f"{unit}: ")]
+
+
+def prepare(checkout, server, cores):
+    """A copy of the suite in a directory of its own."""
+    suite = pathlib.Path(tempfile.mkdtemp(prefix="redis-suite-"))
+    shutil.copytree(checkout / "tests", suite / "tests")
+    shutil.copy(checkout / "runtest", suite)
+    (suite / "src").mkdir()
+    for source in ("help.h", "commands"):
+        if (checkout / "src" / source).is_dir():
+            shutil.copytree(checkout / "src" / source, suite / "src" / source)
+    for program in ("redis-cli", "redis-benchmark"):
+        if path := shutil.which(program):
+            (suite / "src" / program).symlink_to(path)
+    shim = suite / "src" / "redis-server"
+    shim.write_text(SHIM.format(refused="|".join(REFUSED), server=server, cores=cores))
+    shim.chmod(0o755)
+    # In external mode, a setting that the server refuses ends the whole unit; here only the tests that need it fail.
+    file = suite / "tests" / "support" / "server.tcl"
+    text = file.read_text()
+    setting, putting_back = "        r config set $param $val\n\n", "        r config set $param $val\n    }"
+    text = text.replace(setting, "        if {[catch {r config set $param $val}]} continue\n\n", 1)
+    text = text.replace(putting_back, "        catch {r config set $param $val}\n    }", 1)
+    file.write_text(text)
+    return suite
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_for(port):
+    for _ in range(100):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    sys.exit(f"nobody listens on port {port}")
+
+
+def run(suite, unit, options, base):
+    """One unit: the names of the tests that passed and of those that failed, and why it stopped if it did."""
+    command = ["./runtest", "--single", f"unit/{unit}", "--durable", "--clients", "1"]
+    command += ["--baseport", str(base), "--portcount", "500"]
+    server = None
+    if not options.own:
+        port = free_port()
+        data = suite / f"data-{port}"
+        data.mkdir()
+        arguments = [options.server, "--port", str(port), "--cores", str(options.cores), "--pin", "no"]
+        arguments += ["--dir", str(data), "--enable-debug-command", "yes"]
+        server = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+        wait_for(port)
+        command += ["--host", "127.0.0.1", "--port", str(port)]
+    for name in [] if options.known else known(unit):
+        command += ["--skiptest", name]
+    # Redis 7.0 has other encodings for small lists and sets; its tests of encodings are those of 7.2.
+    if options.ignore_encoding:
+        command.append("--ignore-encoding")
+    try:
+        bytes = subprocess.run(command, cwd=suite, capture_output=True, timeout=options.timeout).stdout
+    except subprocess.TimeoutExpired as expired:
+        bytes = (expired.stdout or b"") + b"\n[exception]: it took too long"
+    finally:
+        if server:
+            server.terminate()
+            server.wait()
+    text = bytes.decode(errors="replace")
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text).split("The End")[0]
+    passed = re.findall(r"^\[ok\]: (.*?)(?: \(\d+ ms\))?$", text, re.M)
+    failed = re.findall(r"^\[err\]: (.*?)(?: in tests/unit/.*)?\n(.*)", text, re.M)
+    stopped = re.findall(r"^\[exception\]: (.*)", text, re.M)
+    return passed, failed, stopped
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkout", type=pathlib.Path)
+    parser.add_argument("units", nargs="*", default=UNITS)
+    parser.add_argument("--server", default=str(HERE.parent.parent / "target" / "release" / "lacewing"))
+    parser.add_argument("--cores", type=int, default=1)
+    parser.add_argument("--own", action="store_true")
+    parser.add_argument("--known", action="store_true")
+    parser.add_argument("--ignore-encoding", action="store_true")
+    parser.add_argument("--timeout", type=int, default=900, help="seconds for one unit")
+    options = parser.parse_intermixed_args()
+    options.server = os.path.abspath(options.server)
+    suite, found = prepare(options.checkout, options.server, options.cores), 0
+    for number, unit in enumerate(options.units):
+        unit = unit.removeprefix("unit/")
+        passed, failed, stopped = run(suite, unit, options, 10000 + number % 30 * 500)
+        found += len(failed) + len(stopped)
+        print(f"{unit}: {len(passed)} passed, {len(failed)} failed", flush=True)
+        for name, why in failed:
+            print(f"    {name}\n        {why[:300]}")
+        for why in stopped:
+            print(f"    stopped: {why[:300]}")
+    shutil.rmtree(suite)
+    sys.exit(found > 0)
+
+
+if __name__ == "__main__":
+    main()
