@@ -39,6 +39,18 @@ impl Server {
         Self::try_in(dir, args, &[], &[])
     }
 
+    /// As [`Server::on`], with more in its environment, once it has begun to load data.
+    #[track_caller]
+    pub fn loading(dir: Arc<TempDir>, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let command = |port: &str, dir: &Path| {
+            let mut command = Command::new(Self::binary());
+            command.args(FIXED).args(["--port", port, "--dir"]).arg(dir).args(args);
+            command.envs(env.iter().copied());
+            command
+        };
+        Self::started(start_until(command, &dir, loading_address).map(Self))
+    }
+
     /// As [`Server::start`], with settings from a file too; those that the harness gives have the last word.
     #[track_caller]
     pub fn from_file(file: &Path) -> Self {
@@ -112,6 +124,27 @@ impl RedisServer {
     /// As [`RedisServer::start`], with more of its command line.
     #[track_caller]
     pub fn with(args: &[&str]) -> Option<Self> {
+        Self::on(new_dir(), args)
+    }
+
+    /// As [`RedisServer::with`], in a directory with data for it.
+    #[track_caller]
+    pub fn on(dir: Arc<TempDir>, args: &[&str]) -> Option<Self> {
+        Self::until(&dir, args, ready_address)
+    }
+
+    /// As [`RedisServer::on`], once it has begun to load data.
+    #[track_caller]
+    pub fn loading(dir: Arc<TempDir>, args: &[&str]) -> Option<Self> {
+        Self::until(&dir, args, loading_address)
+    }
+
+    #[track_caller]
+    fn until(
+        dir: &Arc<TempDir>,
+        args: &[&str],
+        begun: impl Fn(&str, SocketAddr) -> Option<SocketAddr>,
+    ) -> Option<Self> {
         if !installed(REDIS) {
             return None;
         }
@@ -121,7 +154,7 @@ impl RedisServer {
             command.args(["--enable-debug-command", "yes", "--dir"]).arg(dir).args(args);
             command
         };
-        let started = start_on_free_port(command, &new_dir());
+        let started = start_until(command, dir, begun);
         Some(Self(started.unwrap_or_else(|log| panic!("redis-server did not start:\n{log}"))))
     }
 }
@@ -132,12 +165,21 @@ fn start_on_free_port(
     command: impl Fn(&str, &Path) -> Command,
     dir: &Arc<TempDir>,
 ) -> Result<Process, String> {
+    start_until(command, dir, ready_address)
+}
+
+/// The same, until `begun` makes an address of a line and the one that was asked for.
+fn start_until(
+    command: impl Fn(&str, &Path) -> Command,
+    dir: &Arc<TempDir>,
+    begun: impl Fn(&str, SocketAddr) -> Option<SocketAddr>,
+) -> Result<Process, String> {
     let mut attempts = 0;
     loop {
         let port = Port::free();
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number()));
         let command = command(&port.number().to_string(), dir.path());
-        let started = Process::start(command, Arc::clone(dir), port, |line| ready_address(line, addr));
+        let started = Process::start(command, Arc::clone(dir), port, |line| begun(line, addr));
         attempts += 1;
         match started {
             Err(log) if attempts < PORT_ATTEMPTS && (log.contains("is taken") || log.contains("in use")) => {}
@@ -179,6 +221,12 @@ impl DerefMut for RedisServer {
 fn ready_address(line: &str, asked: SocketAddr) -> Option<SocketAddr> {
     let (_, addresses) = line.split_once("eady to accept connections")?;
     Some(addresses.split([' ', ',', '=', '"']).find_map(|word| word.parse().ok()).unwrap_or(asked))
+}
+
+/// `asked`, when a line says that loading begins.
+fn loading_address(line: &str, asked: SocketAddr) -> Option<SocketAddr> {
+    let begins = line.contains(" loading file=") || line.contains("Loading RDB produced by");
+    begins.then_some(asked)
 }
 
 /// Asks cargo for the binary, beside this test's own: `<target>/<profile>/deps/<test>`.

@@ -3,7 +3,7 @@
 mod samples;
 
 use datatypes::{Value, ValueRef};
-use rdb::file::{Access, Attributes, Base, End, Error, Event, Loaded, Options, Reader, Sum, Writer};
+use rdb::file::{Access, Attributes, Base, End, Error, Event, Loaded, Options, Problem, Reader, Sum, Writer};
 use rdb::{Budget, Version};
 use samples::{reading, samples};
 use stdx::{DbIndex, Rng, UnixMs};
@@ -150,5 +150,58 @@ fn slices_are_what_is_written_as_a_whole() {
         }
         file.append(&mut writer.end().0);
         assert!(file == whole(&keys, Version::V11), "{bytes} {elements}");
+    }
+}
+
+/// Reads a file to its end without looking at what it says; it comes in pieces of `piece` bytes.
+fn end_of(bytes: &[u8], piece: usize) -> Result<End, Error> {
+    let mut reader = Reader::new(Options { size: Some(bytes.len() as u64), ..Options::default() });
+    let mut pieces = bytes.chunks(piece);
+    loop {
+        match reader.next()? {
+            Some(Event::End(end)) => return Ok(end),
+            Some(_) => {}
+            None => match pieces.next() {
+                Some(piece) => reader.feed(piece),
+                None => reader.ended(),
+            },
+        }
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_off_anywhere_is_an_error_and_says_where() {
+    let file = whole(&keys(), Version::V12);
+    let mut rng = Rng::new(11);
+    let edges = (0..300).chain(file.len() - 300..file.len());
+    let places: Vec<usize> = edges.chain((0..500).map(|_| rng.index(file.len()))).collect();
+    for cut in places {
+        let error = end_of(&file[..cut], 1 + rng.index(1 << 17)).expect_err("not the whole file");
+        // With the size known, a length that goes beyond it is wrong as soon as it is read.
+        let problem = error.problem;
+        assert!(matches!(problem, Problem::Truncated { .. } | Problem::Bad { .. }), "{cut}: {error}");
+        assert!(error.at <= cut as u64, "{cut}: {error}");
+    }
+}
+
+#[test]
+fn no_damage_goes_unnoticed() {
+    let file = whole(&keys(), Version::V11);
+    assert!(end_of(&file, 1 << 16).is_ok());
+    let mut rng = Rng::new(12);
+    for round in 0..800 {
+        let mut damaged = file.clone();
+        for _ in 0..1 + round % 3 {
+            // Every tenth round in the header, where there is least to notice it by.
+            let at = if round % 10 == 0 { rng.index(200) } else { rng.index(file.len()) };
+            damaged[at] ^= 1 << rng.index(8);
+        }
+        if damaged == file {
+            continue;
+        }
+        if let Ok(end) = end_of(&damaged, 1 + rng.index(1 << 17)) {
+            // It says to be of a version without checksum: then the checksum is no part of it.
+            assert_eq!((end.sum, end.bytes), (Sum::None, file.len() as u64 - 8), "round {round}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use lacewing_tests::{Client, RedisServer, Server, show};
 use resp::Value;
 
 /// Keys of every kind, in compact and in large forms, with values that are hard on encodings.
-fn fill(client: &mut Client) -> Vec<String> {
+pub(crate) fn fill(client: &mut Client) -> Vec<String> {
     let mut put = |command: Vec<String>| {
         let reply = client.call(&command);
         assert!(!reply.is_error(), "{:?}: {}", &command[..2], show(&reply));
@@ -68,7 +68,7 @@ fn scores(reply: &Value) -> String {
 }
 
 /// All that a server tells of a key's value, in an order that does not depend on how it is kept.
-fn reading(client: &mut Client, key: &str) -> String {
+pub(crate) fn reading(client: &mut Client, key: &str) -> String {
     let kind = client.line(&format!("TYPE {key}"));
     match kind.as_str() {
         "+string" => show(&client.call(&["GET", key])),

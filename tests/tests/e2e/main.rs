@@ -14,6 +14,7 @@ mod harness;
 mod journal;
 mod programs;
 mod pubsub;
+mod rdb_files;
 mod scripts;
 mod serializable;
 mod sorting;

@@ -1,7 +1,7 @@
 //! What a file says, piece after piece.
 
 use super::ModuleName;
-use datatypes::Object;
+use datatypes::{Object, Place, StringRef, ValueRef};
 use std::borrow::Cow;
 use stdx::{DbIndex, UnixMs};
 
@@ -60,6 +60,17 @@ pub enum Loaded<'a> {
     String(Cow<'a, [u8]>),
     /// Anything else.
     Object(Object),
+}
+
+impl Loaded<'_> {
+    /// Reads it.
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Self::Int(int) => ValueRef::String(StringRef::Int(*int)),
+            Self::String(bytes) => ValueRef::String(StringRef::Bytes(bytes)),
+            Self::Object(object) => ValueRef::of(object.stored()),
+        }
+    }
 }
 
 /// The end of a file.
