@@ -258,7 +258,7 @@ impl Keyspace {
 /// The room kept between edits.
 const SCRATCH_MAX: usize = 64 * 1024;
 
-fn compact_value(bytes: &[u8]) -> Value<'_> {
+pub(crate) fn compact_value(bytes: &[u8]) -> Value<'_> {
     if bytes.len() <= INLINE_MAX { Value::Inline(bytes) } else { Value::Buffer(buffer_of(bytes)) }
 }
 

@@ -16,6 +16,7 @@ mod fields;
 mod graveyard;
 mod hash;
 mod keyspace;
+mod load;
 mod loan;
 mod offer;
 mod prefetch;
@@ -30,6 +31,7 @@ pub use edit::{Edited, Editing};
 pub use entry::{Detached, EntryRef};
 pub use expiry::ExpireCycle;
 pub use keyspace::Keyspace;
+pub use load::LoadedValue;
 pub use prefetch::Approached;
 pub use stdx::size::good_size;
 pub use types::{
