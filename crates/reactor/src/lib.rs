@@ -14,6 +14,7 @@ mod error;
 pub mod files;
 pub mod mailbox;
 pub mod net;
+pub mod pieces;
 pub mod signals;
 pub mod task;
 pub mod timer;
