@@ -12,7 +12,7 @@ use metrics::{LatencyMonitor, Slowlog, Stats};
 use pubsub::PubSub;
 use script::{Engine, Hooks, Store};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use stdx::rng::Rng;
 use stdx::{ClientId, ShardId, UnixMs};
 
@@ -100,6 +100,8 @@ pub struct Shared {
     pub next_slowlog_id: Arc<AtomicU64>,
     /// What the operating system says of the process.
     pub process: ProcessGauges,
+    /// How far the data that the server begins with is loaded.
+    pub loading: LoadingGauges,
     /// Bytes used by each shard's data, as it last told; written by [`Core::tell_used_bytes`] alone.
     pub used_bytes: Vec<AtomicUsize>,
     /// Their sum.
@@ -136,6 +138,25 @@ pub struct ProcessGauges {
     pub core_system_us: AtomicU64,
     /// CPU time outside the kernel of the first core's thread, in microseconds.
     pub core_user_us: AtomicU64,
+}
+
+/// How far a load has come. Whoever loads writes them.
+#[derive(Debug, Default)]
+pub struct LoadingGauges {
+    /// Whether one is under way.
+    pub on: AtomicBool,
+    /// When it began, in seconds of Unix time.
+    pub started_s: AtomicI64,
+    /// Bytes of all files.
+    pub total_bytes: AtomicU64,
+    /// Bytes that were read.
+    pub loaded_bytes: AtomicU64,
+    /// Bytes of memory that the data took in the server that wrote it, if the file says so.
+    pub rdb_used_mem: AtomicU64,
+    /// Keys that the last load put in.
+    pub keys_loaded: AtomicU64,
+    /// Keys that it left out, since their time had come.
+    pub keys_expired: AtomicU64,
 }
 
 impl Shared {

@@ -9,18 +9,42 @@ pub enum ExitCode {
     Clean = 0,
     /// For a reason that has no code of its own; the log's last line says it.
     Failure = 1,
+    /// A file to load is not there.
+    NotThere = 66,
     /// The kernel lacks io_uring.
     Unavailable = 69,
     /// The operating system refused something that normally works.
     System = 71,
     /// A file or socket could not be made.
     CannotCreate = 73,
+    /// The disk gave an error while a file was loaded.
+    ReadFailed = 74,
     /// Another process has the address, the socket or the directory.
     Taken = 75,
     /// This process is not allowed to do what it must.
     Forbidden = 77,
     /// The configuration is wrong, or asks for what this machine does not have.
     Config = 78,
+    /// A file to load may not be read.
+    Unreadable = 80,
+    /// A file to load is of another kind.
+    NotRdb = 81,
+    /// A file to load is of a version to come.
+    VersionAhead = 82,
+    /// A file to load ends too early.
+    Truncated = 83,
+    /// A file to load has another checksum than it says.
+    Checksum = 84,
+    /// A file to load has something in it that its format does not allow.
+    Damaged = 85,
+    /// A file to load has a type of value, or an opcode, that is not known.
+    UnknownKind = 86,
+    /// A file to load has keys of a module.
+    Module = 87,
+    /// A file to load has keys in a database that there is not.
+    Database = 88,
+    /// A file to load has a library of functions that cannot be loaded.
+    Library = 89,
 }
 
 impl ExitCode {
@@ -33,14 +57,21 @@ impl ExitCode {
 /// A code, when it happens, what to do, and whether starting again without a change can help.
 struct Row(ExitCode, &'static str, &'static str, bool);
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 20] = [
     Row(
         ExitCode::Clean,
-        "SHUTDOWN, SIGTERM or SIGINT was carried out; or help or the version was asked for.",
+        "SHUTDOWN, SIGTERM or SIGINT was carried out, also while data was loaded; or help or the version was asked \
+         for.",
         "Nothing.",
         false,
     ),
     Row(ExitCode::Failure, "Something that has no code of its own.", "Read the last line of the log.", true),
+    Row(
+        ExitCode::NotThere,
+        "The file that `import` names is not there.",
+        "Correct the path, or mount the file system that it is on. Nothing was loaded, and nothing served.",
+        false,
+    ),
     Row(
         ExitCode::Unavailable,
         "The kernel has no io_uring, or one too old.",
@@ -62,6 +93,12 @@ const ROWS: [Row; 8] = [
         false,
     ),
     Row(
+        ExitCode::ReadFailed,
+        "The disk gave an error while a file was loaded, or what `import` names is no file.",
+        "The message has the error and the offset; look at the kernel's log, and at the disk.",
+        true,
+    ),
+    Row(
         ExitCode::Taken,
         "Another process listens on the address or the unix socket.",
         "Stop it, or choose another port. A predecessor that is still stopping goes by itself.",
@@ -80,6 +117,67 @@ const ROWS: [Row; 8] = [
          cores, locked memory or addresses are asked for than there are; an address of `bind` is no address of this \
          machine.",
         "The message names the file, the line and what was probably meant.",
+        false,
+    ),
+    Row(
+        ExitCode::Unreadable,
+        "A file to load is there, and this process may not read it.",
+        "Let the server's user read it and enter the directories above it.",
+        false,
+    ),
+    Row(
+        ExitCode::NotRdb,
+        "A file to load is of another kind: it does not begin as RDB files do, or goes on behind the end of one, as an \
+         append-only file does.",
+        "Give a file that SAVE or BGSAVE has written.",
+        false,
+    ),
+    Row(
+        ExitCode::VersionAhead,
+        "A file to load is of a version of the format that is not known.",
+        "Write it with Redis 7.4 or older, or take a newer Lacewing.",
+        false,
+    ),
+    Row(
+        ExitCode::Truncated,
+        "A file to load ends too early.",
+        "It was not written or not copied whole: copy it again, or take an older one.",
+        false,
+    ),
+    Row(
+        ExitCode::Checksum,
+        "The checksum of a file to load is not that of its bytes.",
+        "It was damaged after it was written: copy it again, or take an older one.",
+        false,
+    ),
+    Row(
+        ExitCode::Damaged,
+        "A file to load has something in it that its format does not allow, such as a key twice.",
+        "The message has the offset. Copy the file again, or take an older one; `redis-check-rdb` tells more.",
+        false,
+    ),
+    Row(
+        ExitCode::UnknownKind,
+        "A file to load has a type of value, or an opcode, that is not known.",
+        "The file is damaged, or of a relative of Redis with types of its own: write it with Redis.",
+        false,
+    ),
+    Row(
+        ExitCode::Module,
+        "A file to load has keys whose values belong to a module of Redis.",
+        "Delete these keys there, and save again.",
+        false,
+    ),
+    Row(
+        ExitCode::Database,
+        "A file to load has keys in a database that there is not.",
+        "Start with more `databases`, as the message says.",
+        false,
+    ),
+    Row(
+        ExitCode::Library,
+        "A file to load has a library of functions that cannot be loaded.",
+        "The message has the reason; correct or delete the library in the Redis that wrote the file, and save again.",
         false,
     ),
 ];

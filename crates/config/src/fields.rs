@@ -64,6 +64,10 @@ config! {
         pub databases: u16,
         /// `dir`.
         pub dir: String,
+        /// `import`: the file to load at start; `None` is none.
+        pub import: Option<String>,
+        /// `key-load-delay`, in microseconds per key.
+        pub key_load_delay_us: u32,
         /// `logfile`; `None` is standard output.
         pub logfile: Option<String>,
         /// `loglevel`.

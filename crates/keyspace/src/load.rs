@@ -64,7 +64,7 @@ impl Keyspace {
         }
         // Nobody is told of a new key.
         self.dbs[db.index()].made = false;
-        self.changed(db, key.bytes, hash, before, 0);
+        self.changed(db, key, hash, before, 0);
         true
     }
 }

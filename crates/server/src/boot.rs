@@ -4,6 +4,7 @@ use crate::clock::{Ticks, unix_ms};
 use crate::hop::Hop;
 use crate::journal::sink::FileSink;
 use crate::journal::{self, Journal};
+use crate::load::{Admission, Beginning, Recovered, Returned, Source};
 use crate::node::{Control, Links, Node, READ_BUFFER_BYTES, State};
 use crate::publish::Publishing;
 use crate::script::Scripts;
@@ -34,6 +35,9 @@ struct Seed {
     ports: Ports<Hop>,
     listeners: Vec<Listener>,
     sink: Option<(FileSink, Ear)>,
+    recovered: Option<Recovered>,
+    /// For the first core.
+    source: Option<Source>,
 }
 
 /// Runs the server to its end.
@@ -42,7 +46,12 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
     cores::probe()?;
     // Before the directory changes, from which a relative path was meant.
     let config_file = config_file.map(|path| absolute(&path));
+    config.import = config.import.map(|path| absolute(&path));
     enter_directory(&mut config)?;
+    let (recovered, mut source) = match crate::load::begin(&config)? {
+        Beginning::Ready(recovered) => (Some(recovered), None),
+        Beginning::Load(source) => (None, Some(source)),
+    };
     let layout = Layout::plan(wanted_cores(&config), pin_mode(&config))?;
     let count = layout.cores.len();
     crate::descriptors::fit(&mut config, count);
@@ -59,6 +68,9 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         next_tx: AtomicU64::new(1),
         watchdog: crate::notify::watchdog_interval(),
         busy: Busy::new(count),
+        admitting: AtomicUsize::new(0),
+        listening: places.join(" "),
+        failure: Mutex::new(None),
         ended: AtomicUsize::new(0),
     });
     let hash_seed = rng.next_u64();
@@ -70,10 +82,10 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
     let mut seeds: Vec<Mutex<Option<Seed>>> = Vec::with_capacity(count);
     for (index, ports) in reactor::mailbox::mesh(count).into_iter().enumerate() {
         let sink = journal::sink::from_environment(index).context("cannot make a journal")?;
-        seeds.push(Mutex::new(Some(Seed { ports, listeners: listeners.remove(0), sink })));
+        let (listeners, source) = (listeners.remove(0), source.take());
+        seeds.push(Mutex::new(Some(Seed { ports, listeners, sink, recovered, source })));
     }
-    let listening = places.join(" ");
-    let ready = Arc::new(AtomicUsize::new(0));
+    let started = Arc::new(AtomicUsize::new(0));
     cores::run(&layout, {
         let common = Common {
             config: config.clone(),
@@ -85,14 +97,19 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         move |handle: CoreHandle| {
             let seed =
                 seeds[handle.index].lock().expect("no core panics").take().expect("a core starts once");
-            let (sink, ear) = seed.sink.unzip();
-            let node = node(handle, seed.ports, &common, sink);
-            serve(node, seed.listeners, ear, listening.clone(), Arc::clone(&ready))
+            let Seed { ports, listeners, sink, recovered, source } = seed;
+            let (sink, ear) = sink.unzip();
+            let node = node(handle, ports, &common, sink);
+            let beginning = (recovered, source);
+            serve(node, listeners, ear, beginning, Arc::clone(&started))
         }
     })?;
     if let Some(path) = &config.pidfile {
         // The process ends; a file that somebody has removed already is as good.
         let _ = std::fs::remove_file(path);
+    }
+    if let Some(error) = control.failure.lock().expect("no core panics").take() {
+        return Err(error.into());
     }
     tracing::info!("bye");
     Ok(())
@@ -151,6 +168,8 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common, sink: Option<Fil
         stopping: Cell::new(false),
         stop_waiters: RefCell::default(),
         control: Arc::clone(control),
+        admission: Admission::default(),
+        returned: Returned::default(),
     })
 }
 
@@ -159,8 +178,8 @@ async fn serve(
     node: Rc<Node>,
     listeners: Vec<Listener>,
     ear: Option<Ear>,
-    listening: String,
-    ready: Arc<AtomicUsize>,
+    (recovered, source): (Option<Recovered>, Option<Source>),
+    started: Arc<AtomicUsize>,
 ) {
     use std::sync::atomic::Ordering::AcqRel;
     reactor::task::spawn(journal::serve(Rc::clone(&node), ear));
@@ -177,10 +196,14 @@ async fn serve(
         reactor::task::spawn(crate::accept::accept(Rc::clone(&node), listener));
     }
     let cores = node.router.shards() as usize;
-    if ready.fetch_add(1, AcqRel) + 1 == cores {
+    if started.fetch_add(1, AcqRel) + 1 == cores {
         crate::process::measure_startup(&node.state.borrow().core.shared);
-        tracing::info!(cores, "ready to accept connections {listening}");
-        crate::notify::notify("READY=1\nSTATUS=Ready to accept connections");
+    }
+    if let Some(recovered) = recovered {
+        crate::load::admit(&node, recovered);
+    }
+    if let Some(source) = source {
+        reactor::task::spawn(crate::load::run(Rc::clone(&node), source));
     }
     crate::stop::stopped(&node).await;
 }

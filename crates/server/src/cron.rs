@@ -25,7 +25,8 @@ pub(crate) async fn run(node: Rc<Node>) {
         ticks.refine();
         node.ticks.set(ticks);
         let now = unix_ms();
-        has_more = upkeep(&node, now, &mut passed_over).await;
+        // What is being loaded is not evicted, nor expired, before all of it is there.
+        has_more = node.admission.is_open() && upkeep(&node, now, &mut passed_over).await;
         end_pause(&node, now);
         enforce_soft_limits(&node, now);
         crate::clients::keep_within_limit(&node, &mut node.state.borrow_mut().core);

@@ -19,7 +19,7 @@ use crate::node::{Node, State};
 use crate::publish;
 use crate::transaction;
 use crate::wait::{self, Unit};
-use admission::{NO_AUTH, is_http, is_open_to_subscribers};
+use admission::{LOADING, NO_AUTH, is_http, is_open_to_subscribers, is_open_while_loading};
 use commands::table::Misfit;
 use commands::{Caller, ClientFlags, ClientSlot, CommandRef, Core, Crossing, Flags, Outcome};
 use coordinator::pipeline::{self, Kind};
@@ -67,6 +67,8 @@ pub(crate) struct Turn<'a> {
     is_resp2_subscriber: bool,
     /// The client is in a state in which its commands are not simply run.
     special: bool,
+    /// Data is being loaded: only some commands are open to anybody.
+    is_loading: bool,
     /// It has said MULTI.
     queues: bool,
     muted: bool,
@@ -111,6 +113,7 @@ impl<'a> Turn<'a> {
             authenticated: true,
             is_resp2_subscriber: false,
             special: false,
+            is_loading: false,
             queues: false,
             muted: false,
             published: false,
@@ -205,6 +208,9 @@ impl<'a> Turn<'a> {
                 "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
                  this context"
             ));
+        }
+        if self.is_loading && !is_open_while_loading(command) {
+            return self.refuse(command, LOADING);
         }
         if self.node.pause.get().is_some() && self.is_paused(command, args) {
             return Verdict::Blocked(Blocked::Pause);
@@ -374,7 +380,9 @@ impl<'a> Turn<'a> {
         self.queues = flags.has(ClientFlags::MULTI);
         self.muted = flags.has(ClientFlags::REPLY_OFF) || flags.has(ClientFlags::REPLY_SKIP);
         self.skips = flags.has(ClientFlags::REPLY_SKIP_NEXT) || flags.has(ClientFlags::REPLY_SKIP);
+        self.is_loading = !self.node.admission.is_open();
         self.special = !self.authenticated
+            || self.is_loading
             || self.skips
             || self.is_resp2_subscriber
             || flags.0 & ClientFlags::SPECIAL.0 != 0;

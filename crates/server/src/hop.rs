@@ -67,6 +67,12 @@ pub(crate) enum Item {
     Busy,
     /// Evict if it is for you to do: memory is over its limit.
     MakeRoom,
+    /// Keys of yours that were read from a file.
+    Load(Box<crate::load::Batch>),
+    /// What you sent was put in; the batch is empty.
+    Loaded(Box<crate::load::Batch>),
+    /// All data is there: serve.
+    Recovered(crate::load::Recovered),
     /// Stop serving and end.
     Stop,
     /// What was here has been taken.

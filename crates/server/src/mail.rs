@@ -83,6 +83,9 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
                 wait::serve(state, Unit::Nothing, now);
                 node.pass_on_wants(state);
             }
+            Item::Load(batch) => crate::load::receive(node, from, batch),
+            Item::Loaded(batch) => crate::load::returned(node, from, *batch),
+            Item::Recovered(recovered) => crate::load::admit(node, recovered),
             Item::Stop => crate::stop::stop_here(node),
         }
     }

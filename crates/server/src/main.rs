@@ -15,6 +15,7 @@ mod flights;
 mod hop;
 mod input;
 mod journal;
+mod load;
 mod loan;
 mod log;
 mod lookahead;
@@ -78,6 +79,10 @@ fn failed(error: &anyhow::Error) -> ExitCode {
         // Its text has what the kernel said.
         eprintln!("lacewing: {start}");
         return ended(start.exit_code());
+    }
+    if let Some(load) = error.downcast_ref::<load::LoadError>() {
+        eprintln!("lacewing: {load}");
+        return ended(load.exit_code().code());
     }
     eprintln!("lacewing: {error:#}");
     ended(Code::CannotCreate.code())

@@ -4,6 +4,7 @@ use crate::clock::Ticks;
 use crate::connection::Link;
 use crate::hop::{Hop, Item, Sink};
 use crate::journal::Journal;
+use crate::load::{Admission, LoadError, Returned};
 use crate::lookahead::Lookahead;
 use crate::publish::Publishing;
 use crate::script::Scripts;
@@ -17,8 +18,8 @@ use reactor::mailbox::Mailbox;
 use shard::Waitroom;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use stdx::{ShardId, UnixMs};
@@ -49,6 +50,10 @@ pub(crate) struct Node {
     /// Who waits for `stopping`.
     pub(crate) stop_waiters: RefCell<Vec<Waker>>,
     pub(crate) control: Arc<Control>,
+    /// Whether commands on data are let in.
+    pub(crate) admission: Admission,
+    /// Batches of a load that have come back.
+    pub(crate) returned: Returned,
 }
 
 /// What commands work on.
@@ -97,6 +102,12 @@ pub(crate) struct Control {
     pub(crate) next_tx: AtomicU64,
     /// Which shards are busy with scripts.
     pub(crate) busy: Busy,
+    /// How many cores let commands in that work on data.
+    pub(crate) admitting: AtomicUsize,
+    /// Where the server listens, as the log says it.
+    pub(crate) listening: String,
+    /// Why what was to be loaded could not be.
+    pub(crate) failure: Mutex<Option<LoadError>>,
     /// How many cores have ended all their connections, when the server stops.
     pub(crate) ended: AtomicUsize,
 }

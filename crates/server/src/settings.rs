@@ -28,7 +28,7 @@ pub(crate) fn apply(node: &Rc<Node>, names: &[&str], before: Config) -> Result<(
                 let (log_factor, decay) = (config.lfu_log_factor, config.lfu_decay_time_min);
                 core.keyspace.set_policy(config.maxmemory_policy, log_factor, decay);
             }
-            "maxmemory" if core.config.maxmemory != 0 => {
+            "maxmemory" if core.config.maxmemory != 0 && node.admission.is_open() => {
                 shard::tell_memory(core);
                 shard::make_room(core, unix_ms());
             }

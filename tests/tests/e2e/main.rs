@@ -11,6 +11,7 @@ mod differential;
 mod dump;
 mod floors;
 mod harness;
+mod import;
 mod journal;
 mod programs;
 mod pubsub;

@@ -6,7 +6,7 @@
 use super::{INT_MAX, LONG_MAX, MEMORY_MAX};
 use crate::Param;
 use crate::Shape::{Bool, Choice, Int, Memory, OomScores, Text};
-use crate::param::{fixed, flag, inert, plain};
+use crate::param::{fixed, flag, inert, number, plain};
 
 pub(super) const NO_PERSISTENCE: &str = "persistence is not part of this version";
 pub(super) const NO_REPLICATION: &str = "replication is not part of this version";
@@ -44,6 +44,13 @@ pub(super) const PERSISTENCE: &[Param] = &[
         NO_PERSISTENCE,
         "Refuses writes after a failed snapshot.",
     ),
+    plain(
+        "key-load-delay",
+        number!(key_load_delay_us, 0, INT_MAX),
+        "0",
+        "Makes loading slower by so much for each key, to try out what depends on it.",
+    )
+    .unit("microseconds"),
     plain("rdbcompression", flag!(rdbcompression), "yes", "Compresses what DUMP writes (LZF)."),
     inert("rdbchecksum", Bool, "yes", NO_PERSISTENCE, "Ends snapshots with a checksum.").at_start(),
     inert("rdb-del-sync-files", Bool, "no", NO_PERSISTENCE, "Deletes snapshots made for replicas."),

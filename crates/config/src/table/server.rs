@@ -66,6 +66,14 @@ pub(super) const PROCESS: &[Param] = &[
     )
     .at_start(),
     plain(
+        "import",
+        text!(import),
+        "\"\"",
+        "An RDB file of Redis (dump.rdb) to load at start, relative to where the server was started; empty loads \
+         nothing. The server serves nothing before all of it is loaded, and ends if it cannot be.",
+    )
+    .at_start(),
+    plain(
         "logfile",
         text!(logfile),
         "\"\"",

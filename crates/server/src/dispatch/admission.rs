@@ -7,7 +7,7 @@ use commands::{ClientFlags, CommandRef, Crossing, Flags};
 use stdx::Args;
 
 impl Turn<'_> {
-    /// Whether nothing stands in the way of a plain command: no password, no pause, no CLIENT REPLY SKIP, no subscription, no
+    /// Whether nothing stands in the way of a plain command: no load, no password, no pause, no CLIENT REPLY SKIP, no subscription, no
     /// MULTI.
     #[inline]
     pub(super) fn is_admitted(&self, command: CommandRef) -> bool {
@@ -97,9 +97,16 @@ pub(super) fn is_open_to_subscribers(command: CommandRef) -> bool {
     command.row.flags.has(Flags::PUSHES) || matches!(command.full_name, "ping" | "quit" | "reset")
 }
 
+/// Whether a command may run before all data is there. DEBUG may in Redis; here it may not, for it sees data.
+#[cold]
+pub(super) fn is_open_while_loading(command: CommandRef) -> bool {
+    command.row.flags.has(Flags::LOADING) && !command.row.flags.has(Flags::PROTECTED)
+}
+
 /// Whether a command's name is how a line of an HTTP request begins.
 pub(super) fn is_http(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
 }
 
 pub(super) const NO_AUTH: &str = "NOAUTH Authentication required.";
+pub(super) const LOADING: &str = "LOADING Redis is loading the dataset in memory";

@@ -27,6 +27,7 @@ impl Turn<'_> {
         const EXAMINED: Flags = Flags::PROTECTED.or(Flags::NO_MULTI).or(Flags::NOT_QUEUED);
         command.row.flags.0 & EXAMINED.0 == 0
             && !self.skips
+            && !self.is_loading
             && !self.is_resp2_subscriber
             && self.node.pause.get().is_none()
             && !self.node.control.busy.is_any()

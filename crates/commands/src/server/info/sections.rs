@@ -2,12 +2,12 @@
 //! Lacewing has no such part yet (persistence, replicas) is printed where monitoring tools look for it.
 
 use super::report::{Report, Sum};
-use crate::core::Core;
+use crate::core::{Core, LoadingGauges};
 use crate::server::memory::{DbUsage, Footprint, percent};
 use crate::table;
 use pubsub::Kind;
 use std::fmt::Write;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::Ordering::{self, Relaxed};
 use stdx::UnixMs;
 
 /// What sections are printed from.
@@ -157,7 +157,9 @@ fn memory(scene: &Scene<'_>, text: &mut String) {
 }
 
 fn persistence(scene: &Scene<'_>, text: &mut String) {
-    zeros(text, &["loading", "async_loading"]);
+    let loading = &scene.core.shared.loading;
+    line(text, "loading", u8::from(loading.on.load(Relaxed)));
+    line(text, "async_loading", 0);
     zeros(text, &["current_cow_peak", "current_cow_size", "current_cow_size_age"]);
     line(text, "current_fork_perc", "0.00");
     zeros(text, &["current_save_keys_processed", "current_save_keys_total"]);
@@ -167,7 +169,8 @@ fn persistence(scene: &Scene<'_>, text: &mut String) {
     line(text, "rdb_last_bgsave_time_sec", -1);
     line(text, "rdb_current_bgsave_time_sec", -1);
     zeros(text, &["rdb_saves", "rdb_last_cow_size"]);
-    zeros(text, &["rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    line(text, "rdb_last_load_keys_expired", loading.keys_expired.load(Relaxed));
+    line(text, "rdb_last_load_keys_loaded", loading.keys_loaded.load(Relaxed));
     zeros(text, &["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
     line(text, "aof_last_rewrite_time_sec", -1);
     line(text, "aof_current_rewrite_time_sec", -1);
@@ -175,6 +178,24 @@ fn persistence(scene: &Scene<'_>, text: &mut String) {
     zeros(text, &["aof_rewrites", "aof_rewrites_consecutive_failures"]);
     line(text, "aof_last_write_status", "ok");
     zeros(text, &["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    if loading.on.load(Relaxed) {
+        load(loading, scene.now, text);
+    }
+}
+
+/// How far a load has come.
+fn load(loading: &LoadingGauges, now: UnixMs, text: &mut String) {
+    let (started, total) = (loading.started_s.load(Relaxed), loading.total_bytes.load(Relaxed));
+    let loaded = loading.loaded_bytes.load(Relaxed);
+    let elapsed = u64::try_from(now.0 / 1000 - started).unwrap_or(0);
+    let left = u128::from(elapsed) * u128::from(total.saturating_sub(loaded)) / (u128::from(loaded) + 1);
+    line(text, "loading_start_time", started);
+    line(text, "loading_total_bytes", total);
+    line(text, "loading_rdb_used_mem", loading.rdb_used_mem.load(Relaxed));
+    line(text, "loading_loaded_bytes", loaded);
+    line(text, "loading_loaded_perc", format_args!("{:.2}", loaded as f64 * 100.0 / total.max(1) as f64));
+    // In its first second there is too little to tell from, and Redis says 1.
+    line(text, "loading_eta_seconds", if elapsed == 0 { 1 } else { left });
 }
 
 fn stats(scene: &Scene<'_>, text: &mut String) {

@@ -1,0 +1,135 @@
+//! Keys dealt to their shards, with batches that go round: a shard that falls behind holds up the reader, not the memory.
+
+use super::Batch;
+use super::batch::{Tally, Twice};
+use crate::hop::Item;
+use crate::node::Node;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use stdx::ShardId;
+
+/// The batches that other cores have given back to this one, and what they said.
+#[derive(Default)]
+pub(crate) struct Returned {
+    /// Emptied batches, by the core that gave them back.
+    spares: RefCell<Vec<Vec<Batch>>>,
+    /// Those that are on their way, or with other cores.
+    away: Cell<usize>,
+    loaded: Cell<u64>,
+    expired: Cell<u64>,
+    twice: RefCell<Option<Twice>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Returned {
+    fn note(&self, tally: &mut Tally) {
+        self.loaded.set(self.loaded.get() + tally.loaded);
+        self.expired.set(self.expired.get() + tally.expired);
+        if let Some(twice) = tally.twice.take() {
+            self.twice.borrow_mut().get_or_insert(twice);
+        }
+    }
+}
+
+/// Puts in what another core has read.
+pub(crate) fn receive(node: &Node, from: ShardId, mut batch: Box<Batch>) {
+    batch.put_in(&mut node.state.borrow_mut().core, node.ticks.get().unix_ms());
+    node.mailbox.outbox(from.index(), |hop| hop.say(Item::Loaded(batch)));
+    node.mailbox.flush_to(from.index());
+}
+
+/// Takes a batch back.
+pub(crate) fn returned(node: &Node, from: ShardId, mut batch: Batch) {
+    let returned = &node.returned;
+    returned.note(&mut batch.tally);
+    returned.away.set(returned.away.get() - 1);
+    returned.spares.borrow_mut()[from.index()].push(batch);
+    if let Some(waker) = returned.waker.take() {
+        waker.wake();
+    }
+}
+
+/// Deals keys to shards.
+pub(super) struct Dealer {
+    node: Rc<Node>,
+    /// What is being filled for each shard.
+    filling: Vec<Batch>,
+}
+
+impl Dealer {
+    pub(super) fn new(node: Rc<Node>) -> Self {
+        let shards = node.router.shards() as usize;
+        // One of each is being filled, the others go round.
+        let spares = (0..shards).map(|_| (1..BATCHES_MAX).map(|_| Batch::default()).collect());
+        *node.returned.spares.borrow_mut() = spares.collect();
+        Self { node, filling: (0..shards).map(|_| Batch::default()).collect() }
+    }
+
+    /// Adds a key. `Some` is a shard whose batch is to be sent before the next key.
+    #[inline]
+    pub(super) fn add(&mut self, key: rdb::file::Key<'_>, at: u64) -> Option<ShardId> {
+        let slot = stdx::Slot::of(&key.key);
+        let shard = self.node.router.shard_of(slot);
+        let batch = &mut self.filling[shard.index()];
+        batch.add(key, slot, at);
+        batch.is_full().then_some(shard)
+    }
+
+    /// Sends a shard its batch: waits until it has given one back, if it has all of them. Errors: a key was there twice.
+    pub(super) async fn send(&mut self, shard: ShardId) -> Result<(), Twice> {
+        let node = Rc::clone(&self.node);
+        let batch = &mut self.filling[shard.index()];
+        if node.is_home(shard) {
+            batch.put_in(&mut node.state.borrow_mut().core, node.ticks.get().unix_ms());
+            node.returned.note(&mut batch.tally);
+        } else {
+            let spare = node.returned.spare(shard).await;
+            let full = std::mem::replace(batch, spare);
+            node.returned.away.set(node.returned.away.get() + 1);
+            node.mailbox.outbox(shard.index(), |hop| hop.say(Item::Load(Box::new(full))));
+            node.mailbox.flush_to(shard.index());
+        }
+        node.returned.twice.take().map_or(Ok(()), Err)
+    }
+
+    /// Sends all that is left, and waits until every shard has put in what it was sent.
+    pub(super) async fn finish(&mut self) -> Result<(), Twice> {
+        for shard in 0..self.filling.len() {
+            if !self.filling[shard].is_empty() {
+                self.send(ShardId(shard as u16)).await?;
+            }
+        }
+        let returned = &self.node.returned;
+        returned.until(|| (returned.away.get() == 0).then_some(())).await;
+        returned.twice.take().map_or(Ok(()), Err)
+    }
+
+    /// Keys that were put in, and those whose time had come.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.node.returned.loaded.get(), self.node.returned.expired.get())
+    }
+}
+
+impl Returned {
+    /// An empty batch for a shard.
+    async fn spare(&self, shard: ShardId) -> Batch {
+        self.until(|| self.spares.borrow_mut()[shard.index()].pop()).await
+    }
+
+    /// Waits for something that a batch's return may bring. One task at a time may wait.
+    async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
+        poll_fn(|cx| match look() {
+            Some(found) => Poll::Ready(found),
+            None => {
+                *self.waker.borrow_mut() = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+/// Batches for each shard: one that is filled, those on their way, those that are put in.
+const BATCHES_MAX: usize = 6;

@@ -1,0 +1,143 @@
+//! Why data could not be loaded: which file, where in it, and what the operator does about it.
+
+use config::ExitCode;
+use rdb::file::Problem;
+use std::io;
+use std::path::PathBuf;
+use stdx::DbIndex;
+
+/// Why a load failed. Every message is one line. Nothing was served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    /// There is no such file.
+    #[error(
+        "cannot load {}: there is no such file; correct the path, or mount the file system that it is on",
+        path.display()
+    )]
+    NotThere {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// The file may not be read.
+    #[error(
+        "cannot load {}: permission denied; let the server's user read it, and enter the directories above it",
+        path.display()
+    )]
+    Forbidden {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// It is a directory, a device or the like.
+    #[error("cannot load {}: it is not a plain file; name an RDB file itself", path.display())]
+    NotAFile {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// Reading failed.
+    #[error("cannot load {}: at byte {at}: {source}; look at the kernel's log, and at the disk", path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that were read before.
+        at: u64,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// What it holds is not what an RDB file may.
+    #[error("cannot load {}: {error}; {}", path.display(), remedy(&error.problem))]
+    Rdb {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        error: rdb::file::Error,
+    },
+    /// It goes on behind its end.
+    #[error(
+        "cannot load {}: at byte {at}: the RDB file ends here, and more bytes follow; an append-only file cannot be \
+         imported, and if the rest means nothing, cut it off (truncate -s {at})",
+        path.display()
+    )]
+    Trailing {
+        /// The file.
+        path: PathBuf,
+        /// Where it ends.
+        at: u64,
+    },
+    /// A key is in it twice.
+    #[error(
+        "cannot load {}: at byte {at}: the key '{}' of database {} is there twice; the file is damaged: copy it \
+         again, or take an older one",
+        path.display(), key.escape_ascii(), db.0
+    )]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// Where the second begins.
+        at: u64,
+        /// The database.
+        db: DbIndex,
+        /// The key.
+        key: Vec<u8>,
+    },
+    /// A library of functions is refused.
+    #[error(
+        "cannot load {}: at byte {at}: a library of functions is refused: {reason}; correct or delete it in the \
+         Redis that wrote the file, and save again",
+        path.display()
+    )]
+    Library {
+        /// The file.
+        path: PathBuf,
+        /// Where it begins.
+        at: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl LoadError {
+    /// The process's exit code: each thing to do about it has its own.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::NotThere { .. } => ExitCode::NotThere,
+            Self::Forbidden { .. } => ExitCode::Unreadable,
+            Self::NotAFile { .. } | Self::Disk { .. } => ExitCode::ReadFailed,
+            Self::Trailing { .. } => ExitCode::NotRdb,
+            Self::Twice { .. } => ExitCode::Damaged,
+            Self::Library { .. } => ExitCode::Library,
+            Self::Rdb { error, .. } => match error.problem {
+                Problem::NotRdb { .. } => ExitCode::NotRdb,
+                Problem::Version { .. } => ExitCode::VersionAhead,
+                Problem::Truncated { .. } => ExitCode::Truncated,
+                Problem::Bad { .. } => ExitCode::Damaged,
+                Problem::Kind { .. } => ExitCode::UnknownKind,
+                Problem::Module { .. } => ExitCode::Module,
+                Problem::FunctionBeforeRelease => ExitCode::Library,
+                Problem::Database { .. } => ExitCode::Database,
+                Problem::Checksum { .. } => ExitCode::Checksum,
+            },
+        }
+    }
+}
+
+fn remedy(problem: &Problem) -> String {
+    match problem {
+        Problem::NotRdb { .. } => "give a file that SAVE or BGSAVE has written".into(),
+        Problem::Version { .. } => "write it with Redis 7.4 or older, or take a newer Lacewing".into(),
+        Problem::Truncated { .. } => {
+            "it was not written or not copied whole: copy it again, or take an older one".into()
+        }
+        Problem::Checksum { .. } => {
+            "it was damaged after it was written: copy it again, or take an older one".into()
+        }
+        Problem::Bad { .. } => "it is damaged: copy it again, or take an older one".into(),
+        Problem::Kind { .. } => {
+            "it is damaged, or of a relative of Redis with types of its own: write it with Redis".into()
+        }
+        Problem::Module { .. } => "delete such keys in the Redis that wrote it, and save again".into(),
+        Problem::FunctionBeforeRelease => {
+            "load the functions into a released Redis 7.0, and save again".into()
+        }
+        Problem::Database { db, .. } => format!("start with --databases {} or more", db.saturating_add(1)),
+    }
+}
