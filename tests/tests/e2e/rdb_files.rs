@@ -136,7 +136,7 @@ fn loaded_by_redis(file: &[u8], args: &[&str], original: &mut Client, keys: &[St
     }
     for key in keys {
         let (now, then) = (reading(&mut client, key), reading(original, key));
-        assert!(now == then, "{key} with {args:?}: {:.500} was {:.500}", now, then);
+        assert!(now == then, "{key} with {args:?}: {now:.500} was {then:.500}");
         let ask = format!("PEXPIRETIME {key}");
         assert_eq!(client.line(&ask), original.line(&ask), "{key}");
         if !key.starts_with("set") {
