@@ -21,7 +21,8 @@ pub(super) enum Rule {
     Kind,
     /// Encodings: Redis 7.0 does not have all of 7.2's, for sets and for lists.
     Encoding,
-    /// Scores may have been written with 17 digits or with the fewest that say the same: Redis 7.0 and 7.2 differ there.
+    /// Scores, and the doubles of scripts, may have been written with 17 digits or with the fewest that say the same: Redis 7.0
+    /// and 7.2 differ there.
     Scores,
     /// Both are errors, whatever they say, or the same.
     Refused,
@@ -45,7 +46,7 @@ impl Rule {
             b"scan" | b"sscan" | b"hscan" | b"zscan" => Self::Page,
             // Redis 7.0 has no WITHSCORE, and so counts the arguments.
             b"zrank" | b"zrevrank" => Self::Refused,
-            [b'z', ..] => Self::Scores,
+            [b'z', ..] | b"eval" => Self::Scores,
             b"object" if matches!(word(1).as_slice(), b"idletime" | b"freq") => Self::Kind,
             // SORT changes how Redis keeps a sorted set.
             b"object" if SORTED.contains(&word(2).as_slice()) => Self::Kind,
@@ -98,6 +99,7 @@ fn same_scores(one: &Value, other: &Value) -> bool {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same_scores(one, other))
         }
         (Value::Bulk(one), Value::Bulk(other)) => one == other || *one == seventeen_digits(other),
+        (Value::Double(one), Value::Double(other)) => one == other || (one.is_nan() && other.is_nan()),
         (Value::Error(one), Value::Error(other)) => same_error(one, other),
         _ => one == other,
     }
