@@ -15,7 +15,7 @@ pub(crate) fn write_reply(
 ) -> Option<(Vec<u8>, errors::Counted)> {
     let start = out.written().len();
     if stack.is(-1, Kind::Table)
-        && !is_plain_array(stack)
+        && !is_nameless(stack)
         && let Some(failure) = errors::of_table(stack)
     {
         let error = (failure.err.to_vec(), failure.counted);
@@ -62,7 +62,7 @@ fn write_bool(value: bool, resp3: bool, out: &mut Reply<'_>) {
 }
 
 fn write_table(stack: Stack<'_>, form: Form, out: &mut Reply<'_>) {
-    if !is_plain_array(stack) && write_tagged(stack, form, out) {
+    if !is_nameless(stack) && write_tagged(stack, form, out) {
         return;
     }
     // Counted first: a header that is written last would move all that was written since, on every level.
@@ -88,18 +88,20 @@ fn push_item(stack: Stack<'_>, index: usize) -> bool {
     is_there
 }
 
-/// Whether the table on top has nothing behind its items: then there is no field that says what it is.
-fn is_plain_array(stack: Stack<'_>) -> bool {
-    let len = stack.len(-1);
-    if len == 0 || len > i32::MAX as usize {
-        return false;
+/// Whether the table on top is small and has no field with a name: then there is none that says what it is.
+fn is_nameless(stack: Stack<'_>) -> bool {
+    stack.push_nil();
+    for _ in 0..NAMELESS_MAX {
+        if !stack.next(-2) {
+            return true;
+        }
+        stack.pop(1);
+        if stack.is(-1, Kind::String) {
+            break;
+        }
     }
-    stack.push_number(len as f64);
-    let has_more = stack.next(-2);
-    if has_more {
-        stack.pop(2);
-    }
-    !has_more
+    stack.pop(1);
+    false
 }
 
 /// A table whose field says what it is: `err`, `ok`, `double`, `big_number`, `verbatim_string`, `map`, `set`.
@@ -219,6 +221,10 @@ fn count_keys(stack: Stack<'_>) -> usize {
     }
     count
 }
+
+/// In larger tables the names are looked up: that takes no longer than to go through so many fields, and little of the time
+/// that their reply takes.
+const NAMELESS_MAX: usize = 8;
 
 /// Values that one level of a reply needs on the stack at once.
 const ROOM: i32 = 6;

@@ -1,6 +1,6 @@
 //! struct: numbers and strings as C lays them out in memory (Lua's struct library), in its words.
 
-use crate::lua::{Answer, Kind, Raise, Stack, to_integer};
+use crate::lua::{Answer, Raise, Stack, to_integer};
 
 pub(super) fn push(stack: Stack<'_>) {
     stack.push_table(0, 3);
@@ -202,10 +202,11 @@ fn unpack(stack: Stack<'_>) -> Answer {
             }
             b'c' => {
                 if item.size == 0 {
-                    if results == 0 || !stack.is(-1, Kind::Number) {
+                    // A string that says a number counts as one.
+                    if results == 0 || !stack.is_numeric(-1) {
                         return Err(Raise::Text("format 'c0' needs a previous size"));
                     }
-                    item.size = to_integer(stack.number(-1)) as usize;
+                    item.size = as_unsigned(stack.number(-1)) as usize;
                     stack.pop(1);
                     results -= 1;
                 }

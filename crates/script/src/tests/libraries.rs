@@ -188,6 +188,8 @@ fn c_structures_are_packed_and_unpacked() {
     packed("'>fd', 1.5, 1.5", "3fc000003ff8000000000000");
     check("return {struct.unpack('>I2hb', struct.pack('>I2hb', 258, -2, 3))}", "*4 :258 :-2 :3 :6");
     check("return {struct.unpack('bc0', '\\2abc')}", "*2 $2 ab :4");
+    check("return {struct.unpack('c1c0', '2abc')}", "*2 $2 ab :4");
+    check("return {struct.unpack('I8c0', struct.pack('I8', -1) .. 'ab')}", "*2 $0  :9");
     check("return {struct.unpack('sb', 'ab\\0\\7')}", "*3 $2 ab :7 :5");
     check("return {struct.unpack('b', 'abc', 3)}", "*2 :99 :4");
     check("return {struct.size('!8bd'), struct.size('bHc5'), struct.size('>i3')}", "*3 :16 :8 :3");

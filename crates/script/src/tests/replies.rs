@@ -26,6 +26,11 @@ fn lua_values_become_replies() {
     check("return {map={a=1}}", "*2 $1 a :1");
     check("return {set={a=true}}", "*1 $1 a");
     check("return {1,2,3,ok='x'}", "+x");
+    check("return {1,2,3,4,5,6,7,8,9,ok='x'}", "+x");
+    check("return {1,2,3,4,5,6,7,8,9}", "*9 :1 :2 :3 :4 :5 :6 :7 :8 :9");
+    // Among the items that Lua keeps with the fields.
+    check("return {ok='x', [1]={255}}", "+x");
+    check("return {1, err='MY error', [1]=1, [2]=2}", "-MY error");
     check("return function() end", "$-1");
     check("return cjson.null", "$-1");
 }
