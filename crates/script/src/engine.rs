@@ -134,9 +134,17 @@ impl Engine {
         self.limits = limits;
     }
 
-    /// Memory of the interpreters that have no script at the moment, in bytes.
+    /// Memory of the interpreters that have no script at the moment, in bytes: none after a flush, until a script runs here.
     pub fn bytes(&self) -> usize {
+        if self.store.generation() != self.cache.generation {
+            return 0;
+        }
         self.idle.iter().map(|vm| vm.bytes()).sum()
+    }
+
+    /// Periodic work: a core where no script runs gives back what a flush has left of no use.
+    pub fn tend(&mut self) {
+        self.notice_flush();
     }
 
     /// Finds the script that EVAL was given, or takes it in. Errors: it is none.

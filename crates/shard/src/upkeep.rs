@@ -161,8 +161,8 @@ impl Left {
     }
 }
 
-/// One slice of periodic work: expires, evicts and reclaims while `go_on` says so, and tells the other shards how much
-/// memory is used here.
+/// One slice of periodic work: expires, evicts and reclaims while `go_on` says so, drops the interpreters of scripts that were
+/// flushed, and tells the other shards how much memory is used here.
 pub fn upkeep(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> Left {
     let expired = core.active_expire && expire(core, now, go_on);
     let evicts_on = core.config.maxmemory != 0 && shrink(core, now, go_on);
@@ -170,6 +170,7 @@ pub fn upkeep(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> 
         note_excess(core, Evicted::Enough);
     }
     let reclaims_on = core.keyspace.reclaim(go_on);
+    core.scripts.tend();
     core.tell_used_bytes();
     tell_memory(core);
     core.shared.peak_bytes.fetch_max(core.used_bytes(), Relaxed);

@@ -155,6 +155,22 @@ fn scripts_of_eval_make_room_for_others() {
 }
 
 #[test]
+fn interpreters_of_before_a_flush_are_given_back_on_every_core() {
+    let mut engine = engine();
+    let mut other = Engine::new(Arc::clone(engine.store()), Hooks::default(), LIMITS, 1);
+    check_in(&mut engine, "return 1", ":1");
+    check_in(&mut other, "return 1", ":1");
+    let empty = engine.bytes();
+    assert!(empty > 0);
+    engine.store().flush_scripts();
+    assert_eq!((engine.bytes(), other.bytes()), (0, 0));
+    other.tend();
+    assert_eq!(other.bytes(), 0);
+    check_in(&mut engine, "return 1", ":1");
+    assert_eq!((engine.bytes(), other.bytes()), (empty, 0));
+}
+
+#[test]
 fn a_core_keeps_a_bounded_number_of_scripts() {
     let mut engine = engine();
     for n in 0..3000 {
