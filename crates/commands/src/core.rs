@@ -222,6 +222,8 @@ pub struct Core {
     pub clock_us: i64,
     /// Whether expired keys are looked for without being asked (DEBUG SET-ACTIVE-EXPIRE).
     pub active_expire: bool,
+    /// Whether scripts may call DEBUG (DEBUG SET-DISABLE-DENY-SCRIPTS).
+    pub scripts_may_debug: bool,
     /// What this core last told the others of its memory.
     pub told_bytes: usize,
     /// A write went on in the hope that other shards evict: the server asks them to, and clears it.
@@ -268,6 +270,7 @@ impl Core {
             latency: LatencyMonitor::default(),
             clock_us: 0,
             active_expire: true,
+            scripts_may_debug: false,
             told_bytes: 0,
             wants_room: false,
             over_limit_since: None,

@@ -24,7 +24,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     (
         "debug",
         "what clients' tests use: `DIGEST`, `DIGEST-VALUE`, `ERROR`, `LOG`, `OBJECT`, `POPULATE`, `PROTOCOL`, `RELOAD` \
-         (without `NOSAVE`), `SET-ACTIVE-EXPIRE`, `SLEEP`; `PAUSE-CRON`, `QUICKLIST-PACKED-THRESHOLD` and `REPLYBUFFER` are \
+         (without `NOSAVE`), `SET-ACTIVE-EXPIRE`, `SET-DISABLE-DENY-SCRIPTS` (of DEBUG itself), `SLEEP`; `PAUSE-CRON`, `QUICKLIST-PACKED-THRESHOLD` and `REPLYBUFFER` are \
          accepted, without effect; `OBJECT` tells no address; what looks at the inside of Redis is missing",
     ),
     ("geosearch", "which of several places at exactly the same distance `COUNT` keeps is told by neither"),

@@ -14,6 +14,8 @@ pub(super) struct Rules {
     pub(super) read_only: bool,
     /// Memory was full when it began, and it has to mind.
     pub(super) is_full: bool,
+    /// It may call DEBUG, which is not for scripts.
+    pub(super) may_debug: bool,
 }
 
 impl Rules {
@@ -24,6 +26,7 @@ impl Rules {
         Self {
             read_only: is_read_only || says(ScriptFlags::NO_WRITES),
             is_full: minds && !(core.make_room)(core, now),
+            may_debug: core.scripts_may_debug,
         }
     }
 }
@@ -54,7 +57,7 @@ pub(super) fn admit(rules: &Rules, wrote: &mut bool, args: Args<'_>) -> Result<C
     if flags.0 & LOOKED_AT.0 == 0 {
         return Ok(command);
     }
-    if flags.has(Flags::NOSCRIPT) {
+    if flags.has(Flags::NOSCRIPT) && !(rules.may_debug && command.row.name == "debug") {
         return Err(Refusal::Of(command, "ERR This Redis command is not allowed from script"));
     }
     let writes = flags.has(Flags::WRITE);

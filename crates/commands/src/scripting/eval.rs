@@ -104,7 +104,9 @@ fn find(core: &mut Core, args: Args<'_>, named: Named) -> Result<Callee, Command
 
 fn script_callee(core: &Core, found: Found, keys: usize) -> Callee {
     let script = core.scripts.found(found);
-    Callee { what: What::Script(found), flags: script.flags, keys, is_tame: is_tame(script) }
+    // What is not for scripts is taken for tame, as it does not run.
+    let is_tame = !core.scripts_may_debug && is_tame(script);
+    Callee { what: What::Script(found), flags: script.flags, keys, is_tame }
 }
 
 /// The third argument: how many keys follow.

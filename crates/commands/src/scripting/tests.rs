@@ -36,6 +36,7 @@ fn what_scripts_may_not_run_is_refused() {
     refused("'MSET', 'a', 'b', 'c'", "wrong number of arguments for 'mset' command");
     refused("'EVAL', 'return 1', '0'", "This Redis command is not allowed from script");
     refused("'CLIENT', 'ID'", "This Redis command is not allowed from script");
+    refused("'CLUSTER', 'RESET'", "This Redis command is not allowed from script");
     check(
         &["EVAL_RO \"return redis.pcall('SET', 'a', 'b')\" 0"],
         "-ERR Write commands are not allowed from read-only scripts.",

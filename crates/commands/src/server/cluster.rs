@@ -20,6 +20,7 @@ mod tests {
             "CLUSTER SLOTS",
             "CLUSTER KEYSLOT a",
             "CLUSTER HELP",
+            "CLUSTER RESET HARD",
             "ASKING",
             "READONLY",
             "READWRITE",

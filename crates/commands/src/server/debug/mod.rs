@@ -31,6 +31,9 @@ pub(super) fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
             ctx.core.actions.push(Action::Sleep { micros });
         }
         (b"SET-ACTIVE-EXPIRE", 3) => ctx.core.active_expire = parse_int(args.at(2)).unwrap_or(0) != 0,
+        (b"SET-DISABLE-DENY-SCRIPTS", 3) => {
+            ctx.core.scripts_may_debug = parse_int(args.at(2)).unwrap_or(0) != 0;
+        }
         (b"OBJECT", 3..) => object(ctx, args.at(2)),
         (b"DIGEST", 2) => digest::part(ctx),
         (b"DIGEST-VALUE", _) => digest::values_part(ctx, args.from(2)),

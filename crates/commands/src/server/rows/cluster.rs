@@ -104,6 +104,20 @@ pub(super) const CLUSTER: &[Command] = &[
         ..Command::EMPTY
     },
     Command {
+        name: "reset",
+        arity: -2,
+        flags: Flags::ADMIN.or(Flags::STALE).or(Flags::NOSCRIPT),
+        handler: cluster::disabled,
+        summary: "Has a node forget its cluster.",
+        since: "3.0.0",
+        group: "cluster",
+        complexity: "O(n) with n the number of known nodes, and of keys where it is hard",
+        args: &[
+            Arg::one_of("reset-type", &[Arg::token("hard", "HARD"), Arg::token("soft", "SOFT")]).optional()
+        ],
+        ..Command::EMPTY
+    },
+    Command {
         name: "help",
         arity: 2,
         flags: IN_ANY_STATE,
