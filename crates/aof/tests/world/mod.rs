@@ -174,6 +174,7 @@ impl World {
                 of_shard.push(key);
             }
         }
+        // Of no key: so that no cut passes here between the whole record and its markers.
         keys.entry(home).or_default();
         if keys.len() > 1 {
             self.begin(home, keys, Why::Commands);
