@@ -5,9 +5,11 @@ Prints the name of each case before it runs; ends with `all passed`, or with the
 
 import sys
 import threading
+import time
 
 import redis
 from redis.backoff import NoBackoff
+from redis.cache import CacheConfig
 from redis.retry import Retry
 
 PORT, UNIX = int(sys.argv[1]), sys.argv[2]
@@ -235,6 +237,37 @@ def error_classes(client, protocol):
         raises(redis.AuthenticationError, "uthenticat", none.get, "x")
         with connect(protocol, username="default") as named:
             assert named.acl_whoami() == "default"
+
+
+def eventually(condition, what):
+    """Messages come on a connection of their own, so a moment after the writer's reply."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, what
+
+
+@case
+def caches_on_its_side(client, protocol):
+    if protocol != 3:
+        return
+    with connect(3, cache_config=CacheConfig()) as caching:
+        cache = caching.get_cache()
+        keys = [f"cached:{number}" for number in range(40)]
+        client.mset(dict.fromkeys(keys, "old"))
+        for number in (1, 2):
+            assert [caching.get(key) for key in keys] == ["old"] * 40, number
+        assert cache.size == 40, cache.size
+        reads = client.info("commandstats")["cmdstat_get"]["calls"]
+        assert caching.get(keys[0]) == "old"
+        assert client.info("commandstats")["cmdstat_get"]["calls"] == reads, "it was read from the cache"
+        client.mset(dict.fromkeys(keys, "new"))
+        for key in keys:
+            eventually(lambda: caching.get(key) == "new", key)
+        assert caching.hgetall("cached:none") == {}
+        client.hset("cached:none", "f", "v")
+        eventually(lambda: caching.hgetall("cached:none") == {"f": "v"}, "a hash that was not there")
+        client.flushdb()
+        eventually(lambda: caching.get(keys[1]) is None, "flushed")
 
 
 @case

@@ -1,12 +1,13 @@
 //! Connections as commands see them: the table of one core's clients.
 
+use crate::table::CommandRef;
 use crate::transaction::Transaction;
-use pubsub::Subscriptions;
+use pubsub::{Reader, Subscriptions};
 use resp::Proto;
-use stdx::{ClientId, DbIndex, UnixMs};
+use stdx::{ClientId, DbIndex, ShardId, UnixMs};
 
 /// A client's place in its core's table; reused after the client has gone, so pair it with the id where that matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ClientSlot(pub u32);
 
 /// A set of client flags.
@@ -38,7 +39,14 @@ impl ClientFlags {
     pub const WAITING: Self = Self(1 << 24);
     /// Subscribed to a channel, a pattern or a shard channel.
     pub const PUBSUB: Self = Self(1 << 16);
-
+    /// CLIENT TRACKING on: has [`Client::tracking`].
+    pub const TRACKING: Self = Self(1 << 17);
+    /// The client that it wants told instead of itself has gone.
+    pub const TRACKING_BROKEN: Self = Self(1 << 18);
+    /// CLIENT TRACKING BCAST.
+    pub const TRACKING_BCAST: Self = Self(1 << 19);
+    /// MONITOR: it is shown all commands.
+    pub const MONITOR: Self = Self(1 << 23);
     /// Has said MULTI: its commands are queued.
     pub const MULTI: Self = Self(1 << 20);
     /// A command could not be queued: EXEC will refuse the transaction.
@@ -47,7 +55,7 @@ impl ClientFlags {
     pub const DIRTY_CAS: Self = Self(1 << 22);
 
     /// Those with which a plain command is not simply run: the one thing that the hot path asks.
-    pub const SPECIAL: Self = Self(Self::MULTI.0);
+    pub const SPECIAL: Self = Self(Self::MULTI.0 | Self::TRACKING.0);
 
     /// Whether all of `other` is in this set.
     #[inline]
@@ -59,6 +67,31 @@ impl ClientFlags {
     #[inline]
     pub fn set(&mut self, other: Self, on: bool) {
         if on { self.0 |= other.0 } else { self.0 &= !other.0 }
+    }
+}
+
+/// What CLIENT TRACKING was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tracking {
+    /// BCAST: it is told of all keys that begin with its prefixes, read or not.
+    pub bcast: bool,
+    /// OPTIN: what it reads is not remembered but after CLIENT CACHING YES.
+    pub optin: bool,
+    /// OPTOUT: what it reads is remembered but after CLIENT CACHING NO.
+    pub optout: bool,
+    /// NOLOOP: it is not told of what it changes itself.
+    pub noloop: bool,
+    /// CLIENT CACHING was given, for the next command or transaction.
+    pub caching: bool,
+    /// REDIRECT: who is told instead.
+    pub redirect: Option<Reader>,
+}
+
+impl Tracking {
+    /// Whether the keys that the next command reads are remembered.
+    pub fn remembers(&self) -> bool {
+        let is_chosen = if self.optin { self.caching } else { !(self.optout && self.caching) };
+        is_chosen && !self.bcast
     }
 }
 
@@ -111,6 +144,10 @@ pub struct Client {
     pub subscriptions: Subscriptions,
     /// What it has queued since MULTI and which keys it watches; none before the first time.
     pub transaction: Option<Box<Transaction>>,
+    /// CLIENT TRACKING, while it is on.
+    pub tracking: Option<Box<Tracking>>,
+    /// The core that it is connected to.
+    pub home: ShardId,
 }
 
 impl Client {
@@ -140,6 +177,8 @@ impl Client {
             counted_bytes: 0,
             subscriptions: Subscriptions::default(),
             transaction: None,
+            tracking: None,
+            home: ShardId::default(),
         }
     }
 
@@ -156,6 +195,18 @@ impl Client {
         self.flags.set(ClientFlags::REPLY_SKIP, skip_next);
         self.flags.set(ClientFlags::REPLY_SKIP_NEXT, false);
         !mute
+    }
+
+    /// After a command of its: CLIENT CACHING was for that one, unless it was a CLIENT command. Says whether that changes
+    /// what is remembered. A transaction counts as one command; none is one that was refused.
+    pub fn forgets_caching(&mut self, command: Option<CommandRef>) -> bool {
+        let container = command.and_then(|command| command.container);
+        let is_client = container.is_some_and(|container| container.name == "client");
+        let is_queueing = self.flags.has(ClientFlags::MULTI);
+        match &mut self.tracking {
+            Some(tracking) if !is_client && !is_queueing => std::mem::take(&mut tracking.caching),
+            _ => false,
+        }
     }
 
     /// Whether it is subscribed to something and has nothing but arrays for messages, which are replies to it too: then

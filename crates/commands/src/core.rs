@@ -5,6 +5,7 @@ use crate::effects::Effects;
 use crate::long::LongParts;
 use crate::parking::Parking;
 use crate::scripting::{LongScript, Paused};
+use crate::tracking::Invalidations;
 use crate::transaction::Watched;
 use config::Config;
 use keyspace::Keyspace;
@@ -193,6 +194,8 @@ pub struct Core {
     pub paused: Option<Box<Paused>>,
     /// Scripts that go on in slices here.
     pub long_scripts: Vec<LongScript>,
+    /// Which keys of the shard clients have read, and what they are to be told.
+    pub tracking: Invalidations,
     /// What commands did, for the journal and for notifications.
     pub effects: Effects,
     /// What the last command asked of the server around it.
@@ -224,6 +227,8 @@ pub struct Core {
     pub active_expire: bool,
     /// Whether scripts may call DEBUG (DEBUG SET-DISABLE-DENY-SCRIPTS).
     pub scripts_may_debug: bool,
+    /// DEBUG PAUSE-CRON: the periodic work of this shard rests.
+    pub pauses_upkeep: bool,
     /// What this core last told the others of its memory.
     pub told_bytes: usize,
     /// A write went on in the hope that other shards evict: the server asks them to, and clears it.
@@ -257,6 +262,7 @@ impl Core {
             scripts,
             paused: None,
             long_scripts: Vec::new(),
+            tracking: Invalidations::new(rng.next_u64()),
             effects: Effects::default(),
             actions: Vec::new(),
             parking: None,
@@ -271,6 +277,7 @@ impl Core {
             clock_us: 0,
             active_expire: true,
             scripts_may_debug: false,
+            pauses_upkeep: false,
             told_bytes: 0,
             wants_room: false,
             over_limit_since: None,

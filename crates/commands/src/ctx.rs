@@ -5,8 +5,9 @@ use crate::core::Core;
 use crate::effects::{self, Event, Words};
 use crate::parking::Parking;
 use keyspace::{Access, Key};
+use pubsub::Reader;
 use resp::{Proto, Reply};
-use stdx::{Args, ClientId, DbIndex, Slot, UnixMs};
+use stdx::{Args, ClientId, DbIndex, ShardId, Slot, UnixMs};
 
 /// What a handler did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,12 @@ pub struct Caller {
     pub may_park: bool,
     /// Whether it is a script, for commands that answer scripts otherwise.
     pub in_script: bool,
+    /// The core that it is connected to.
+    pub home: ShardId,
+    /// Its place there.
+    pub place: ClientSlot,
+    /// CLIENT TRACKING: the keys that it reads are remembered.
+    pub tracks: bool,
 }
 
 impl Caller {
@@ -53,7 +60,15 @@ impl Caller {
             local: client.flags.has(ClientFlags::LOCAL),
             may_park: true,
             in_script: false,
+            home: client.home,
+            place: slot,
+            tracks: client.tracking.as_ref().is_some_and(|tracking| tracking.remembers()),
         }
+    }
+
+    /// As a reader of keys.
+    pub fn reader(&self) -> Reader {
+        Reader { id: self.id, home: self.home, slot: self.place.0 }
     }
 }
 

@@ -10,8 +10,10 @@ mod draft;
 pub use draft::{Draft, EXEC, MULTI, decode, encode};
 
 use crate::core::Core;
+use crate::ctx::Caller;
 use crate::row::Flags;
 use crate::table::CommandRef;
+use crate::tracking;
 use draft::Place;
 use keyspace::{Cause, ExpiredFields, Happened};
 use stdx::args::OwnedArgs;
@@ -87,6 +89,8 @@ pub struct Effects {
     journals: bool,
     classes: u16,
     draft: Draft,
+    /// Some client is told of changed keys.
+    tracks: bool,
     fired: Vec<Fired>,
     /// How many commands and units have begun and not ended, one within the other, while effects are kept.
     depth: u32,
@@ -137,7 +141,7 @@ impl Effects {
     /// Whether anything is kept.
     #[inline]
     pub fn listens(&self) -> bool {
-        self.journals || self.classes != 0
+        self.journals || self.tracks || self.classes != 0
     }
 
     /// Whether events are kept.
@@ -198,6 +202,12 @@ impl Effects {
     }
 }
 
+/// Says whether any client is told of changed keys of this shard.
+pub(crate) fn track(core: &mut Core, tracks: bool) {
+    core.effects.tracks = tracks;
+    core.keyspace.note_touched(tracks);
+}
+
 /// Chooses what is kept from now on: effects, and events of these classes (a union of [`Event`]s' bits).
 pub fn listen(core: &mut Core, journals: bool, classes: u16) {
     core.effects.journals = journals;
@@ -205,7 +215,8 @@ pub fn listen(core: &mut Core, journals: bool, classes: u16) {
     core.effects.classes = classes;
     let wants = |class| core.effects.wants(class);
     let (made, missed) = (wants(Event::NEW), wants(Event::KEY_MISS));
-    core.keyspace.record(core.effects.listens(), made, missed);
+    let removals = core.effects.journals || core.effects.classes != 0;
+    core.keyspace.record(removals, made, missed);
 }
 
 /// Has effects kept from now on, or no longer; what is kept of events stays as it is.
@@ -228,15 +239,16 @@ pub fn begin(core: &mut Core) -> Mark {
 /// After a command: adds what the keyspace did by itself on the way, and the command's own effect. If it has several, they
 /// are kept together.
 #[inline]
-pub fn end(core: &mut Core, mark: Mark, command: CommandRef, db: DbIndex, args: Args<'_>) {
-    if core.effects.listens() {
-        settle(core, mark, command, db, args);
+pub fn end(core: &mut Core, mark: Mark, command: CommandRef, caller: &Caller, args: Args<'_>) {
+    if core.effects.listens() | caller.tracks {
+        settle(core, mark, command, caller, args);
     }
 }
 
 #[inline(never)]
-fn settle(core: &mut Core, mark: Mark, command: CommandRef, db: DbIndex, args: Args<'_>) {
+fn settle(core: &mut Core, mark: Mark, command: CommandRef, caller: &Caller, args: Args<'_>) {
     gather(core);
+    tracking::after(core, command, caller, args);
     if !core.effects.journals {
         return;
     }
@@ -247,7 +259,7 @@ fn settle(core: &mut Core, mark: Mark, command: CommandRef, db: DbIndex, args: A
         if effects.part == AsIs::May && effects.draft.added_since(effects.unit) == 0 {
             effects.part = AsIs::Is;
         } else {
-            effects.push(db, args.iter());
+            effects.push(caller.db, args.iter());
         }
     }
     // The command that has the server keep effects began before.

@@ -318,8 +318,26 @@ impl CommandError {
     pub const PAUSE_MODE: Self = text("ERR CLIENT PAUSE mode must be WRITE or ALL");
     /// CLIENT UNBLOCK.
     pub const UNBLOCK_REASON: Self = text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
-    /// CLIENT TRACKING; Lacewing's own.
-    pub const NO_TRACKING: Self = text("ERR client tracking is not part of this version of Lacewing");
+    /// MONITOR.
+    pub const MONITOR_DENIED: Self = text("ERR MONITOR isn't allowed for DENY BLOCKING client");
+    /// CLIENT TRACKING.
+    pub const NO_SUCH_REDIRECT: Self = text("ERR The client ID you want redirect to does not exist");
+    /// CLIENT TRACKING.
+    pub const SECOND_REDIRECT: Self = text("ERR A client can only redirect to a single other client");
+    /// CLIENT TRACKING.
+    pub const PREFIX_WITHOUT_BCAST: Self = text("ERR PREFIX option requires BCAST mode to be enabled");
+    /// CLIENT TRACKING.
+    pub const BCAST_SWITCHED: Self = text("ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode.");
+    /// CLIENT TRACKING.
+    pub const OPT_WITH_BCAST: Self = text("ERR OPTIN and OPTOUT are not compatible with BCAST");
+    /// CLIENT TRACKING.
+    pub const OPTIN_AND_OPTOUT: Self = text("ERR You can't specify both OPTIN mode and OPTOUT mode");
+    /// CLIENT TRACKING.
+    pub const OPT_SWITCHED: Self = text("ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode.");
+    /// CLIENT CACHING.
+    pub const CACHING_WITHOUT_OPTIN: Self = text("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.");
+    /// CLIENT CACHING.
+    pub const CACHING_WITHOUT_OPTOUT: Self = text("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.");
     /// CLIENT CACHING.
     pub const TRACKING_OFF: Self = text("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled");
     /// CLIENT PAUSE, WAIT.
@@ -406,6 +424,15 @@ impl CommandError {
     /// ACL CAT.
     pub(crate) fn acl_category(word: &[u8]) -> Self {
         quoting("ERR Unknown category", word)
+    }
+
+    /// CLIENT TRACKING.
+    pub(crate) fn prefix_overlap(prefix: &[u8], which: &str, other: &[u8]) -> Self {
+        let [prefix, other] = [prefix, other].map(String::from_utf8_lossy);
+        format!(
+            "ERR Prefix '{prefix}' overlaps with {which} prefix '{other}'. Prefixes for a single client must not overlap."
+        )
+        .into()
     }
 
     /// Containers whose handlers look at their arguments themselves.

@@ -22,6 +22,7 @@ pub mod hyperloglog;
 mod key_specs;
 pub mod list;
 pub mod long;
+pub mod monitor;
 mod names;
 pub mod parking;
 mod parts;
@@ -39,10 +40,11 @@ pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 mod time;
+pub mod tracking;
 pub mod transaction;
 
 pub use crate::core::{Action, Core};
-pub use client::{Client, ClientFlags, ClientSlot, Clients};
+pub use client::{Client, ClientFlags, ClientSlot, Clients, Tracking};
 pub use ctx::{Caller, Ctx, Outcome};
 pub use effects::{Effect, Effects, Event, Journal};
 pub use error::CommandError;

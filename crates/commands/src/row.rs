@@ -128,6 +128,8 @@ impl Flags {
     pub const READS_BY_PATTERN: Self = Self(1 << 25);
     /// Lacewing's: it answers with push messages, which CLIENT REPLY does not hold back.
     pub const PUSHES: Self = Self(1 << 26);
+    /// Lacewing's: all shards run it, and then it may change what the client subscribes to, which all are to know.
+    pub const SUBSCRIBES: Self = Self(1 << 27);
 
     /// Lacewing's: it is not queued by MULTI, but run at once.
     pub const NOT_QUEUED: Self = Self(1 << 30);

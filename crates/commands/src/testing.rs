@@ -69,6 +69,7 @@ impl World {
         let addr = format!("127.0.0.1:{}", 50_000 + id.0);
         let mut client = Client::new(id, addr, "127.0.0.1:7000".into(), 8, self.now);
         client.flags.set(ClientFlags::LOCAL, true);
+        client.home = ShardId(core as u16);
         self.cores[core].clients.insert(client)
     }
 
@@ -164,13 +165,15 @@ impl World {
         let Crossing::Global(_, merge) = command.row.crossing else {
             let mut keys = Vec::new();
             keys_of(command, args, &mut keys);
-            let core = keys.first().map_or(0, |key| self.owner(args.at(*key as usize)));
-            let slot = home.slot.filter(|_| core == 0);
-            let core = &mut self.cores[core];
+            let owner = keys.first().map_or(0, |key| self.owner(args.at(*key as usize)));
+            let slot = home.slot.filter(|_| owner == 0);
+            let core = &mut self.cores[owner];
             let mark = effects::begin(core);
             let mut ctx = Ctx::new(core, Caller { slot, ..home }, out, now);
             let ran = handler(&mut ctx, args);
-            effects::end(core, mark, command, home.db, args);
+            effects::end(core, mark, command, &home, args);
+            self.client().forgets_caching(Some(command));
+            let core = &mut self.cores[owner];
             if ran? == Outcome::Park {
                 let parking = core.parking.take().expect("who parks says what for");
                 let Parking { until, keys, wanted, .. } = &parking;
@@ -184,7 +187,7 @@ impl World {
             let slot = home.slot.filter(|_| core.id == ShardId(0));
             let mark = effects::begin(core);
             let ran = handler(&mut Ctx::new(core, Caller { slot, ..home }, part, now), args).map(done);
-            effects::end(core, mark, command, home.db, args);
+            effects::end(core, mark, command, &home, args);
             ran?;
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();

@@ -43,6 +43,8 @@ pub struct Keyspace {
     pub(crate) chosen: Vec<u64>,
     /// An argument in a buffer that may become the value it is stored as.
     pub(crate) offer: Offer,
+    /// Keys that are due are not found, but stay.
+    frozen: bool,
     /// Counters for INFO.
     pub stats: KeyspaceStats,
     /// What happened by itself.
@@ -70,6 +72,7 @@ impl Keyspace {
             scratch: Vec::new(),
             chosen: Vec::new(),
             offer: Offer::default(),
+            frozen: false,
             stats: KeyspaceStats::default(),
             effects: Effects::default(),
         }
@@ -133,8 +136,8 @@ impl Keyspace {
                 // borrow checker cannot see that the other arm does not run when this one returns.)
                 return Some(unsafe { entry.as_ref(self.clock).extend() });
             }
-            Some(_) => self.expire(db, key, hash),
-            None => {}
+            Some(_) if !self.frozen => self.expire(db, key, hash),
+            _ => {}
         }
         if counts {
             self.missed(db, key.bytes, access);
@@ -301,10 +304,23 @@ impl Keyspace {
                 // SAFETY: as in `find`.
                 return Some(unsafe { entry.as_ref(self.clock).extend() });
             }
-            let key = entry.key().to_vec();
-            self.expire(db, Key::new(&key), self.hasher.hash(&key));
+            if !self.frozen {
+                let key = entry.key().to_vec();
+                self.expire(db, Key::new(&key), self.hasher.hash(&key));
+            }
         }
         None
+    }
+
+    /// While it is frozen (CLIENT PAUSE) nothing that is only read goes because its time has come: it is not found, but stays.
+    pub fn freeze(&mut self, frozen: bool) {
+        self.frozen = frozen;
+    }
+
+    /// Whether it is frozen: then the caller neither expires nor evicts.
+    #[inline]
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
     }
 
     /// Exchanges two databases (SWAPDB). Watched keys that existed, or that exist now and have not expired, have changed.
@@ -502,14 +518,17 @@ impl Keyspace {
             self.watches.bump(db, hash, key.bytes);
         }
         if self.tells {
-            self.tell(db, key, hash);
+            self.tell(db, key, hash, dirty == 0);
         }
     }
 
     #[cold]
-    fn tell(&mut self, db: DbIndex, key: Key<'_>, hash: u64) {
+    fn tell(&mut self, db: DbIndex, key: Key<'_>, hash: u64, by_itself: bool) {
         if self.effects.made {
             self.note_if_made(db, key.bytes);
+        }
+        if self.effects.touches {
+            self.effects.touched.push(key.bytes, by_itself);
         }
         self.tell_capture_after(db, key, hash);
     }
@@ -517,7 +536,13 @@ impl Keyspace {
     /// Decides anew whether somebody is told after changes.
     pub(crate) fn watch_changes(&mut self) {
         let captures = self.capture.as_deref().is_some_and(|capture| !capture.is_cancelled());
-        self.tells = self.effects.made || captures;
+        self.tells = self.effects.made || self.effects.touches || captures;
+    }
+
+    /// Chooses whether keys that change are noted in `effects.touched` from now on.
+    pub fn note_touched(&mut self, touches: bool) {
+        self.effects.touches = touches;
+        self.watch_changes();
     }
 
     fn note_if_made(&mut self, db: DbIndex, key: &[u8]) {

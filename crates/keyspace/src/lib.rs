@@ -36,5 +36,5 @@ pub use prefetch::Approached;
 pub use stdx::size::good_size;
 pub use types::{
     Access, Cause, Changed, Cursor, Effects, ExpiredFields, Happened, Key, KeyspaceStats, NewString, Recency,
-    SlotRange, Ttl, Version, WrongKind,
+    SlotRange, Touched, Ttl, Version, WrongKind,
 };

@@ -108,7 +108,51 @@ pub struct Effects {
     pub missed: bool,
     /// What happened, in order; the listener drains it.
     pub happened: Vec<Happened>,
+    /// Whether changed keys are recorded, whoever changed them.
+    pub touches: bool,
+    /// The keys that have changed, in order; the listener empties it.
+    pub touched: Touched,
 }
+
+/// Keys one after another, in memory that is used again: a write allocates nothing for being recorded.
+#[derive(Debug, Default)]
+pub struct Touched {
+    bytes: Vec<u8>,
+    /// Where each ends, and whether it went by itself.
+    ends: Vec<(usize, bool)>,
+}
+
+impl Touched {
+    /// Adds a key; `by_itself` says that no command asked for its change: it expired or was evicted.
+    pub fn push(&mut self, key: &[u8], by_itself: bool) {
+        self.bytes.extend_from_slice(key);
+        self.ends.push((self.bytes.len(), by_itself));
+    }
+
+    /// Whether there is none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// All of them, with whether each went by itself.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
+        starts.zip(&self.ends).map(|(start, (end, by_itself))| (&self.bytes[start..*end], *by_itself))
+    }
+
+    /// Forgets them; the memory is kept up to [`TOUCHED_KEPT_BYTES`].
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        if self.bytes.capacity() > TOUCHED_KEPT_BYTES {
+            *self = Self::default();
+        }
+    }
+}
+
+/// What a list of changed keys keeps when it is emptied.
+const TOUCHED_KEPT_BYTES: usize = 64 * 1024;
 
 /// Something that happened to a key.
 #[derive(Clone, Debug, PartialEq, Eq)]

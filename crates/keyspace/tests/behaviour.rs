@@ -662,6 +662,36 @@ fn a_large_buffer_is_given_back_piece_by_piece() {
 }
 
 #[test]
+fn changed_keys_are_told_while_somebody_listens() {
+    let mut keyspace = keyspace();
+    set(&mut keyspace, b"before", b"1");
+    keyspace.note_touched(true);
+    let at = UnixMs(NOW.0 + 1);
+    keyspace.set_string(DB, Key::new(b"k"), NewString::Int(1), Ttl::At(at), NOW);
+    assert!(keyspace.find(DB, Key::new(b"before"), NOW, Access::Read).is_some());
+    assert!(keyspace.find(DB, Key::new(b"k"), at, Access::Read).is_none());
+    assert!(!keyspace.remove(DB, Key::new(b"none"), NOW));
+    assert!(keyspace.evict(MaxmemoryPolicy::AllKeysRandom, 5, NOW, 1));
+    let touched: Vec<(&[u8], bool)> = keyspace.effects.touched.iter().collect();
+    assert_eq!(touched, [(b"k" as &[u8], false), (b"k", true), (b"before", true)]);
+    keyspace.effects.touched.clear();
+    assert!(keyspace.effects.touched.is_empty() && keyspace.effects.touched.iter().next().is_none());
+}
+
+#[test]
+fn what_is_due_stays_while_the_keyspace_is_frozen() {
+    let mut keyspace = keyspace();
+    let (key, at) = (Key::new(b"k"), UnixMs(NOW.0 + 1));
+    keyspace.set_string(DB, key, NewString::Int(1), Ttl::At(at), NOW);
+    keyspace.freeze(true);
+    assert!(keyspace.find(DB, key, at, Access::Read).is_none() && keyspace.random_key(DB, at, 1).is_none());
+    assert_eq!((keyspace.len(DB), keyspace.stats.expired), (1, 0));
+    keyspace.freeze(false);
+    assert!(keyspace.find(DB, key, at, Access::Read).is_none());
+    assert_eq!((keyspace.len(DB), keyspace.stats.expired), (0, 1));
+}
+
+#[test]
 fn new_keys_and_reads_in_vain_are_told_while_somebody_listens() {
     let mut keyspace = keyspace();
     set(&mut keyspace, b"before", b"1");

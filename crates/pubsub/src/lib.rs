@@ -18,9 +18,11 @@ mod directory;
 mod frame;
 mod member;
 mod message;
+mod tracking;
 
 pub use frame::Frame;
 pub use message::Message;
+pub use tracking::{Reader, Tracking};
 
 use directory::Directory;
 use member::Member;
@@ -38,6 +40,10 @@ pub enum Kind {
     Pattern,
     /// A shard channel, in a name space of its own.
     Shard,
+    /// What keys begin with whose changes a client is told of (CLIENT TRACKING BCAST). No subscription as PUBSUB knows it.
+    Prefix,
+    /// All commands (MONITOR); its only name is empty. No subscription as PUBSUB knows it.
+    Monitor,
 }
 
 /// One core's subscribers to a name became one more, or one fewer: what the other cores are told.
@@ -75,6 +81,7 @@ impl Subscriptions {
         match kind {
             Kind::Channel | Kind::Pattern => self.channels + self.patterns,
             Kind::Shard => self.shards,
+            Kind::Prefix | Kind::Monitor => 0,
         }
     }
 }
@@ -85,11 +92,12 @@ pub struct PubSub {
     core: u16,
     cores: u16,
     /// By [`Kind`].
-    names: [Directory; 3],
+    names: [Directory; 5],
     /// By place in the table of clients.
     members: Vec<Option<Box<Member>>>,
     changes: Vec<Change>,
     published: Vec<Message>,
+    published_bytes: usize,
 }
 
 impl PubSub {
@@ -103,6 +111,7 @@ impl PubSub {
             members: Vec::new(),
             changes: Vec::new(),
             published: Vec::new(),
+            published_bytes: 0,
         }
     }
 
@@ -128,7 +137,7 @@ impl PubSub {
         let Some(id) = self.names[kind as usize].find(name) else { return false };
         let Some(member) = self.member_mut(who) else { return false };
         let Some(position) = member.leave(kind, id, name.len()) else { return false };
-        if member.subscriptions().is_empty() {
+        if member.is_empty() {
             self.members[who.0 as usize] = None;
         }
         if let Some(moved) = self.names[kind as usize].leave(id, position) {
@@ -144,12 +153,15 @@ impl PubSub {
         member.in_order(kind).into_iter().map(|id| self.names[kind as usize].name(id).into()).collect()
     }
 
-    /// Ends all subscriptions of a client of this core.
+    /// Ends all subscriptions of a client of this core, prefixes too.
     pub fn leave(&mut self, who: Subscriber) {
-        for kind in KINDS {
-            for name in self.names_of(kind, who) {
-                self.unsubscribe(kind, who, &name);
-            }
+        KINDS.into_iter().for_each(|kind| self.leave_all(kind, who));
+    }
+
+    /// Ends all subscriptions of one kind of a client of this core.
+    pub fn leave_all(&mut self, kind: Kind, who: Subscriber) {
+        for name in self.names_of(kind, who) {
+            self.unsubscribe(kind, who, &name);
         }
     }
 
@@ -181,9 +193,31 @@ impl PubSub {
     pub fn publish(&mut self, sharded: bool, channel: &[u8], message: &[u8]) -> u64 {
         let receivers = self.receivers(sharded, channel);
         if receivers > 0 {
-            self.published.push(Message::new(sharded, channel, message));
+            self.keep(Message::new(sharded, channel, message));
         }
         receivers
+    }
+
+    /// Whether any client of any core is shown all commands.
+    #[inline]
+    pub fn has_monitors(&self) -> bool {
+        !self.names[Kind::Monitor as usize].is_empty()
+    }
+
+    /// Shows monitors a line, which is a whole reply.
+    pub fn show(&mut self, line: &[u8]) {
+        self.keep(Message::line(line));
+    }
+
+    fn keep(&mut self, message: Message) {
+        self.published_bytes += message.bytes();
+        self.published.push(message);
+    }
+
+    /// How many bytes of messages wait to be delivered.
+    #[inline]
+    pub fn unsent_bytes(&self) -> usize {
+        self.published_bytes
     }
 
     /// Whether messages wait to be delivered.
@@ -194,6 +228,7 @@ impl PubSub {
 
     /// The messages that wait to be delivered, in order.
     pub fn take_published(&mut self) -> Vec<Message> {
+        self.published_bytes = 0;
         std::mem::take(&mut self.published)
     }
 
@@ -213,7 +248,7 @@ impl PubSub {
         mut to: impl FnMut(Subscriber, &Frame),
     ) {
         let channel = message.channel();
-        let directory = &self.names[if message.is_sharded() { Kind::Shard } else { Kind::Channel } as usize];
+        let directory = &self.names[message.kind() as usize];
         if let Some(id) = directory.find(channel) {
             directory.mark(id, cores);
             if !directory.subscribers(id).is_empty() {
@@ -221,7 +256,7 @@ impl PubSub {
                 directory.subscribers(id).iter().for_each(|who| to(*who, frame));
             }
         }
-        if message.is_sharded() {
+        if message.kind() != Kind::Channel {
             return;
         }
         let patterns = &self.names[Kind::Pattern as usize];
@@ -232,6 +267,37 @@ impl PubSub {
                 patterns.subscribers(id).iter().for_each(|who| to(*who, frame));
             }
         }
+    }
+
+    /// Whether any client of any core is told of changes of keys that begin in some way.
+    #[inline]
+    pub fn has_prefixes(&self) -> bool {
+        !self.names[Kind::Prefix as usize].is_empty()
+    }
+
+    /// Whether any client of any core has a prefix of `key`.
+    pub fn has_prefix_of(&self, key: &[u8]) -> bool {
+        self.names[Kind::Prefix as usize].iter().any(|(_, prefix)| key.starts_with(prefix))
+    }
+
+    /// Marks the other cores that have clients with a prefix of `key` in `cores`; says whether this one has.
+    pub fn mark_prefixes(&self, key: &[u8], cores: &mut [bool]) -> bool {
+        let prefixes = &self.names[Kind::Prefix as usize];
+        let mut has_own = false;
+        for (id, _) in prefixes.iter().filter(|(_, prefix)| key.starts_with(prefix)) {
+            prefixes.mark(id, cores);
+            has_own |= !prefixes.subscribers(id).is_empty();
+        }
+        has_own
+    }
+
+    /// The prefixes that clients of this core have, and those clients.
+    pub fn prefixes(&self) -> impl Iterator<Item = (&[u8], &[Subscriber])> {
+        let prefixes = &self.names[Kind::Prefix as usize];
+        prefixes
+            .iter()
+            .map(|(id, prefix)| (prefix, prefixes.subscribers(id)))
+            .filter(|(_, own)| !own.is_empty())
     }
 
     /// The channels, or shard channels, that anybody is subscribed to, in no order.
@@ -282,7 +348,7 @@ fn matches(pattern: &[u8], channel: &[u8]) -> bool {
     stdx::glob::matches(pattern, channel, false)
 }
 
-const KINDS: [Kind; 3] = [Kind::Channel, Kind::Pattern, Kind::Shard];
+const KINDS: [Kind; 5] = [Kind::Channel, Kind::Pattern, Kind::Shard, Kind::Prefix, Kind::Monitor];
 
 #[cfg(test)]
 mod tests;

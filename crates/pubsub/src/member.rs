@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 #[derive(Debug, Default)]
 pub(crate) struct Member {
     /// By [`Kind`].
-    joined: [HashMap<EntryId, Joined, FixedState>; 3],
+    joined: [HashMap<EntryId, Joined, FixedState>; 5],
     /// The number of its next subscription.
     next: u64,
     bytes: usize,
@@ -57,8 +57,13 @@ impl Member {
         ids.into_iter().map(|(_, id)| id).collect()
     }
 
+    /// Whether it has joined nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.joined.iter().all(HashMap::is_empty)
+    }
+
     pub(crate) fn subscriptions(&self) -> Subscriptions {
-        let [channels, patterns, shards] = KINDS.map(|kind| self.joined[kind as usize].len() as u32);
+        let [channels, patterns, shards, ..] = KINDS.map(|kind| self.joined[kind as usize].len() as u32);
         Subscriptions { channels, patterns, shards, bytes: self.bytes }
     }
 }

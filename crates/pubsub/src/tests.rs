@@ -133,7 +133,7 @@ fn expected(model: &Model, channel: &str) -> Vec<String> {
             let hit = match kind {
                 Kind::Channel => name == channel,
                 Kind::Pattern => matches(name.as_bytes(), channel.as_bytes()),
-                Kind::Shard => false,
+                Kind::Shard | Kind::Prefix | Kind::Monitor => false,
             };
             if hit {
                 let word = if *kind == Kind::Pattern { "pmessage" } else { "message" };

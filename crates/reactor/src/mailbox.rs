@@ -218,6 +218,11 @@ impl<B: Batch> Mailbox<B> {
         }
     }
 
+    /// How many batches have arrived that nobody has taken.
+    pub fn arrived(&self) -> usize {
+        self.inbox().len()
+    }
+
     /// Takes a batch that has arrived.
     pub fn try_recv(&self) -> Option<(usize, B)> {
         let local = &*self.0;

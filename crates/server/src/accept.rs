@@ -90,6 +90,7 @@ fn admit(node: &Node, socket: &Socket) -> Result<Client, &'static str> {
     let id = core.shared.new_client_id();
     let mut client = Client::new(id, peer.to_string(), local.to_string(), socket.raw_fd(), unix_ms());
     client.authenticated = !needs_password;
+    client.home = node.id;
     client.flags.set(ClientFlags::UNIX, matches!(local, Endpoint::Unix(_)));
     client.flags.set(ClientFlags::LOCAL, !is_foreign(&peer));
     Ok(client)

@@ -28,6 +28,7 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
         Action::Pause { until, writes_only } => {
             let pause = Pause::merged(node.pause.get(), Pause { until, writes_only }, unix_ms());
             node.pause.set(Some(pause));
+            node.state.borrow_mut().core.keyspace.freeze(true);
             let (node, wait_ms) =
                 (Rc::clone(node), pause.until.0.saturating_sub(unix_ms().0).clamp(0, A_DAY_MS));
             reactor::task::spawn(async move {
@@ -36,8 +37,7 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
             });
         }
         Action::Unpause => {
-            node.pause.set(None);
-            node.kick_all();
+            crate::cron::unpause(node);
         }
         Action::Unblock { client, error } => {
             let link = node.links.borrow().get(client).cloned();

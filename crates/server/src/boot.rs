@@ -157,6 +157,8 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common, sink: Option<Fil
         timeouts: crate::wait::Timeouts::default(),
         publishing: Publishing::new(router.shards()),
         journal,
+        handled: crate::mail::Handled::default(),
+        flushes: crate::track::Flushes::new(router.shards()),
         read_buffer: RefCell::new(vec![0; READ_BUFFER_BYTES].into()),
         lookahead: RefCell::default(),
         spreads: Default::default(),

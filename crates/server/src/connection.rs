@@ -46,6 +46,8 @@ pub(crate) struct Connection {
     /// Where the large argument of the last command goes, if to another core.
     sent_large: Option<ShardId>,
     blocked: Option<Blocked>,
+    /// Batches of other cores that are to be handled before its next commands run.
+    news: Option<u64>,
     flights: Flights,
     eof: bool,
     broken: bool,
@@ -78,6 +80,7 @@ impl Connection {
             input: Input::default(),
             sent_large: None,
             blocked: None,
+            news: None,
             flights: Flights::default(),
             eof: false,
             broken: false,
@@ -195,6 +198,7 @@ impl Connection {
         let may_read = match self.blocked {
             None => true,
             Some(Blocked::Pause) => self.input.len() < PAUSED_HELD_MAX,
+            Some(Blocked::News) => false,
             Some(Blocked::Order) => self.is_waiting() && self.input.len() < PAUSED_HELD_MAX,
         };
         may_read && !self.eof && !self.broken && !self.is_closing()

@@ -25,10 +25,15 @@ pub(crate) async fn run(node: Rc<Node>) {
         ticks.refine();
         node.ticks.set(ticks);
         let now = unix_ms();
+        let pauses_upkeep = node.state.borrow().core.pauses_upkeep;
         // What is being loaded is not evicted, nor expired, before all of it is there.
-        has_more = node.admission.is_open() && upkeep(&node, now, &mut passed_over).await;
+        let may_upkeep = !pauses_upkeep && node.admission.is_open();
+        has_more = may_upkeep && upkeep(&node, now, &mut passed_over).await;
         end_pause(&node, now);
         enforce_soft_limits(&node, now);
+        if !pauses_upkeep {
+            tend_tracked(&node).await;
+        }
         crate::clients::keep_within_limit(&node, &mut node.state.borrow_mut().core);
         node.state.borrow_mut().core.stats.sample(now.0);
         node.control.heartbeats[node.id.index()].fetch_add(1, Relaxed);
@@ -96,9 +101,15 @@ fn period(node: &Node, has_more: bool, commands: &mut u64) -> Duration {
 /// Ends CLIENT PAUSE if its time has come.
 pub(crate) fn end_pause(node: &Node, now: UnixMs) {
     if node.pause.get().is_some_and(|pause| pause.until <= now) {
-        node.pause.set(None);
-        node.kick_all();
+        unpause(node);
     }
+}
+
+/// Ends CLIENT PAUSE.
+pub(crate) fn unpause(node: &Node) {
+    node.pause.set(None);
+    node.state.borrow_mut().core.keyspace.freeze(false);
+    node.kick_all();
 }
 
 fn each_second(node: &Node, now: UnixMs) {
@@ -137,6 +148,24 @@ fn enforce_soft_limits(node: &Node, now: UnixMs) {
         if link.cut_at.get().is_some_and(|until| until <= now) {
             link.kick();
         }
+    }
+}
+
+/// Keys that clients have read are forgotten when they are too many. A lower limit is reached in slices.
+async fn tend_tracked(node: &Node) {
+    let slices = slices_max(&node.state.borrow().core.config);
+    for _ in 0..slices {
+        let has_more = {
+            let state = &mut *node.state.borrow_mut();
+            let began = Instant::now();
+            let has_more = commands::tracking::upkeep(&mut state.core, &mut || began.elapsed() < SLICE);
+            node.pass_on_wants(state);
+            has_more
+        };
+        if !has_more {
+            return;
+        }
+        reactor::task::yield_now().await;
     }
 }
 

@@ -20,6 +20,7 @@ use crate::publish;
 use crate::transaction;
 use crate::wait::{self, Unit};
 use admission::{LOADING, NO_AUTH, is_http, is_open_to_subscribers, is_open_while_loading};
+use commands::monitor;
 use commands::table::Misfit;
 use commands::{Caller, ClientFlags, ClientSlot, CommandRef, Core, Crossing, Flags, Outcome};
 use coordinator::pipeline::{self, Kind};
@@ -47,6 +48,8 @@ pub(crate) enum Blocked {
     Order,
     /// The end of CLIENT PAUSE.
     Pause,
+    /// What other cores have sent by now, and is not handled.
+    News,
 }
 
 /// The commands that one connection runs in one turn, with what they share: one clock reading, one borrow each.
@@ -65,10 +68,16 @@ pub(crate) struct Turn<'a> {
     authenticated: bool,
     /// Subscribed, with the protocol that has no push messages: only some commands are open to it.
     is_resp2_subscriber: bool,
-    /// The client is in a state in which its commands are not simply run.
+    /// The client is in a state in which its commands are not simply run: see [`Turn::learn`].
     special: bool,
     /// Data is being loaded: only some commands are open to anybody.
     is_loading: bool,
+    /// CLIENT TRACKING is on.
+    tracks: bool,
+    /// Somebody is shown all commands.
+    is_monitored: bool,
+    /// The command under way is shown when it is over.
+    shows_itself: bool,
     /// It has said MULTI.
     queues: bool,
     muted: bool,
@@ -114,6 +123,9 @@ impl<'a> Turn<'a> {
             is_resp2_subscriber: false,
             special: false,
             is_loading: false,
+            tracks: false,
+            is_monitored: false,
+            shows_itself: false,
             queues: false,
             muted: false,
             published: false,
@@ -157,28 +169,104 @@ impl<'a> Turn<'a> {
     /// Runs one command, or starts it, or says why not.
     #[inline]
     pub(crate) fn command(&mut self, args: Args<'_>) -> Verdict {
-        let verdict = match commands::lookup(args) {
+        let misfit = match commands::lookup(args) {
             Ok(command) => return self.known(command, args),
-            Err(Misfit::Unknown(_)) if is_http(args.at(0)) => self.hang_up(),
-            Err(misfit) => self.refuse_misfit(&misfit, args),
+            Err(misfit) => misfit,
         };
-        self.count_skipped(verdict)
+        let before = if self.special { self.before_special() } else { None };
+        let verdict = match misfit {
+            Misfit::Unknown(_) if is_http(args.at(0)) => self.hang_up(),
+            misfit => self.refuse_misfit(&misfit, args),
+        };
+        if self.special { self.after_special(args, verdict, before) } else { verdict }
     }
 
     /// The same for one that was found.
     #[inline]
     fn known(&mut self, command: CommandRef, args: Args<'_>) -> Verdict {
+        let before = if self.special { self.before_special() } else { None };
         let verdict = self.start(command, args);
-        self.count_skipped(verdict)
+        if self.special { self.after_special(args, verdict, before) } else { verdict }
     }
 
-    /// Moves CLIENT REPLY SKIP on behind a command.
-    #[inline]
-    fn count_skipped(&mut self, verdict: Verdict) -> Verdict {
-        if self.skips && !matches!(verdict, Verdict::Blocked(_)) {
+    /// What precedes a command of a client that is not an ordinary one. Returns which was the last; there is none until this
+    /// one is begun.
+    #[cold]
+    fn before_special(&mut self) -> Option<CommandRef> {
+        let before = self.last_command.take();
+        if self.tracks {
+            self.before_tracked();
+        }
+        before
+    }
+
+    fn before_tracked(&mut self) {
+        // It hears of keys that are evicted, or forgotten, before the reply to the command that finds that there are too many.
+        let mut left = TRACKED_EVICTED_MAX;
+        commands::tracking::evict(&mut self.state.core, &mut || {
+            left -= 1;
+            left > 0
+        });
+        if self.state.core.config.maxmemory != 0 {
+            shard::make_room(&mut self.state.core, self.now);
+        }
+        self.settle();
+    }
+
+    /// What follows a command of a client that is not an ordinary one, or when somebody monitors.
+    #[cold]
+    fn after_special(&mut self, args: Args<'_>, verdict: Verdict, before: Option<CommandRef>) -> Verdict {
+        let begun = self.last_command;
+        self.last_command = begun.or(before);
+        if matches!(verdict, Verdict::Blocked(_)) {
+            return verdict;
+        }
+        if self.skips {
             self.skipped();
         }
+        if self.tracks {
+            self.after_tracked(begun);
+        }
+        if let Some(command) = begun.filter(|_| self.is_monitored) {
+            if !std::mem::take(&mut self.shows_itself) {
+                self.show(command, args);
+            }
+            if self.state.core.pubsub.unsent_bytes() > SHOWN_BYTES_AT_ONCE && matches!(verdict, Verdict::Done)
+            {
+                return self.deliver();
+            }
+        }
         verdict
+    }
+
+    /// CLIENT CACHING counts for one command. What the client is told of its own command comes right behind its reply.
+    fn after_tracked(&mut self, command: Option<CommandRef>) {
+        if self.client_mut().forgets_caching(command) {
+            self.learn();
+        }
+        self.settle();
+    }
+
+    /// Shows a command to the monitors, which has run or was sent to its shard.
+    fn show(&mut self, command: CommandRef, args: Args<'_>) {
+        // What is queued is shown when it runs, and scripts when they begin.
+        let is_queued = self.queues && command.full_name != "multi";
+        if !is_queued && !matches!(command.row.crossing, Crossing::Script) {
+            self.show_now(command, args);
+        }
+    }
+
+    fn show_now(&mut self, command: CommandRef, args: Args<'_>) {
+        let now_us = self.ticks.unix_us();
+        monitor::show(&mut self.state.core, self.client, command, args, self.caller.db, now_us);
+    }
+
+    /// Passes on what was published, and what clients are to be told of changed keys: behind the replies of those who waited,
+    /// and were served.
+    fn settle(&mut self) {
+        wait::deliver(self.node, self.state);
+        let own = Some((self.client, &mut *self.outgoing));
+        self.published |= publish::settle(self.node, &mut self.state.core, own);
     }
 
     /// Runs a command whose buffer begins with a `large` argument, and may be kept: by the keyspace, to which it is
@@ -352,8 +440,7 @@ impl<'a> Turn<'a> {
     /// Returns the client's flags, and whether anything was published.
     pub(crate) fn finish(mut self, left: usize, room: usize) -> (ClientFlags, bool) {
         shard::tell_memory(&mut self.state.core);
-        self.published |=
-            publish::settle(self.node, &mut self.state.core, Some((self.client, self.outgoing)));
+        self.settle();
         self.node.pass_on_wants(self.state);
         let published = self.published;
         let (output, now, last) = (self.outgoing.replies.ready(), self.now, self.last_command);
@@ -375,6 +462,8 @@ impl<'a> Turn<'a> {
         *self.caller = Caller::of(client, self.client);
         self.authenticated = client.authenticated;
         self.is_resp2_subscriber = client.is_resp2_subscriber();
+        self.tracks = client.tracking.is_some();
+        self.is_monitored = self.state.core.pubsub.has_monitors();
         self.outgoing.proto = client.proto;
         let flags = client.flags;
         self.queues = flags.has(ClientFlags::MULTI);
@@ -385,6 +474,7 @@ impl<'a> Turn<'a> {
             || self.is_loading
             || self.skips
             || self.is_resp2_subscriber
+            || self.is_monitored
             || flags.0 & ClientFlags::SPECIAL.0 != 0;
     }
 
@@ -415,3 +505,8 @@ const OUTPUT_STEP_BYTES: usize = 256 * 1024;
 /// How long the commands of one connection may take before others have their turn; a command that was begun is finished.
 /// A command that comes meanwhile may wait for several such turns: until it is read, and from then until it is answered.
 pub(crate) const TURN_NANOS: u64 = reactor::task::TURN_MAX.as_nanos() as u64;
+
+/// How many keys that clients have read are forgotten before a command, at most, when there are too many.
+const TRACKED_EVICTED_MAX: usize = 100;
+/// So many bytes are shown to monitors together.
+const SHOWN_BYTES_AT_ONCE: usize = 64 * 1024;

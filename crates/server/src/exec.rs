@@ -109,6 +109,7 @@ pub(crate) fn run(node: &Node, exec: &Exec) {
         }
     });
     wait::serve(&mut state, Unit::Queue(&exec.queue), ticks.unix_ms());
+    crate::track::tell_before_reply(node, &mut state, exec.home);
     shard::tell_memory(&mut state.core);
     node.pass_on_wants(&mut state);
 }

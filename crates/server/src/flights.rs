@@ -42,6 +42,8 @@ pub(crate) enum Letter {
     Watched(Vec<Watched>),
     /// A script that let others go first goes on.
     Turn,
+    /// A shard has told those who track them of the keys that it got back.
+    Told,
 }
 
 /// Letters for the flights of one connection, in the order in which they came.

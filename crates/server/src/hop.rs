@@ -2,12 +2,14 @@
 
 use crate::flights::FlightId;
 use crate::spread::{Origin, PartOrder};
+use crate::track::Redirected;
 use crate::wait::{Parked, Why};
+use commands::tracking::{Changed, Invalid};
 use commands::transaction::Watched;
 use commands::{Caller, ClientSlot, CommandRef, LongPart};
 use coordinator::locks::{KeyName, TxId};
 use coordinator::tx::{Notice, Order};
-use pubsub::Change;
+use pubsub::{Change, Reader};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -51,6 +53,20 @@ pub(crate) enum Item {
     Published(Arc<pubsub::Message>),
     /// So many bytes of your messages were delivered here.
     Delivered(usize),
+    /// Keys of this shard have changed that clients of yours have read.
+    Invalid(Vec<Invalid>),
+    /// Keys of this shard have changed that clients of yours have prefixes of.
+    Changed(Arc<[Changed]>),
+    /// Say so when you have told whom the values concern that came back to you, for this flight of a client here.
+    TellFirst(ClientSlot, FlightId),
+    /// It is done.
+    Told(ClientSlot, FlightId),
+    /// All keys of this shard were flushed, so often.
+    Flushed(u32),
+    /// A client of yours is told in the stead of one of this core's.
+    Redirected(Box<Redirected>),
+    /// The client that a client of yours wants told in its stead has gone.
+    Broken(Reader, ClientId),
     /// A command of yours waits here for its keys.
     Parked(Parked),
     /// Your client, which waits at several shards, may find something here.

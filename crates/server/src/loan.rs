@@ -7,10 +7,10 @@ use crate::journal::deeds::{Deeds, Done};
 use crate::node::{Node, State};
 use crate::transaction::Borrowing;
 use commands::generic::sort;
-use commands::{Core, effects};
+use commands::{Caller, Core, effects};
 use keyspace::{Detached, Effects, Key, Keyspace};
 use std::collections::HashSet;
-use stdx::{DbIndex, SLOTS, ShardId, UnixMs};
+use stdx::{ClientId, DbIndex, SLOTS, ShardId, UnixMs};
 
 /// One key's value away from its shard; `None` when there is no such key.
 pub(crate) struct Loan {
@@ -21,6 +21,8 @@ pub(crate) struct Loan {
     changed: bool,
     /// For whoever has waited for it for longer than the client of this command, and that is to leave it alone.
     pub(crate) is_reserved: bool,
+    /// Somebody is to be told if it changes (CLIENT TRACKING).
+    is_tracked: bool,
 }
 
 impl Loan {
@@ -32,6 +34,11 @@ impl Loan {
     /// In which database.
     pub(crate) fn db(&self) -> DbIndex {
         self.db
+    }
+
+    /// Whether its owner has something to tell when it comes back.
+    pub(crate) fn is_news(&self) -> bool {
+        self.changed && self.is_tracked
     }
 }
 
@@ -46,17 +53,23 @@ pub(crate) fn lend(core: &mut Core, owner: ShardId, borrowing: &Borrowing<'_>) -
                 continue;
             }
             let value = core.keyspace.lend(db, Key::new(key), borrowing.now);
-            loans.push(Loan { owner, db, key: key.into(), value, changed: false, is_reserved: false });
+            if borrowing.remembers() {
+                commands::tracking::remember(core, key, borrowing.caller.reader());
+            }
+            let is_tracked = commands::tracking::is_tracked(core, key);
+            let (key, changed, is_reserved) = (key.into(), false, false);
+            loans.push(Loan { owner, db, key, value, changed, is_reserved, is_tracked });
         }
     }
     loans
 }
 
-/// Puts values back where they belong, as the command left them.
-pub(crate) fn give_back(core: &mut Core, loans: Vec<Loan>, now: UnixMs) {
+/// Puts values back where they belong, as the command of client `by` left them.
+pub(crate) fn give_back(core: &mut Core, loans: Vec<Loan>, by: ClientId, now: UnixMs) {
     for loan in loans {
         core.keyspace.give_back(loan.db, Key::new(&loan.key), loan.value, loan.changed, now);
     }
+    commands::tracking::gather(core, by);
 }
 
 /// Runs the command over what others lent and what this shard itself has. Returns the others' values.
@@ -87,7 +100,9 @@ pub(crate) fn run(
     effects::begin_unit(&mut state.core);
     std::mem::swap(&mut state.core.keyspace, scratch);
     if runs {
-        shard::run_part(&mut state.core, borrowing.command, borrowing.caller, borrowing.args, reply, now);
+        // What it reads was remembered where it was lent.
+        let caller = Caller { tracks: false, ..borrowing.caller };
+        shard::run_part(&mut state.core, borrowing.command, caller, borrowing.args, reply, now);
     }
     let mut done = Done::default();
     done.cut = effects::cut_unit(&mut state.core, &mut done.effects);
@@ -105,7 +120,7 @@ pub(crate) fn run(
     state.core.keyspace.stats.misses += std::mem::take(&mut scratch.stats.misses);
     scratch.stats = Default::default();
     let (own, others) = loans.into_iter().partition(|loan| loan.owner == node.id);
-    give_back(&mut state.core, own, now);
+    give_back(&mut state.core, own, borrowing.caller.id, now);
     if let Some(shards) = &borrowing.shards {
         // All locks are held, and this is all that the transaction does.
         let mut deeds = Deeds::default();

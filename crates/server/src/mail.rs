@@ -1,18 +1,20 @@
 //! What comes from other cores: their commands run here, their replies go to the connections that wait for them.
 
 use crate::clock::unix_ms;
-use crate::connection::Outgoing;
+use crate::connection::{Link, Outgoing};
 use crate::dispatch::TURN_NANOS;
 use crate::flights::{self, Letter};
 use crate::hop::{Hop, Item, Part, Remote, Sink};
 use crate::node::{Node, State};
 use crate::publish;
 use crate::spread;
+use crate::track;
 use crate::transaction::{self, ParkedCommand};
 use crate::wait::{self, Call, Unit};
 use commands::{ClientSlot, Core, Crossing, Flags, LongPart, Outcome};
 use keyspace::Key;
 use shard::WaiterId;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use stdx::{Args, ShardId};
@@ -21,9 +23,47 @@ use stdx::{Args, ShardId};
 pub(crate) async fn serve(node: Rc<Node>) {
     loop {
         let (from, hop) = node.mailbox.recv().await;
+        node.handled.begin();
         handle(&node, ShardId(from as u16), hop).await;
+        node.handled.end();
         reactor::task::yield_if_needed().await;
     }
+}
+
+/// How many batches have come and were handled, for connections that wait for what has come by now.
+#[derive(Default)]
+pub(crate) struct Handled {
+    begun: Cell<u64>,
+    ended: Cell<u64>,
+    waiting: RefCell<Vec<Rc<Link>>>,
+}
+
+impl Handled {
+    fn begin(&self) {
+        self.begun.set(self.begun.get() + 1);
+    }
+
+    fn end(&self) {
+        self.ended.set(self.ended.get() + 1);
+        if !self.waiting.borrow().is_empty() {
+            self.waiting.take().iter().for_each(|link| link.kick());
+        }
+    }
+
+    /// Whether the first `count` batches were handled.
+    pub(crate) fn has_ended(&self, count: u64) -> bool {
+        self.ended.get() >= count
+    }
+
+    /// Has a connection kicked when the next batch was handled.
+    pub(crate) fn wait(&self, link: &Rc<Link>) {
+        self.waiting.borrow_mut().push(Rc::clone(link));
+    }
+}
+
+/// How many batches have come by now, those that were handled included.
+pub(crate) fn arrived(node: &Node) -> u64 {
+    node.handled.begun.get() + node.mailbox.arrived() as u64
 }
 
 async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
@@ -68,6 +108,16 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
             Item::Known(id) => publish::known(node, id),
             Item::Published(message) => publish::receive(node, from, &message),
             Item::Delivered(bytes) => publish::delivered(node, from, bytes),
+            Item::Invalid(batch) => track::receive(node, batch),
+            Item::Changed(changed) => track::distribute(node, &changed),
+            Item::TellFirst(client, flight) => {
+                // What came before this is done.
+                node.mailbox.outbox(from.index(), |hop| hop.say(Item::Told(client, flight)));
+            }
+            Item::Told(client, flight) => flights::deliver(node, client, flight, Letter::Told),
+            Item::Flushed(count) => track::receive_flushed(node, from, count),
+            Item::Redirected(message) => track::receive_redirected(node, *message),
+            Item::Broken(reader, gone) => track::receive_broken(node, reader, gone),
             Item::Parked(parked) => wait::parked(node, from, parked),
             Item::Offered(sink, client) => wait::offered(node, sink, client),
             Item::Cancel(client, why) => wait::cancel(node, WaiterId { home: from, client }, why),
@@ -137,11 +187,8 @@ fn run(
                         let end = ticks.now();
                         spent.add(ticks.nanos(last, end));
                         last = end;
-                        if spent.all_nanos > TURN_NANOS {
-                            break;
-                        }
-                        if back.is_large() {
-                            return true;
+                        if let Some(why) = pauses(&state.core, back, &spent) {
+                            return why;
                         }
                         continue;
                     }
@@ -212,19 +259,24 @@ fn run(
                 if buffer.is_some() {
                     core.keyspace.end_offer(buffer);
                 }
-                if spent.all_nanos > TURN_NANOS {
-                    break;
-                }
-                if back.is_large() {
-                    return true;
+                if let Some(why) = pauses(core, back, &spent) {
+                    return why;
                 }
             }
             spent.tell(back);
-            false
+            Answered::All
         };
-        // Large answers go at once: the other core takes them in while this one makes more.
-        while node.mailbox.outbox(from.index(), |back| answer(&mut state, back)) {
-            crate::journal::leave_now(node, &mut state.core);
+        loop {
+            match node.mailbox.outbox(from.index(), |back| answer(&mut state, back)) {
+                Answered::All => break,
+                // Large answers go at once: the other core takes them in while this one makes more.
+                Answered::Much => crate::journal::leave_now(node, &mut state.core),
+                Answered::WithNews => track::tell_before_reply(node, &mut state, from),
+                Answered::Long => {
+                    node.mailbox.outbox(from.index(), |back| spent.tell(back));
+                    break;
+                }
+            }
         }
         shard::tell_memory(&mut state.core);
         node.pass_on_wants(&mut state);
@@ -235,6 +287,32 @@ fn run(
         if let Err(error) = crate::action::perform_all(node) {
             tracing::warn!(error, "a command of another core failed here");
         }
+    }
+}
+
+/// Why the other core's commands are left, for a moment at least.
+enum Answered {
+    /// None is left.
+    All,
+    /// The batch of answers is large.
+    Much,
+    /// Clients are to be told of what the last one changed, before its answer goes.
+    WithNews,
+    /// They took as long as one turn may.
+    Long,
+}
+
+/// Whether something is to be done before the next command.
+#[inline]
+fn pauses(core: &Core, back: &Hop, spent: &Spent) -> Option<Answered> {
+    if core.effects.listens() && core.tracking.is_pending() {
+        Some(Answered::WithNews)
+    } else if spent.all_nanos > TURN_NANOS {
+        Some(Answered::Long)
+    } else if back.is_large() {
+        Some(Answered::Much)
+    } else {
+        None
     }
 }
 

@@ -30,6 +30,7 @@ mod script;
 mod settings;
 mod spread;
 mod stop;
+mod track;
 mod transaction;
 mod wait;
 mod watch;

@@ -33,6 +33,8 @@ pub(crate) struct Node {
     pub(crate) links: RefCell<Links>,
     pub(crate) publishing: Publishing,
     pub(crate) journal: Journal,
+    pub(crate) handled: crate::mail::Handled,
+    pub(crate) flushes: crate::track::Flushes,
     pub(crate) timeouts: crate::wait::Timeouts,
     /// Where sockets are read into; a connection that has nothing left over needs no buffer of its own.
     pub(crate) read_buffer: RefCell<Box<[u8]>>,

@@ -20,14 +20,15 @@ use crate::connection::{Link, Outgoing, cut};
 use crate::courier::Courier;
 use crate::hop::{Item, Sink};
 use crate::node::Node;
-use commands::{ClientSlot, Core};
+use commands::{ClientFlags, ClientSlot, Core};
 use config::{ClientClass, OutputLimit};
 use pubsub::{Change, Frame, Message, Subscriber};
+use resp::Proto;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use stdx::{ShardId, UnixMs};
+use stdx::{ClientId, ShardId, UnixMs};
 
 /// One core's part in publishing.
 pub(crate) struct Publishing {
@@ -101,8 +102,11 @@ impl Publishing {
 /// was anything.
 #[inline]
 pub(crate) fn settle(node: &Node, core: &mut Core, own: Own<'_>) -> bool {
-    let is_quiet =
-        !core.effects.listens_for_events() && !core.pubsub.has_published() && !core.pubsub.has_changes();
+    let is_quiet = !core.effects.listens_for_events()
+        && core.keyspace.effects.touched.is_empty()
+        && !core.tracking.is_pending()
+        && !core.pubsub.has_published()
+        && !core.pubsub.has_changes();
     !is_quiet && deliver_all(node, core, own)
 }
 
@@ -110,6 +114,10 @@ pub(crate) fn settle(node: &Node, core: &mut Core, own: Own<'_>) -> bool {
 fn deliver_all(node: &Node, core: &mut Core, mut own: Own<'_>) -> bool {
     if core.pubsub.has_changes() {
         announce(node, core, None);
+    }
+    commands::tracking::gather(core, ClientId::default());
+    if core.tracking.is_pending() {
+        crate::track::tell(node, core, &mut own, None);
     }
     commands::pubsub::publish_events(core);
     if !core.pubsub.has_published() {
@@ -183,32 +191,73 @@ fn deliver(node: &Node, core: &mut Core, message: &Message, cores: &mut [bool], 
     core.pubsub.deliver(message, cores, &mut node.publishing.frame.borrow_mut(), |who, frame| {
         let slot = ClientSlot(who.0);
         if let Some((_, outgoing)) = own.as_mut().filter(|(own, _)| *own == slot) {
-            return frame.append(outgoing.replies.buf(), outgoing.proto);
+            let proto = outgoing.proto;
+            return frame.append(outgoing.pushes(), proto);
         }
         let link = links.get(slot).expect("a subscriber is connected");
-        if let Some(pending) = push(node, link, frame, limit) {
+        if let Some(pending) = push(node, link, limit, |out, proto| frame.append(out, proto)) {
             slow.push((link, pending));
         }
     });
     for (link, pending) in slow {
-        if !link.is_killed() {
-            cut(core, link.slot, pending);
-            link.kill();
-            let unsent = link.outgoing.borrow_mut().replies.drop_ready();
-            unsent.for_each(|bytes| core.keyspace.bury_shared(bytes));
-        }
+        cut_off(core, link, pending);
     }
 }
 
-/// Appends a frame to what a connection sends. `Some` when so many bytes wait that it is to be cut.
+/// Appends a push message, which `write` encodes, to what a client of this core is sent.
+pub(crate) fn push_with(
+    node: &Node,
+    core: &mut Core,
+    own: &mut Own<'_>,
+    slot: ClientSlot,
+    write: impl FnOnce(&mut Vec<u8>),
+) {
+    if let Some((_, outgoing)) = own.as_mut().filter(|(own, _)| *own == slot) {
+        return write(outgoing.pushes());
+    }
+    let links = node.links.borrow();
+    let Some(link) = links.get(slot) else { return };
+    let flags = core.clients.get(slot).map_or_else(ClientFlags::default, |client| client.flags);
+    let limit = core.config.client_output_buffer_limit.of(class_of(flags));
+    if let Some(pending) = push(node, link, limit, |out, _| write(out)) {
+        cut_off(core, link, pending);
+    }
+}
+
+/// The class whose output limit a client is held to. Monitors are like subscribers: they do not choose how much comes.
+pub(crate) fn class_of(flags: ClientFlags) -> ClientClass {
+    const LISTENERS: u32 = ClientFlags::PUBSUB.0 | ClientFlags::MONITOR.0;
+    if flags.0 & LISTENERS == 0 { ClientClass::Normal } else { ClientClass::Pubsub }
+}
+
+#[cold]
+fn cut_off(core: &mut Core, link: &Link, pending: u64) {
+    if !link.is_killed() {
+        cut(core, link.slot, pending);
+        link.kill();
+        let unsent = link.outgoing.borrow_mut().replies.drop_ready();
+        unsent.for_each(|bytes| core.keyspace.bury_shared(bytes));
+    }
+}
+
+/// Appends a message to what a connection sends. `Some` when so many bytes wait that it is to be cut.
 #[inline]
-fn push(node: &Node, link: &Rc<Link>, frame: &Frame, limit: OutputLimit) -> Option<u64> {
+fn push(
+    node: &Node,
+    link: &Rc<Link>,
+    limit: OutputLimit,
+    append: impl FnOnce(&mut Vec<u8>, Proto),
+) -> Option<u64> {
     if link.is_killed() {
         return None;
     }
     let outgoing = &mut *link.outgoing.borrow_mut();
-    frame.append(outgoing.replies.buf(), outgoing.proto);
-    node.publishing.courier.call(link, frame.len());
+    let proto = outgoing.proto;
+    let pushes = outgoing.pushes();
+    let before = pushes.len();
+    append(pushes, proto);
+    let bytes = pushes.len() - before;
+    node.publishing.courier.call(link, bytes);
     let held = match outgoing.replies.outstanding() {
         0 => outgoing.replies.ready(),
         _ => outgoing.replies.buffered_bytes(),
@@ -242,7 +291,9 @@ pub(crate) fn announce(node: &Node, core: &mut Core, confirms: Option<(Sink, Vec
 
 /// Takes in what has changed in another core's subscriptions.
 pub(crate) fn learn(node: &Node, from: ShardId, changes: &[Change], id: Option<u32>) {
-    node.state.borrow_mut().core.pubsub.apply(from.0, changes);
+    let core = &mut node.state.borrow_mut().core;
+    core.pubsub.apply(from.0, changes);
+    commands::tracking::update(core);
     if let Some(id) = id {
         node.mailbox.outbox(from.index(), |hop| hop.say(Item::Known(id)));
     }
@@ -262,6 +313,7 @@ pub(crate) fn known(node: &Node, id: u32) {
 /// A client has gone, and with it its subscriptions.
 pub(crate) fn leave(node: &Node, core: &mut Core, slot: ClientSlot) {
     core.pubsub.leave(Subscriber(slot.0));
+    commands::tracking::update(core);
     if core.pubsub.has_changes() && !node.stopping.get() {
         announce(node, core, None);
     }

@@ -180,6 +180,8 @@ fn begin(
     let client = sink.client;
     assert!(outgoing.wait.is_none(), "a client waits twice");
     outgoing.wait = Some(Wait { place, sink, until });
+    // Messages that came before it was known to wait.
+    outgoing.replies.overtake();
     if let Some(until) = until {
         node.timeouts.insert(until, client);
     }

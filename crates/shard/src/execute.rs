@@ -79,7 +79,7 @@ fn run_whole_or_part<const WHOLE: bool>(
             Outcome::Done
         }
     };
-    effects::end(core, mark, command, caller.db, args);
+    effects::end(core, mark, command, &caller, args);
     outcome
 }
 

@@ -162,9 +162,10 @@ impl Left {
 }
 
 /// One slice of periodic work: expires, evicts and reclaims while `go_on` says so, drops the interpreters of scripts that were
-/// flushed, and tells the other shards how much memory is used here.
+/// flushed, and tells the other shards how much memory is used here. While CLIENT PAUSE has the keyspace frozen it neither
+/// expires nor evicts.
 pub fn upkeep(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> Left {
-    let expired = core.active_expire && expire(core, now, go_on);
+    let expired = core.active_expire && !core.keyspace.is_frozen() && expire(core, now, go_on);
     let evicts_on = core.config.maxmemory != 0 && shrink(core, now, go_on);
     if core.config.maxmemory == 0 {
         note_excess(core, Evicted::Enough);
@@ -190,6 +191,9 @@ fn expire(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> bool
 
 /// Evicts while memory is over the limit, this shard is the one to evict, and `go_on` says so. True when it stopped early.
 pub fn shrink(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> bool {
+    if core.keyspace.is_frozen() {
+        return false;
+    }
     let evicted = evict_while(core, now, go_on);
     tell_memory(core);
     evicted == Evicted::Interrupted

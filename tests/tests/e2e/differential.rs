@@ -14,6 +14,7 @@ mod minimise;
 mod run;
 mod scored;
 mod streams;
+mod watcher;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -80,6 +81,21 @@ fn check_events(family: Family) {
     }
 }
 
+/// Which keys every command changes, for clients that cache them: told before anything else that is asked afterwards, on
+/// whichever core. Not for commands that have keys expire, at a time of their own, and not for families in which Redis tells of
+/// keys that it has left as they were, or fails to tell (LTRIM, BITFIELD, PFDEBUG,
+/// XGROUP).
+#[track_caller]
+fn check_changes(family: Family) {
+    for cores in ["1", "4"] {
+        let Some(redis) = RedisServer::start() else { return };
+        let lacewing = Server::with(&["--cores", cores, "--pin", "no"]);
+        let peers = [Peer::new("redis", redis.addr()), Peer::new("lacewing", lacewing.addr())];
+        let [one, other] = peers.map(Peer::watched);
+        check(Pair::new(one, other), family);
+    }
+}
+
 #[track_caller]
 fn check_redis_with_itself(family: Family) {
     let (Some(one), Some(other)) = (RedisServer::start(), RedisServer::start()) else { return };
@@ -122,6 +138,22 @@ fn what_happens_to_hashes_and_streams_is_told_as_by_redis() {
 #[test]
 fn what_happens_to_sorted_sets_is_told_as_by_redis() {
     [Family::SortedSets, Family::Places].into_iter().for_each(check_events);
+}
+
+#[test]
+fn keys_of_sets_and_hashes_that_change_are_told_as_by_redis() {
+    check_changes(Family::Sets);
+    check_changes(Family::Hashes);
+}
+
+#[test]
+fn keys_of_sorted_sets_that_change_are_told_as_by_redis() {
+    check_changes(Family::SortedSets);
+}
+
+#[test]
+fn keys_of_places_that_change_are_told_as_by_redis() {
+    check_changes(Family::Places);
 }
 
 #[test]

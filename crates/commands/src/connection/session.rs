@@ -60,6 +60,7 @@ pub(super) fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandEr
     crate::pubsub::unsubscribe_from_all(ctx);
     let slot = ctx.client_slot();
     transaction::end(ctx.core, slot);
+    super::client::tracking::switch_off(ctx);
     let client = ctx.client();
     client.db = DbIndex(0);
     client.proto = Proto::Resp2;
@@ -73,8 +74,13 @@ pub(super) fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandEr
 }
 
 /// What a client sets about itself and RESET takes back.
-const CHOSEN: [ClientFlags; 4] =
-    [ClientFlags::REPLY_OFF, ClientFlags::REPLY_SKIP_NEXT, ClientFlags::NO_TOUCH, ClientFlags::NO_EVICT];
+const CHOSEN: [ClientFlags; 5] = [
+    ClientFlags::REPLY_OFF,
+    ClientFlags::REPLY_SKIP_NEXT,
+    ClientFlags::NO_TOUCH,
+    ClientFlags::NO_EVICT,
+    ClientFlags::MONITOR,
+];
 
 #[cfg(test)]
 mod tests {

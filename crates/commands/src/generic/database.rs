@@ -57,6 +57,7 @@ pub(super) const FLUSHDB: Command = Command {
 fn flushdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     check_mode(args)?;
     ctx.core.keyspace.flush(ctx.caller.db);
+    crate::tracking::flushed(ctx.core);
     ctx.effect_everywhere(args);
     ctx.out.ok();
     Ok(Outcome::Done)
@@ -76,6 +77,7 @@ fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> 
     for db in 0..ctx.core.keyspace.databases() {
         ctx.core.keyspace.flush(DbIndex(db));
     }
+    crate::tracking::flushed(ctx.core);
     ctx.effect_everywhere(args);
     ctx.out.ok();
     Ok(Outcome::Done)
@@ -109,6 +111,7 @@ fn swapdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let databases = ctx.core.keyspace.databases();
     let (first, second) = (in_range(first, databases)?, in_range(second, databases)?);
     ctx.core.keyspace.swap(first, second, ctx.now);
+    crate::tracking::flushed(ctx.core);
     // Every shard does its part of one change.
     ctx.core.keyspace.stats.dirty += u64::from(ctx.core.id == ShardId(0));
     ctx.effect_everywhere(args);

@@ -5,11 +5,13 @@ use crate::core::Core;
 use crate::ctx::{Caller, Ctx, Outcome};
 use crate::effects;
 use crate::error::CommandError;
+use crate::monitor;
 use crate::row::{Crossing, Merge};
 use crate::table::CommandRef;
 use stdx::{Args, UnixMs};
 
-/// Runs it and counts it. Its reply, or its error, is appended to `out`. Returns when it ended, by [`Core::nanos`].
+/// Runs it and counts it. Its reply, or its error, is appended to `out`. `since`: when its script began. Returns when it
+/// ended. Both by [`Core::nanos`].
 #[inline]
 pub(super) fn run(
     core: &mut Core,
@@ -17,7 +19,7 @@ pub(super) fn run(
     caller: &mut Caller,
     args: Args<'_>,
     out: &mut Vec<u8>,
-    now: UnixMs,
+    (now, since): (UnixMs, u64),
 ) -> u64 {
     let began = (core.nanos)();
     core.long.begin();
@@ -33,9 +35,13 @@ pub(super) fn run(
         Ok(Outcome::Park) => unreachable!("nothing parks in a script"),
         Err(error) => fail(core, command, &error, start, out),
     }
-    effects::end(core, mark, command, caller.db, args);
+    effects::end(core, mark, command, caller, args);
     let ended = (core.nanos)();
     core.stats.record(command.index, ended - began);
+    if core.pubsub.has_monitors() {
+        let elapsed_us = (ended - since) / 1000;
+        monitor::show_scripted(core, command, args, caller.db, core.clock_us + elapsed_us as i64);
+    }
     ended
 }
 

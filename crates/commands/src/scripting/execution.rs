@@ -17,6 +17,7 @@ use super::call::{self, Rules};
 use crate::core::Core;
 use crate::ctx::{Caller, Outcome};
 use crate::error::CommandError;
+use crate::monitor;
 use crate::table::{self, CommandRef};
 use resp::Reply;
 use script::{Counted, Ended, Run, Step};
@@ -77,6 +78,9 @@ pub struct LongScript {
     /// SCRIPT KILL or FUNCTION KILL: it ends in its next slice.
     pub is_killed: bool,
 }
+
+/// When so many bytes of messages wait to be sent that a script has published, others have their turn.
+const UNSENT_BYTES_MAX: usize = 4 << 20;
 
 /// How a script was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,9 +209,22 @@ impl Execution {
             Ok(command) if !is_here(command, args) => Served::Elsewhere(command),
             Ok(command) => {
                 self.caller.proto = self.run.proto();
-                Served::At(alone::run(core, command, &mut self.caller, args, &mut out, self.now))
+                let times = (self.now, self.began);
+                let ended = alone::run(core, command, &mut self.caller, args, &mut out, times);
+                // What it has published, or monitors are shown of it, is not kept without end.
+                let is_full = core.pubsub.unsent_bytes() > UNSENT_BYTES_MAX && self.pause_at != u64::MAX;
+                Served::At(if is_full { u64::MAX } else { ended })
             }
         }
+    }
+
+    /// Shows monitors the command that it wants to run elsewhere.
+    #[cold]
+    pub fn show(&self, core: &mut Core, command: CommandRef) {
+        let elapsed_us = ((core.nanos)() - self.began) / 1000;
+        let args = self.run.request();
+        let now_us = self.clock_us + elapsed_us as i64;
+        monitor::show_scripted(core, command, args.args(), self.caller.db, now_us);
     }
 
     /// The command that it wants to run elsewhere, and on whose behalf. To be answered with [`Execution::answer`].

@@ -109,7 +109,6 @@ pub(super) const CLIENTS: &[Param] = &[
         "tracking-table-max-keys",
         number!(tracking_table_max_keys, 0, super::LONG_MAX),
         "1000000",
-        "Keys remembered for clients that cache on their side (CLIENT TRACKING); 0 is no bound.",
-    )
-    .not_yet("caching on the client's side is not part of this version"),
+        "Keys remembered for clients that cache on their side (CLIENT TRACKING), each core its part of them; 0 is no bound.",
+    ),
 ];

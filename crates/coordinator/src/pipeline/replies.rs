@@ -101,6 +101,19 @@ impl Replies {
         }
     }
 
+    /// Where a message goes that comes before the reply of the only hole there is, which may be long in coming. What stands
+    /// behind that hole, messages too, goes before it with it. Panics when there are more.
+    pub fn overtake(&mut self) -> &mut Vec<u8> {
+        assert!(self.holes.len() == 1 && self.unfilled == 1, "one hole is overtaken");
+        let hole = &mut self.holes[0];
+        let tail = std::mem::take(&mut hole.tail);
+        let long = hole.long.as_mut().map_or_else(Vec::new, |long| std::mem::take(&mut long.tail));
+        self.take_in(long);
+        self.ready.extend_from_slice(&tail);
+        self.keep(tail);
+        &mut self.ready
+    }
+
     /// Leaves room for the reply of a command that is answered later.
     pub fn hole(&mut self) -> HoleId {
         let id = HoleId(self.first.wrapping_add(self.holes.len() as u32));
@@ -400,6 +413,18 @@ mod tests {
         replies.fill(second, b"y");
         replies.fill(first, b"");
         assert_eq!(replies.spares.len(), 1);
+    }
+
+    #[test]
+    fn messages_overtake_the_only_hole() {
+        let mut replies = Replies::default();
+        replies.buf().push(b'a');
+        let hole = replies.hole();
+        replies.buf().extend_from_slice(b"before ");
+        replies.overtake().extend_from_slice(b"after");
+        assert_eq!(sent(&mut replies), "abefore after");
+        replies.fill(hole, b"reply");
+        assert_eq!(sent(&mut replies), "reply");
     }
 
     #[test]

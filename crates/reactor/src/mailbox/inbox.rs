@@ -69,6 +69,10 @@ impl<B> Inbox<B> {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.receiver.len()
+    }
+
     pub(super) fn pop(&self) -> Option<(usize, B)> {
         self.receiver.try_recv().ok()
     }

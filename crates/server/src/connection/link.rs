@@ -55,6 +55,15 @@ pub(crate) struct Outgoing {
     pub(crate) wait: Option<Wait>,
 }
 
+impl Outgoing {
+    /// Where a push message goes: behind all replies, those that are still to come included; but before that of a command
+    /// that waits for a key, perhaps for ever.
+    #[inline]
+    pub(crate) fn pushes(&mut self) -> &mut Vec<u8> {
+        if self.wait.is_some() { self.replies.overtake() } else { self.replies.buf() }
+    }
+}
+
 impl Link {
     pub(super) fn new(slot: ClientSlot, socket: Socket, order: PipelineOrder) -> Self {
         Self {

@@ -3,6 +3,7 @@
 use super::Connection;
 use crate::input::SHORT_BYTES;
 use crate::node::READ_BUFFER_BYTES;
+use commands::ClientFlags;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -21,7 +22,8 @@ impl Connection {
         if self.link.is_killed() {
             return Poll::Ready(Ok(len));
         }
-        if len <= SHORT_BYTES && self.approach(&buffer[..len]) {
+        let is_held = self.flags.has(ClientFlags::TRACKING);
+        if is_held || (len <= SHORT_BYTES && self.approach(&buffer[..len])) {
             self.input.hold(&buffer[..len]);
             return Poll::Ready(Ok(len));
         }

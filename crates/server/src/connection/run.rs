@@ -8,6 +8,9 @@ use stdx::Args;
 
 impl Connection {
     pub(super) fn run_held(&mut self) {
+        if self.flags.has(ClientFlags::TRACKING) && self.lacks_news() {
+            return;
+        }
         let held = self.input.take();
         let used = self.run(&held);
         if self.input.large_argument().is_some() {
@@ -17,6 +20,21 @@ impl Connection {
             self.node.state.borrow_mut().core.keyspace.bury_buffer(buffer);
         }
         self.set_large_apart();
+    }
+
+    /// Whether a client that tracks has to wait for what other cores have sent by now: it may be news of a key, and no reply of
+    /// a later command is to come before that.
+    #[cold]
+    fn lacks_news(&mut self) -> bool {
+        let handled = &self.node.handled;
+        let count = *self.news.get_or_insert_with(|| crate::mail::arrived(&self.node));
+        if handled.has_ended(count) {
+            self.news = None;
+            return false;
+        }
+        handled.wait(&self.link);
+        self.blocked = Some(Blocked::News);
+        true
     }
 
     /// The command that begins with a large argument has run, or has to wait: the buffer is its value, goes to the shard

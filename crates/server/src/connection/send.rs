@@ -5,8 +5,7 @@ use super::link::Wire;
 use crate::clock::unix_ms;
 use crate::journal;
 use crate::output::Output;
-use commands::{ClientFlags, ClientSlot, Core};
-use config::ClientClass;
+use commands::{ClientSlot, Core};
 use std::task::Context;
 use stdx::UnixMs;
 
@@ -65,7 +64,7 @@ impl Connection {
             client.output_len = pending as usize;
             client.output_capacity = output.capacity();
         }
-        let limit = core.config.client_output_buffer_limit.of(self.class());
+        let limit = core.config.client_output_buffer_limit.of(crate::publish::class_of(self.flags));
         let now = unix_ms();
         let is_soft = limit.soft_bytes > 0 && pending >= limit.soft_bytes;
         if !is_soft {
@@ -87,16 +86,13 @@ impl Connection {
     #[cold]
     fn is_over_hard_limit(&mut self, ready: usize) -> bool {
         let core = &mut self.node.state.borrow_mut().core;
-        let hard_bytes = core.config.client_output_buffer_limit.of(self.class()).hard_bytes;
+        let hard_bytes =
+            core.config.client_output_buffer_limit.of(crate::publish::class_of(self.flags)).hard_bytes;
         let is_over = hard_bytes > 0 && ready as u64 >= hard_bytes;
         if is_over {
             cut(core, self.slot, ready as u64);
         }
         is_over
-    }
-
-    fn class(&self) -> ClientClass {
-        if self.flags.has(ClientFlags::PUBSUB) { ClientClass::Pubsub } else { ClientClass::Normal }
     }
 }
 

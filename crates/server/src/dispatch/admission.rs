@@ -23,11 +23,13 @@ impl Turn<'_> {
         if !pause.writes_only {
             return true;
         }
-        if matches!(command.row.crossing, Crossing::Script) && !self.queues {
+        if matches!(command.row.crossing, Crossing::Script) {
             return commands::scripting::may_write(&mut self.state.core, command, args);
         }
-        let flags = self.flags_of(command);
-        flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE)
+        if matches!(command.row.crossing, Crossing::Exec) && self.queues {
+            return self.queue_may_write();
+        }
+        command.row.flags.has(Flags::WRITE) || command.row.flags.has(Flags::MAY_REPLICATE)
     }
 
     #[cold]

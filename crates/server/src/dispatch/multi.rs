@@ -29,6 +29,7 @@ impl Turn<'_> {
             && !self.skips
             && !self.is_loading
             && !self.is_resp2_subscriber
+            && !self.tracks
             && self.node.pause.get().is_none()
             && !self.node.control.busy.is_any()
             && self.state.core.config.maxmemory == 0
@@ -136,6 +137,25 @@ impl Turn<'_> {
         queue.map_or(command.row.flags, |queue| command.row.flags.or(queue.flags()))
     }
 
+    /// Whether EXEC would write, as far as the scripts in the queue say of themselves.
+    #[cold]
+    pub(super) fn queue_may_write(&mut self) -> bool {
+        let Some(transaction) = &mut self.client_mut().transaction else { return false };
+        let queue = std::mem::take(&mut transaction.queue);
+        let core = &mut self.state.core;
+        let may_write = queue.iter().any(|queued| {
+            let (command, flags) = (queued.command, queued.command.row.flags);
+            match command.row.crossing {
+                Crossing::Script => commands::scripting::may_write(core, command, queued.args),
+                _ => flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE),
+            }
+        });
+        if let Some(transaction) = &mut self.client_mut().transaction {
+            transaction.queue = queue;
+        }
+        may_write
+    }
+
     /// EXEC that is not admitted ends the transaction.
     #[cold]
     pub(super) fn refuse_exec(&mut self, command: CommandRef, text: &(impl AsRef<[u8]> + ?Sized)) -> Verdict {
@@ -176,7 +196,7 @@ impl Turn<'_> {
         }
         let (queue, watched) = self.take_queue();
         match kind {
-            Kind::Barrier => self.hold(command, queue, watched),
+            Kind::Barrier => self.hold((command, args), queue, watched),
             Kind::Signal(shard) if shard != home => self.send_queue(command, queue, watched, shard),
             _ if is_idle || kind == Kind::Local => self.run_queue(command, queue, &watched),
             _ => self.admit_queue(command, queue, watched, kind),
@@ -229,6 +249,9 @@ impl Turn<'_> {
                     }
                     _ => self.run_at_home(queued.command, queued.args),
                 }
+                if self.is_monitored {
+                    self.show_now(queued.command, queued.args);
+                }
             }
             effects::end_unit(&mut self.state.core);
             wait::serve(self.state, Unit::Queue(&queue), self.now);
@@ -264,6 +287,7 @@ impl Turn<'_> {
         watched: Vec<Watched>,
         shard: ShardId,
     ) -> Verdict {
+        self.show_queue(&queue);
         let exec = self.depart(command, queue, watched, Kind::Signal(shard));
         self.node.mailbox.outbox(shard.index(), |hop| hop.say(Item::Exec(exec)));
         self.last = self.ticks.now();
@@ -282,12 +306,20 @@ impl Turn<'_> {
         let names = exec::names(&queue, &watched);
         let claim = Claim { scope: Scope::Keys(&names), mode: exec::mode(&queue) };
         if !self.state.participant.may_run(self.caller.id, claim) {
+            self.show_queue(&queue);
             let exec = self.depart(command, queue, watched, kind);
             let admission = self.state.participant.admit(self.caller.id, claim, || Parked::Exec(exec));
             debug_assert_eq!(admission, Admission::Parked);
             return Verdict::Done;
         }
         self.run_queue(command, queue, &watched)
+    }
+
+    /// Shows monitors what a transaction runs that leaves the connection; if a watched key has changed, what it would have run.
+    fn show_queue(&mut self, queue: &Queue) {
+        if self.is_monitored {
+            queue.iter().for_each(|queued| self.show_now(queued.command, queued.args));
+        }
     }
 
     /// A transaction that leaves the connection, for whose reply a hole is left.
@@ -299,7 +331,17 @@ impl Turn<'_> {
     }
 
     /// Puts a transaction under way that has several shards, or needs its connection on the way.
-    fn hold(&mut self, command: CommandRef, queue: Queue, watched: Vec<Watched>) -> Verdict {
+    fn hold(
+        &mut self,
+        (command, args): (CommandRef, Args<'_>),
+        queue: Queue,
+        watched: Vec<Watched>,
+    ) -> Verdict {
+        let is_one_stage = ExecFlight::is_one_stage(self.node, &queue, &watched);
+        if is_one_stage {
+            self.show_queue(&queue);
+        }
+        self.shows_itself = self.is_monitored && !is_one_stage;
         let mute = match (self.muted, self.skips) {
             (false, _) => Mute::No,
             (true, true) => Mute::Skip,
@@ -307,7 +349,10 @@ impl Turn<'_> {
         };
         let from = self.from();
         self.outgoing.overlap.sent(Kind::Barrier);
-        let flight = ExecFlight::new(self.node, command, queue, watched, from, mute);
+        let mut flight = ExecFlight::new(self.node, command, queue, watched, from, mute);
+        if self.shows_itself {
+            flight.show_itself(args);
+        }
         self.flights.take_off(Flight::Exec(Box::new(flight)));
         Verdict::Done
     }

@@ -51,6 +51,12 @@ impl Turn<'_> {
     fn script_on(&mut self, command: CommandRef, args: Args<'_>, shard: ShardId, kind: Kind) -> Verdict {
         // It looks for its keys by itself.
         let slot = Slot::of(b"");
+        if self.is_monitored
+            && self.may_go(kind, command, args)
+            && (self.node.is_home(shard) || self.has_room())
+        {
+            self.show_script(command, args);
+        }
         effects::begin_unit(&mut self.state.core);
         let verdict = self.on_shard(command, args, slot, shard, kind);
         if self.state.core.paused.is_some() {
@@ -62,10 +68,20 @@ impl Turn<'_> {
         if self.state.core.pubsub.has_published() { self.deliver() } else { verdict }
     }
 
+    /// Shows a script that is about to begin to the monitors, wherever they are, before what it runs.
+    #[cold]
+    fn show_script(&mut self, command: CommandRef, args: Args<'_>) {
+        self.show_now(command, args);
+        self.settle();
+    }
+
     /// A script that holds locks while it runs here.
     fn script_anywhere(&mut self, command: CommandRef, args: Args<'_>, callee: &Callee) -> Verdict {
         if !self.may_go(Kind::Barrier, command, args) || !self.has_room() {
             return Verdict::Blocked(Blocked::Order);
+        }
+        if self.is_monitored {
+            self.show_script(command, args);
         }
         let router = self.node.router;
         let locks = if callee.is_tame {

@@ -64,7 +64,7 @@ impl Turn<'_> {
 
     /// Delivers what was published, behind the reply of the command that did.
     pub(super) fn deliver(&mut self) -> Verdict {
-        publish::settle(self.node, &mut self.state.core, Some((self.client, self.outgoing)));
+        self.settle();
         self.published = true;
         if self.node.publishing.is_full() { Verdict::Pause } else { Verdict::Done }
     }

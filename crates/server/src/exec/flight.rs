@@ -15,6 +15,7 @@ use crate::publish;
 use crate::script::held::{HeldScript, Stop};
 use crate::transaction::From;
 use crate::transaction::hold::{Held, Hold, List, Locks, apart};
+use commands::monitor;
 use commands::transaction::{Place, Queue, Watched};
 use commands::{Caller, ClientFlags, CommandError, CommandRef, Crossing, effects};
 use coordinator::locks::Mode;
@@ -22,6 +23,7 @@ use coordinator::shards::ShardSet;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
+use stdx::args::OwnedArgs;
 use stdx::{Args, ShardId, UnixMs};
 
 /// Such an EXEC under way.
@@ -41,6 +43,8 @@ pub(crate) struct ExecFlight {
     pub(crate) is_called: bool,
     /// The letter has come by which a script goes on.
     has_turn: bool,
+    /// EXEC itself, to be shown to monitors when it is over.
+    shown: Option<OwnedArgs>,
     began: u64,
 }
 
@@ -69,6 +73,8 @@ enum Doing {
         is_known: bool,
     },
     Ending,
+    /// So many shards have not said that they have told clients of what was changed.
+    Telling(usize),
 }
 
 impl ExecFlight {
@@ -81,11 +87,7 @@ impl ExecFlight {
         mute: Mute,
     ) -> Self {
         let locks = locks(node, &queue, &watched, from.now);
-        let is_one_stage =
-            watched.is_empty() && queue.iter().all(|queued| matches!(queued.place, Place::Shard(..)));
-        // What writes is journalled before it is released.
-        let is_journalled = node.journal.is_on() && mode(&queue) == Mode::Exclusive;
-        let is_one_stage = is_one_stage && !is_journalled;
+        let is_one_stage = Self::is_one_stage(node, &queue, &watched);
         let all = 0..queue.len();
         let (hold, doing) = if is_one_stage {
             let lists = lists(&queue, all.clone(), from.caller, from);
@@ -112,8 +114,23 @@ impl ExecFlight {
             out,
             is_called: true,
             has_turn: false,
+            shown: None,
             began,
         }
+    }
+
+    /// Whether all shards run their parts at once: then its commands are shown to monitors beforehand.
+    pub(crate) fn is_one_stage(node: &Node, queue: &Queue, watched: &[Watched]) -> bool {
+        // What writes is journalled before it is released.
+        let is_journalled = node.journal.is_on() && mode(queue) == Mode::Exclusive;
+        let is_one_stage =
+            watched.is_empty() && queue.iter().all(|queued| matches!(queued.place, Place::Shard(..)));
+        is_one_stage && !is_journalled
+    }
+
+    /// Has EXEC, given like this, shown to monitors when it is over.
+    pub(crate) fn show_itself(&mut self, args: Args<'_>) {
+        self.shown = Some(args.into());
     }
 
     pub(crate) fn id(&self) -> FlightId {
@@ -128,6 +145,10 @@ impl ExecFlight {
                 self.doing = Doing::Confirming { is_known: true };
             }
             Letter::Turn => self.has_turn = true,
+            Letter::Told => {
+                let Doing::Telling(missing) = &mut self.doing else { unreachable!("it has asked") };
+                *missing -= 1;
+            }
             letter => self.hold.read(letter),
         }
     }
@@ -147,6 +168,12 @@ impl ExecFlight {
         if std::mem::take(&mut self.has_turn) {
             self.go_on(node);
         }
+        if let Doing::Telling(missing) = self.doing {
+            if missing == 0 {
+                self.land(node, link);
+            }
+            return missing == 0;
+        }
         loop {
             match self.hold.advance(node) {
                 Held::Waits => return false,
@@ -164,6 +191,11 @@ impl ExecFlight {
                                 resp::Reply::new(&mut self.out, self.caller.proto).error(&text);
                             }
                         }
+                    }
+                    let missing = self.hold.ask_tellers(node);
+                    if missing > 0 {
+                        self.doing = Doing::Telling(missing);
+                        return false;
                     }
                     self.land(node, link);
                     return true;
@@ -194,8 +226,8 @@ impl ExecFlight {
                 let reply = self.hold.take_reply();
                 self.add(&reply);
             }
-            Doing::Locking | Doing::Watches | Doing::Confirming { .. } | Doing::Script(_) | Doing::Ending => {
-            }
+            Doing::Locking | Doing::Watches | Doing::Confirming { .. } | Doing::Script(_) => {}
+            Doing::Ending | Doing::Telling(_) => {}
         }
     }
 
@@ -214,6 +246,7 @@ impl ExecFlight {
                     let shards = ShardSet::all(node.router.shards());
                     let script = HeldScript::new(queued.command, queued.args, caller, shards, now);
                     self.doing = Doing::Script(Box::new(script));
+                    self.show(node, self.next..self.next + 1);
                     self.next += 1;
                     if !self.has_script_ended(node) {
                         return;
@@ -222,6 +255,7 @@ impl ExecFlight {
                 Place::Shards | Place::Special if !is_about_connection => {
                     self.hold.call(node, queued.command, queued.args, self.caller);
                     self.doing = Doing::Call;
+                    self.show(node, self.next..self.next + 1);
                     self.next += 1;
                     return;
                 }
@@ -230,6 +264,7 @@ impl ExecFlight {
                     let queued = queue.get(self.next);
                     self.run_here(node, queued.command, queued.args);
                     self.queue = queue;
+                    self.show(node, self.next..self.next + 1);
                     self.next += 1;
                     if matches!(self.doing, Doing::Confirming { .. }) {
                         return;
@@ -261,8 +296,23 @@ impl ExecFlight {
         let end = start + (start..self.queue.len()).take_while(is_of_one).count();
         let lists = lists(&self.queue, start..end, self.caller, self.from);
         self.hold.lists(lists, end == self.queue.len() && !node.journal.is_on());
+        self.show(node, start..end);
         self.doing = Doing::List(start..end);
         self.next = end;
+    }
+
+    /// Shows monitors these commands of the queue.
+    fn show(&self, node: &Node, range: Range<usize>) {
+        let state = &mut *node.state.borrow_mut();
+        if !state.core.pubsub.has_monitors() {
+            return;
+        }
+        let now_us = node.ticks.get().unix_us();
+        for queued in range.map(|index| self.queue.get(index)) {
+            let (command, args) = (queued.command, queued.args);
+            monitor::show(&mut state.core, self.from.client, command, args, self.caller.db, now_us);
+        }
+        node.pass_on_wants(state);
     }
 
     fn add_replies(&mut self, range: Range<usize>) {
@@ -340,7 +390,13 @@ impl ExecFlight {
 
     /// Fills the hole that was left for it; the client is shown as running it no longer.
     fn land(&mut self, node: &Node, link: &Link) {
-        let core = &mut node.state.borrow_mut().core;
+        let state = &mut *node.state.borrow_mut();
+        if let Some(args) = self.shown.take() {
+            let (now_us, db) = (node.ticks.get().unix_us(), self.caller.db);
+            monitor::show(&mut state.core, self.from.client, self.command, args.as_args(), db, now_us);
+            node.pass_on_wants(state);
+        }
+        let core = &mut state.core;
         let outgoing = &mut *link.outgoing.borrow_mut();
         outgoing.replies.fill(self.from.flight.0, &self.out);
         outgoing.overlap.answered();

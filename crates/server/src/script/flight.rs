@@ -18,6 +18,8 @@ pub(crate) struct ScriptFlight {
     script: HeldScript,
     /// The letter has come by which its script goes on.
     has_turn: bool,
+    /// It is over but for its reply: so many shards have not said that they have told clients of what it changed.
+    telling: Option<usize>,
     out: Vec<u8>,
     is_muted: bool,
     pub(crate) is_called: bool,
@@ -34,7 +36,16 @@ impl ScriptFlight {
     ) -> Self {
         let script = HeldScript::new(command, args, from.caller, locks.shards(), from.now);
         let hold = Hold::begin(node, locks, from);
-        Self { from, hold, script, has_turn: false, out: Vec::new(), is_muted, is_called: true }
+        Self {
+            from,
+            hold,
+            script,
+            has_turn: false,
+            telling: None,
+            out: Vec::new(),
+            is_muted,
+            is_called: true,
+        }
     }
 
     pub(crate) fn id(&self) -> FlightId {
@@ -45,6 +56,7 @@ impl ScriptFlight {
         self.is_called = true;
         match letter {
             Letter::Turn => self.has_turn = true,
+            Letter::Told => *self.telling.as_mut().expect("it has asked") -= 1,
             letter => self.hold.read(letter),
         }
     }
@@ -57,6 +69,9 @@ impl ScriptFlight {
     /// Goes on as far as it can without another letter. True when it is over and its reply fills its hole.
     pub(crate) fn advance(&mut self, node: &Rc<Node>, link: &Link) -> bool {
         self.is_called = false;
+        if let Some(missing) = self.telling {
+            return self.land_if_told(node, link, missing);
+        }
         loop {
             if !std::mem::take(&mut self.has_turn) {
                 match self.hold.advance(node) {
@@ -66,8 +81,8 @@ impl ScriptFlight {
                         if let Some(error) = self.hold.refusal() {
                             resp::Reply::new(&mut self.out, self.from.caller.proto).error(&error.text());
                         }
-                        self.land(node, link);
-                        return true;
+                        let missing = self.hold.ask_tellers(node);
+                        return self.land_if_told(node, link, missing);
                     }
                 }
             }
@@ -78,6 +93,14 @@ impl ScriptFlight {
                 Stop::Ended => self.hold.release(node),
             }
         }
+    }
+
+    fn land_if_told(&mut self, node: &Node, link: &Link, missing: usize) -> bool {
+        self.telling = Some(missing);
+        if missing == 0 {
+            self.land(node, link);
+        }
+        missing == 0
     }
 
     /// Fills the hole that was left for it, and counts the command.

@@ -146,6 +146,11 @@ impl HeldScript {
             Waits::Turn => self.running().go_on(core, super::SLICE_NANOS),
         }
         let progress = self.running().advance(core, |command, args| is_here(node, command, args));
+        if let Progress::Elsewhere(command) = progress
+            && core.pubsub.has_monitors()
+        {
+            self.execution.as_ref().expect("it runs").show(core, command);
+        }
         if matches!(progress, Progress::Ended) {
             let execution = self.execution.take().expect("it has ended");
             if let Some(tracked) = self.tracked.take() {

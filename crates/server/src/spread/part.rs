@@ -103,6 +103,7 @@ pub(crate) fn obey(node: &Node, from: ShardId, hop: &Hop, order: &PartOrder) {
         // What it has kept others from may be ready for them by now.
         wait::serve(state, Unit::Nothing, order.origin.now);
     }
+    crate::track::tell_before_reply(node, state, from);
     node.pass_on_wants(state);
 }
 

@@ -35,8 +35,10 @@ pub(super) fn perform(
         Act::Lend => (wait::lend(node, state, id, &borrowing), Done::default()),
         Act::Return => {
             match &part.fate {
-                None => loan::give_back(&mut state.core, loans, work.now),
-                Some(fate) => wait::take_back(node, state, id, (fate, loans), (unit, work.now)),
+                None => loan::give_back(&mut state.core, loans, work.caller.id, work.now),
+                Some(fate) => {
+                    wait::take_back(node, state, (id, work.caller.id), (fate, loans), (unit, work.now));
+                }
             }
             (Vec::new(), Done::default())
         }

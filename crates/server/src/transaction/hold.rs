@@ -28,6 +28,7 @@ use crate::hop::Item;
 use crate::journal::deeds::{Deeds, Done};
 use crate::loan::Loan;
 use crate::node::Node;
+use crate::track::Tellers;
 use commands::effects::Cut;
 use commands::generic::sort;
 use commands::transaction::{Place, Queue, Watched};
@@ -51,6 +52,7 @@ pub(crate) struct Hold {
     /// What they have answered.
     replies: BTreeMap<ShardId, Vec<u8>>,
     loans: Vec<Loan>,
+    tellers: Tellers,
     call: Option<Call>,
     is_granted: bool,
     /// Why it gives up.
@@ -128,6 +130,7 @@ impl Hold {
             chores,
             replies: BTreeMap::new(),
             loans: Vec::new(),
+            tellers: Tellers::default(),
             call: None,
             is_granted: false,
             refusal: None,
@@ -293,6 +296,12 @@ impl Hold {
         self.machine.release();
     }
 
+    /// After [`Held::Over`]: so many shards will say ([`Letter::Told`]) when clients have been told of what it changed there.
+    /// The flight is answered when all have.
+    pub(crate) fn ask_tellers(&mut self, node: &Node) -> usize {
+        self.tellers.ask(node, self.from.client, self.from.flight)
+    }
+
     // ---- stages
 
     fn run_each(&mut self, chores: Chores, is_last: bool) {
@@ -315,7 +324,11 @@ impl Hold {
     fn order_part(&mut self, node: &Node, order: Order, to: ShardId) -> OrderPart {
         let loans = match (order.act, &self.chores) {
             (Act::Run, Chores::Command(work)) if work.lends => std::mem::take(&mut self.loans),
-            (Act::Return, _) => self.loans.extract_if(.., |loan| loan.owner == to).collect(),
+            (Act::Return, _) => {
+                let back: Vec<Loan> = self.loans.extract_if(.., |loan| loan.owner == to).collect();
+                self.tellers.note(to, &back);
+                back
+            }
             _ => Vec::new(),
         };
         let chore = match &self.chores {

@@ -5,15 +5,16 @@ use super::patterns::Patterns;
 use super::walk::Walk;
 use super::work::Work;
 use super::{From, Message, OrderPart, Task, new_tx};
-use crate::connection::Link;
+use crate::connection::{Link, Outgoing};
 use crate::flights::{FlightId, Letter};
 use crate::hop::{Item, Part, Sink};
 use crate::journal::deeds::{Deeds, Done};
 use crate::loan::Loan;
-use crate::node::Node;
+use crate::node::{Node, State};
+use crate::track::Tellers;
 use crate::wait;
 use commands::effects::Cut;
-use commands::{Caller, ClientSlot, CommandError, CommandRef, Crossing, Lock};
+use commands::{Caller, ClientSlot, CommandError, CommandRef, Crossing, Flags, Lock};
 use coordinator::locks::Mode;
 use coordinator::tx::{Act, Order, Plan, Step, Transaction};
 use shard::Waiter;
@@ -38,6 +39,7 @@ pub(crate) struct InFlight {
     failure: Option<String>,
     /// Why it did not run, if it gave up: then its machine was cancelled.
     refusal: Option<CommandError>,
+    tellers: Tellers,
     /// Of a command that reads keys by patterns: how far it is.
     pub(super) patterns: Option<Patterns>,
     /// Whether it is a client's that has waited: it was counted when it began to.
@@ -53,6 +55,8 @@ pub(super) enum Progress {
     /// Every shard runs it without locks; how many have not answered, once it was sent.
     Gathering(Option<usize>),
     Walking(Walk),
+    /// It is over but for its reply: so many shards have not said that they have told clients of what it changed.
+    Telling(usize),
 }
 
 impl InFlight {
@@ -96,6 +100,7 @@ impl InFlight {
             loans: Vec::new(),
             failure: None,
             refusal: None,
+            tellers: Tellers::default(),
             patterns: None,
             is_again: false,
             deeds: Deeds::default(),
@@ -128,12 +133,17 @@ impl InFlight {
                 Progress::Locking(_) => self.advance_locking(node),
                 Progress::Gathering(_) => self.advance_gathering(node),
                 Progress::Walking(_) => self.advance_walk(node),
+                Progress::Telling(missing) => *missing == 0,
             };
             if !is_over {
                 return false;
             }
-            if self.refusal.is_some() || !self.takes_next_step(node) {
-                break;
+            if self.refusal.is_none() && self.takes_next_step(node) {
+                continue;
+            }
+            match self.tellers.ask(node, self.client, self.id) {
+                0 => break,
+                missing => self.progress = Progress::Telling(missing),
             }
         }
         if self.work.may_park() && wait::stays(node, link, self.muted) {
@@ -161,6 +171,10 @@ impl InFlight {
                 if let Progress::Locking(machine) = &mut self.progress {
                     machine.handle(from, notice);
                 }
+            }
+            Letter::Told => {
+                let Progress::Telling(missing) = &mut self.progress else { unreachable!("it has asked") };
+                *missing -= 1;
             }
             Letter::Watched(_) | Letter::Turn => {
                 unreachable!("no key is watched for it, nor does it take turns")
@@ -238,6 +252,7 @@ impl InFlight {
                 let (back, kept) =
                     std::mem::take(&mut self.loans).into_iter().partition(|loan: &Loan| loan.owner == to);
                 self.loans = kept;
+                self.tellers.note(to, &back);
                 back
             }
             _ => Vec::new(),
@@ -316,30 +331,13 @@ impl InFlight {
     fn land(&mut self, node: &Node, link: &Link) {
         let mut state = node.state.borrow_mut();
         let outgoing = &mut *link.outgoing.borrow_mut();
-        let mut len = 0;
-        outgoing.replies.fill_with(self.id.0, |out| {
-            let start = out.len();
-            if let Some(error) = &self.refusal {
-                resp::Reply::new(out, self.work.caller.proto).error(&error.text());
-            } else {
-                let parts: Vec<&[u8]> = self.replies.iter().map(Vec::as_slice).collect();
-                self.work.merge(&mut state.core, self.client, &parts, out);
-            }
-            if let Some(error) = self.failure.take().filter(|_| out[start..] == *b"+OK\r\n") {
-                out.truncate(start);
-                resp::Reply::new(out, self.work.caller.proto).error(&error);
-            }
-            if out.get(start) == Some(&b'-') {
-                let text = String::from_utf8_lossy(&out[start + 1..]).trim_end().to_owned();
-                state.core.stats.failed(self.work.command.index, &text);
-            }
-            if self.muted {
-                out.truncate(start);
-            }
-            len = out.len() - start;
-        });
-        outgoing.overlap.answered();
-        outgoing.window.answered(len, outgoing.replies.outstanding());
+        if self.work.command.row.flags.has(Flags::SUBSCRIBES) {
+            self.land_subscribed(node, &mut state, outgoing);
+        } else {
+            let mut len = 0;
+            outgoing.replies.fill_with(self.id.0, |out| len = self.reply(&mut state, out));
+            answered(outgoing, len);
+        }
         wait::end(node, &mut state.core, outgoing, self.client);
         let work = &*self.work;
         let ticks = node.ticks.get();
@@ -353,6 +351,47 @@ impl InFlight {
             crate::dispatch::note_slow(&mut state.core, work.command, args, nanos, self.client, work.now);
         }
     }
+
+    /// The same for a command that may change subscriptions: if it does, the hole is filled when every core knows.
+    fn land_subscribed(&mut self, node: &Node, state: &mut State, outgoing: &mut Outgoing) {
+        let mut reply = Vec::new();
+        self.reply(state, &mut reply);
+        if state.core.pubsub.has_changes() {
+            let sink = Sink { client: self.client, part: Part::Hole(self.id.0) };
+            return crate::publish::announce(node, &mut state.core, Some((sink, reply)));
+        }
+        outgoing.replies.fill(self.id.0, &reply);
+        answered(outgoing, reply.len());
+    }
+
+    /// Appends what the client gets, and counts it if it is an error. Returns its length.
+    fn reply(&mut self, state: &mut State, out: &mut Vec<u8>) -> usize {
+        let start = out.len();
+        if let Some(error) = &self.refusal {
+            resp::Reply::new(out, self.work.caller.proto).error(&error.text());
+        } else {
+            let parts: Vec<&[u8]> = self.replies.iter().map(Vec::as_slice).collect();
+            self.work.merge(&mut state.core, self.client, &parts, out);
+        }
+        if let Some(error) = self.failure.take().filter(|_| out[start..] == *b"+OK\r\n") {
+            out.truncate(start);
+            resp::Reply::new(out, self.work.caller.proto).error(&error);
+        }
+        if out.get(start) == Some(&b'-') {
+            let text = String::from_utf8_lossy(&out[start + 1..]).trim_end().to_owned();
+            state.core.stats.failed(self.work.command.index, &text);
+        }
+        if self.muted {
+            out.truncate(start);
+        }
+        out.len() - start
+    }
+}
+
+/// A flight has its reply, of so many bytes.
+fn answered(outgoing: &mut Outgoing, len: usize) {
+    outgoing.overlap.answered();
+    outgoing.window.answered(len, outgoing.replies.outstanding());
 }
 
 pub(super) fn locking(node: &Node, plan: Plan, mode: Mode) -> Progress {

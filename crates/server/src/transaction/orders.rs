@@ -176,7 +176,7 @@ fn perform_work(
             (loan::lend(&mut state.core, node.id, &borrowing), Done::default())
         }
         Act::Return => {
-            loan::give_back(&mut state.core, loans, work.now);
+            loan::give_back(&mut state.core, loans, work.caller.id, work.now);
             (Vec::new(), Done::default())
         }
         Act::Nothing | Act::Abandon => unreachable!("the participant does these itself"),
@@ -196,6 +196,11 @@ pub(crate) struct Borrowing<'a> {
 }
 
 impl<'a> Borrowing<'a> {
+    /// CLIENT TRACKING: whether it is remembered that the caller has read the keys.
+    pub(crate) fn remembers(&self) -> bool {
+        self.caller.tracks && self.command.row.flags.has(Flags::READONLY)
+    }
+
     pub(super) fn of(work: &'a Work, keys: Option<Args<'a>>, is_held: bool) -> Self {
         let shards = (!is_held).then(|| work.shards());
         let args = work.args.as_args();

@@ -201,13 +201,13 @@ fn fate_of(outgoing: &mut Outgoing) -> Option<Fate> {
 pub(crate) fn take_back(
     node: &Node,
     state: &mut State,
-    id: WaiterId,
+    (id, by): (WaiterId, ClientId),
     (fate, loans): (&Fate, Vec<Loan>),
     (unit, now): (Unit<'_>, UnixMs),
 ) {
     let left: Vec<_> =
         loans.iter().filter(|loan| loan.is_reserved).map(|loan| (loan.db(), loan.key().to_vec())).collect();
-    loan::give_back(&mut state.core, loans, now);
+    loan::give_back(&mut state.core, loans, by, now);
     settle(node, state, id, fate, (unit, now));
     for (db, key) in left {
         // Those to whom it was left may have gone meanwhile.

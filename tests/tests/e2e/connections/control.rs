@@ -109,6 +109,11 @@ fn replies_are_muted_for_every_kind_of_command() {
         "GET".into(),
         "CONFIG GET port".into(),
         "CLIENT REPLY nonsense".into(),
+        format!("PUBLISH {a} x"),
+        format!("EVAL \"return redis.call('get', KEYS[1])\" 1 {a}"),
+        format!("EVAL \"return redis.call('mget', KEYS[1], KEYS[2])\" 2 {a} {b}"),
+        format!("BLPOP none{a} none{b} 0.01"),
+        "EVAL nonsense 0".into(),
     ];
     for client in &mut clients {
         for command in &commands {

@@ -105,3 +105,48 @@ fn clients_that_leave_during_a_pause_are_let_go_at_once() {
     assert_eq!(show(&clients[1].read()), "+OK");
     assert_eq!(show(&clients[0].read()), ":5");
 }
+
+#[test]
+fn what_is_due_is_not_found_but_stays_until_the_pause_ends() {
+    let (_server, mut admin, _) = setup();
+    let (a, b) = (key_of(0, "a"), key_of(1, "b"));
+    for line in
+        ["MULTI", &format!("SET {a} v PX 20"), &format!("SET {b} v PX 20"), "CLIENT PAUSE 100000 WRITE"]
+    {
+        admin.line(line);
+    }
+    assert_eq!(admin.line("EXEC"), "[+OK, +OK, +OK]");
+    let read = format!("MGET {a} {b}");
+    until("both are due", || (admin.line(&read) == "[nil, nil]").then_some(()));
+    assert_eq!((super::info(&mut admin, "expired_keys"), admin.line("DBSIZE").as_str()), (0, ":2"));
+    assert_eq!(admin.line("CLIENT UNPAUSE"), "+OK");
+    assert_eq!(admin.line(&read), "[nil, nil]");
+    assert_eq!((super::info(&mut admin, "expired_keys"), admin.line("DBSIZE").as_str()), (2, ":0"));
+}
+
+#[test]
+fn scripts_wait_unless_they_say_that_they_only_read() {
+    let (_server, mut admin, mut clients) = setup();
+    let (a, b) = (key_of(0, "a"), key_of(1, "b"));
+    let (says, silent) = (
+        "#!lua flags=no-writes\nreturn redis.call('mget', KEYS[1], KEYS[2])",
+        "return redis.call('mget', 'a', 'b')",
+    );
+    assert_eq!(admin.line(&format!("MSET {a} 1 {b} 1")), "+OK");
+    assert_eq!(admin.line("CLIENT PAUSE 100000 WRITE"), "+OK");
+    for client in &mut clients {
+        assert_eq!(show(&client.call(&["EVAL", says, "2", &a, &b])), r#"["1", "1"]"#);
+        assert_eq!(show(&client.call(&["EVAL_RO", silent, "2", &a, &b])), "[nil, nil]");
+        assert_eq!(client.line("MULTI"), "+OK");
+        assert_eq!(show(&client.call(&["EVAL", says, "2", &a, &b])), "+QUEUED");
+        assert_eq!(client.line("EXEC"), r#"[["1", "1"]]"#);
+    }
+    clients[0].send(&["EVAL", silent, "0"]);
+    clients[1].send(&["FCALL", "none", "0"]);
+    clients[2].send(&["EVAL", "#!lua\nreturn 1", "0"]);
+    until_held(&mut admin, 3);
+    assert_eq!(admin.line("CLIENT UNPAUSE"), "+OK");
+    assert_eq!(show(&clients[0].read()), "[nil, nil]");
+    assert_eq!(show(&clients[1].read()), "-ERR Function not found");
+    assert_eq!(show(&clients[2].read()), ":1");
+}

@@ -8,6 +8,7 @@ use resp::Value;
 
 use super::compare::{Rule, seventeen_digits, sorted};
 use super::generate::{Command, Generator};
+use super::watcher::Watcher;
 
 /// Some commands from empty databases.
 #[derive(Clone)]
@@ -32,6 +33,7 @@ pub(super) struct Peer {
     client: Client,
     /// Subscribed to all that happens to keys.
     listener: Option<Client>,
+    watcher: Option<Watcher>,
     instead: Option<fn(&mut Command)>,
 }
 
@@ -53,7 +55,7 @@ impl Round {
 
 impl Peer {
     pub(super) fn new(name: &'static str, addr: SocketAddr) -> Self {
-        Self { name, addr, client: Client::connect(addr), listener: None, instead: None }
+        Self { name, addr, client: Client::connect(addr), listener: None, watcher: None, instead: None }
     }
 
     /// Every command goes through `instead` before this server gets it: a fault on purpose.
@@ -70,6 +72,12 @@ impl Peer {
         listener.send(&["PSUBSCRIBE", "*"]);
         listener.read_push();
         self.listener = Some(listener);
+        self
+    }
+
+    /// Has every key told that changes.
+    pub(super) fn watched(mut self) -> Self {
+        self.watcher = Some(Watcher::new(self.addr));
         self
     }
 
@@ -217,6 +225,12 @@ impl Pair {
     /// Compares what both tell of what has happened to keys, if anybody listens.
     fn compare_events(&mut self) -> Result<(), String> {
         let [one, other] = &mut self.peers;
+        if let (Some(one), Some(other)) = (&mut one.watcher, &mut other.watcher) {
+            let (a, b) = (one.changed()?, other.changed()?);
+            if a != b {
+                return Err(format!("redis says that {a:?} have changed,\n  lacewing {b:?}"));
+            }
+        }
         if one.listener.is_none() {
             return Ok(());
         }

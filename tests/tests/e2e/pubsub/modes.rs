@@ -123,6 +123,23 @@ fn client_reply_holds_back_replies_and_not_messages() {
 }
 
 #[test]
+fn a_client_that_waits_for_a_key_gets_its_messages() {
+    on_one_core_and_four(|server| {
+        for key in ["a", "b", "c", "d"] {
+            let (mut client, mut other) = (server.client().resp3(), server.client());
+            ask(&mut client, "SUBSCRIBE c");
+            client.send(&["BLPOP", key, "0"]);
+            for number in 0..20 {
+                assert_eq!(other.line(&format!("PUBLISH c {number}")), ":1");
+                assert_eq!(next(&mut client), format!(r#">["message", "c", "{number}"]"#));
+            }
+            assert_eq!(other.line(&format!("RPUSH {key} v")), ":1");
+            assert_eq!(next(&mut client), format!(r#"["{key}", "v"]"#));
+        }
+    });
+}
+
+#[test]
 fn subscribers_are_listed_and_killed_by_their_type() {
     on_one_core_and_four(|server| {
         let mut subscribers: Vec<Client> = (0..5).map(|_| server.client()).collect();

@@ -63,6 +63,7 @@ pub fn line(client: &Client, is_dirty: bool, now: UnixMs) -> String {
     let obl = client.output_len.min(OUTPUT_NODE_BYTES);
     let omem = client.output_len - obl;
     let oll = omem.div_ceil(OUTPUT_NODE_BYTES);
+    let redir = super::tracking::redirection(client.tracking.as_deref());
     let mut shown = client.flags;
     shown.set(ClientFlags::DIRTY_CAS, is_dirty);
     shown.set(ClientFlags::MULTI, client.queued().is_some());
@@ -72,7 +73,7 @@ pub fn line(client: &Client, is_dirty: bool, now: UnixMs) -> String {
         line,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} \
          qbuf={} qbuf-free={} argv-mem=0 multi-mem={} rbs={} rbp={} obl={obl} oll={oll} omem={omem} tot-mem={memory} \
-         events={events} cmd={} user={} redir=-1 resp={resp} lib-name={} lib-ver={} watch={}",
+         events={events} cmd={} user={} redir={redir} resp={resp} lib-name={} lib-ver={} watch={}",
         client.id.0,
         client.addr,
         client.laddr,
@@ -121,10 +122,14 @@ fn flags(flags: ClientFlags) -> String {
     if letters.is_empty() { "N".into() } else { letters }
 }
 
-const LETTERS: [(ClientFlags, char); 9] = [
+const LETTERS: [(ClientFlags, char); 13] = [
+    (ClientFlags::MONITOR, 'O'),
     (ClientFlags::PUBSUB, 'P'),
     (ClientFlags::MULTI, 'x'),
     (ClientFlags::BLOCKED, 'b'),
+    (ClientFlags::TRACKING, 't'),
+    (ClientFlags::TRACKING_BROKEN, 'R'),
+    (ClientFlags::TRACKING_BCAST, 'B'),
     (ClientFlags::DIRTY_CAS, 'd'),
     (ClientFlags::CLOSE_AFTER_REPLY, 'c'),
     (ClientFlags::CLOSE_NOW, 'A'),

@@ -5,7 +5,7 @@ pub mod list;
 pub(super) mod name;
 pub(super) mod rows;
 mod switches;
-mod tracking;
+pub(crate) mod tracking;
 
 use crate::client::{Client, ClientFlags};
 use crate::error::CommandError;

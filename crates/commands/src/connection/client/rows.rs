@@ -259,8 +259,9 @@ pub(in crate::connection) const SUBCOMMANDS: &[Command] = &[
     Command {
         name: "tracking",
         arity: -3,
-        flags: ALWAYS,
+        flags: ALWAYS.or(Flags::SUBSCRIBES),
         categories: &["connection"],
+        crossing: Crossing::Global(Lock::None, Merge::Custom(tracking::merge)),
         handler: tracking::tracking,
         summary: "Switches the tracking of read keys for client-side caches.",
         since: "6.0.0",

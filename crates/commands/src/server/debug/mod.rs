@@ -34,6 +34,7 @@ pub(super) fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
         (b"SET-DISABLE-DENY-SCRIPTS", 3) => {
             ctx.core.scripts_may_debug = parse_int(args.at(2)).unwrap_or(0) != 0;
         }
+        (b"PAUSE-CRON", 3) => ctx.core.pauses_upkeep = parse_int(args.at(2)).unwrap_or(0) != 0,
         (b"OBJECT", 3..) => object(ctx, args.at(2)),
         (b"DIGEST", 2) => digest::part(ctx),
         (b"DIGEST-VALUE", _) => digest::values_part(ctx, args.from(2)),
@@ -45,7 +46,7 @@ pub(super) fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
         }
         // Home alone has something to do, or nobody.
         (b"HELP", 2) | (b"ERROR" | b"PROTOCOL" | b"LOG", 3) => {}
-        (b"QUICKLIST-PACKED-THRESHOLD" | b"PAUSE-CRON", 3) => {}
+        (b"QUICKLIST-PACKED-THRESHOLD", 3) => {}
         (b"REPLYBUFFER", 4) if is_of_reply_buffers(args.at(2)) => {}
         _ => return Err(CommandError::subcommand("DEBUG", args.at(1))),
     }
@@ -111,7 +112,7 @@ fn seconds(text: &[u8]) -> f64 {
 /// The longest sleep.
 const SLEEP_SECONDS_MAX: f64 = 3600.0;
 
-const HELP: [&str; 29] = [
+const HELP: [&str; 31] = [
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "DIGEST",
     "    A digest of all data: equal where the data are.",
@@ -124,7 +125,7 @@ const HELP: [&str; 29] = [
     "OBJECT <key>",
     "    Describes how the value of the key is kept.",
     "PAUSE-CRON <0|1>",
-    "    Accepted, without effect.",
+    "    Whether nothing expires, is evicted or forgotten but when commands look.",
     "POPULATE <count> [<prefix>] [<size>]",
     "    Makes strings named <prefix>:0 and so on, but for those that are there.",
     "PROTOCOL <type>",
@@ -138,6 +139,8 @@ const HELP: [&str; 29] = [
     "    Accepted, without effect.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Whether expired keys are removed without being looked at.",
+    "SET-DISABLE-DENY-SCRIPTS <0|1>",
+    "    Whether scripts may call DEBUG.",
     "SLEEP <seconds>",
     "    Stands still for so long, on every core.",
     "HELP",
@@ -170,7 +173,10 @@ mod tests {
             assert_eq!(core.actions, [Action::Sleep { micros: 250_000 }]);
             assert!(!core.active_expire);
         }
-        world.check(&["DEBUG SET-ACTIVE-EXPIRE 1"], "+OK");
+        world.check(&["DEBUG PAUSE-CRON 1"], "+OK");
+        assert!(world.cores.iter().all(|core| core.pauses_upkeep));
+        world.check(&["DEBUG PAUSE-CRON 0", "DEBUG SET-ACTIVE-EXPIRE 1"], "+OK");
+        assert!(world.cores.iter().all(|core| !core.pauses_upkeep));
         assert!(world.cores.iter().all(|core| core.active_expire));
     }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// One core's numbers, or those of all cores together.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    sums: [u64; SUMS],
+    sums: Sums,
     maxima: [u64; 4],
     pub(super) usage: Usage,
     pub(super) errors: ErrorCounts,
@@ -64,9 +64,21 @@ pub(super) enum Sum {
     ExpireCycleNanos,
     StaleMillionths,
     InterpreterBytes,
+    TrackingClients,
+    TrackedKeys,
+    TrackedItems,
 }
 
-const SUMS: usize = Sum::InterpreterBytes as usize + 1;
+const SUMS: usize = Sum::TrackedItems as usize + 1;
+
+#[derive(Debug)]
+struct Sums([u64; SUMS]);
+
+impl Default for Sums {
+    fn default() -> Self {
+        Self([0; SUMS])
+    }
+}
 
 impl Report {
     /// Of this core; `per_command` says whether the commands' numbers are wanted too.
@@ -84,7 +96,7 @@ impl Report {
         });
         let over_limit_nanos = ctx.core.over_limit_since.map_or(0, |since| (ctx.core.nanos)() - since);
         Self {
-            sums: sums_of(ctx),
+            sums: Sums(sums_of(ctx)),
             maxima: [
                 stats.recent_query_bytes_max as u64,
                 stats.recent_output_bytes_max as u64,
@@ -99,7 +111,7 @@ impl Report {
 
     /// One of the numbers that are added up.
     pub(super) fn sum(&self, number: Sum) -> u64 {
-        self.sums[number as usize]
+        self.sums.0[number as usize]
     }
 
     /// The largest query buffer and the largest output buffer seen of late.
@@ -114,7 +126,7 @@ impl Report {
 
     /// As a part that [`Report::merged`] reads.
     pub(super) fn write(&self, out: &mut Reply<'_>) {
-        self.sums.iter().chain(&self.maxima).for_each(|number| out.int(*number as i64));
+        self.sums.0.iter().chain(&self.maxima).for_each(|number| out.int(*number as i64));
         self.usage.write(out);
         out.array(self.errors.iter().len());
         for (code, count) in self.errors.iter() {
@@ -140,7 +152,7 @@ impl Report {
     }
 
     fn add(&mut self, part: &mut Part<'_>) {
-        self.sums.iter_mut().for_each(|sum| *sum += part.count());
+        self.sums.0.iter_mut().for_each(|sum| *sum += part.count());
         self.maxima.iter_mut().for_each(|max| *max = (*max).max(part.count()));
         self.usage.add(part);
         for _ in 0..part.array() {
@@ -158,6 +170,7 @@ fn sums_of(ctx: &Ctx<'_>) -> [u64; SUMS] {
     let (stats, keys) = (&ctx.core.stats, &ctx.core.keyspace.stats);
     let [ops, net_in, net_out] = stats.rates();
     let is_blocked = |flags: ClientFlags| flags.has(ClientFlags::BLOCKED) || flags.has(ClientFlags::WAITING);
+    let tracking = ctx.core.clients.iter().filter(|(_, client)| client.tracking.is_some()).count();
     let blocked = ctx.core.clients.iter().filter(|(_, client)| is_blocked(client.flags)).count();
     let watching = ctx.core.clients.iter().filter(|(_, client)| client.watches() > 0).count();
     [
@@ -193,6 +206,9 @@ fn sums_of(ctx: &Ctx<'_>) -> [u64; SUMS] {
         stats.expire_cycle_nanos,
         (stats.stale_share * 1e6) as u64,
         ctx.core.scripts.bytes() as u64,
+        tracking as u64,
+        ctx.core.tracking.read.len() as u64,
+        ctx.core.tracking.read.items(),
     ]
 }
 

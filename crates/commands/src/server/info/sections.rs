@@ -106,7 +106,7 @@ fn clients(scene: &Scene<'_>, text: &mut String) {
     line(text, "client_recent_max_input_buffer", query);
     line(text, "client_recent_max_output_buffer", output);
     line(text, "blocked_clients", scene.report.sum(Sum::BlockedClients));
-    zeros(text, &["tracking_clients"]);
+    line(text, "tracking_clients", scene.report.sum(Sum::TrackingClients));
     line(text, "clients_in_timeout_table", scene.report.sum(Sum::WaitingWithTimeout));
     line(text, "total_blocking_keys", scene.report.sum(Sum::BlockingKeys));
     line(text, "total_blocking_keys_on_nokey", scene.report.sum(Sum::BlockingKeysOnNokey));
@@ -238,7 +238,9 @@ fn stats(scene: &Scene<'_>, text: &mut String) {
     zeros(text, &["slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses"]);
     zeros(text, &["active_defrag_key_hits", "active_defrag_key_misses"]);
     zeros(text, &["total_active_defrag_time", "current_active_defrag_time"]);
-    zeros(text, &["tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
+    line(text, "tracking_total_keys", sum(Sum::TrackedKeys));
+    line(text, "tracking_total_items", sum(Sum::TrackedItems));
+    line(text, "tracking_total_prefixes", pubsub.names(Kind::Prefix));
     line(text, "unexpected_error_replies", 0);
     line(text, "total_error_replies", scene.report.errors.total());
     line(text, "dump_payload_sanitizations", 0);

@@ -100,6 +100,16 @@ pub(in crate::server) const COMMANDS: &[Command] = &[
         ..Command::EMPTY
     },
     Command {
+        name: "monitor",
+        arity: 1,
+        flags: ADMINISTRATION,
+        handler: crate::monitor::monitor,
+        summary: "Shows every command that the server runs, as it comes.",
+        since: "1.0.0",
+        group: "server",
+        ..Command::EMPTY
+    },
+    Command {
         name: "lolwut",
         arity: -1,
         flags: Flags::READONLY.or(Flags::FAST),

@@ -1,0 +1,248 @@
+//! CLIENT TRACKING on the side of the keys: who has read which key of this shard, and what clients are to be told. Gathered
+//! while commands run, taken by the server, which knows the ways to clients of other cores.
+//!
+//! Nothing is kept and nothing paid on a shard whose keys no client has read with tracking on, while no client anywhere
+//! has prefixes.
+
+use crate::core::Core;
+use crate::ctx::Caller;
+use crate::effects;
+use crate::row::{Crossing, Flags};
+use crate::table::{CommandRef, keys_of};
+use pubsub::{Reader, Tracking};
+use std::sync::Arc;
+use stdx::{Args, ClientId};
+
+/// What clients are to be told, and what of.
+#[derive(Debug)]
+pub struct Invalidations {
+    /// The keys that clients have read.
+    pub read: Tracking,
+    /// Readers to be told of one key each, in order.
+    pub invalid: Vec<Invalid>,
+    /// Changed keys that some client's prefix covers, in order.
+    pub changed: Vec<Changed>,
+    /// How often all that was read may have changed: FLUSHALL, FLUSHDB, SWAPDB. All clients that track are to be told.
+    pub flushes: u32,
+}
+
+/// A reader's key has changed.
+#[derive(Clone, Debug)]
+pub struct Invalid {
+    /// Who has read it.
+    pub reader: Reader,
+    /// What has changed.
+    pub changed: Changed,
+}
+
+/// A key has changed.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// The key.
+    pub key: Arc<[u8]>,
+    /// Whose command changed it; 0 when it went by itself.
+    pub by: ClientId,
+}
+
+impl Invalidations {
+    /// Without keys. `seed` is secret.
+    pub fn new(seed: u64) -> Self {
+        Self { read: Tracking::new(seed), invalid: Vec::new(), changed: Vec::new(), flushes: 0 }
+    }
+
+    /// Whether clients are to be told something.
+    #[inline]
+    pub fn is_pending(&self) -> bool {
+        self.flushes > 0 || !self.invalid.is_empty() || !self.changed.is_empty()
+    }
+}
+
+/// After a command of `caller`: first what it has changed, then what it has read.
+pub(crate) fn after(core: &mut Core, command: CommandRef, caller: &Caller, args: Args<'_>) {
+    gather(core, caller.id);
+    // What a script reads is remembered, not what it declares.
+    let is_script = matches!(command.row.crossing, Crossing::Script);
+    if caller.tracks && command.row.flags.has(Flags::READONLY) && !is_script {
+        let mut positions = Vec::new();
+        keys_of(command, args, &mut positions);
+        for at in positions {
+            remember(core, args.at(at as usize), caller.reader());
+        }
+    }
+}
+
+/// A client has read a key of this shard.
+pub fn remember(core: &mut Core, key: &[u8], reader: Reader) {
+    let was_empty = core.tracking.read.is_empty();
+    core.tracking.read.remember(key, reader);
+    if was_empty {
+        update(core);
+    }
+    // One more than there may be costs another its place.
+    let mut once = true;
+    evict(core, &mut || std::mem::take(&mut once));
+}
+
+/// Whether somebody is to be told when a key changes.
+pub fn is_tracked(core: &Core, key: &[u8]) -> bool {
+    core.keyspace.effects.touches && (core.tracking.read.has(key) || core.pubsub.has_prefix_of(key))
+}
+
+/// Finds out whom the keys concern that have changed since it was last asked, by a command of `by` if not by themselves.
+#[inline]
+pub fn gather(core: &mut Core, by: ClientId) {
+    if !core.keyspace.effects.touched.is_empty() {
+        gather_all(core, by);
+    }
+}
+
+fn gather_all(core: &mut Core, by: ClientId) {
+    let mut touched = std::mem::take(&mut core.keyspace.effects.touched);
+    for (key, by_itself) in touched.iter() {
+        let readers = core.tracking.read.forget(key);
+        let has_prefix = core.pubsub.has_prefix_of(key);
+        if has_prefix || !readers.is_empty() {
+            // Whoever was running when a key expired does not know of it.
+            let by = if by_itself { ClientId::default() } else { by };
+            let changed = Changed { key: key.into(), by };
+            tell(core, readers, &changed);
+            if has_prefix {
+                core.tracking.changed.push(changed);
+            }
+        }
+    }
+    touched.clear();
+    core.keyspace.effects.touched = touched;
+    update(core);
+}
+
+/// FLUSHALL, FLUSHDB, SWAPDB: whatever was read may have changed, of whichever database. Every shard runs them.
+pub(crate) fn flushed(core: &mut Core) {
+    core.tracking.read.clear();
+    core.tracking.flushes += 1;
+    update(core);
+}
+
+/// Forgets keys while there are more than tracking-table-max-keys allows and `may_go_on` says yes; their readers are told as
+/// though they had changed.
+pub fn evict(core: &mut Core, may_go_on: &mut dyn FnMut() -> bool) {
+    let Some(limit) = limit(core) else { return };
+    while core.tracking.read.len() > limit && may_go_on() {
+        let random = core.rng.next_u64();
+        let (key, readers) = core.tracking.read.evict(random).expect("there are more than none");
+        tell(core, readers, &Changed { key: key.into(), by: ClientId::default() });
+    }
+}
+
+/// Periodic work: forgets what is too much, and frees what was forgotten, while `may_go_on` says yes. True when there is more.
+pub fn upkeep(core: &mut Core, may_go_on: &mut dyn FnMut() -> bool) -> bool {
+    evict(core, may_go_on);
+    while may_go_on() {
+        if !core.tracking.read.reclaim() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Follows what clients of any core want to be told: has changed keys recorded, or not.
+pub fn update(core: &mut Core) {
+    let tracks = !core.tracking.read.is_empty() || core.pubsub.has_prefixes();
+    if tracks != core.keyspace.effects.touches {
+        effects::track(core, tracks);
+    }
+}
+
+fn tell(core: &mut Core, readers: Vec<Reader>, changed: &Changed) {
+    let invalid = readers.into_iter().map(|reader| Invalid { reader, changed: changed.clone() });
+    core.tracking.invalid.extend(invalid);
+}
+
+/// How many keys this shard may remember: its equal part, and one at least.
+fn limit(core: &Core) -> Option<usize> {
+    match core.config.tracking_table_max_keys {
+        0 => None,
+        keys => Some(usize::try_from(keys / u64::from(core.shards)).unwrap_or(usize::MAX).max(1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::World;
+
+    /// Runs the command lines, the last as another client's, and says who is told of what: `1:key`, `*:key` for whoever has
+    /// a prefix of it, `all`.
+    #[track_caller]
+    fn check(commands: &[&str], by_other: &str, expected: &str) {
+        let mut world = World::new(1);
+        commands.iter().for_each(|command| drop(world.run(command)));
+        let (own, other) = (world.client, world.connect(0));
+        world.client = other;
+        world.run(by_other);
+        world.client = own;
+        let tracking = &world.cores[0].tracking;
+        let text = |key: &[u8]| key.escape_ascii().to_string();
+        let mut told: Vec<String> = tracking
+            .invalid
+            .iter()
+            .map(|one| format!("{}:{}", one.reader.id.0, text(&one.changed.key)))
+            .chain(tracking.changed.iter().map(|one| format!("*:{}", text(&one.key))))
+            .collect();
+        told.extend((0..tracking.flushes).map(|_| "all".to_owned()));
+        assert_eq!(told.join(" "), expected, "{commands:?}, then {by_other}");
+    }
+
+    #[test]
+    fn readers_are_told_once_when_a_key_changes() {
+        check(&["CLIENT TRACKING ON", "GET a"], "SET a 1", "1:a");
+        check(&["CLIENT TRACKING ON", "GET a"], "SET b 1", "");
+        check(&["CLIENT TRACKING ON", "GET a", "SET a 1"], "SET a 2", "1:a");
+        check(&["CLIENT TRACKING ON", "MGET a b c"], "DEL a b c", "");
+        check(&["CLIENT TRACKING ON", "MSET a 1 b 1", "MGET a b c"], "DEL a b c", "1:a 1:b");
+        check(&["GET a", "CLIENT TRACKING ON"], "SET a 1", "");
+        check(&["CLIENT TRACKING ON", "SET a 1"], "SET a 2", "");
+        for everything in ["FLUSHALL", "FLUSHDB", "SWAPDB 0 1"] {
+            check(&["CLIENT TRACKING ON", "GET a"], everything, "all");
+        }
+        check(&["CLIENT TRACKING ON", "GET a"], "FLUSHALL nonsense", "");
+    }
+
+    #[test]
+    fn caching_is_chosen_or_declined_for_one_command() {
+        let optin = ["CLIENT TRACKING ON OPTIN", "GET a", "CLIENT CACHING YES", "GET b"];
+        check(&optin, "MSET a 1 b 1", "1:b");
+        let optout = ["CLIENT TRACKING ON OPTOUT", "GET a", "CLIENT CACHING NO", "GET b"];
+        check(&optout, "MSET a 1 b 1", "1:a");
+    }
+
+    #[test]
+    fn prefixes_are_for_all_keys_that_begin_so() {
+        let tracking = ["CLIENT TRACKING ON BCAST PREFIX a PREFIX b"];
+        check(&tracking, "MSET a 1 ab 2 c 3 b 4", "*:a *:ab *:b");
+        check(&["CLIENT TRACKING ON BCAST"], "MSET a 1 c 3", "*:a *:c");
+        check(&["CLIENT TRACKING ON BCAST", "CLIENT TRACKING OFF"], "SET a 1", "");
+    }
+
+    #[test]
+    fn keys_beyond_the_limit_are_told_and_forgotten() {
+        let mut world = World::new(1);
+        world.run("CONFIG SET tracking-table-max-keys 2");
+        world.run("CLIENT TRACKING ON");
+        ["a", "b", "c", "d", "a"].iter().for_each(|key| drop(world.run(&format!("GET {key}"))));
+        let tracking = &world.cores[0].tracking;
+        assert_eq!(tracking.read.len(), 2);
+        assert!((2..=3).contains(&tracking.invalid.len()), "{:?}", tracking.invalid);
+    }
+
+    #[test]
+    fn nothing_is_recorded_while_nobody_tracks() {
+        let mut world = World::new(1);
+        world.run("SET a 1");
+        assert!(!world.cores[0].keyspace.effects.touches);
+        world.run("CLIENT TRACKING ON");
+        world.run("GET a");
+        assert!(world.cores[0].keyspace.effects.touches);
+        world.run("SET a 2");
+        assert!(!world.cores[0].keyspace.effects.touches, "nobody has read anything that is still there");
+    }
+}
