@@ -90,7 +90,7 @@ fn key(mut number: usize) -> [u8; 16] {
 
 #[divan::bench(args = VALUES, sample_count = 5, sample_size = 1)]
 fn write_a_million(bencher: Bencher<'_, '_>, name: &str) {
-    bencher.counter(ItemsCount::new(KEYS)).bench_local(|| write(name, |piece| drop(black_box(piece.len()))));
+    bencher.counter(ItemsCount::new(KEYS)).bench_local(|| write(name, |piece| _ = black_box(piece.len())));
 }
 
 #[divan::bench(args = VALUES, sample_count = 5, sample_size = 1)]
