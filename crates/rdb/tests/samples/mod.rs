@@ -60,8 +60,12 @@ pub(crate) fn list_of(count: usize, len: usize) -> Value {
 }
 
 pub(crate) fn set_of(members: impl Iterator<Item = String>) -> Value {
-    let mut object = Object::new(Kind::Set);
-    members.for_each(|member| assert!(SetMut::new(&mut object, &Limits::default()).add(member.as_bytes())));
+    let (mut object, members) = (Object::new(Kind::Set), members.collect::<Vec<_>>());
+    // As SADD does: integers become an array.
+    SetMut::new(&mut object, &Limits::default()).expect(members[0].as_bytes(), members.len());
+    for member in members {
+        assert!(SetMut::new(&mut object, &Limits::default()).add(member.as_bytes()));
+    }
     Value::Object(object)
 }
 
