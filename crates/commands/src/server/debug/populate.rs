@@ -36,6 +36,7 @@ pub(super) fn populate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandE
             value.resize(size, 0);
         }
         ctx.core.keyspace.set_string(db, key, NewString::Bytes(&value), Ttl::Clear, now);
+        ctx.effect(&name, &[b"SET", &name, &value]);
     }
     Ok(())
 }
@@ -46,6 +47,13 @@ const SIZE_MAX: usize = 512 << 20;
 #[cfg(test)]
 mod tests {
     use crate::testing::World;
+
+    #[test]
+    fn its_effects_are_those_of_set() {
+        let mut world = World::new(1);
+        world.cores[0].config.enable_debug_command = config::Access::Local;
+        world.check_effects(&["SET key:0 mine", "DEBUG POPULATE 2"], "SET key:1 value:1");
+    }
 
     #[test]
     fn keys_are_made_where_they_belong() {
