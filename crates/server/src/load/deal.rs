@@ -3,6 +3,7 @@
 use super::Batch;
 use super::batch::{Tally, Twice};
 use crate::hop::Item;
+use crate::journal;
 use crate::node::Node;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -37,7 +38,7 @@ impl Returned {
 pub(crate) fn receive(node: &Node, from: ShardId, mut batch: Box<Batch>) {
     batch.put_in(&mut node.state.borrow_mut().core, node.ticks.get().unix_ms());
     node.mailbox.outbox(from.index(), |hop| hop.say(Item::Loaded(batch)));
-    node.mailbox.flush_to(from.index());
+    journal::leave_to(node, &mut node.state.borrow_mut().core, from.index());
 }
 
 /// Takes a batch back.
@@ -89,7 +90,7 @@ impl Dealer {
             let full = std::mem::replace(batch, spare);
             node.returned.away.set(node.returned.away.get() + 1);
             node.mailbox.outbox(shard.index(), |hop| hop.say(Item::Load(Box::new(full))));
-            node.mailbox.flush_to(shard.index());
+            journal::leave_to(&node, &mut node.state.borrow_mut().core, shard.index());
         }
         node.returned.twice.take().map_or(Ok(()), Err)
     }

@@ -75,7 +75,6 @@ fn clients_are_answered_as_redis_answers_them() {
         "XREAD STREAMS s 0",
         "PUBLISH ch x",
         "ROLE",
-        "LASTSAVE",
         "SAVE",
         "HELLO 3",
         "CLIENT NO-EVICT on",
