@@ -98,6 +98,8 @@ fn same_scores(one: &Value, other: &Value) -> bool {
         (Value::Array(one), Value::Array(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same_scores(one, other))
         }
+        // Redis 7.0 writes what is no number as C does, with a sign.
+        (Value::Bulk(one), Value::Bulk(other)) if one == b"-nan" => other == b"nan" || one == other,
         (Value::Bulk(one), Value::Bulk(other)) => one == other || *one == seventeen_digits(other),
         (Value::Double(one), Value::Double(other)) => one == other || (one.is_nan() && other.is_nan()),
         (Value::Error(one), Value::Error(other)) => same_error(one, other),
