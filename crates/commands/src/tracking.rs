@@ -158,12 +158,12 @@ fn tell(core: &mut Core, readers: Vec<Reader>, changed: &Changed) {
     core.tracking.invalid.extend(invalid);
 }
 
-/// How many keys this shard may remember: its equal part, and one at least.
+/// How many keys this shard may remember: its part of the whole.
 fn limit(core: &Core) -> Option<usize> {
-    match core.config.tracking_table_max_keys {
-        0 => None,
-        keys => Some(usize::try_from(keys / u64::from(core.shards)).unwrap_or(usize::MAX).max(1)),
-    }
+    let (keys, shards) = (core.config.tracking_table_max_keys, u64::from(core.shards));
+    let has_one_more = u64::from(core.id.0) < keys % shards;
+    let part = keys / shards + u64::from(has_one_more);
+    (keys != 0).then(|| usize::try_from(part).unwrap_or(usize::MAX))
 }
 
 #[cfg(test)]
@@ -232,6 +232,17 @@ mod tests {
         let tracking = &world.cores[0].tracking;
         assert_eq!(tracking.read.len(), 2);
         assert!((2..=3).contains(&tracking.invalid.len()), "{:?}", tracking.invalid);
+    }
+
+    #[test]
+    fn shards_share_the_limit_and_what_is_left_over() {
+        for (keys, expected) in
+            [(0, [None; 3]), (1, [Some(1), Some(0), Some(0)]), (8, [Some(3), Some(3), Some(2)])]
+        {
+            let mut world = World::new(3);
+            world.run(&format!("CONFIG SET tracking-table-max-keys {keys}"));
+            assert_eq!([0, 1, 2].map(|core| super::limit(&world.cores[core])), expected, "{keys}");
+        }
     }
 
     #[test]
