@@ -76,7 +76,7 @@ fn clients_are_answered_as_redis_answers_them() {
         "PUBLISH ch x",
         "ROLE",
         "SAVE",
-        "HELLO 3",
+        "HELLO 9",
         "CLIENT NO-EVICT on",
         "PFCOUNT k0",
         "DUMP k0",
