@@ -85,7 +85,9 @@ fn object(ctx: &mut Ctx<'_>, key: &[u8]) {
     if !ctx.core.keyspace.owns(key.slot) {
         return;
     }
-    if let Some(entry) = ctx.core.keyspace.find(db, key, now, Access::Peek) {
+    // At this time nothing has expired: a key that is there is found.
+    let before_all = UnixMs(0);
+    if let Some(entry) = ctx.core.keyspace.find(db, key, before_all, Access::Peek) {
         let owners = crate::generic::owners(&ctx.core.config, entry);
         let text = description(entry, owners, ctx.core.config.rdbcompression, now);
         ctx.out.simple(&text);
@@ -200,6 +202,24 @@ mod tests {
         let text = world.run("DEBUG OBJECT b");
         assert!(text.contains("encoding:embstr serializedlength:10"), "{text}");
         world.check(&["DEBUG OBJECT nowhere"], "-ERR no such key");
+        world.run("SET d 1 PX 1");
+        world.wait_ms(2);
+        assert!(world.run("DEBUG OBJECT d").starts_with("+Value"), "it has expired, but is there");
+        world.check(&["EXISTS d"], ":0");
+    }
+
+    #[test]
+    fn scripts_may_call_it_for_as_long_as_they_are_let() {
+        let mut world = World::new(1);
+        world.cores[0].config.enable_debug_command = config::Access::Local;
+        let call = |words: &str| format!("EVAL \"redis.setresp(3) return redis.pcall({words})\" 0");
+        let refused = "-ERR This Redis command is not allowed from script";
+        world.check(&[&call("'DEBUG', 'PROTOCOL', 'double'")], refused);
+        world.check(&["DEBUG SET-DISABLE-DENY-SCRIPTS 1"], "+OK");
+        world.check(&[&call("'DEBUG', 'PROTOCOL', 'double'")], "$5 3.141");
+        world.check(&[&call("'SUBSCRIBE', 'channel'")], refused);
+        world.check(&["DEBUG SET-DISABLE-DENY-SCRIPTS 0"], "+OK");
+        world.check(&[&call("'DEBUG', 'PROTOCOL', 'double'")], refused);
     }
 
     #[test]
