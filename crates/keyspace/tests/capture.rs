@@ -7,7 +7,7 @@ use datatypes::hash::KeepExpiry;
 use datatypes::list::End;
 use datatypes::{Kind, Value};
 use keyspace::{
-    Access, Budget, CaptureState, Captured, Encode, Key, Keyspace, Left, NewString, Recency, Ttl,
+    Access, Budget, CaptureState, Captured, Encode, Key, Keyspace, Left, NewString, Recency, StringRef, Ttl,
 };
 use recorder::{Recorder, Records};
 use stdx::{DbIndex, UnixMs};
@@ -303,6 +303,25 @@ fn what_moves_is_captured_where_it_was() {
             keyspace.put(DB, key(&format!("{name}:copy")), value, NOW);
         }
     });
+}
+
+#[test]
+fn what_moves_arrives_whole() {
+    for large_bytes in [0, NOTHING_IS_LARGE] {
+        let mut keyspace = filled();
+        open(&mut keyspace, large_bytes);
+        for name in ["large list", "very long"] {
+            let value = keyspace.take(DB, key(name), NOW).expect("a key");
+            keyspace.put(OTHER, key("moved"), value, NOW);
+            let moved = keyspace.find(OTHER, key("moved"), NOW, Access::Peek).expect("a key");
+            let len = match moved.string() {
+                Some(StringRef::Bytes(bytes)) => bytes.len(),
+                _ => moved.list().expect("a list").len(),
+            };
+            assert!([1000, 70_000].contains(&len), "{name} came as {len}");
+        }
+        finish(&mut keyspace, ALL);
+    }
 }
 
 #[test]
