@@ -29,8 +29,8 @@ pub struct Registered {
     pub key_step: u16,
     /// Whether `first_key`, `last_key` and `key_step` tell all keys; if not, only [`keys_of`] does.
     pub keys_simple: bool,
-    /// Position of what names an element of the first key's value (the field of HGET), 0 when there is none: for looking
-    /// ahead, so it need not be right for every command.
+    /// Position of what names an element of the first key's value (the field of HGET; the key itself for lists, whose ends
+    /// are meant), 0 when there is none: for looking ahead, so it need not be right for every command.
     pub element: u16,
     /// Whether it has subcommands.
     pub is_container: bool,
@@ -186,9 +186,12 @@ impl Registered {
         for spec in row.keys {
             registered.keys_simple &= registered.absorb(spec) && spec.is_exact();
         }
-        if matches!(row.group, "hash" | "set") && registered.first_key != 0 {
-            registered.element = registered.first_key + 1;
-        }
+        registered.element = match row.group {
+            "hash" | "set" if registered.first_key != 0 => registered.first_key + 1,
+            // Which of its ends the command names.
+            "list" => registered.first_key,
+            _ => 0,
+        };
         registered.is_plain = !registered.is_container && !registered.has_groups();
         registered
     }

@@ -96,13 +96,14 @@ impl Large {
         self.len() == 0
     }
 
-    /// Fetches the field of a hash, or the member of a set, into the cache, for it will be looked for soon.
+    /// Fetches the field of a hash, the member of a set, or both ends of a list into the cache, for it will be looked for soon.
     #[inline]
     pub fn prefetch(&self, element: &[u8]) {
         match self {
             Self::Hash(hash) => hash.prefetch(element),
             Self::Set(set) => set.members().prefetch(element),
-            Self::List(_) | Self::ZSet(_) | Self::Stream(_) => {}
+            Self::List(list) => list.prefetch_ends(),
+            Self::ZSet(_) | Self::Stream(_) => {}
         }
     }
 

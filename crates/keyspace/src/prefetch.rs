@@ -18,7 +18,7 @@ pub struct Approached {
 impl Keyspace {
     /// Brings the entries of `keys` near, those that there are. Changes nothing that can be seen.
     pub fn prefetch<'k>(&self, db: DbIndex, keys: impl Iterator<Item = Key<'k>> + Clone) {
-        let Some(db) = self.dbs.get(db.index()).filter(|db| db.dict.len() > WORTH_IT_KEYS) else { return };
+        let Some(db) = self.dbs.get(db.index()).filter(|db| db.entry_bytes > WORTH_IT_BYTES) else { return };
         for key in keys.clone() {
             db.prefetch_slot(key.slot);
         }
@@ -50,7 +50,7 @@ impl Keyspace {
     /// `None` when the key is near anyway.
     #[inline]
     pub fn approach(&self, db: DbIndex, key: Key<'_>) -> Option<Approached> {
-        let found = self.dbs.get(db.index()).filter(|db| db.dict.len() > WORTH_IT_KEYS)?;
+        let found = self.dbs.get(db.index()).filter(|db| db.entry_bytes > WORTH_IT_BYTES)?;
         found.prefetch_slot(key.slot);
         Some(Approached { db, slot: key.slot, hash: self.hasher.hash(key.bytes) })
     }
@@ -65,5 +65,5 @@ impl Keyspace {
     }
 }
 
-/// With fewer keys than this a database is in the cache anyway.
-const WORTH_IT_KEYS: usize = 4096;
+/// With fewer bytes than this, values included, a database is in the cache anyway.
+const WORTH_IT_BYTES: usize = 256 * 1024;

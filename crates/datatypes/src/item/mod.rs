@@ -95,13 +95,21 @@ impl Thin {
     /// Fetches the first cache line.
     #[inline]
     fn prefetch(&self) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch reads nothing that the program can see and never faults, whatever the address.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch(self.pointer().cast::<i8>(), _MM_HINT_T0);
-        }
+        fetch(self.pointer());
     }
+}
+
+/// Asks the processor to load what is at `address`, whatever that is.
+#[inline]
+pub(crate) fn fetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing that the program can see and never faults, whatever the address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch(address.cast::<i8>(), _MM_HINT_T0);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 /// What all elements have in common: `$key` tells the bytes that the table knows the element by.

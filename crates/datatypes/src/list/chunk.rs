@@ -192,6 +192,18 @@ impl Chunk {
         }
     }
 
+    /// Fetches its first or last element into the cache, for it will be read soon.
+    #[inline]
+    pub(super) fn prefetch(&self, end: End) {
+        let place = match end {
+            End::Front => self.live().first(),
+            End::Back => self.live().last(),
+        };
+        if let Some(place) = place {
+            crate::item::fetch(place);
+        }
+    }
+
     /// Its first or last element. Panics when it is empty.
     #[inline]
     pub(super) fn peek(&self, end: End) -> Element<'_> {

@@ -72,6 +72,15 @@ impl LargeValue for List {
 }
 
 impl List {
+    /// Fetches the elements at both ends into the cache.
+    #[inline]
+    pub(crate) fn prefetch_ends(&self) {
+        let [first, last] = &self.ends;
+        // A list of one chunk has it at either end.
+        (if first.is_empty() { last } else { first }).prefetch(End::Front);
+        (if last.is_empty() { first } else { last }).prefetch(End::Back);
+    }
+
     /// Bytes that a listpack of all its elements would have.
     #[inline]
     pub(super) fn listpack_bytes(&self) -> usize {
