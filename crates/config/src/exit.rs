@@ -45,6 +45,32 @@ pub enum ExitCode {
     Database = 88,
     /// A file to load has a library of functions that cannot be loaded.
     Library = 89,
+    /// The data directory is not there.
+    DirectoryMissing = 90,
+    /// The data directory is empty, and should not be.
+    DataGone = 91,
+    /// The data directory is one of Redis.
+    RedisData = 92,
+    /// What is in the data directory belongs to another node, or nobody knows to whom.
+    Foreign = 93,
+    /// Something in the data directory was written by a later version.
+    TooNew = 94,
+    /// A snapshot set's manifest is damaged.
+    ManifestDamaged = 95,
+    /// A file of a snapshot set is missing.
+    SetFileMissing = 96,
+    /// A file of a snapshot set is damaged.
+    SetFileDamaged = 97,
+    /// A snapshot set has other keys than it should.
+    SetKeys = 98,
+    /// A piece of the log is missing.
+    LogMissing = 99,
+    /// The log is damaged.
+    LogDamaged = 100,
+    /// The log ends within a record, and that was not to be accepted.
+    TornTail = 101,
+    /// The time asked for is before all that is kept.
+    TimeTooEarly = 102,
 }
 
 impl ExitCode {
@@ -57,7 +83,7 @@ impl ExitCode {
 /// A code, when it happens, what to do, and whether starting again without a change can help.
 struct Row(ExitCode, &'static str, &'static str, bool);
 
-const ROWS: [Row; 20] = [
+const ROWS: [Row; 33] = [
     Row(
         ExitCode::Clean,
         "SHUTDOWN, SIGTERM or SIGINT was carried out, also while data was loaded; or help or the version was asked \
@@ -100,14 +126,14 @@ const ROWS: [Row; 20] = [
     ),
     Row(
         ExitCode::Taken,
-        "Another process listens on the address or the unix socket.",
-        "Stop it, or choose another port. A predecessor that is still stopping goes by itself.",
+        "Another process listens on the address or the unix socket, or has the data directory.",
+        "Stop it, or choose another port or directory; the message says who has the directory. A predecessor that is still stopping goes by itself.",
         true,
     ),
     Row(
         ExitCode::Forbidden,
-        "io_uring is switched off for this process (kernel.io_uring_disabled, a seccomp filter), or the \
-         port is below 1024.",
+        "io_uring is switched off for this process (kernel.io_uring_disabled, a seccomp filter), the \
+         port is below 1024, or the data directory may not be read or written.",
         "The message says which; allow it there, or choose a port above 1023.",
         false,
     ),
@@ -180,13 +206,86 @@ const ROWS: [Row; 20] = [
         "The message has the reason; correct or delete the library in the Redis that wrote the file, and save again.",
         false,
     ),
+    Row(
+        ExitCode::DirectoryMissing,
+        "The data directory is not there. It is never created by a start.",
+        "Mount or create it, or correct `dir`.",
+        false,
+    ),
+    Row(
+        ExitCode::DataGone,
+        "The data directory is empty, and its identity or the operator says that there was data.",
+        "Mount what belongs there, or restore it from a backup; delete lacewing.id if the data was deleted on purpose.",
+        false,
+    ),
+    Row(
+        ExitCode::RedisData,
+        "The data directory holds files of Redis and nothing of Lacewing.",
+        "Load them with --import, or choose a directory of its own.",
+        false,
+    ),
+    Row(
+        ExitCode::Foreign,
+        "Something in the data directory was written by another node, or lacewing.id is damaged.",
+        "Move aside what does not belong there; the message names it.",
+        false,
+    ),
+    Row(ExitCode::TooNew, "Something was written by a later version.", "Start that version.", false),
+    Row(
+        ExitCode::ManifestDamaged,
+        "The newest snapshot set's manifest is damaged, and the log does not make up for it.",
+        "Restore it from a backup, or start with --on-load-failure previous.",
+        false,
+    ),
+    Row(
+        ExitCode::SetFileMissing,
+        "The newest snapshot set lacks a file, and the log does not make up for it.",
+        "Restore it from a backup, or start with --on-load-failure previous.",
+        false,
+    ),
+    Row(
+        ExitCode::SetFileDamaged,
+        "A file of the newest snapshot set is damaged, and the log does not make up for it.",
+        "Restore it from a backup, or start with --on-load-failure previous.",
+        false,
+    ),
+    Row(
+        ExitCode::SetKeys,
+        "A file of the newest snapshot set has other keys than its manifest says.",
+        "Restore it from a backup, or start with --on-load-failure previous.",
+        false,
+    ),
+    Row(
+        ExitCode::LogMissing,
+        "A piece of the log is missing.",
+        "Restore it from a backup, or start with --on-load-failure previous.",
+        false,
+    ),
+    Row(
+        ExitCode::LogDamaged,
+        "The log is damaged where it had been synced.",
+        "See `lacewing check`; restore it from a backup, or start with --on-load-failure previous.",
+        false,
+    ),
+    Row(
+        ExitCode::TornTail,
+        "The log ends within a record, and aof-load-truncated is `no`.",
+        "Start with aof-load-truncated yes, or cut the tail off with `lacewing check --repair`.",
+        false,
+    ),
+    Row(
+        ExitCode::TimeTooEarly,
+        "Nothing that is kept reaches back to the time of --recover-until.",
+        "Ask for a later time, or restore older sets and logs.",
+        false,
+    ),
 ];
 
 /// The text of docs/operations/exit-codes.md.
 pub fn exit_codes_md() -> String {
     let mut out = String::from(
         "# Exit codes\n\n\
-         The server says on its last line why it ends, and ends with one of these codes, which follow sysexits.h. A\n\
+         The server says on its last line why it ends, and ends with one of these codes, which follow sysexits.h up to 78. A\n\
          wrong start never ends with 0. \"Again\" says whether starting again without a change can help; the systemd\n\
          unit restarts only then.\n\n\
          | Code | When | What to do | Again |\n|---:|---|---|---|\n",

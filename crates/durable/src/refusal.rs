@@ -194,25 +194,25 @@ impl Refusal {
             Self::Disk(_) => 74,
             Self::Taken(_) => 75,
             Self::Forbidden(_) => 77,
-            Self::DirectoryMissing(_) => 80,
-            Self::DataGone | Self::DataExpected => 81,
-            Self::RedisData { .. } => 82,
-            Self::IdentityDamaged(_) | Self::Foreign { .. } => 83,
-            Self::TooNew { .. } => 84,
-            Self::ManifestDamaged { .. } => 85,
-            Self::SetFileMissing { .. } => 86,
-            Self::SetFileDamaged { .. } => 87,
-            Self::SetKeys { .. } => 88,
-            Self::LogMissing { .. } | Self::Hole { .. } => 89,
-            Self::LogDamaged { .. } | Self::BeginDamaged { .. } => 90,
-            Self::TornTail { .. } => 91,
-            Self::TimeTooEarly { .. } => 92,
+            Self::DirectoryMissing(_) => 90,
+            Self::DataGone | Self::DataExpected => 91,
+            Self::RedisData { .. } => 92,
+            Self::IdentityDamaged(_) | Self::Foreign { .. } => 93,
+            Self::TooNew { .. } => 94,
+            Self::ManifestDamaged { .. } => 95,
+            Self::SetFileMissing { .. } => 96,
+            Self::SetFileDamaged { .. } => 97,
+            Self::SetKeys { .. } => 98,
+            Self::LogMissing { .. } | Self::Hole { .. } => 99,
+            Self::LogDamaged { .. } | Self::BeginDamaged { .. } => 100,
+            Self::TornTail { .. } => 101,
+            Self::TimeTooEarly { .. } => 102,
         }
     }
 
     /// Whether `on-load-failure` may be applied: whether what is wrong is data that is there and cannot be used.
     pub fn is_load_failure(&self) -> bool {
-        matches!(self.exit_code(), 74 | 85..=91)
+        matches!(self.exit_code(), 74 | 95..=101)
     }
 
     fn what(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
