@@ -13,7 +13,7 @@
 mod lineage;
 mod logs;
 mod plan;
-mod survey;
+pub(crate) mod survey;
 
 pub use logs::scan_log;
 pub use plan::{Empty, Lost, Plan, Replay};

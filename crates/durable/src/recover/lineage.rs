@@ -404,12 +404,14 @@ impl Plan {
                 plan.node
             ));
         }
-        // Newer sets that are not it cannot be read, and nothing in them is missed.
+        // Newer sets cannot be read, and nothing in them is missed; or they are of a time after that which was asked for.
         let own = start.map_or(0, |manifest| manifest.number);
         for listed in survey.sets.iter().filter(|set| set.number > own) {
             if !matches!(listed.state, SetState::Unfinished) {
-                plan.notes
-                    .push(format!("snapshot set {} cannot be read and goes into quarantine", listed.number));
+                plan.notes.push(format!(
+                    "snapshot set {} is not part of what was recovered, and goes into quarantine",
+                    listed.number
+                ));
                 plan.aside.push(layout::set(listed.number));
             }
         }

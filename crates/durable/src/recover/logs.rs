@@ -1,6 +1,7 @@
 //! Reading logs to find where they end.
 
 use aof::ends::{Ends, EndsError, Known};
+use aof::scan::Damage;
 use aof::{Generation, LogId, Lsn, Scanner, SegmentName, Summary};
 
 use crate::disk::{Attempt, Disk, read_full_at};
@@ -69,7 +70,15 @@ pub fn scan_log(
             at += got as u64;
         }
     }
-    Ok(scanner.finish())
+    let summary = scanner.finish();
+    match &summary.damage {
+        // It was synced before the generation began, so no crash leaves it so.
+        Some(damage @ Damage::Header(_)) if summary.end == Lsn(0) => Err(Refusal::LogDamaged {
+            generation: id.generation,
+            what: format!("the first segment of shard {}: {damage}", id.shard.0),
+        }),
+        _ => Ok(summary),
+    }
 }
 
 /// What the last leg's logs have, and where they end.

@@ -221,7 +221,7 @@ pub struct Empty {
 }
 
 impl Empty {
-    pub(super) fn proven(identity: Option<Identity>) -> Self {
+    pub(crate) fn proven(identity: Option<Identity>) -> Self {
         Self { identity, given_up: None, aside: Vec::new() }
     }
 

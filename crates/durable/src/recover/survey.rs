@@ -13,16 +13,16 @@ use crate::sets::{self, Listed, SetState};
 
 /// What the directory holds.
 #[derive(Debug)]
-pub(super) struct Survey {
-    pub(super) identity: Option<Identity>,
-    pub(super) sets: Vec<Listed>,
-    pub(super) generations: Vec<ListedGeneration>,
+pub(crate) struct Survey {
+    pub(crate) identity: Option<Identity>,
+    pub(crate) sets: Vec<Listed>,
+    pub(crate) generations: Vec<ListedGeneration>,
     /// Names of Redis's, if there are any.
     redis: Option<String>,
 }
 
 impl Survey {
-    pub(super) fn of(disk: &dyn Disk) -> Result<Self, Refusal> {
+    pub(crate) fn of(disk: &dyn Disk) -> Result<Self, Refusal> {
         let entries = disk.list("").trying("list", &disk.name()).map_err(Refusal::directory)?;
         let redis = entries.into_iter().map(|entry| entry.name).find(|name| REDIS.contains(&name.as_str()));
         Ok(Self {
@@ -34,13 +34,13 @@ impl Survey {
     }
 
     /// Whether there is nothing that ever was data, nor what could have been.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.sets.iter().all(|set| matches!(set.state, SetState::Unfinished))
             && self.generations.iter().all(|one| matches!(one.begin, BeginState::Unbegun))
     }
 
     /// That it is right for the directory to be empty.
-    pub(super) fn prove_empty(&self, expect_data: bool) -> Result<Empty, Refusal> {
+    pub(crate) fn prove_empty(&self, expect_data: bool) -> Result<Empty, Refusal> {
         match &self.identity {
             Some(identity) if identity.held_data => Err(Refusal::DataGone),
             _ if expect_data => Err(Refusal::DataExpected),
@@ -53,7 +53,7 @@ impl Survey {
 
     /// That all was written by one node, whose directory it is. Without an identity, as when sets were restored from a backup, by
     /// whichever it is.
-    pub(super) fn check_owner(&self) -> Result<(), Refusal> {
+    pub(crate) fn check_owner(&self) -> Result<(), Refusal> {
         let Some(own) = self.owner() else { return Ok(()) };
         match self.written_by().find(|(_, found)| *found != own) {
             Some((path, found)) => Err(Refusal::Foreign { path, found, own }),
@@ -62,7 +62,7 @@ impl Survey {
     }
 
     /// Whose it is.
-    pub(super) fn owner(&self) -> Option<NodeId> {
+    pub(crate) fn owner(&self) -> Option<NodeId> {
         match &self.identity {
             Some(identity) => Some(identity.node),
             None => self.written_by().next().map(|(_, node)| node),
@@ -74,26 +74,26 @@ impl Survey {
         sets.chain(self.begins().map(|begin| (layout::begin(begin.generation), begin.node)))
     }
 
-    pub(super) fn manifests(&self) -> impl DoubleEndedIterator<Item = &Manifest> {
+    pub(crate) fn manifests(&self) -> impl DoubleEndedIterator<Item = &Manifest> {
         self.sets.iter().filter_map(|set| match &set.state {
             SetState::Set(manifest) => Some(manifest),
             _ => None,
         })
     }
 
-    pub(super) fn begins(&self) -> impl DoubleEndedIterator<Item = &Begin> {
+    pub(crate) fn begins(&self) -> impl DoubleEndedIterator<Item = &Begin> {
         self.generations.iter().filter_map(|one| match &one.begin {
             BeginState::Begun(begin) => Some(begin),
             _ => None,
         })
     }
 
-    pub(super) fn begin(&self, generation: Generation) -> Option<&Begin> {
+    pub(crate) fn begin(&self, generation: Generation) -> Option<&Begin> {
         self.begins().find(|begin| begin.generation == generation)
     }
 
     /// The newest generation that has begun, or has lost its beginning.
-    pub(super) fn head(&self) -> Option<&ListedGeneration> {
+    pub(crate) fn head(&self) -> Option<&ListedGeneration> {
         self.generations.iter().rev().find(|one| !matches!(one.begin, BeginState::Unbegun))
     }
 }

@@ -67,3 +67,5 @@ fn a_run_is_its_seed() {
     let one = clean(3, Some(200), Crash::Power);
     assert_eq!(format!("{:?}", run(&one)), format!("{:?}", run(&one)));
 }
+
+mod hazards;

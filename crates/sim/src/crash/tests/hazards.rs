@@ -1,0 +1,118 @@
+//! How databases lose data while they run: each case by its number in the list of docs/testing.md.
+
+use std::sync::Arc;
+
+use aof::{BootId, Encoder, Lsn, NodeId, Stamp};
+use durable::Disk;
+use durable::generation::{self, Beginning, Past};
+use durable::log::{LogError, LogWriter, MendError};
+use durable::recover::{self, Options, Recovered};
+use stdx::{DbIndex, UnixMs};
+
+use super::*;
+use crate::disk::DiskFault;
+
+const NOW: UnixMs = UnixMs(1);
+const BOOT: BootId = BootId([1; 16]);
+
+fn log(disk: &MemDisk) -> (LogWriter, Encoder) {
+    let dyn_disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let Ok(Recovered::Empty(empty)) = recover::recover(disk, &Options::new(BOOT)) else { panic!("empty") };
+    let (mut identity, loaded) = empty.accept(disk, NodeId([7; 20]), NOW).unwrap();
+    let (version, past) = ("sim".to_owned(), Past::default());
+    let beginning = Beginning { boot: BOOT, version, now: NOW, shards: 1, past, segment_bytes: 4096 };
+    let (_, mut logs) = generation::begin(&dyn_disk, beginning, &mut identity, &loaded).unwrap();
+    let log = logs.remove(0);
+    let encoder = Encoder::new(*log.log(), Lsn(0));
+    (log, encoder)
+}
+
+fn record(encoder: &mut Encoder, text: &str) -> Vec<u8> {
+    let mut buf = Vec::new();
+    encoder.begin_plain(&mut buf, DbIndex(0));
+    buf.extend_from_slice(text.as_bytes());
+    encoder.seal(&mut buf, Stamp::default());
+    buf
+}
+
+/// Where the log ends for the next process.
+fn end(disk: &MemDisk, boot: BootId) -> Lsn {
+    match recover::recover(disk, &Options::new(boot)) {
+        Ok(Recovered::Whole(plan)) => plan.replays[0].ends[0],
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn hazard_7_names_and_bytes_that_were_not_synced_are_found_missing() {
+    for planted in [Planted::FilesAreNotSynced, Planted::SetNamesAreNotSynced, Planted::ManifestIsNotSynced] {
+        let finds = |seed| {
+            run(&Run { planted: Some(planted), ..clean(seed, Some(60 + seed * 7919 % 600), Crash::Power) })
+                .is_err()
+        };
+        assert!((0..2000).any(finds), "{planted:?}");
+    }
+}
+
+#[test]
+fn hazard_30_a_sync_that_failed_is_not_tried_again_but_what_it_lost_is_written_anew() {
+    for seed in 0..50 {
+        let disk = MemDisk::new(seed);
+        let (mut log, mut encoder) = log(&disk);
+        log.append(&record(&mut encoder, &"a".repeat(2000)), NOW).unwrap();
+        disk.syncs_fail(true);
+        let done = log.sync_job().unwrap().run();
+        assert!(matches!(log.sync_done(done), Err(LogError::Failed(_))));
+        assert!(log.sync_job().is_none());
+        let next = record(&mut encoder, "b");
+        assert!(matches!(log.append(&next, NOW), Err(LogError::Failed(_))));
+        assert!(matches!(log.mend(), Err(MendError::Disk(_))), "the disk does not work yet");
+        disk.syncs_fail(false);
+        log.mend().unwrap();
+        assert_eq!(log.synced(), log.written());
+        let end_of_log = log.append(&next, NOW).unwrap();
+        let done = log.sync_job().unwrap().run();
+        log.sync_done(done).unwrap();
+        disk.crash(Crash::Power);
+        assert_eq!(end(&disk, BootId([2; 16])), end_of_log);
+    }
+}
+
+#[test]
+fn hazard_31_a_full_disk_takes_nothing_and_loses_nothing() {
+    for seed in 0..50 {
+        let disk = MemDisk::new(seed);
+        let (mut log, mut encoder) = log(&disk);
+        let first = log.append(&record(&mut encoder, "a"), NOW).unwrap();
+        let large = record(&mut encoder, &"b".repeat(3000));
+        for _ in 0..3 {
+            disk.fault_at(disk.calls(), DiskFault::Full);
+            assert!(matches!(log.append(&large, NOW), Err(LogError::Stalled(_))));
+            assert_eq!(log.written(), first, "nothing may be acknowledged");
+        }
+        let second = log.append(&large, NOW).unwrap();
+        // The next does not fit into the segment, and there is no room for another one.
+        let next = record(&mut encoder, &"c".repeat(3000));
+        for call in 0..5 {
+            disk.fault_at(disk.calls() + call, DiskFault::Full);
+            assert!(matches!(log.append(&next, NOW), Err(LogError::Stalled(_))), "call {call}");
+            assert_eq!(log.written(), second);
+        }
+        let third = log.append(&next, NOW).unwrap();
+        disk.crash(Crash::Kill);
+        assert_eq!(end(&disk, BOOT), third);
+    }
+}
+
+#[test]
+fn hazard_32_what_belongs_together_is_there_whole_or_not_at_all() {
+    for seed in 0..200 {
+        let disk = MemDisk::new(seed);
+        let (mut log, mut encoder) = log(&disk);
+        let together = format!("MULTI{}EXEC", "x".repeat(1500));
+        let whole = log.append(&record(&mut encoder, &together), NOW).unwrap();
+        disk.crash(Crash::Power);
+        let found = end(&disk, BootId([2; 16]));
+        assert!(found == Lsn(0) || found == whole, "{found}");
+    }
+}

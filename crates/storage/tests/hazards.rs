@@ -1,0 +1,527 @@
+//! How databases lose data when they start, on the real file system: each case is refused with a reason of its own, or
+//! survived. The numbers are those of the list in docs/testing.md.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aof::{BootId, Encoder, Lsn, NodeId, Stamp};
+use durable::check::{self, Kind, Verdict};
+use durable::generation::{self, Beginning, Past};
+use durable::log::LogWriter;
+use durable::manifest::{DbKeys, Manifest, Position};
+use durable::recover::{self, OnLoadFailure, Options, Plan, Recovered};
+use durable::sets::{Commit, Draft, Loaded};
+use durable::{Disk, Entry, File, Identity, Lock, Refusal};
+use stdx::{DbIndex, Rng, ShardId, UnixMs};
+use storage::Directory;
+
+const BOOT: BootId = BootId([3; 16]);
+const NOW: UnixMs = UnixMs(1_000);
+
+/// A directory with a server of two shards that has just begun.
+struct Server {
+    scratch: tempfile::TempDir,
+    disk: Arc<dyn Disk>,
+    identity: Identity,
+    loaded: Loaded,
+    generation: aof::Generation,
+    logs: Vec<LogWriter>,
+    encoders: Vec<Encoder>,
+}
+
+impl Server {
+    fn start() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(Directory::open(scratch.path()).unwrap());
+        let Recovered::Empty(empty) = recover::recover(disk.as_ref(), &Options::new(BOOT)).unwrap() else {
+            panic!("it is empty")
+        };
+        let (mut identity, loaded) = empty.accept(disk.as_ref(), NodeId([5; 20]), NOW).unwrap();
+        let beginning = Beginning {
+            boot: BOOT,
+            version: "test".to_owned(),
+            now: NOW,
+            shards: 2,
+            past: Past::default(),
+            segment_bytes: 4096,
+        };
+        let (begin, logs) = generation::begin(&disk, beginning, &mut identity, &loaded).unwrap();
+        let encoders = logs.iter().map(|log| Encoder::new(*log.log(), Lsn(0))).collect();
+        Self { scratch, disk, identity, loaded, generation: begin.generation, logs, encoders }
+    }
+
+    fn write(&mut self, shard: usize, text: &str) {
+        let mut buf = Vec::new();
+        self.encoders[shard].begin_plain(&mut buf, DbIndex(0));
+        buf.extend_from_slice(text.as_bytes());
+        let stamp = Stamp { synced: self.logs[shard].synced(), always: false };
+        self.encoders[shard].seal(&mut buf, stamp);
+        self.logs[shard].append(&buf, NOW).unwrap();
+    }
+
+    fn cut(&mut self, number: u64, at: UnixMs) {
+        for (log, encoder) in self.logs.iter_mut().zip(&mut self.encoders) {
+            let mut buf = Vec::new();
+            encoder.cut(&mut buf, number, at, 0, Stamp::default());
+            log.append(&buf, NOW).unwrap();
+        }
+    }
+
+    fn sync(&mut self) {
+        for log in &mut self.logs {
+            if let Some(job) = log.sync_job() {
+                let done = job.run();
+                log.sync_done(done).unwrap();
+            }
+        }
+    }
+
+    /// A set of the data so far; `with_log` says whether its cut is one of the log's.
+    fn save(&mut self, text: &str, with_log: bool) -> Manifest {
+        let lsns = if with_log { self.logs.iter().map(LogWriter::written).collect() } else { Vec::new() };
+        let generation =
+            if with_log { self.generation } else { generation::next(self.disk.as_ref()).unwrap() };
+        let position = Position { generation, cut: 0, lsns };
+        let mut rng = Rng::new(self.scratch.path().as_os_str().len() as u64);
+        let draft = Draft::begin(Arc::clone(&self.disk), &self.loaded, &mut rng).unwrap();
+        let file = |shard| {
+            let mut file = draft.file(ShardId(shard), false).unwrap();
+            file.write(format!("{text} of shard {shard}").as_bytes()).unwrap();
+            file.finish(vec![DbKeys { db: 0, keys: 1 }]).unwrap()
+        };
+        let files = vec![file(0), file(1)];
+        let commit =
+            Commit { node: self.identity.node, version: "test".to_owned(), cut: NOW, now: NOW, position };
+        draft.commit(commit, files, &mut self.identity, &mut self.loaded).unwrap()
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.scratch.path().join(path)
+    }
+
+    fn recover(&self, on_load_failure: OnLoadFailure) -> Result<Recovered, Refusal> {
+        let mut options = Options { on_load_failure, ..Options::new(BOOT) };
+        recover::recover_verified(self.disk.as_ref(), &mut options)
+    }
+
+    #[track_caller]
+    fn whole(&self, on_load_failure: OnLoadFailure) -> Plan {
+        match self.recover(on_load_failure) {
+            Ok(Recovered::Whole(plan)) => *plan,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn refused(&self, code: u8) -> Refusal {
+        let refusal = self.recover(OnLoadFailure::Refuse).expect_err("it must not start");
+        assert_eq!(refusal.exit_code(), code, "{refusal}");
+        let text = refusal.to_string();
+        assert!(text.contains(". "), "no remedy: {text}");
+        refusal
+    }
+}
+
+fn set_file(server: &Server, manifest: &Manifest, shard: usize) -> PathBuf {
+    server.path(&format!("{}/{}", durable::layout::set(manifest.number), manifest.files[shard].name))
+}
+
+fn flip(path: &Path, byte: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[byte] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+fn first_segment(server: &Server, shard: u16) -> PathBuf {
+    let name = aof::SegmentName { shard: ShardId(shard), base: Lsn(0) };
+    server.path(&durable::layout::segment(server.generation, name))
+}
+
+/// The file system, which does not let anybody look into one directory.
+struct Denied(Arc<dyn Disk>, &'static str);
+
+impl Denied {
+    fn look(&self, path: &str) -> io::Result<()> {
+        if path.starts_with(self.1) { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(()) }
+    }
+}
+
+impl Disk for Denied {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+    fn create_new(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        self.0.create_new(path)
+    }
+    fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        self.look(path).and_then(|()| self.0.open(path))
+    }
+    fn open_writable(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        self.look(path).and_then(|()| self.0.open_writable(path))
+    }
+    fn list(&self, directory: &str) -> io::Result<Vec<Entry>> {
+        self.look(directory).and_then(|()| self.0.list(directory))
+    }
+    fn make_dir(&self, path: &str) -> io::Result<()> {
+        self.0.make_dir(path)
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn replace(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.replace(from, to)
+    }
+    fn remove(&self, path: &str) -> io::Result<()> {
+        self.0.remove(path)
+    }
+    fn remove_dir(&self, path: &str) -> io::Result<()> {
+        self.0.remove_dir(path)
+    }
+    fn sync_dir(&self, path: &str) -> io::Result<()> {
+        self.0.sync_dir(path)
+    }
+    fn lock(&self, path: &str, note: &str) -> io::Result<Box<dyn Lock>> {
+        self.0.lock(path, note)
+    }
+}
+
+#[test]
+fn hazard_1_what_may_not_be_read_is_not_taken_for_nothing() {
+    let mut server = Server::start();
+    server.save("data", true);
+    for place in ["lacewing.id", "snapshots", "log", "snapshots/0000000001/manifest"] {
+        let denied = Denied(Arc::clone(&server.disk), place);
+        for on_load_failure in [OnLoadFailure::Refuse, OnLoadFailure::Previous, OnLoadFailure::Empty] {
+            let options = Options { on_load_failure, ..Options::new(BOOT) };
+            let refusal = recover::recover(&denied, &options).expect_err(place);
+            assert_eq!(refusal.exit_code(), 77, "{place}: {refusal}");
+        }
+    }
+}
+
+#[test]
+fn hazard_2_a_place_that_is_not_there_is_not_a_first_start() {
+    let scratch = tempfile::tempdir().unwrap();
+    let error = Directory::open(scratch.path().join("typo")).unwrap_err();
+    let error = durable::DiskError { action: "open", path: "typo".to_owned(), source: error };
+    assert_eq!(Refusal::directory(error).exit_code(), 90);
+    assert!(!scratch.path().join("typo").exists());
+}
+
+#[test]
+fn hazard_3_an_empty_directory_whose_identity_remembers_data_is_not_a_first_start() {
+    let server = Server::start();
+    fs::remove_dir_all(server.path("log")).unwrap();
+    let refusal = server.refused(91);
+    assert!(matches!(refusal, Refusal::DataGone), "{refusal}");
+    // With an empty mount point nothing remembers, but the operator may.
+    fs::remove_file(server.path("lacewing.id")).unwrap();
+    let options = Options { expect_data: true, ..Options::new(BOOT) };
+    let refusal = recover::recover(server.disk.as_ref(), &options).unwrap_err();
+    assert!(matches!(refusal, Refusal::DataExpected), "{refusal}");
+    fs::write(server.path("dump.rdb"), "REDIS0011").unwrap();
+    server.refused(92);
+}
+
+#[test]
+fn hazard_4_one_shards_file_is_missing_or_of_another_set() {
+    let mut server = Server::start();
+    server.save("old", false);
+    let new = server.save("new", false);
+    let old_file = fs::read(set_file(&server, &new, 0)).unwrap();
+    fs::write(set_file(&server, &new, 1), &old_file).unwrap();
+    assert!(matches!(server.refused(97), Refusal::SetFileDamaged { number: 2, .. }));
+    fs::remove_file(set_file(&server, &new, 1)).unwrap();
+    assert!(matches!(server.refused(96), Refusal::SetFileMissing { number: 2, .. }));
+}
+
+#[test]
+fn hazard_5_files_of_two_attempts_side_by_side_are_told_apart() {
+    let mut server = Server::start();
+    let manifest = server.save("data", true);
+    // An attempt that a crash ended, in a directory of its own and in that of the set; and one at a generation.
+    fs::create_dir(server.path("snapshots/0000000002")).unwrap();
+    fs::write(server.path("snapshots/0000000002/0123-00000.rdb"), "half").unwrap();
+    fs::write(server.path("snapshots/0000000001/0123-00000.rdb"), "half").unwrap();
+    fs::write(server.path("snapshots/0000000002/manifest.new"), "half").unwrap();
+    fs::create_dir(server.path("log/0000000002")).unwrap();
+    fs::write(server.path("log/0000000002/begin.new"), "half").unwrap();
+    let plan = server.whole(OnLoadFailure::Refuse);
+    assert_eq!(plan.set, Some(manifest));
+    server.loaded.sweep(server.disk.as_ref(), None).unwrap();
+    assert!(!server.path("snapshots/0000000002").exists());
+    assert_eq!(server.whole(OnLoadFailure::Refuse).set.unwrap().number, 1);
+}
+
+#[test]
+fn hazard_6_a_manifest_of_files_that_are_not_there_is_refused() {
+    let mut server = Server::start();
+    let manifest = server.save("data", false);
+    manifest
+        .files
+        .iter()
+        .enumerate()
+        .for_each(|(at, _)| fs::remove_file(set_file(&server, &manifest, at)).unwrap());
+    server.refused(96);
+}
+
+#[test]
+fn hazard_8_every_checksum_is_read() {
+    let mut server = Server::start();
+    let manifest = server.save("data", false);
+    assert!(manifest.files.iter().all(|file| file.crc64 != 0));
+    let file = set_file(&server, &manifest, 0);
+    for byte in 0..fs::read(&file).unwrap().len() {
+        flip(&file, byte);
+        server.refused(97);
+        flip(&file, byte);
+    }
+    let manifest = server.path("snapshots/0000000001/manifest");
+    for byte in 0..fs::read(&manifest).unwrap().len() {
+        flip(&manifest, byte);
+        server.refused(95);
+        flip(&manifest, byte);
+    }
+    let begin = server.path("log/0000000001/begin");
+    flip(&begin, 30);
+    server.refused(100);
+    flip(&begin, 30);
+    let identity = server.path("lacewing.id");
+    flip(&identity, 30);
+    server.refused(93);
+    flip(&identity, 30);
+    server.whole(OnLoadFailure::Refuse);
+}
+
+#[test]
+fn hazard_8_the_header_of_a_log_is_read() {
+    let mut server = Server::start();
+    server.write(0, "acknowledged, and in the page cache");
+    let segment = first_segment(&server, 0);
+    for byte in 0..aof::HEADER_LEN {
+        flip(&segment, byte);
+        let refusal = server.recover(OnLoadFailure::Refuse).expect_err("it must not start");
+        assert!(matches!(refusal.exit_code(), 94 | 100), "{refusal}");
+        flip(&segment, byte);
+    }
+    server.whole(OnLoadFailure::Refuse);
+}
+
+#[test]
+fn hazard_9_behind_a_damaged_newest_set_is_an_older_one() {
+    let mut server = Server::start();
+    let old = server.save("old", false);
+    let new = server.save("new", false);
+    flip(&set_file(&server, &new, 1), 0);
+    server.refused(97);
+    let plan = server.whole(OnLoadFailure::Previous);
+    assert_eq!(plan.set.as_ref(), Some(&old));
+    assert!(plan.lost.is_some(), "the loss is told");
+    let keys: Vec<_> = old.files.iter().map(|file| file.keys.clone()).collect();
+    plan.accept(server.disk.as_ref(), &keys, NOW).unwrap();
+    assert!(!server.path("snapshots/0000000002").exists());
+    assert!(
+        server.path("quarantine/0000000001/snapshots/0000000002/manifest").exists(),
+        "kept, and out of the way"
+    );
+    assert_eq!(generation::next(server.disk.as_ref()).unwrap().0, 2);
+    assert_eq!(durable::sets::next_number(server.disk.as_ref()).unwrap(), 3, "no number is used twice");
+}
+
+#[test]
+fn hazard_9_what_the_log_has_as_well_needs_no_set() {
+    let mut server = Server::start();
+    server.write(0, "a");
+    let old = server.save("old", true);
+    server.write(1, "b");
+    server.sync();
+    let new = server.save("new", true);
+    server.write(0, "c");
+    server.sync();
+    flip(&set_file(&server, &new, 0), 0);
+    let plan = server.whole(OnLoadFailure::Refuse);
+    assert_eq!(plan.set.as_ref(), Some(&old));
+    assert!(plan.lost.is_none());
+    assert_eq!(plan.replays[0].starts, old.position.lsns);
+    assert_eq!(plan.replays[0].ends, server.logs.iter().map(LogWriter::written).collect::<Vec<_>>());
+    // A log that does not reach the damaged set proves nothing.
+    let file = fs::OpenOptions::new().write(true).open(first_segment(&server, 1)).unwrap();
+    file.set_len(aof::HEADER_LEN as u64).unwrap();
+    assert!(matches!(server.recover(OnLoadFailure::Refuse), Err(Refusal::SetFileDamaged { .. })));
+}
+
+#[test]
+fn hazard_9_a_set_that_gives_other_keys_than_it_says_is_not_accepted() {
+    let mut server = Server::start();
+    let manifest = server.save("data", true);
+    let plan = server.whole(OnLoadFailure::Refuse);
+    let found = [manifest.files[0].keys.clone(), vec![DbKeys { db: 1, keys: 1 }]];
+    let refusal = plan.accept(server.disk.as_ref(), &found, NOW).unwrap_err();
+    assert_eq!(refusal.exit_code(), 98);
+}
+
+#[test]
+fn hazard_11_a_torn_tail_is_refused_when_that_was_asked_for() {
+    let mut server = Server::start();
+    server.write(0, "whole");
+    server.sync();
+    let end = server.logs[0].written();
+    server.write(0, "torn");
+    flip(&first_segment(&server, 0), aof::HEADER_LEN + end.0 as usize + 33);
+    let strict = Options { refuse_torn_tail: true, ..Options::new(BOOT) };
+    let refusal = recover::recover(server.disk.as_ref(), &strict).unwrap_err();
+    assert_eq!(refusal.exit_code(), 101, "{refusal}");
+    let plan = server.whole(OnLoadFailure::Refuse);
+    assert_eq!(plan.replays[0].ends[0], end);
+    assert_eq!(plan.dropped().count(), 1, "what is left out is told");
+    // Repair cuts it, after a copy.
+    let rows = check::check(server.disk.as_ref(), &mut |_| {}).unwrap();
+    let torn = rows.iter().find(|row| row.kind == Kind::Log(ShardId(0))).unwrap();
+    assert!(matches!(torn.verdict, Verdict::Torn { .. }), "{torn:?}");
+    let repaired = check::repair(server.disk.as_ref()).unwrap();
+    assert_eq!((repaired.len(), repaired[0].end), (1, end));
+    assert!(server.path(&repaired[0].copies[0]).exists());
+    let rows = check::check(server.disk.as_ref(), &mut |_| {}).unwrap();
+    assert!(rows.iter().all(|row| row.verdict == Verdict::Whole), "{rows:?}");
+    recover::recover(server.disk.as_ref(), &strict).unwrap();
+}
+
+#[test]
+fn hazard_11_a_torn_tail_over_several_segments_is_cut_at_its_first_byte() {
+    let mut server = Server::start();
+    // Two segments and the beginning of a third, which power loss has torn at its header.
+    for _ in 0..2 {
+        server.write(0, &"x".repeat(3000));
+        server.sync();
+    }
+    let end = server.logs[0].written();
+    server.write(0, &"x".repeat(3000));
+    let third = aof::SegmentName { shard: ShardId(0), base: end };
+    let third = server.path(&durable::layout::segment(server.generation, third));
+    flip(&third, 3);
+    let repaired = check::repair(server.disk.as_ref()).unwrap();
+    assert_eq!((repaired.len(), repaired[0].end), (1, end));
+    assert_eq!((repaired[0].copies.len(), repaired[0].records), (2, 1));
+    assert!(!third.exists());
+    let strict = Options { refuse_torn_tail: true, ..Options::new(BOOT) };
+    let Recovered::Whole(plan) = recover::recover(server.disk.as_ref(), &strict).unwrap() else {
+        panic!("there is data")
+    };
+    assert_eq!(plan.replays[0].ends[0], end);
+}
+
+#[test]
+fn hazard_11_damage_before_the_tail_is_refused_and_not_repaired() {
+    let mut server = Server::start();
+    server.write(0, "first");
+    server.sync();
+    server.write(0, "second");
+    flip(&first_segment(&server, 0), aof::HEADER_LEN + 33);
+    server.refused(100);
+    let rows = check::check(server.disk.as_ref(), &mut |_| {}).unwrap();
+    assert!(rows.iter().any(|row| matches!(row.verdict, Verdict::Damaged(_))), "{rows:?}");
+    assert_eq!(check::repair(server.disk.as_ref()).unwrap_err().exit_code(), 100);
+    assert!(!server.path("quarantine").exists(), "nothing was changed");
+}
+
+#[test]
+fn a_log_or_a_generation_that_is_missing_is_refused() {
+    let mut server = Server::start();
+    server.write(0, "data");
+    server.sync();
+    let segment = first_segment(&server, 1);
+    let kept = fs::read(&segment).unwrap();
+    fs::remove_file(&segment).unwrap();
+    server.refused(99);
+    fs::write(&segment, kept).unwrap();
+    server.save("data", true);
+    fs::remove_dir_all(server.path("log")).unwrap();
+    server.refused(99);
+    // The set alone, in a new directory, is one from a backup.
+    fs::remove_file(server.path("lacewing.id")).unwrap();
+    assert_eq!(server.whole(OnLoadFailure::Refuse).notes.len(), 1);
+}
+
+#[test]
+fn hazard_12_a_load_that_is_given_up_has_changed_nothing() {
+    let mut server = Server::start();
+    server.write(0, "data");
+    server.save("data", true);
+    let tree = |server: &Server| {
+        let mut files = Vec::new();
+        let mut left = vec![server.scratch.path().to_owned()];
+        while let Some(directory) = left.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    left.push(path);
+                } else {
+                    files.push((path.clone(), fs::read(path).unwrap()));
+                }
+            }
+        }
+        files.sort();
+        files
+    };
+    let before = tree(&server);
+    server.whole(OnLoadFailure::Refuse);
+    assert!(tree(&server) == before);
+}
+
+#[test]
+fn empty_by_order_keeps_all_there_was() {
+    let mut server = Server::start();
+    let manifest = server.save("data", false);
+    flip(&set_file(&server, &manifest, 0), 0);
+    let Ok(Recovered::Empty(empty)) = server.recover(OnLoadFailure::Empty) else { panic!("by order") };
+    assert!(empty.given_up.is_some());
+    empty.accept(server.disk.as_ref(), NodeId([5; 20]), NOW).unwrap();
+    for path in ["snapshots/0000000001/manifest", "log/0000000001/begin"] {
+        assert!(!server.path(path).exists());
+        assert!(server.path("quarantine/0000000001").join(path).exists());
+    }
+}
+
+#[test]
+fn what_belongs_to_another_node_is_refused() {
+    let (mut server, mut other) = (Server::start(), Server::start());
+    other.identity = Identity { node: NodeId([6; 20]), ..other.identity };
+    other.save("theirs", false);
+    server.save("ours", false);
+    fs::rename(other.path("snapshots/0000000001"), server.path("snapshots/0000000003")).unwrap();
+    server.refused(95);
+    fs::rename(server.path("snapshots/0000000001"), server.path("ours")).unwrap();
+    fs::rename(server.path("snapshots/0000000003"), server.path("snapshots/0000000001")).unwrap();
+    server.refused(93);
+}
+
+#[test]
+fn a_time_in_the_past_is_recovered_and_is_the_present_from_then_on() {
+    let mut server = Server::start();
+    server.write(0, "a");
+    server.cut(1, UnixMs(2_000));
+    let then: Vec<Lsn> = server.logs.iter().map(LogWriter::written).collect();
+    server.write(1, "b");
+    server.cut(2, UnixMs(3_000));
+    server.save("later", true);
+    server.sync();
+    let until = |time| Options { until: Some(UnixMs(time)), ..Options::new(BOOT) };
+    let refusal = recover::recover(server.disk.as_ref(), &until(500)).unwrap_err();
+    assert_eq!(refusal.exit_code(), 102, "{refusal}");
+    // The set's own cut is told to be at the time at which the server began; without it the log alone leads there.
+    fs::rename(server.path("snapshots/0000000001"), server.path("elsewhere")).unwrap();
+    let Recovered::Whole(plan) = recover::recover(server.disk.as_ref(), &until(2_500)).unwrap() else {
+        panic!("there is data")
+    };
+    assert_eq!(plan.replays[0].ends, then);
+    let (mut identity, loaded) = plan.accept(server.disk.as_ref(), &[], NOW).unwrap();
+    let (version, past) = ("test".to_owned(), plan.past());
+    let beginning = Beginning { boot: BOOT, version, now: NOW, shards: 3, past, segment_bytes: 4096 };
+    generation::begin(&server.disk, beginning, &mut identity, &loaded).unwrap();
+    let plan = server.whole(OnLoadFailure::Refuse);
+    assert_eq!(plan.replays.len(), 2);
+    assert_eq!(plan.replays[0].ends, then);
+    assert_eq!(plan.replays[1].starts, [Lsn(0); 3]);
+}
