@@ -1,0 +1,69 @@
+//! The bytes of the formats, version 1, as they were first written: `golden/*.hex`. What is written now is the same, and what was
+//! written then is read. Never bless a change of them: a new format has a new version, and files of its own.
+#![forbid(unsafe_code)]
+
+use aof::{BootId, Generation, Lsn, NodeId};
+use durable::generation::{LogEnd, Past};
+use durable::manifest::{DbKeys, Position, SetFile};
+use durable::{Begin, Identity, Manifest};
+use stdx::envelope::{self, Content};
+
+const NODE: NodeId = NodeId(*b"twenty bytes of node");
+
+#[track_caller]
+fn check<T: Content + PartialEq + std::fmt::Debug>(value: &T, golden: &str) {
+    let hex = |bytes: &[u8]| -> String {
+        let lines = bytes.chunks(32);
+        lines.map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n").collect()
+    };
+    assert_eq!(hex(&envelope::seal(value)), golden);
+    let digits: Vec<u8> = golden.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    let bytes: Vec<u8> = digits.chunks(2).map(byte).collect();
+    assert_eq!(envelope::open::<T>(&bytes).as_ref(), Ok(value));
+}
+
+#[test]
+fn identity() {
+    let identity = Identity { node: NODE, made_ms: 1_700_000_000_123, held_data: true };
+    check(&identity, include_str!("golden/identity.hex"));
+}
+
+#[test]
+fn begin() {
+    let log = LogEnd { generation: Generation(6), ends: vec![Lsn(4096), Lsn(0x0102_0304_0506)] };
+    let begin = Begin {
+        generation: Generation(7),
+        node: NODE,
+        boot: BootId(*b"sixteen of boot."),
+        version: "0.1.0".to_owned(),
+        made_ms: 1_700_000_000_456,
+        shards: 3,
+        past: Past { set: Some(12), log: Some(log) },
+    };
+    check(&begin, include_str!("golden/begin.hex"));
+    let first = Begin { generation: Generation(1), past: Past::default(), ..begin };
+    check(&first, include_str!("golden/first-begin.hex"));
+}
+
+#[test]
+fn manifest() {
+    let file = |shard: u16, keys: Vec<DbKeys>| SetFile {
+        shard,
+        name: format!("8f31c0de5a1b2c3d-{shard:05}.rdb"),
+        bytes: 1000 + u64::from(shard),
+        crc64: 0x1122_3344_5566_7788,
+        keys,
+    };
+    let manifest = Manifest {
+        number: 12,
+        node: NODE,
+        version: "0.1.0".to_owned(),
+        cut_ms: 1_700_000_000_000,
+        written_ms: 1_700_000_000_789,
+        shards: 2,
+        position: Position { generation: Generation(7), cut: 5, lsns: vec![Lsn(64), Lsn(128)] },
+        files: vec![file(0, vec![DbKeys { db: 0, keys: 9 }, DbKeys { db: 3, keys: 1 }]), file(1, Vec::new())],
+    };
+    check(&manifest, include_str!("golden/manifest.hex"));
+}
