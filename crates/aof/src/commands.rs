@@ -1,6 +1,6 @@
 //! Effects as the log has them: RESP arrays of bulk strings.
 
-use resp::{Proto, Reply};
+use resp::{Limits, Parsed, Parser, Proto, Reply};
 use stdx::DbIndex;
 
 /// Appends commands to a buffer, as clients send them and replicas read them. Bytes that already are such commands may as
@@ -66,9 +66,37 @@ impl<'a> Commands<'a> {
     }
 }
 
+/// How many whole commands there are, and nothing else. Errors: at so many bytes none begins, or one is not whole.
+pub fn count_commands(bytes: &[u8]) -> Result<u64, usize> {
+    let limits =
+        Limits { bulk_len_max: u32::MAX as usize, multibulk_max: i32::MAX as usize, ..Limits::default() };
+    let (mut parser, mut spans) = (Parser::new(limits), Vec::new());
+    let (mut at, mut count) = (0, 0);
+    while at < bytes.len() {
+        match parser.parse(&bytes[at..], &mut spans) {
+            Ok(Parsed::Command { len }) => at += len,
+            _ => return Err(at),
+        }
+        count += 1;
+    }
+    Ok(count)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_commands_are_counted_and_anything_else_is_found() {
+        let command = "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
+        let check = |text: String, expected| assert_eq!(count_commands(text.as_bytes()), expected, "{text}");
+        check(String::new(), Ok(0));
+        check(command.repeat(3), Ok(3));
+        check(format!("{command}{}", &command[..19]), Err(command.len()));
+        check(format!("{command}PING\r\n"), Err(command.len()));
+        check(format!("{command}\r\n"), Err(command.len()));
+        check("*-1\r\n".to_owned(), Err(0));
+    }
 
     #[track_caller]
     fn check(write: impl Fn(&mut Commands<'_>), expected: &str) {

@@ -1,22 +1,72 @@
-//! Looking at a data directory without serving it: what is there, whether it is whole, and cutting off torn tails.
+//! Looking at a data directory without serving it: what is there, whether it is whole, what a start would make of it, and
+//! cutting off torn tails.
+//!
+//! Every byte is read: sets' files with their checksums and, through [`Watch::contents`], to their last key; logs record by
+//! record and command by command; then the logs that a start would replay once more, all together. Nothing is changed.
 
+mod counted;
+mod logs;
 mod repair;
+mod together;
 
+pub(crate) use logs::{fault, scan_generation};
 pub use repair::{Repaired, repair};
 
-use aof::ends::{EndsError, Known, ends};
-use aof::{BootId, Lsn, Scanner, Summary};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-use crate::disk::Disk;
-use crate::generation::{Begin, BeginState};
-use crate::layout;
-use crate::log;
-use crate::manifest::Manifest;
-use crate::recover::scan_log;
+use aof::{BootId, Generation, Lsn};
+
+use crate::disk::{Disk, list_sorted};
+use crate::generation::BeginState;
+use crate::layout::{self, QUARANTINE, SetNumber};
+use crate::manifest::{DbKeys, Manifest};
 use crate::recover::survey::Survey;
+use crate::recover::{self, Options, Plan, Recovered};
 use crate::refusal::Refusal;
-use crate::sets::{self, SetState};
+use crate::sets::{self, Listed, SetFault, SetState};
+use counted::Counted;
 use stdx::{ShardId, UnixMs};
+
+/// Who looks on, and knows what a set's files should hold.
+pub trait Watch {
+    /// The next part of the work begins, which reads about so many bytes; `read` says how many of them it has.
+    fn phase(&mut self, what: &'static str, bytes: u64, read: &Arc<AtomicU64>);
+
+    /// Who reads what is in a set's file of `bytes` bytes; `None`: its checksum is all that is looked at.
+    fn contents(&mut self, name: &str, bytes: u64) -> Option<Box<dyn Contents>>;
+}
+
+/// Reads a set's file from its first byte to its last.
+pub trait Contents {
+    /// More bytes. Errors: what is wrong with them, and where.
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), String>;
+
+    /// The keys that there were, by rising number of database. Errors: the file should have gone on.
+    fn end(self: Box<Self>) -> Result<Vec<DbKeys>, String>;
+}
+
+/// All that was found.
+#[derive(Debug)]
+pub struct Report {
+    /// Sets, then generations with their logs, each by rising number.
+    pub rows: Vec<Row>,
+    /// What is in quarantine: paths and bytes.
+    pub quarantine: Vec<(String, u64)>,
+    /// What a start would do.
+    pub outcome: Outcome,
+}
+
+/// What a start would do.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Load this.
+    Load(Box<Plan>),
+    /// Begin with nothing.
+    Empty,
+    /// Nothing.
+    Refuse(Refusal),
+}
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,140 +112,189 @@ pub enum Verdict {
         /// What is there.
         what: String,
     },
-    /// It is not, and this is why.
-    Damaged(String),
+    /// It is not.
+    Damaged {
+        /// Why.
+        what: String,
+        /// The exit code that a start would have for it.
+        code: u8,
+    },
 }
 
-/// Looks at all of a directory, by reading every byte of it. `progress` is told of bytes that were read.
-pub fn check(disk: &dyn Disk, progress: &mut dyn FnMut(u64)) -> Result<Vec<Row>, Refusal> {
-    let survey = Survey::of(disk)?;
-    let mut rows = Vec::new();
-    for listed in &survey.sets {
-        rows.push(match &listed.state {
-            SetState::Set(manifest) => set(disk, manifest, progress),
-            SetState::Unfinished => row(Kind::Set, listed.number, Verdict::Unfinished),
-            SetState::Damaged(fault) => row(Kind::Set, listed.number, Verdict::Damaged(fault.to_string())),
-            SetState::Unreadable(error) => row(Kind::Set, listed.number, Verdict::Damaged(error.to_string())),
-        });
+impl Verdict {
+    fn refused(refusal: &Refusal) -> Self {
+        Self::Damaged { what: refusal.cause(), code: refusal.exit_code() }
     }
+}
+
+/// Looks at all of a directory. The directory's lock is held, or nobody else can have it. Errors: the directory cannot be
+/// read at all.
+pub fn check(disk: &dyn Disk, boot: BootId, watch: &mut dyn Watch) -> Result<Report, Refusal> {
+    let survey = Survey::of(disk)?;
+    let mut options = Options::new(boot);
+    let mut rows = Vec::new();
+    let sets = phase(disk, watch, "snapshot sets", survey.manifests().map(Manifest::bytes).sum());
+    for listed in &survey.sets {
+        rows.push(set_row(&sets, listed, watch, &mut options));
+    }
+    let all = logs_bytes(disk, survey.generations.iter().map(|one| one.generation))?;
+    let logs = phase(disk, watch, "logs", all);
     for one in &survey.generations {
         let plain = |verdict| row(Kind::Generation, one.generation.0, verdict);
         match &one.begin {
             BeginState::Unbegun => rows.push(plain(Verdict::Unfinished)),
-            BeginState::Damaged(what) => rows.push(plain(Verdict::Damaged(what.clone()))),
-            BeginState::Unreadable(error) => rows.push(plain(Verdict::Damaged(error.to_string()))),
             BeginState::Begun(begin) => {
                 rows.push(Row { time: Some(UnixMs(begin.made_ms)), ..plain(Verdict::Whole) });
-                rows.extend(logs(disk, &survey, begin, progress)?);
+                rows.extend(logs::rows(&logs, &survey, begin)?);
+            }
+            BeginState::Damaged(what) => {
+                let refusal = Refusal::BeginDamaged { generation: one.generation, what: what.clone() };
+                rows.push(plain(Verdict::refused(&refusal)));
+            }
+            BeginState::Unreadable(error) => {
+                rows.push(plain(Verdict::refused(&Refusal::disk(error.copy()))));
             }
         }
     }
-    Ok(rows)
+    let outcome = outcome(disk, &survey, &options, watch)?;
+    Ok(Report { rows, quarantine: quarantine(disk)?, outcome })
+}
+
+/// What a start would do, with the sets that were found to be damaged known.
+fn outcome(
+    disk: &dyn Disk,
+    survey: &Survey,
+    options: &Options,
+    watch: &mut dyn Watch,
+) -> Result<Outcome, Refusal> {
+    let head = survey.head().map(|head| head.generation);
+    let last = phase(disk, watch, "where the logs end", logs_bytes(disk, head.into_iter())?);
+    let plan = match recover::recover(&last, options) {
+        Err(refusal) => return Ok(Outcome::Refuse(refusal)),
+        Ok(Recovered::Empty(_)) => return Ok(Outcome::Empty),
+        Ok(Recovered::Whole(plan)) => plan,
+    };
+    let replayed = logs_bytes(disk, plan.replays.iter().map(|one| one.generation))?;
+    let logs = phase(disk, watch, "the logs together", replayed);
+    let met = plan.replays.iter().try_for_each(|replay| together::meet(&logs, replay));
+    Ok(met.map_or_else(Outcome::Refuse, |()| Outcome::Load(plan)))
+}
+
+fn phase<'a>(disk: &'a dyn Disk, watch: &mut dyn Watch, what: &'static str, bytes: u64) -> Counted<'a> {
+    let read = Arc::new(AtomicU64::new(0));
+    watch.phase(what, bytes, &read);
+    Counted::new(disk, &read)
 }
 
 fn row(kind: Kind, number: u64, verdict: Verdict) -> Row {
     Row { kind, number, time: None, count: None, bytes: 0, lsns: None, verdict }
 }
 
-fn set(disk: &dyn Disk, manifest: &Manifest, progress: &mut dyn FnMut(u64)) -> Row {
-    let shape = sets::verify_shape(disk, manifest);
-    let whole = shape.and_then(|()| {
-        manifest.files.iter().try_for_each(|file| sets::verify_file(disk, manifest, file, progress))
-    });
-    let verdict = whole.map_or_else(|fault| Verdict::Damaged(fault.to_string()), |()| Verdict::Whole);
+fn set_row(disk: &dyn Disk, listed: &Listed, watch: &mut dyn Watch, options: &mut Options) -> Row {
+    let plain = |verdict| row(Kind::Set, listed.number, verdict);
+    let manifest = match &listed.state {
+        SetState::Set(manifest) => manifest,
+        SetState::Unfinished => return plain(Verdict::Unfinished),
+        SetState::Damaged(fault) => {
+            return plain(Verdict::refused(&Refusal::manifest(listed.number, fault.clone())));
+        }
+        SetState::Unreadable(error) => return plain(Verdict::refused(&Refusal::disk(error.copy()))),
+    };
+    let verdict = match set(disk, manifest, watch) {
+        Ok(()) => Verdict::Whole,
+        Err(fault) => {
+            let refusal = Refusal::set(manifest.number, fault.copy());
+            options.distrusted.insert(manifest.number, fault);
+            Verdict::refused(&refusal)
+        }
+    };
     Row {
         time: Some(UnixMs(manifest.cut_ms)),
         count: Some(manifest.keys()),
         bytes: manifest.bytes(),
-        ..row(Kind::Set, manifest.number, verdict)
+        ..plain(verdict)
     }
 }
 
-/// What the logs of a generation have, from the first segment that is there; where none is, why.
-pub(crate) fn scan_generation(
-    disk: &dyn Disk,
-    survey: &Survey,
-    begin: &Begin,
-) -> Result<Vec<Result<Summary, Refusal>>, Refusal> {
-    let segments = log::segments(disk, begin.generation)?;
-    let known = known_ends(survey, begin);
-    let scan = |shard: ShardId| {
-        let id = aof::LogId { node: begin.node, generation: begin.generation, shard, shards: begin.shards };
-        let Some(first) = segments.iter().find(|name| name.shard == shard) else {
-            let generation = begin.generation;
-            return Err(Refusal::LogMissing { generation, shard: Some(shard), at: Lsn(0) });
-        };
-        let mut scanner = Scanner::new(id, first.base);
-        if let Some(end) = known.and_then(|ends| ends.get(shard.index())) {
-            // A log that was cut back to before this is not read.
-            scanner = scanner.until((*end).max(first.base));
-        }
-        scan_log(disk, id, &segments, scanner, first.base, &mut |_| {})
-    };
-    Ok((0..begin.shards).map(|shard| scan(ShardId(shard))).collect())
-}
-
-/// Where a later generation says that the logs end.
-fn known_ends<'a>(survey: &'a Survey, begin: &Begin) -> Option<&'a Vec<Lsn>> {
-    let pasts = survey.begins().filter_map(|later| later.past.log.as_ref());
-    pasts.rev().find(|log| log.generation == begin.generation).map(|log| &log.ends)
-}
-
-/// Why the logs cannot be used together, if they cannot.
-pub(crate) fn fault(survey: &Survey, begin: &Begin, logs: &[Summary]) -> Option<EndsError> {
-    let mut must = known_ends(survey, begin).cloned().unwrap_or_default();
-    for manifest in survey.manifests().filter(|set| set.position.generation == begin.generation) {
-        must.resize(must.len().max(manifest.position.lsns.len()), Lsn(0));
-        must.iter_mut().zip(&manifest.position.lsns).for_each(|(must, lsn)| *must = (*must).max(*lsn));
-    }
-    let boot = logs.iter().find_map(|log| log.boot).unwrap_or(BootId([0; 16]));
-    // Of logs that were cut back it is not known which cut their first records follow.
-    let start_cut = if logs.iter().all(|log| log.start == Lsn(0)) { 0 } else { u64::MAX };
-    ends(logs, &Known { boot, start_cut, must: &must, until: None }).err()
-}
-
-fn logs(
-    disk: &dyn Disk,
-    survey: &Survey,
-    begin: &Begin,
-    progress: &mut dyn FnMut(u64),
-) -> Result<Vec<Row>, Refusal> {
-    let scans = scan_generation(disk, survey, begin)?;
-    let is_closed = known_ends(survey, begin).is_some();
-    let mut rows = Vec::new();
-    for (scan, shard) in scans.iter().zip(0..) {
-        let kind = Kind::Log(ShardId(shard));
-        rows.push(match scan {
-            Err(refusal) => row(kind, begin.generation.0, Verdict::Damaged(refusal.to_string())),
-            Ok(summary) => {
-                progress(summary.end.since(summary.start));
-                Row {
-                    time: summary.cuts.newest().map(|cut| cut.at),
-                    count: Some(summary.records),
-                    bytes: summary.end.since(summary.start),
-                    lsns: Some((summary.start, summary.end)),
-                    ..row(kind, begin.generation.0, verdict(summary, is_closed))
-                }
+/// That a set is what its manifest says, key by key where somebody can read them.
+fn set(disk: &dyn Disk, manifest: &Manifest, watch: &mut dyn Watch) -> Result<(), SetFault> {
+    sets::verify_shape(disk, manifest)?;
+    for file in &manifest.files {
+        let mut contents = watch.contents(&file.name, file.bytes);
+        let mut wrong = None;
+        sets::verify_file(disk, manifest, file, &mut |piece| {
+            if let (None, Some(contents)) = (&wrong, &mut contents) {
+                wrong = contents.feed(piece).err();
             }
-        });
-    }
-    // What one log says of another shows only when they are seen together.
-    let summaries: Option<Vec<Summary>> = scans.into_iter().map(Result::ok).collect();
-    if let Some(error) = summaries.and_then(|logs| fault(survey, begin, &logs)) {
-        let at_fault = match &error {
-            EndsError::Damaged { shard, .. } | EndsError::CutMissing { shard, .. } => shard.index(),
-            _ => 0,
+        })?;
+        let unreadable = |what| {
+            let path = format!("{}/{}", layout::set(manifest.number), file.name);
+            SetFault::Contents { path, what }
         };
-        rows[at_fault].verdict = Verdict::Damaged(error.to_string());
+        match (wrong, contents) {
+            (Some(what), _) => return Err(unreadable(what)),
+            (None, Some(contents)) => {
+                sets::check_counts(manifest, file, &contents.end().map_err(unreadable)?)?;
+            }
+            (None, None) => {}
+        }
     }
-    Ok(rows)
+    Ok(())
 }
 
-fn verdict(summary: &Summary, is_closed: bool) -> Verdict {
-    match &summary.damage {
-        // Behind the end that a later generation knows, anything may be.
-        Some(damage) if !is_closed => Verdict::Torn { bytes: summary.behind.bytes, what: damage.to_string() },
-        _ => Verdict::Whole,
+/// Bytes of all files of some generations.
+fn logs_bytes(disk: &dyn Disk, generations: impl Iterator<Item = Generation>) -> Result<u64, Refusal> {
+    let mut bytes = 0;
+    for generation in generations {
+        bytes +=
+            list_sorted(disk, &layout::generation(generation))?.iter().map(|entry| entry.bytes).sum::<u64>();
+    }
+    Ok(bytes)
+}
+
+fn quarantine(disk: &dyn Disk) -> Result<Vec<(String, u64)>, Refusal> {
+    let mut found = Vec::new();
+    for round in list_sorted(disk, QUARANTINE)? {
+        let path = format!("{QUARANTINE}/{}", round.name);
+        let bytes = tree_bytes(disk, &path, DEPTH_MAX)?;
+        found.push((path, bytes));
+    }
+    Ok(found)
+}
+
+fn tree_bytes(disk: &dyn Disk, path: &str, depth: usize) -> Result<u64, Refusal> {
+    let mut bytes = 0;
+    for entry in list_sorted(disk, path)? {
+        bytes += match entry.is_dir {
+            true if depth > 0 => tree_bytes(disk, &format!("{path}/{}", entry.name), depth - 1)?,
+            _ => entry.bytes,
+        };
+    }
+    Ok(bytes)
+}
+
+impl Report {
+    /// 0 if a start would load everything that is there; else the code that tells best what is wrong.
+    pub fn code(&self) -> u8 {
+        if let Outcome::Refuse(refusal) = &self.outcome {
+            return refusal.exit_code();
+        }
+        let code = |row: &Row| match row.verdict {
+            Verdict::Whole | Verdict::Unfinished => None,
+            Verdict::Damaged { code, .. } => Some(code),
+            Verdict::Torn { .. } => Some(TORN_TAIL),
+        };
+        let codes = self.rows.iter().filter_map(code);
+        // Damage before what a crash may leave.
+        codes.min().unwrap_or(0)
+    }
+
+    /// The set that a start would load.
+    pub fn set(&self) -> Option<SetNumber> {
+        match &self.outcome {
+            Outcome::Load(plan) => plan.set.as_ref().map(|set| set.number),
+            Outcome::Empty | Outcome::Refuse(_) => None,
+        }
     }
 }
 
@@ -204,10 +303,13 @@ impl Row {
     pub fn name(&self) -> String {
         match self.kind {
             Kind::Set => layout::set(self.number),
-            Kind::Generation => layout::begin(aof::Generation(self.number)),
-            Kind::Log(shard) => {
-                format!("{} shard {}", layout::generation(aof::Generation(self.number)), shard.0)
-            }
+            Kind::Generation => layout::begin(Generation(self.number)),
+            Kind::Log(shard) => format!("{} shard {}", layout::generation(Generation(self.number)), shard.0),
         }
     }
 }
+
+/// The exit code of [`Refusal::TornTail`].
+const TORN_TAIL: u8 = 101;
+/// Directories within each other, in quarantine.
+const DEPTH_MAX: usize = 4;

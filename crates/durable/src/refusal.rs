@@ -157,7 +157,9 @@ impl Refusal {
     pub(crate) fn set(number: SetNumber, fault: SetFault) -> Self {
         match fault {
             SetFault::Missing { .. } => Self::SetFileMissing { number, fault },
-            SetFault::Size { .. } | SetFault::Checksum { .. } => Self::SetFileDamaged { number, fault },
+            SetFault::Size { .. } | SetFault::Checksum { .. } | SetFault::Contents { .. } => {
+                Self::SetFileDamaged { number, fault }
+            }
             SetFault::Keys { .. } => Self::SetKeys { number, fault },
             SetFault::Disk(error) => Self::disk(error),
         }
@@ -213,6 +215,17 @@ impl Refusal {
     /// Whether `on-load-failure` may be applied: whether what is wrong is data that is there and cannot be used.
     pub fn is_load_failure(&self) -> bool {
         matches!(self.exit_code(), 74 | 95..=101)
+    }
+
+    /// What is wrong, without what to do about it.
+    pub fn cause(&self) -> String {
+        struct Cause<'a>(&'a Refusal);
+        impl fmt::Display for Cause<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.what(f)
+            }
+        }
+        Cause(self).to_string()
     }
 
     fn what(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -276,7 +289,7 @@ impl Refusal {
     }
 
     /// What to do.
-    fn remedy(&self) -> &'static str {
+    pub fn remedy(&self) -> &'static str {
         match self {
             Self::DirectoryMissing(_) => {
                 "Mount or create it, or correct `dir`; it is never created by a start"

@@ -1,143 +1,22 @@
 //! How databases lose data when they start, on the real file system: each case is refused with a reason of its own, or
 //! survived. The numbers are those of the list in docs/testing.md.
 
+mod common;
+
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aof::{BootId, Encoder, Lsn, NodeId, Stamp};
+use aof::{Lsn, NodeId};
+use common::{BOOT, NOW, Server, first_segment, flip, looked_at, set_file};
 use durable::check::{self, Kind, Verdict};
-use durable::generation::{self, Beginning, Past};
+use durable::generation::{self, Beginning};
 use durable::log::LogWriter;
-use durable::manifest::{DbKeys, Manifest, Position};
-use durable::recover::{self, OnLoadFailure, Options, Plan, Recovered};
-use durable::sets::{Commit, Draft, Loaded};
+use durable::manifest::DbKeys;
+use durable::recover::{self, OnLoadFailure, Options, Recovered};
 use durable::{Disk, Entry, File, Identity, Lock, Refusal};
-use stdx::{DbIndex, Rng, ShardId, UnixMs};
+use stdx::{ShardId, UnixMs};
 use storage::Directory;
-
-const BOOT: BootId = BootId([3; 16]);
-const NOW: UnixMs = UnixMs(1_000);
-
-/// A directory with a server of two shards that has just begun.
-struct Server {
-    scratch: tempfile::TempDir,
-    disk: Arc<dyn Disk>,
-    identity: Identity,
-    loaded: Loaded,
-    generation: aof::Generation,
-    logs: Vec<LogWriter>,
-    encoders: Vec<Encoder>,
-}
-
-impl Server {
-    fn start() -> Self {
-        let scratch = tempfile::tempdir().unwrap();
-        let disk: Arc<dyn Disk> = Arc::new(Directory::open(scratch.path()).unwrap());
-        let Recovered::Empty(empty) = recover::recover(disk.as_ref(), &Options::new(BOOT)).unwrap() else {
-            panic!("it is empty")
-        };
-        let (mut identity, loaded) = empty.accept(disk.as_ref(), NodeId([5; 20]), NOW).unwrap();
-        let beginning = Beginning {
-            boot: BOOT,
-            version: "test".to_owned(),
-            now: NOW,
-            shards: 2,
-            past: Past::default(),
-            segment_bytes: 4096,
-        };
-        let (begin, logs) = generation::begin(&disk, beginning, &mut identity, &loaded).unwrap();
-        let encoders = logs.iter().map(|log| Encoder::new(*log.log(), Lsn(0))).collect();
-        Self { scratch, disk, identity, loaded, generation: begin.generation, logs, encoders }
-    }
-
-    fn write(&mut self, shard: usize, text: &str) {
-        let mut buf = Vec::new();
-        self.encoders[shard].begin_plain(&mut buf, DbIndex(0));
-        buf.extend_from_slice(text.as_bytes());
-        let stamp = Stamp { synced: self.logs[shard].synced(), always: false };
-        self.encoders[shard].seal(&mut buf, stamp);
-        self.logs[shard].append(&buf, NOW).unwrap();
-    }
-
-    fn cut(&mut self, number: u64, at: UnixMs) {
-        for (log, encoder) in self.logs.iter_mut().zip(&mut self.encoders) {
-            let mut buf = Vec::new();
-            encoder.cut(&mut buf, number, at, 0, Stamp::default());
-            log.append(&buf, NOW).unwrap();
-        }
-    }
-
-    fn sync(&mut self) {
-        for log in &mut self.logs {
-            if let Some(job) = log.sync_job() {
-                let done = job.run();
-                log.sync_done(done).unwrap();
-            }
-        }
-    }
-
-    /// A set of the data so far; `with_log` says whether its cut is one of the log's.
-    fn save(&mut self, text: &str, with_log: bool) -> Manifest {
-        let lsns = if with_log { self.logs.iter().map(LogWriter::written).collect() } else { Vec::new() };
-        let generation =
-            if with_log { self.generation } else { generation::next(self.disk.as_ref()).unwrap() };
-        let position = Position { generation, cut: 0, lsns };
-        let mut rng = Rng::new(self.scratch.path().as_os_str().len() as u64);
-        let draft = Draft::begin(Arc::clone(&self.disk), &self.loaded, &mut rng).unwrap();
-        let file = |shard| {
-            let mut file = draft.file(ShardId(shard), false).unwrap();
-            file.write(format!("{text} of shard {shard}").as_bytes()).unwrap();
-            file.finish(vec![DbKeys { db: 0, keys: 1 }]).unwrap()
-        };
-        let files = vec![file(0), file(1)];
-        let commit =
-            Commit { node: self.identity.node, version: "test".to_owned(), cut: NOW, now: NOW, position };
-        draft.commit(commit, files, &mut self.identity, &mut self.loaded).unwrap()
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.scratch.path().join(path)
-    }
-
-    fn recover(&self, on_load_failure: OnLoadFailure) -> Result<Recovered, Refusal> {
-        let mut options = Options { on_load_failure, ..Options::new(BOOT) };
-        recover::recover_verified(self.disk.as_ref(), &mut options)
-    }
-
-    #[track_caller]
-    fn whole(&self, on_load_failure: OnLoadFailure) -> Plan {
-        match self.recover(on_load_failure) {
-            Ok(Recovered::Whole(plan)) => *plan,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[track_caller]
-    fn refused(&self, code: u8) -> Refusal {
-        let refusal = self.recover(OnLoadFailure::Refuse).expect_err("it must not start");
-        assert_eq!(refusal.exit_code(), code, "{refusal}");
-        let text = refusal.to_string();
-        assert!(text.contains(". "), "no remedy: {text}");
-        refusal
-    }
-}
-
-fn set_file(server: &Server, manifest: &Manifest, shard: usize) -> PathBuf {
-    server.path(&format!("{}/{}", durable::layout::set(manifest.number), manifest.files[shard].name))
-}
-
-fn flip(path: &Path, byte: usize) {
-    let mut bytes = fs::read(path).unwrap();
-    bytes[byte] ^= 1;
-    fs::write(path, bytes).unwrap();
-}
-
-fn first_segment(server: &Server, shard: u16) -> PathBuf {
-    let name = aof::SegmentName { shard: ShardId(shard), base: Lsn(0) };
-    server.path(&durable::layout::segment(server.generation, name))
-}
 
 /// The file system, which does not let anybody look into one directory.
 struct Denied(Arc<dyn Disk>, &'static str);
@@ -377,13 +256,13 @@ fn hazard_11_a_torn_tail_is_refused_when_that_was_asked_for() {
     assert_eq!(plan.replays[0].ends[0], end);
     assert_eq!(plan.dropped().count(), 1, "what is left out is told");
     // Repair cuts it, after a copy.
-    let rows = check::check(server.disk.as_ref(), &mut |_| {}).unwrap();
+    let rows = looked_at(&server).rows;
     let torn = rows.iter().find(|row| row.kind == Kind::Log(ShardId(0))).unwrap();
     assert!(matches!(torn.verdict, Verdict::Torn { .. }), "{torn:?}");
     let repaired = check::repair(server.disk.as_ref()).unwrap();
     assert_eq!((repaired.len(), repaired[0].end), (1, end));
     assert!(server.path(&repaired[0].copies[0]).exists());
-    let rows = check::check(server.disk.as_ref(), &mut |_| {}).unwrap();
+    let rows = looked_at(&server).rows;
     assert!(rows.iter().all(|row| row.verdict == Verdict::Whole), "{rows:?}");
     recover::recover(server.disk.as_ref(), &strict).unwrap();
 }
@@ -420,8 +299,8 @@ fn hazard_11_damage_before_the_tail_is_refused_and_not_repaired() {
     server.write(0, "second");
     flip(&first_segment(&server, 0), aof::HEADER_LEN + 33);
     server.refused(100);
-    let rows = check::check(server.disk.as_ref(), &mut |_| {}).unwrap();
-    assert!(rows.iter().any(|row| matches!(row.verdict, Verdict::Damaged(_))), "{rows:?}");
+    let rows = looked_at(&server).rows;
+    assert!(rows.iter().any(|row| matches!(row.verdict, Verdict::Damaged { code: 100, .. })), "{rows:?}");
     assert_eq!(check::repair(server.disk.as_ref()).unwrap_err().exit_code(), 100);
     assert!(!server.path("quarantine").exists(), "nothing was changed");
 }

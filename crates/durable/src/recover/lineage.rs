@@ -15,7 +15,7 @@ use crate::recover::plan::{Lost, Plan, Replay};
 use crate::recover::survey::Survey;
 use crate::recover::{OnLoadFailure, Options};
 use crate::refusal::Refusal;
-use crate::sets::{self, SetFault, SetState};
+use crate::sets::{self, SetState};
 use stdx::{ShardId, UnixMs};
 
 /// Makes the plan.
@@ -68,7 +68,7 @@ fn usable<'a>(disk: &dyn Disk, candidate: Candidate<'a>, options: &Options) -> R
     match candidate {
         Candidate::Nothing => Ok(None),
         Candidate::Set(manifest) => match options.distrusted.get(&manifest.number) {
-            Some(fault) => Err(Refusal::set(manifest.number, copy(fault))),
+            Some(fault) => Err(Refusal::set(manifest.number, fault.copy())),
             None => match sets::verify_shape(disk, manifest) {
                 Ok(()) => Ok(Some(manifest)),
                 Err(fault) => Err(Refusal::set(manifest.number, fault)),
@@ -79,20 +79,6 @@ fn usable<'a>(disk: &dyn Disk, candidate: Candidate<'a>, options: &Options) -> R
             SetState::Unreadable(error) => Refusal::disk(error.copy()),
             SetState::Set(_) | SetState::Unfinished => unreachable!("it is not usable"),
         }),
-    }
-}
-
-fn copy(fault: &SetFault) -> SetFault {
-    match fault {
-        SetFault::Missing { path } => SetFault::Missing { path: path.clone() },
-        SetFault::Size { path, got, want } => SetFault::Size { path: path.clone(), got: *got, want: *want },
-        SetFault::Checksum { path, got, want } => {
-            SetFault::Checksum { path: path.clone(), got: *got, want: *want }
-        }
-        SetFault::Keys { path, db, got, want } => {
-            SetFault::Keys { path: path.clone(), db: *db, got: *got, want: *want }
-        }
-        SetFault::Disk(error) => SetFault::Disk(error.copy()),
     }
 }
 

@@ -48,9 +48,36 @@ pub enum SetFault {
         /// Keys that the manifest says.
         want: u64,
     },
+    /// Its bytes are those that were written, and they are no whole RDB file.
+    #[error("{path}: {what}")]
+    Contents {
+        /// The file.
+        path: String,
+        /// What is wrong in it, and where.
+        what: String,
+    },
     /// It cannot be read.
     #[error(transparent)]
     Disk(#[from] DiskError),
+}
+
+impl SetFault {
+    /// The same once more, for who tells it twice.
+    pub(crate) fn copy(&self) -> Self {
+        let path = |path: &String| path.clone();
+        match self {
+            Self::Missing { path: at } => Self::Missing { path: path(at) },
+            Self::Size { path: at, got, want } => Self::Size { path: path(at), got: *got, want: *want },
+            Self::Checksum { path: at, got, want } => {
+                Self::Checksum { path: path(at), got: *got, want: *want }
+            }
+            Self::Keys { path: at, db, got, want } => {
+                Self::Keys { path: path(at), db: *db, got: *got, want: *want }
+            }
+            Self::Contents { path: at, what } => Self::Contents { path: path(at), what: what.clone() },
+            Self::Disk(error) => Self::Disk(error.copy()),
+        }
+    }
 }
 
 /// That all files are there and as long as they should be, without reading them.
@@ -64,12 +91,12 @@ pub fn verify_set(disk: &dyn Disk, manifest: &Manifest) -> Result<(), SetFault> 
     manifest.files.iter().try_for_each(|file| verify_file(disk, manifest, file, &mut |_| {}))
 }
 
-/// That one file is what was written, by reading it. `read` is told of every piece how many bytes it had.
+/// That one file is what was written, by reading it. `each` is given every piece of it.
 pub fn verify_file(
     disk: &dyn Disk,
     manifest: &Manifest,
     entry: &SetFile,
-    read: &mut dyn FnMut(u64),
+    each: &mut dyn FnMut(&[u8]),
 ) -> Result<(), SetFault> {
     let (file, path) = open(disk, manifest, entry)?;
     let mut digest = crc64();
@@ -83,7 +110,7 @@ pub fn verify_file(
         }
         digest.update(&buffer[..got]);
         at += got as u64;
-        read(got as u64);
+        each(&buffer[..got]);
     }
     match digest.finalize() {
         got if got != entry.crc64 => Err(SetFault::Checksum { path, got, want: entry.crc64 }),
