@@ -18,7 +18,8 @@ pub fn is_sensitive(name: &[u8]) -> bool {
 
 impl Config {
     /// Names and values for CONFIG GET. A pattern with `*`, `?` or `[` gives every name that it matches, in any case, in
-    /// the table's order; another gives that one name as it was spelled. No name comes twice.
+    /// the table's order, unless its parameter is hidden; another gives that one name as it was spelled. No name comes
+    /// twice.
     pub fn get<P: AsRef<[u8]>>(&self, patterns: &[P]) -> Vec<(String, String)> {
         let mut found: Vec<(String, String)> = Vec::new();
         let mut add = |name: &str, param: &Param| {
@@ -35,7 +36,7 @@ impl Config {
                 }
                 continue;
             }
-            for param in table::params() {
+            for param in table::params().filter(|param| !param.hidden) {
                 for name in param.names().filter(|name| stdx::glob::matches(pattern, name.as_bytes(), true)) {
                     add(name, param);
                 }
@@ -59,6 +60,9 @@ impl Config {
                 Err(_) => Err("argument must be valid UTF-8".into()),
             };
             outcome.map_err(|reason| failed(name, reason))?;
+            if param.change == Change::Restart && param.get(self) != param.get(&next) {
+                return Err(failed(name, IMMUTABLE));
+            }
         }
         let mut changed: Vec<&'static str> = Vec::new();
         for param in params {
@@ -83,9 +87,9 @@ impl Config {
             let param = found.ok_or_else(|| SetError::Unknown(name.as_ref().into()))?;
             let protected = !self.enable_protected_configs.allows(origin == Origin::Local);
             match param.change {
-                Change::Start => return Err(failed(name, "can't set immutable config")),
+                Change::Start => return Err(failed(name, IMMUTABLE)),
                 Change::Protected if protected => return Err(failed(name, "can't set protected config")),
-                Change::Protected | Change::Runtime => {}
+                Change::Protected | Change::Runtime | Change::Restart => {}
             }
             if pairs[..index].iter().any(|(other, _)| other.as_ref().eq_ignore_ascii_case(name.as_ref())) {
                 return Err(failed(name, "duplicate parameter"));
@@ -99,6 +103,8 @@ impl Config {
 fn failed<N: AsRef<[u8]>>(name: &N, reason: impl Into<String>) -> SetError {
     SetError::Failed { name: name.as_ref().into(), reason: reason.into() }
 }
+
+const IMMUTABLE: &str = "can't set immutable config";
 
 #[cfg(test)]
 mod tests {
@@ -124,12 +130,14 @@ mod tests {
         check(&["save", "appendonly"], "save= appendonly=no");
         check(&["slaveof"], "slaveof=");
         check(&["UNIXSOCKETPERM"], "UNIXSOCKETPERM=0");
+        check(&["key-load-delay", "key-load-d*"], "key-load-delay=0");
+        check(&["key-load-d*"], "");
     }
 
     #[test]
     fn a_star_gives_every_name_once() {
         let found = Config::default().get(&["*", "max*"]);
-        assert_eq!(found.len(), table::params().flat_map(Param::names).count());
+        assert_eq!(found.len(), table::params().filter(|param| !param.hidden).flat_map(Param::names).count());
     }
 
     #[test]
@@ -174,6 +182,7 @@ mod tests {
             Err("ERR Unknown option or number of arguments for CONFIG SET - 'bind-nothing'"),
         );
         check(&[("client-output-buffer-limit", "")], Ok(&[]));
+        check(&[("port", "6379"), ("bind", "127.0.0.1 -::1"), ("cores", "auto")], Ok(&[]));
         check(&[("oom-score-adj-values", "-2000 0 2000")], Ok(&["oom-score-adj-values"]));
         check(&[("latency-tracking-info-percentiles", "")], Ok(&["latency-tracking-info-percentiles"]));
     }

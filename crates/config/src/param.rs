@@ -19,6 +19,8 @@ pub struct Param {
     pub change: Change,
     /// Whether its value is kept out of logs and messages.
     pub secret: bool,
+    /// Whether CONFIG GET gives it by its name alone, not to a pattern.
+    pub hidden: bool,
     /// Why it has no effect in this version, for a parameter that will.
     pub not_yet: Option<&'static str>,
     /// What it does, and why the default is what it is.
@@ -43,6 +45,8 @@ pub enum Change {
     Protected,
     /// Only by a restart.
     Start,
+    /// Only by a restart, though Redis changes it at any time or does not know it: so CONFIG SET takes the value that it has.
+    Restart,
 }
 
 /// What a parameter may be.
@@ -158,6 +162,7 @@ const fn row(name: &'static str, kind: Kind, default: &'static str, help: &'stat
         default,
         change: Change::Runtime,
         secret: false,
+        hidden: false,
         not_yet: None,
         help,
     }
@@ -217,6 +222,11 @@ impl Param {
         self
     }
 
+    pub(crate) const fn at_restart(mut self) -> Self {
+        self.change = Change::Restart;
+        self
+    }
+
     pub(crate) const fn protected(mut self) -> Self {
         self.change = Change::Protected;
         self
@@ -229,6 +239,11 @@ impl Param {
 
     pub(crate) const fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    pub(crate) const fn hidden(mut self) -> Self {
+        self.hidden = true;
         self
     }
 }

@@ -132,7 +132,7 @@ fn change(param: &Param) -> &'static str {
     match param.change {
         Change::Runtime => "run time",
         Change::Protected => "protected",
-        Change::Start => "at start",
+        Change::Start | Change::Restart => "at start",
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{OutputLimits, Param, Special, bind};
 
 pub(super) const NETWORK: &[Param] = &[
     plain("port", number!(port, 0, 65535), "6379", "TCP port to listen on; 0 listens on no TCP port.")
-        .at_start(),
+        .at_restart(),
     special(
         "bind",
         Special {
@@ -22,7 +22,7 @@ pub(super) const NETWORK: &[Param] = &[
          with a leading '-' may be missing. Only loopback by default, so that nobody outside reaches an \
          unprotected server.",
     )
-    .at_start(),
+    .at_restart(),
     plain(
         "unixsocket",
         text!(unixsocket),
@@ -109,6 +109,6 @@ pub(super) const CLIENTS: &[Param] = &[
         "tracking-table-max-keys",
         number!(tracking_table_max_keys, 0, super::LONG_MAX),
         "1000000",
-        "Keys remembered for clients that cache on their side (CLIENT TRACKING), each core its part of them; 0 is no bound.",
+        "Keys remembered for clients that cache on their side (CLIENT TRACKING), on all cores together; 0 is no bound.",
     ),
 ];

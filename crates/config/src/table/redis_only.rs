@@ -50,7 +50,8 @@ pub(super) const PERSISTENCE: &[Param] = &[
         "0",
         "Makes loading slower by so much for each key, to try out what depends on it.",
     )
-    .unit("microseconds"),
+    .unit("microseconds")
+    .hidden(),
     plain("rdbcompression", flag!(rdbcompression), "yes", "Compresses what DUMP writes (LZF)."),
     inert("rdbchecksum", Bool, "yes", NO_PERSISTENCE, "Ends snapshots with a checksum.").at_start(),
     inert("rdb-del-sync-files", Bool, "no", NO_PERSISTENCE, "Deletes snapshots made for replicas."),

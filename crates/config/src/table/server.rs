@@ -19,7 +19,7 @@ pub(super) const CORES: &[Param] = &[
         "Cores to use, at most 1024; each holds one shard of the keys. 'auto' is every CPU that the process \
          may run on.",
     )
-    .at_start(),
+    .at_restart(),
     special(
         "pin",
         Special {
@@ -32,7 +32,7 @@ pub(super) const CORES: &[Param] = &[
         "Binds each core's thread to one CPU, or to those listed, in order. 'auto' does unless there are \
          more cores than CPUs; 'no' leaves it to the kernel, which costs cache misses.",
     )
-    .at_start(),
+    .at_restart(),
     plain(
         "pipeline-order",
         choice!(pipeline_order, PipelineOrder),
@@ -41,7 +41,7 @@ pub(super) const CORES: &[Param] = &[
          cores; replies keep their order. 'strict' runs every command after the one before it, as Redis \
          does, and is slower.",
     )
-    .at_start(),
+    .at_restart(),
 ];
 
 pub(super) const PROCESS: &[Param] = &[
@@ -72,7 +72,7 @@ pub(super) const PROCESS: &[Param] = &[
         "An RDB file of Redis (dump.rdb) to load at start, relative to where the server was started; empty loads \
          nothing. The server serves nothing before all of it is loaded, and ends if it cannot be.",
     )
-    .at_start(),
+    .at_restart(),
     plain(
         "logfile",
         text!(logfile),
