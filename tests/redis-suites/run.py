@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs test suites of Redis, written in Tcl, against Lacewing, but for the tests in `known.txt`, and says which fail.
 
-    run.py CHECKOUT [--server PATH] [--cores N] [--own] [--known] UNIT...
+    run.py CHECKOUT [--server PATH] [--cores N] [--own] [--known] [--redis] UNIT...
 
 CHECKOUT is a checkout of Redis 7.0 or 7.2; nothing is written there. By default each unit runs against one server, as the
 suites' own external mode does. With --own the suite starts its servers, each with the settings that its tests want: so run
@@ -23,9 +23,9 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 UNITS = (
     "type/string type/incr type/list type/list-2 type/list-3 type/set type/zset type/hash type/stream type/stream-cgroups "
-    "auth bitfield bitops client-eviction dump expire functions geo hyperloglog info info-command introspection keyspace "
-    "latency-monitor lazyfree limits maxmemory multi networking obuf-limits other pause protocol pubsub pubsubshard "
-    "querybuf quit scan scripting slowlog sort tracking"
+    "auth bitfield bitops client-eviction dump expire functions geo hyperloglog info info-command introspection "
+    "introspection-2 keyspace latency-monitor lazyfree limits maxmemory multi networking obuf-limits other pause "
+    "pendingquerybuf protocol pubsub pubsubshard querybuf quit replybufsize scan scripting slowlog sort tracking violations"
 ).split()
 
 # Directives of the suites' configuration that Lacewing refuses, since it does not do what they ask for.
@@ -41,10 +41,16 @@ exec {server} "$conf.kept" --cores {cores} --pin no "$@"
 """
 
 
-def known(unit):
-    """The names of a unit's tests that are known to fail."""
+def version(checkout):
+    """Of which Redis the checkout is: `7.0`, `7.2`."""
+    return re.search(r'VERSION "(\d+\.\d+)', (checkout / "src" / "version.h").read_text()).group(1)
+
+
+def known(unit, version, cores):
+    """The names of a unit's tests that are known to fail, in this version of the suite and on so many cores."""
     lines = (HERE / "known.txt").read_text().splitlines()
-    return [line.removeprefix(f"{unit}: ") for line in lines if line.startswith(f"{unit}: ")]
+    heads = [f"{unit}: ", f"{unit} ({version}): "] + [f"{unit} (several cores): "] * (cores > 1)
+    return [line.removeprefix(head) for head in heads for line in lines if line.startswith(head)]
 
 
 def prepare(checkout, server, cores):
@@ -56,6 +62,8 @@ def prepare(checkout, server, cores):
     for source in ("help.h", "commands"):
         if (checkout / "src" / source).is_dir():
             shutil.copytree(checkout / "src" / source, suite / "src" / source)
+        elif (checkout / "src" / source).exists():
+            shutil.copy(checkout / "src" / source, suite / "src")
     for program in ("redis-cli", "redis-benchmark"):
         if path := shutil.which(program):
             (suite / "src" / program).symlink_to(path)
@@ -97,15 +105,18 @@ def run(suite, unit, options, base):
         port = free_port()
         data = suite / f"data-{port}"
         data.mkdir()
-        arguments = [options.server, "--port", str(port), "--cores", str(options.cores), "--pin", "no"]
-        arguments += ["--dir", str(data), "--enable-debug-command", "yes"]
+        if options.redis:
+            arguments = ["redis-server", "--enable-protected-configs", "yes", "--enable-module-command", "yes", "--save", ""]
+        else:
+            arguments = [options.server, "--cores", str(options.cores), "--pin", "no"]
+        arguments += ["--port", str(port), "--dir", str(data), "--enable-debug-command", "yes"]
         server = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
         wait_for(port)
         command += ["--host", "127.0.0.1", "--port", str(port)]
-    for name in [] if options.known else known(unit):
+    for name in [] if options.known or options.redis else known(unit, options.version, options.cores):
         command += ["--skiptest", name]
     # Redis 7.0 has other encodings for small lists and sets; its tests of encodings are those of 7.2.
-    if options.ignore_encoding:
+    if options.version == "7.0" and not options.redis:
         command.append("--ignore-encoding")
     try:
         bytes = subprocess.run(command, cwd=suite, capture_output=True, timeout=options.timeout).stdout
@@ -131,16 +142,20 @@ def main():
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--own", action="store_true")
     parser.add_argument("--known", action="store_true")
-    parser.add_argument("--ignore-encoding", action="store_true")
+    parser.add_argument("--redis", action="store_true")
+    parser.add_argument("--names", action="store_true", help="names the tests that pass, too")
     parser.add_argument("--timeout", type=int, default=900, help="seconds for one unit")
     options = parser.parse_intermixed_args()
     options.server = os.path.abspath(options.server)
+    options.version = version(options.checkout)
     suite, found = prepare(options.checkout, options.server, options.cores), 0
     for number, unit in enumerate(options.units):
         unit = unit.removeprefix("unit/")
         passed, failed, stopped = run(suite, unit, options, 10000 + number % 30 * 500)
         found += len(failed) + len(stopped)
         print(f"{unit}: {len(passed)} passed, {len(failed)} failed", flush=True)
+        for name in passed if options.names else []:
+            print(f"    ok: {name}")
         for name, why in failed:
             print(f"    {name}\n        {why[:300]}")
         for why in stopped:
