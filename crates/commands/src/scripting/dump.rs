@@ -1,6 +1,6 @@
 //! FUNCTION DUMP and RESTORE.
 
-use super::function::coded;
+use super::function::{coded, libraries_changed};
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
 use rdb::FunctionsError;
@@ -35,7 +35,7 @@ pub(super) fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comm
     let codes = rdb::restore_functions(args.at(2)).map_err(refusal)?;
     let codes: Vec<&[u8]> = codes.iter().map(|code| &**code).collect();
     ctx.core.scripts.restore_libraries(&codes, policy).map_err(coded)?;
-    ctx.effect_everywhere(args);
+    libraries_changed(ctx, args);
     ctx.out.ok();
     Ok(Outcome::Done)
 }

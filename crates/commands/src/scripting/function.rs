@@ -17,7 +17,7 @@ pub(super) fn load(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
         replace = true;
     }
     let name = ctx.core.scripts.load_library(args.at(code), replace).map_err(coded)?;
-    ctx.effect_everywhere(args);
+    libraries_changed(ctx, args);
     ctx.out.bulk(name.as_bytes());
     Ok(Outcome::Done)
 }
@@ -28,7 +28,7 @@ pub(super) fn delete(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comma
     if !ctx.core.shared.scripts.delete(name) {
         return Err("ERR Library not found".into());
     }
-    ctx.effect_everywhere(args);
+    libraries_changed(ctx, args);
     ctx.out.ok();
     Ok(Outcome::Done)
 }
@@ -42,9 +42,15 @@ pub(super) fn flush(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
         return Err("ERR FUNCTION FLUSH only supports SYNC|ASYNC option".into());
     }
     ctx.core.shared.scripts.flush_libraries();
-    ctx.effect_everywhere(args);
+    libraries_changed(ctx, args);
     ctx.out.ok();
     Ok(Outcome::Done)
+}
+
+/// A command has changed what libraries there are.
+pub(super) fn libraries_changed(ctx: &mut Ctx<'_>, args: Args<'_>) {
+    ctx.core.keyspace.stats.dirty += 1;
+    ctx.effect_everywhere(args);
 }
 
 /// What the engine says is wrong, as an error reply.
@@ -84,6 +90,7 @@ mod tests {
         world.check_effects(&[&format!("FUNCTION LOAD \"{code}\"")], effect);
         world.check_effects(&["FUNCTION DELETE l"], "FUNCTION DELETE l");
         world.check_effects(&["FUNCTION DELETE l"], "");
+        assert_eq!(world.cores[0].keyspace.stats.dirty, 3, "and changes");
     }
 
     #[test]

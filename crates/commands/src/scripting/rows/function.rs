@@ -1,6 +1,7 @@
 //! The rows of FUNCTION.
 
 use super::super::{dump, function, kill, list, stats};
+use crate::effects::Journal;
 use crate::help;
 use crate::row::{Arg, Command, Crossing, Flags, Lock, Merge};
 
@@ -34,6 +35,7 @@ const FUNCTION_DELETE: Command = Command {
     summary: "Removes a library and its functions.",
     since: "7.0.0",
     group: "scripting",
+    journal: Journal::Rewritten,
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
     args: &[Arg::new("library-name", "string")],
     ..Command::EMPTY
@@ -61,6 +63,7 @@ const FUNCTION_FLUSH: Command = Command {
     summary: "Removes all libraries.",
     since: "7.0.0",
     group: "scripting",
+    journal: Journal::Rewritten,
     complexity: "O(N) with N the number of functions",
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
     args: &[Arg::one_of("flush-type", &[Arg::token("async", "ASYNC"), Arg::token("sync", "SYNC")]).optional()],
@@ -120,6 +123,7 @@ const FUNCTION_LOAD: Command = Command {
     summary: "Takes a library in.",
     since: "7.0.0",
     group: "scripting",
+    journal: Journal::Rewritten,
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
     args: &[Arg::token("replace", "REPLACE").optional(), Arg::new("function-code", "string")],
     ..Command::EMPTY
@@ -134,6 +138,7 @@ const FUNCTION_RESTORE: Command = Command {
     summary: "Takes libraries in from a payload of DUMP.",
     since: "7.0.0",
     group: "scripting",
+    journal: Journal::Rewritten,
     complexity: "O(N) with N the number of functions in the payload",
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
     args: &[
