@@ -132,6 +132,8 @@ pub struct Client {
     pub total_out: u64,
     /// Bytes in the query buffer, and its free space.
     pub query_len: usize,
+    /// While a command about connections is under way: bytes in the query buffer that it is a part of.
+    pub running_len: usize,
     /// Free space of the query buffer.
     pub query_free: usize,
     /// Bytes of replies waiting to be sent.
@@ -171,6 +173,7 @@ impl Client {
             total_in: 0,
             total_out: 0,
             query_len: 0,
+            running_len: 0,
             query_free: 0,
             output_len: 0,
             output_capacity: 0,

@@ -175,10 +175,12 @@ impl Connection {
         if let Err(text) = crate::action::perform_all(&self.node) {
             self.turn_ok_into(&text);
         }
-        let state = self.node.state.borrow();
-        let Some(client) = state.core.clients.get(self.slot) else { return };
+        let mut state = self.node.state.borrow_mut();
+        let Some(client) = state.core.clients.get_mut(self.slot) else { return };
+        client.running_len = 0;
         self.flags = client.flags;
-        self.parser.set_limits(limits(&state, client.authenticated));
+        let authenticated = client.authenticated;
+        self.parser.set_limits(limits(&state, authenticated));
         self.link.outgoing.borrow_mut().overlap.set_order(pipeline_order(&state));
     }
 

@@ -60,6 +60,8 @@ pub(crate) struct Turn<'a> {
     flights: &'a mut Flights,
     caller: &'a mut Caller,
     client: ClientSlot,
+    /// Bytes of its commands.
+    len: usize,
     now: UnixMs,
     ticks: Ticks,
     /// When the last command ended.
@@ -96,14 +98,14 @@ pub(crate) struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// Reads the clock, once for all of them.
+    /// Reads the clock, once for all of them. `len`: bytes of the commands.
     pub(crate) fn new(
         node: &'a Node,
         state: &'a mut State,
         outgoing: &'a mut Outgoing,
         flights: &'a mut Flights,
         caller: &'a mut Caller,
-        client: ClientSlot,
+        (client, len): (ClientSlot, usize),
     ) -> Self {
         let ticks = node.ticks.get();
         let now_us = ticks.unix_us();
@@ -115,6 +117,7 @@ impl<'a> Turn<'a> {
             flights,
             caller,
             client,
+            len,
             now: UnixMs(now_us / 1000),
             ticks,
             last: ticks.now(),
@@ -444,9 +447,13 @@ impl<'a> Turn<'a> {
         self.node.pass_on_wants(self.state);
         let published = self.published;
         let (output, now, last) = (self.outgoing.replies.ready(), self.now, self.last_command);
+        let is_under_way = self.outgoing.overlap.has_barrier();
         let client = self.client_mut();
         client.last_active = now;
         client.query_len = left;
+        if !is_under_way {
+            client.running_len = 0;
+        }
         client.query_free = room;
         client.output_len = output;
         if let Some(command) = last {

@@ -60,7 +60,7 @@ impl Connection {
         let mut outgoing = link.outgoing.borrow_mut();
         let mut lookahead = node.lookahead.borrow_mut();
         lookahead.arrive(&state.core.keyspace);
-        let mut turn = Turn::new(node, &mut state, &mut outgoing, flights, caller, *slot);
+        let mut turn = Turn::new(node, &mut state, &mut outgoing, flights, caller, (*slot, bytes.len()));
         let mut used = 0;
         self.input.wants(0);
         'turn: while used < bytes.len() {

@@ -28,6 +28,7 @@ impl Turn<'_> {
     /// Runs a command that may change what is known of the client.
     pub(super) fn run_session(&mut self, command: CommandRef, args: Args<'_>) {
         let replied = self.outgoing.replies.buf().len();
+        self.client_mut().running_len = self.len;
         // Whether this one is answered is for it to say: it may be CLIENT REPLY.
         self.muted = false;
         self.run_by(shard::execute, command, args, None);

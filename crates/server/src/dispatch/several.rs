@@ -88,7 +88,9 @@ impl Turn<'_> {
         if !self.may_go(Kind::Barrier, command, args) {
             return Verdict::Blocked(Blocked::Order);
         }
-        self.client_mut().last_command = command.full_name;
+        let len = self.len;
+        let client = self.client_mut();
+        (client.last_command, client.running_len) = (command.full_name, len);
         let from = self.from();
         self.take_off(Kind::Barrier, InFlight::everywhere(self.node, command, args, from))
     }

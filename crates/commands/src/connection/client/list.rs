@@ -87,7 +87,7 @@ pub fn line(client: &Client, is_dirty: bool, now: UnixMs) -> String {
         client.subscriptions.patterns,
         client.subscriptions.shards,
         client.queued().map_or(-1, |queued| queued as i64),
-        client.query_len,
+        client.query_len.max(client.running_len),
         client.query_free,
         client.transaction.as_ref().filter(|_| is_in_transaction).map_or(0, |transaction| transaction.memory()),
         client.output_capacity,
@@ -186,7 +186,7 @@ mod tests {
         world.run("SELECT 3");
         world.run("CLIENT NO-EVICT ON");
         world.run("CLIENT NO-TOUCH ON");
-        world.client().query_len = 26;
+        world.client().running_len = 26;
         world.client().output_capacity = 1024;
         world.wait_ms(2500);
         let reply = world.run("CLIENT INFO");
