@@ -107,6 +107,8 @@ pub struct Shared {
     pub used_bytes: Vec<AtomicUsize>,
     /// Their sum.
     pub used_bytes_total: AtomicUsize,
+    /// How many keys all shards remember that clients have read.
+    pub tracked_keys: AtomicUsize,
     /// How many keys each shard could evict under the policy in force, as it last told.
     pub evictable_keys: Vec<AtomicUsize>,
     /// Bytes that each core's clients take with their buffers, and the largest of them that may be evicted, while

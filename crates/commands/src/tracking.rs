@@ -11,6 +11,7 @@ use crate::row::{Crossing, Flags};
 use crate::table::{CommandRef, keys_of};
 use pubsub::{Reader, Tracking};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use stdx::{Args, ClientId};
 
 /// What clients are to be told, and what of.
@@ -18,6 +19,8 @@ use stdx::{Args, ClientId};
 pub struct Invalidations {
     /// The keys that clients have read.
     pub read: Tracking,
+    /// How many of them are counted in `Shared::tracked_keys`.
+    told_len: usize,
     /// Readers to be told of one key each, in order.
     pub invalid: Vec<Invalid>,
     /// Changed keys that some client's prefix covers, in order.
@@ -47,7 +50,7 @@ pub struct Changed {
 impl Invalidations {
     /// Without keys. `seed` is secret.
     pub fn new(seed: u64) -> Self {
-        Self { read: Tracking::new(seed), invalid: Vec::new(), changed: Vec::new(), flushes: 0 }
+        Self { read: Tracking::new(seed), told_len: 0, invalid: Vec::new(), changed: Vec::new(), flushes: 0 }
     }
 
     /// Whether clients are to be told something.
@@ -75,6 +78,7 @@ pub(crate) fn after(core: &mut Core, command: CommandRef, caller: &Caller, args:
 pub fn remember(core: &mut Core, key: &[u8], reader: Reader) {
     let was_empty = core.tracking.read.is_empty();
     core.tracking.read.remember(key, reader);
+    tell_len(core);
     if was_empty {
         update(core);
     }
@@ -113,6 +117,7 @@ fn gather_all(core: &mut Core, by: ClientId) {
     }
     touched.clear();
     core.keyspace.effects.touched = touched;
+    tell_len(core);
     update(core);
 }
 
@@ -120,17 +125,43 @@ fn gather_all(core: &mut Core, by: ClientId) {
 pub(crate) fn flushed(core: &mut Core) {
     core.tracking.read.clear();
     core.tracking.flushes += 1;
+    tell_len(core);
     update(core);
 }
 
-/// Forgets keys while there are more than tracking-table-max-keys allows and `may_go_on` says yes; their readers are told as
-/// though they had changed.
+/// Forgets keys of this shard while all shards have more than tracking-table-max-keys allows, this one more than its part, and
+/// `may_go_on` says yes; their readers are told as though they had changed.
 pub fn evict(core: &mut Core, may_go_on: &mut dyn FnMut() -> bool) {
-    let Some(limit) = limit(core) else { return };
-    while core.tracking.read.len() > limit && may_go_on() {
+    let max = core.config.tracking_table_max_keys;
+    if max == 0 {
+        return;
+    }
+    let part = part_of(max, core);
+    while core.shared.tracked_keys.load(Relaxed) as u64 > max
+        && core.tracking.read.len() > part
+        && may_go_on()
+    {
         let random = core.rng.next_u64();
         let (key, readers) = core.tracking.read.evict(random).expect("there are more than none");
+        tell_len(core);
         tell(core, readers, &Changed { key: key.into(), by: ClientId::default() });
+    }
+}
+
+/// A shard's part of the keys that all shards may remember: the parts add up to these, so when there are more one shard at
+/// least has more than its part.
+fn part_of(max: u64, core: &Core) -> usize {
+    let shards = u64::from(core.shards);
+    let has_one_more = u64::from(core.id.0) < max % shards;
+    usize::try_from(max / shards + u64::from(has_one_more)).unwrap_or(usize::MAX)
+}
+
+/// Adds to the count of all shards what has come and gone here.
+fn tell_len(core: &mut Core) {
+    let (now, told) = (core.tracking.read.len(), core.tracking.told_len);
+    if now != told {
+        core.shared.tracked_keys.fetch_add(now.wrapping_sub(told), Relaxed);
+        core.tracking.told_len = now;
     }
 }
 
@@ -156,14 +187,6 @@ pub fn update(core: &mut Core) {
 fn tell(core: &mut Core, readers: Vec<Reader>, changed: &Changed) {
     let invalid = readers.into_iter().map(|reader| Invalid { reader, changed: changed.clone() });
     core.tracking.invalid.extend(invalid);
-}
-
-/// How many keys this shard may remember: its part of the whole.
-fn limit(core: &Core) -> Option<usize> {
-    let (keys, shards) = (core.config.tracking_table_max_keys, u64::from(core.shards));
-    let has_one_more = u64::from(core.id.0) < keys % shards;
-    let part = keys / shards + u64::from(has_one_more);
-    (keys != 0).then(|| usize::try_from(part).unwrap_or(usize::MAX))
 }
 
 #[cfg(test)]
@@ -235,14 +258,24 @@ mod tests {
     }
 
     #[test]
-    fn shards_share_the_limit_and_what_is_left_over() {
-        for (keys, expected) in
-            [(0, [None; 3]), (1, [Some(1), Some(0), Some(0)]), (8, [Some(3), Some(3), Some(2)])]
-        {
-            let mut world = World::new(3);
-            world.run(&format!("CONFIG SET tracking-table-max-keys {keys}"));
-            assert_eq!([0, 1, 2].map(|core| super::limit(&world.cores[core])), expected, "{keys}");
-        }
+    fn the_limit_is_for_the_keys_of_all_shards_together() {
+        let mut world = World::new(3);
+        let parts = |world: &World| [0, 1, 2].map(|core| super::part_of(8, &world.cores[core]));
+        assert_eq!(parts(&world), [3, 3, 2], "and what is left over");
+        world.run("CLIENT TRACKING ON");
+        world.run("CONFIG SET tracking-table-max-keys 8");
+        let told =
+            |world: &World| -> usize { world.cores.iter().map(|core| core.tracking.invalid.len()).sum() };
+        (0..8).for_each(|key| drop(world.run(&format!("GET {{a}}{key}"))));
+        assert_eq!(
+            told(&world),
+            0,
+            "one shard has more than its part, but they have no more than all may have"
+        );
+        (0..9).for_each(|key| drop(world.run(&format!("GET {{b}}{key}"))));
+        world.cores.iter_mut().for_each(|core| super::evict(core, &mut || true));
+        let left: usize = world.cores.iter().map(|core| core.tracking.read.len()).sum();
+        assert_eq!((left, told(&world)), (8, 9));
     }
 
     #[test]

@@ -513,7 +513,8 @@ const OUTPUT_STEP_BYTES: usize = 256 * 1024;
 /// A command that comes meanwhile may wait for several such turns: until it is read, and from then until it is answered.
 pub(crate) const TURN_NANOS: u64 = reactor::task::TURN_MAX.as_nanos() as u64;
 
-/// How many keys that clients have read are forgotten before a command, at most, when there are too many.
-const TRACKED_EVICTED_MAX: usize = 100;
+/// How many keys that clients have read are forgotten before a command, at most, when there are too many, and when their
+/// bound is set.
+pub(crate) const TRACKED_EVICTED_MAX: usize = 100;
 /// So many bytes are shown to monitors together.
 const SHOWN_BYTES_AT_ONCE: usize = 64 * 1024;

@@ -1,6 +1,7 @@
 //! Parameters that change while the server runs, where reading them anew is not enough.
 
 use crate::clock::unix_ms;
+use crate::dispatch::TRACKED_EVICTED_MAX;
 use crate::node::Node;
 use config::Config;
 use std::fs::{File, OpenOptions, Permissions};
@@ -21,6 +22,7 @@ pub(crate) fn apply(node: &Rc<Node>, names: &[&str], before: Config) -> Result<(
         return Err(refusal);
     }
     core.keyspace.set_limits(&core.config);
+    let mut has_news = false;
     for &name in names {
         match name {
             "maxmemory-policy" | "lfu-log-factor" | "lfu-decay-time" => {
@@ -33,10 +35,21 @@ pub(crate) fn apply(node: &Rc<Node>, names: &[&str], before: Config) -> Result<(
                 shard::make_room(core, unix_ms());
             }
             "maxmemory-clients" => crate::clients::keep_within_limit(node, core),
+            "tracking-table-max-keys" => {
+                let mut left = TRACKED_EVICTED_MAX;
+                commands::tracking::evict(core, &mut || {
+                    left -= 1;
+                    left > 0
+                });
+                has_news = true;
+            }
             "notify-keyspace-events" => commands::pubsub::listen(core),
             "loglevel" => crate::log::set_level(core.config.loglevel),
             _ => {}
         }
+    }
+    if has_news {
+        node.pass_on_wants(&mut state);
     }
     Ok(())
 }
