@@ -14,6 +14,7 @@ pub use repair::{Repaired, repair};
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use aof::{BootId, Generation, Lsn};
 
@@ -25,6 +26,7 @@ use crate::recover::survey::Survey;
 use crate::recover::{self, Options, Plan, Recovered};
 use crate::refusal::Refusal;
 use crate::sets::{self, Listed, SetFault, SetState};
+use crate::store::{Places, SetStore};
 use counted::Counted;
 use stdx::{ShardId, UnixMs};
 
@@ -129,16 +131,17 @@ impl Verdict {
 
 /// Looks at all of a directory. The directory's lock is held, or nobody else can have it. Errors: the directory cannot be
 /// read at all.
-pub fn check(disk: &dyn Disk, boot: BootId, watch: &mut dyn Watch) -> Result<Report, Refusal> {
-    let survey = Survey::of(disk)?;
+pub fn check(places: &Places, boot: BootId, watch: &mut dyn Watch) -> Result<Report, Refusal> {
+    let disk = places.disk();
+    let survey = Survey::of(places)?;
     let mut options = Options::new(boot);
     let mut rows = Vec::new();
-    let sets = phase(disk, watch, "snapshot sets", survey.manifests().map(Manifest::bytes).sum());
+    let read = phase(watch, "snapshot sets", survey.manifests().map(Manifest::bytes).sum());
     for listed in &survey.sets {
-        rows.push(set_row(&sets, listed, watch, &mut options));
+        rows.push(set_row(&read, listed, watch, &mut options));
     }
     let all = logs_bytes(disk, survey.generations.iter().map(|one| one.generation))?;
-    let logs = phase(disk, watch, "logs", all);
+    let logs = counted(places, &phase(watch, "logs", all));
     for one in &survey.generations {
         let plain = |verdict| row(Kind::Generation, one.generation.0, verdict);
         match &one.begin {
@@ -156,51 +159,58 @@ pub fn check(disk: &dyn Disk, boot: BootId, watch: &mut dyn Watch) -> Result<Rep
             }
         }
     }
-    let outcome = outcome(disk, &survey, &options, watch)?;
+    let outcome = outcome(places, &survey, &options, watch)?;
     Ok(Report { rows, quarantine: quarantine(disk)?, outcome })
 }
 
 /// What a start would do, with the sets that were found to be damaged known.
 fn outcome(
-    disk: &dyn Disk,
+    places: &Places,
     survey: &Survey,
     options: &Options,
     watch: &mut dyn Watch,
 ) -> Result<Outcome, Refusal> {
+    let disk = places.disk();
     let head = survey.head().map(|head| head.generation);
-    let last = phase(disk, watch, "where the logs end", logs_bytes(disk, head.into_iter())?);
+    let read = phase(watch, "where the logs end", logs_bytes(disk, head.into_iter())?);
+    let last = places.read_through(Arc::new(counted(places, &read)));
     let plan = match recover::recover(&last, options) {
         Err(refusal) => return Ok(Outcome::Refuse(refusal)),
         Ok(Recovered::Empty(_)) => return Ok(Outcome::Empty),
         Ok(Recovered::Whole(plan)) => plan,
     };
     let replayed = logs_bytes(disk, plan.replays.iter().map(|one| one.generation))?;
-    let logs = phase(disk, watch, "the logs together", replayed);
+    let logs = counted(places, &phase(watch, "the logs together", replayed));
     let met = plan.replays.iter().try_for_each(|replay| together::meet(&logs, replay));
     Ok(met.map_or_else(Outcome::Refuse, |()| Outcome::Load(plan)))
 }
 
-fn phase<'a>(disk: &'a dyn Disk, watch: &mut dyn Watch, what: &'static str, bytes: u64) -> Counted<'a> {
-    let read = Arc::new(AtomicU64::new(0));
+/// Begins a part of the work, and returns where it counts what it has read.
+fn phase(watch: &mut dyn Watch, what: &'static str, bytes: u64) -> Arc<AtomicU64> {
+    let read = Arc::default();
     watch.phase(what, bytes, &read);
-    Counted::new(disk, &read)
+    read
+}
+
+fn counted(places: &Places, read: &Arc<AtomicU64>) -> Counted {
+    Counted::new(places.shared_disk(), read)
 }
 
 fn row(kind: Kind, number: u64, verdict: Verdict) -> Row {
     Row { kind, number, time: None, count: None, bytes: 0, lsns: None, verdict }
 }
 
-fn set_row(disk: &dyn Disk, listed: &Listed, watch: &mut dyn Watch, options: &mut Options) -> Row {
+fn set_row(read: &AtomicU64, listed: &Listed, watch: &mut dyn Watch, options: &mut Options) -> Row {
     let plain = |verdict| row(Kind::Set, listed.number, verdict);
     let manifest = match &listed.state {
         SetState::Set(manifest) => manifest,
-        SetState::Unfinished => return plain(Verdict::Unfinished),
+        SetState::Unfinished | SetState::Aside => return plain(Verdict::Unfinished),
         SetState::Damaged(fault) => {
             return plain(Verdict::refused(&Refusal::manifest(listed.number, fault.clone())));
         }
         SetState::Unreadable(error) => return plain(Verdict::refused(&Refusal::disk(error.copy()))),
     };
-    let verdict = match set(disk, manifest, watch) {
+    let verdict = match set(listed.store.as_ref(), manifest, read, watch) {
         Ok(()) => Verdict::Whole,
         Err(fault) => {
             let refusal = Refusal::set(manifest.number, fault.copy());
@@ -217,24 +227,27 @@ fn set_row(disk: &dyn Disk, listed: &Listed, watch: &mut dyn Watch, options: &mu
 }
 
 /// That a set is what its manifest says, key by key where somebody can read them.
-fn set(disk: &dyn Disk, manifest: &Manifest, watch: &mut dyn Watch) -> Result<(), SetFault> {
-    sets::verify_shape(disk, manifest)?;
+fn set(
+    store: &dyn SetStore,
+    manifest: &Manifest,
+    read: &AtomicU64,
+    watch: &mut dyn Watch,
+) -> Result<(), SetFault> {
+    sets::verify_shape(store, manifest)?;
     for file in &manifest.files {
         let mut contents = watch.contents(&file.name, file.bytes);
         let mut wrong = None;
-        sets::verify_file(disk, manifest, file, &mut |piece| {
+        sets::verify_file(store, manifest, file, &mut |piece| {
+            read.fetch_add(piece.len() as u64, Relaxed);
             if let (None, Some(contents)) = (&wrong, &mut contents) {
                 wrong = contents.feed(piece).err();
             }
         })?;
-        let unreadable = |what| {
-            let path = format!("{}/{}", layout::set(manifest.number), file.name);
-            SetFault::Contents { path, what }
-        };
+        let unreadable = |what| SetFault::Contents { path: store.path(manifest.number, &file.name), what };
         match (wrong, contents) {
             (Some(what), _) => return Err(unreadable(what)),
             (None, Some(contents)) => {
-                sets::check_counts(manifest, file, &contents.end().map_err(unreadable)?)?;
+                sets::check_counts(store, manifest, file, &contents.end().map_err(unreadable)?)?;
             }
             (None, None) => {}
         }

@@ -7,6 +7,8 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::store::{StoreFault, StoreTrouble};
+
 /// A data directory.
 pub trait Disk: Send + Sync {
     /// What an operator calls it, for messages.
@@ -47,20 +49,23 @@ pub trait Disk: Send + Sync {
     fn lock(&self, path: &str, note: &str) -> io::Result<Box<dyn Lock>>;
 }
 
+/// Bytes that are there to be read, by several threads at once if need be.
+pub trait Source: Send + Sync {
+    /// Reads some bytes; 0 at the end.
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
+
+    /// The length in bytes.
+    fn size(&self) -> io::Result<u64>;
+}
+
 /// An open file. Several threads may use it at once; a sync covers what was written before it was called.
-pub trait File: Send + Sync {
+pub trait File: Source {
     /// Writes some of `bytes`, at least one unless there are none, and says how many. It may be less than all: a disk
     /// that fills up takes what fits first.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Reads some bytes; 0 at the end of the file.
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
-
     /// Makes the bytes and the length survive a power loss. After an error nobody knows what did, whatever later calls say.
     fn sync(&self) -> io::Result<()>;
-
-    /// The length in bytes.
-    fn size(&self) -> io::Result<u64>;
 
     /// Makes the file `size` bytes long, if it is shorter, with room reserved; what is new reads as zeros.
     fn preallocate(&self, size: u64) -> io::Result<()>;
@@ -136,11 +141,17 @@ impl DiskError {
         Trouble::of(&self.source)
     }
 
+    /// The kind of trouble of a store, if the error came from one.
+    pub fn store_trouble(&self) -> Option<StoreTrouble> {
+        StoreFault::of(&self.source).map(|fault| fault.trouble)
+    }
+
     /// The same once more, for who tells it twice.
     pub(crate) fn copy(&self) -> Self {
-        let source = match self.source.raw_os_error() {
-            Some(number) => io::Error::from_raw_os_error(number),
-            None => io::Error::new(self.source.kind(), self.source.to_string()),
+        let source = match (self.source.raw_os_error(), StoreFault::of(&self.source)) {
+            (Some(number), _) => io::Error::from_raw_os_error(number),
+            (None, Some(fault)) => fault.clone().into(),
+            (None, None) => io::Error::new(self.source.kind(), self.source.to_string()),
         };
         Self { action: self.action, path: self.path.clone(), source }
     }
@@ -172,7 +183,7 @@ pub fn write_all_at(file: &dyn File, mut offset: u64, mut bytes: &[u8]) -> io::R
 }
 
 /// Fills `into` from `offset` on as far as the file goes, and says how many bytes that were.
-pub fn read_full_at(file: &dyn File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+pub fn read_full_at(file: &dyn Source, offset: u64, into: &mut [u8]) -> io::Result<usize> {
     let mut done = 0;
     while done < into.len() {
         match file.read_at(offset + done as u64, &mut into[done..])? {
@@ -186,12 +197,17 @@ pub fn read_full_at(file: &dyn File, offset: u64, into: &mut [u8]) -> io::Result
 /// A whole small file. Errors: `FileTooLarge` above `bytes_max`.
 pub fn read_small(disk: &dyn Disk, path: &str, bytes_max: usize) -> Result<Vec<u8>, DiskError> {
     let file = disk.open(path).trying("open", path)?;
+    read_whole(file.as_ref(), path, bytes_max)
+}
+
+/// All bytes of a small source. Errors: `FileTooLarge` above `bytes_max`.
+pub fn read_whole(file: &dyn Source, path: &str, bytes_max: usize) -> Result<Vec<u8>, DiskError> {
     let size = file.size().trying("measure", path)?;
     if size > bytes_max as u64 {
         return Err(io::Error::from(io::ErrorKind::FileTooLarge)).trying("read", path);
     }
     let mut bytes = vec![0; size as usize];
-    let read = read_full_at(file.as_ref(), 0, &mut bytes).trying("read", path)?;
+    let read = read_full_at(file, 0, &mut bytes).trying("read", path)?;
     bytes.truncate(read);
     Ok(bytes)
 }

@@ -15,6 +15,7 @@ use crate::identity::Identity;
 use crate::layout::{self, BEGIN, LOGS, SetNumber};
 use crate::log::{self, LogWriter};
 use crate::sets::{self, Loaded, SetState};
+use crate::store::Places;
 use stdx::envelope::{self, Content, Decode, Encode};
 use stdx::{ShardId, UnixMs};
 
@@ -166,12 +167,13 @@ pub struct Beginning {
 ///
 /// The logs are made first, so that a generation that has begun has a log of every shard, or has lost it.
 pub fn begin(
-    disk: &Arc<dyn Disk>,
+    places: &Places,
     beginning: Beginning,
     identity: &mut Identity,
     _loaded: &Loaded,
 ) -> Result<(Begin, Vec<LogWriter>), DiskError> {
-    let generation = next(disk.as_ref())?;
+    let generation = next(places)?;
+    let disk = places.shared_disk();
     let begin = Begin {
         generation,
         node: identity.node,
@@ -202,14 +204,15 @@ pub fn begin(
 }
 
 /// The number of the generation that would begin next: above all that there are or were, and not below what a set waits for.
-pub fn next(disk: &dyn Disk) -> Result<Generation, DiskError> {
+pub fn next(places: &Places) -> Result<Generation, DiskError> {
+    let disk = places.disk();
     let mut next = 1;
     for listed in list(disk)? {
         // A start that did not come to its end has left files there.
         next = next.max(listed.generation.0 + 1);
     }
     next = next.max(1 + sets::highest_in_quarantine(disk, LOGS)?);
-    for listed in sets::list(disk)? {
+    for listed in sets::list(places)? {
         if let SetState::Set(manifest) = listed.state {
             let position = manifest.position;
             next = next.max(position.generation.0 + u64::from(!position.lsns.is_empty()));

@@ -18,8 +18,12 @@ pub const BEGIN: &str = "begin";
 /// In a set's directory: what makes it a set.
 pub const MANIFEST: &str = "manifest";
 
+/// In the directory of a set that is elsewhere than in a data directory: that it is in quarantine.
+pub const ASIDE_MARK: &str = "aside";
+
 /// Number of a snapshot set, from 1.
 pub type SetNumber = u64;
+
 /// A generation's directory.
 pub fn generation(number: Generation) -> String {
     format!("{LOGS}/{:010}", number.0)
@@ -35,9 +39,14 @@ pub fn segment(number: Generation, name: SegmentName) -> String {
     format!("{}/{name}", generation(number))
 }
 
-/// A set's directory.
+/// A set's directory in the data directory.
 pub fn set(number: SetNumber) -> String {
-    format!("{SETS}/{number:010}")
+    format!("{SETS}/{}", set_directory(number))
+}
+
+/// A set's directory in the place where sets are.
+pub fn set_directory(number: SetNumber) -> String {
+    format!("{number:010}")
 }
 
 /// A set's manifest.

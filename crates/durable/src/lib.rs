@@ -18,9 +18,11 @@ pub mod manifest;
 pub mod recover;
 pub mod refusal;
 pub mod sets;
+pub mod store;
 
-pub use disk::{Disk, DiskError, Entry, File, Lock, Trouble, read_full_at, write_all_at};
+pub use disk::{Disk, DiskError, Entry, File, Lock, Source, Trouble, read_full_at, write_all_at};
 pub use generation::Begin;
 pub use identity::Identity;
 pub use manifest::Manifest;
 pub use refusal::Refusal;
+pub use store::{Places, SetStore};

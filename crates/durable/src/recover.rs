@@ -22,10 +22,10 @@ use std::collections::BTreeMap;
 
 use aof::BootId;
 
-use crate::disk::Disk;
 use crate::layout::SetNumber;
 use crate::refusal::Refusal;
 use crate::sets::{self, SetFault};
+use crate::store::Places;
 use stdx::UnixMs;
 use survey::Survey;
 
@@ -83,9 +83,9 @@ pub enum Recovered {
 
 /// Finds out what there is. The checksums of the set's files are the loader's to verify: when one is wrong, add the set to
 /// [`Options::distrusted`] and ask again. The directory's lock is held.
-pub fn recover(disk: &dyn Disk, options: &Options) -> Result<Recovered, Refusal> {
-    let survey = Survey::of(disk)?;
-    let refusal = match plan(disk, &survey, options) {
+pub fn recover(places: &Places, options: &Options) -> Result<Recovered, Refusal> {
+    let survey = Survey::of(places)?;
+    let refusal = match plan(places, &survey, options) {
         Ok(recovered) => return Ok(recovered),
         Err(refusal) => refusal,
     };
@@ -98,22 +98,23 @@ pub fn recover(disk: &dyn Disk, options: &Options) -> Result<Recovered, Refusal>
 }
 
 /// Finds out what there is, and reads the set's files to their last byte.
-pub fn recover_verified(disk: &dyn Disk, options: &mut Options) -> Result<Recovered, Refusal> {
+pub fn recover_verified(places: &Places, options: &mut Options) -> Result<Recovered, Refusal> {
     loop {
-        let recovered = recover(disk, options)?;
+        let recovered = recover(places, options)?;
         let Recovered::Whole(plan) = &recovered else { return Ok(recovered) };
-        let Some(manifest) = &plan.set else { return Ok(recovered) };
-        match sets::verify_set(disk, manifest) {
+        let (Some(manifest), Some(store)) = (&plan.set, &plan.store) else { return Ok(recovered) };
+        match sets::verify_set(store.as_ref(), manifest) {
             Ok(()) => return Ok(recovered),
             Err(fault) => _ = options.distrusted.insert(manifest.number, fault),
         }
     }
 }
 
-fn plan(disk: &dyn Disk, survey: &Survey, options: &Options) -> Result<Recovered, Refusal> {
+fn plan(places: &Places, survey: &Survey, options: &Options) -> Result<Recovered, Refusal> {
     if survey.is_empty() {
         return survey.prove_empty(options.expect_data).map(Recovered::Empty);
     }
     survey.check_owner()?;
-    lineage::choose(disk, survey, options).map(|plan| Recovered::Whole(Box::new(plan)))
+    survey.check_numbers()?;
+    lineage::choose(places.disk(), survey, options).map(|plan| Recovered::Whole(Box::new(plan)))
 }

@@ -10,6 +10,7 @@ use crate::identity::IdentityError;
 use crate::layout::{self, SetNumber};
 use crate::lock::LockError;
 use crate::sets::{ManifestFault, SetFault};
+use crate::store::StoreTrouble;
 use stdx::{ShardId, UnixMs, envelope};
 
 /// Why nothing may be served. Nothing was changed on the disk.
@@ -21,6 +22,17 @@ pub enum Refusal {
     Forbidden(DiskError),
     /// The disk failed while it was read. Trying again may help.
     Disk(DiskError),
+    /// The place of snapshots elsewhere cannot be read: it is not there, refuses, does not answer, or answers nonsense.
+    Store(DiskError),
+    /// One number stands for two different sets.
+    TwoSets {
+        /// The number.
+        number: SetNumber,
+        /// Where one is.
+        first: String,
+        /// Where the other is.
+        second: String,
+    },
     /// Another process has it.
     Taken(LockError),
     /// It is empty, and its identity says that there was data.
@@ -140,6 +152,9 @@ impl fmt::Display for Refusal {
 impl Refusal {
     /// The refusal that a disk's error is.
     pub fn disk(error: DiskError) -> Self {
+        if error.store_trouble().is_some() {
+            return Self::Store(error);
+        }
         match error.trouble() {
             Trouble::Forbidden | Trouble::ReadOnly => Self::Forbidden(error),
             _ => Self::Disk(error),
@@ -199,7 +214,7 @@ impl Refusal {
             Self::DirectoryMissing(_) => 90,
             Self::DataGone | Self::DataExpected => 91,
             Self::RedisData { .. } => 92,
-            Self::IdentityDamaged(_) | Self::Foreign { .. } => 93,
+            Self::IdentityDamaged(_) | Self::Foreign { .. } | Self::TwoSets { .. } => 93,
             Self::TooNew { .. } => 94,
             Self::ManifestDamaged { .. } => 95,
             Self::SetFileMissing { .. } => 96,
@@ -209,6 +224,12 @@ impl Refusal {
             Self::LogDamaged { .. } | Self::BeginDamaged { .. } => 100,
             Self::TornTail { .. } => 101,
             Self::TimeTooEarly { .. } => 102,
+            Self::Store(error) => match error.store_trouble() {
+                Some(StoreTrouble::NoBucket) => 103,
+                Some(StoreTrouble::Forbidden) => 104,
+                Some(StoreTrouble::Unreachable) => 105,
+                _ => 106,
+            },
         }
     }
 
@@ -230,8 +251,15 @@ impl Refusal {
 
     fn what(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::DirectoryMissing(error) | Self::Forbidden(error) | Self::Disk(error) => {
-                write!(f, "{error}")
+            Self::DirectoryMissing(error)
+            | Self::Forbidden(error)
+            | Self::Disk(error)
+            | Self::Store(error) => write!(f, "{error}"),
+            Self::TwoSets { number, first, second } => {
+                write!(
+                    f,
+                    "snapshot set {number} is in {first} and in {second}, and these are two different sets"
+                )
             }
             Self::Taken(error) => write!(f, "{error}"),
             Self::DataGone => {
@@ -296,6 +324,23 @@ impl Refusal {
             }
             Self::Forbidden(_) => "Give the server's user the right to read and write there",
             Self::Disk(_) => "Look at the kernel's log for errors of the device, and start again",
+            Self::Store(error) => match error.store_trouble() {
+                Some(StoreTrouble::NoBucket) => {
+                    "Correct `snapshot-dir`, or find out what became of the bucket; it is never made, and never taken \
+                     for an empty one"
+                }
+                Some(StoreTrouble::Forbidden) => {
+                    "Give the server's credentials the right to list, read, write and delete there, or give it others"
+                }
+                Some(StoreTrouble::Unreachable) => {
+                    "Look at the network, the name and the endpoint, and start again; `retry` in `snapshot-dir` says for \
+                     how long it is tried"
+                }
+                _ => {
+                    "Look at what the store said; another store, or a newer version of it, may do what is needed"
+                }
+            },
+            Self::TwoSets { .. } => "Move aside the one that does not belong to this server",
             Self::Taken(_) => "Stop that server, or give this one another `dir`",
             Self::DataGone => {
                 "Mount what belongs there, or restore it from a backup; if the data was deleted on purpose, delete \

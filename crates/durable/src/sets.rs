@@ -14,22 +14,37 @@ mod verify;
 
 pub use draft::{Commit, CommitError, Draft, FileWriter};
 pub use retain::{Loaded, Pruned};
-pub use verify::{SetFault, check_counts, verify_file, verify_set, verify_shape};
+pub use verify::{SetFault, check_counts, open_file, verify_file, verify_set, verify_shape};
 
 use std::io;
+use std::sync::Arc;
 
-use crate::disk::{Disk, DiskError, list_sorted, read_small};
-use crate::layout::{self, MANIFEST, QUARANTINE, SETS, SetNumber};
+use crate::disk::{Disk, DiskError, list_sorted, read_whole};
+use crate::layout::{self, ASIDE_MARK, MANIFEST, QUARANTINE, SETS, SetNumber};
 use crate::manifest::{self, Manifest};
+use crate::store::{Places, SetStore, Stored};
 use stdx::envelope;
 
-/// One directory of `snapshots`.
+/// One set's directory.
 #[derive(Debug)]
 pub struct Listed {
     /// The number that it has as its name.
     pub number: SetNumber,
+    /// Where it is.
+    pub store: Arc<dyn SetStore>,
+    /// Whether that is in the data directory.
+    pub is_own: bool,
+    /// Names of its files, whatever they are.
+    pub files: Vec<String>,
     /// What is in it.
     pub state: SetState,
+}
+
+impl Listed {
+    /// Whether it is a set, or was one, or may be one.
+    pub fn is_data(&self) -> bool {
+        !matches!(self.state, SetState::Unfinished | SetState::Aside)
+    }
 }
 
 /// What a set's directory holds.
@@ -39,6 +54,8 @@ pub enum SetState {
     Set(Manifest),
     /// Files, perhaps, and no manifest: an attempt that was not finished. Not a set.
     Unfinished,
+    /// It was put into quarantine where it is. Not a set.
+    Aside,
     /// A manifest that is damaged or makes no sense.
     Damaged(ManifestFault),
     /// A manifest that cannot be read.
@@ -56,31 +73,54 @@ pub enum ManifestFault {
     Senseless(String),
 }
 
-/// Every directory of `snapshots`, by rising number. Names that are no set's are left out.
-pub fn list(disk: &dyn Disk) -> Result<Vec<Listed>, DiskError> {
-    let entries = list_sorted(disk, SETS)?;
-    let numbers =
-        entries.iter().filter(|entry| entry.is_dir).filter_map(|entry| layout::parse_directory(&entry.name));
-    numbers.map(|number| Ok(Listed { number, state: read(disk, number)? })).collect()
+/// Every set's directory in all places, by rising number, and of the same number that of the data directory first. Names
+/// that are no set's are left out.
+pub fn list(places: &Places) -> Result<Vec<Listed>, DiskError> {
+    let mut sets = Vec::new();
+    for (store, is_own) in places.all() {
+        sets.extend(list_place(store, is_own)?);
+    }
+    sets.sort_by_key(|set| (set.number, !set.is_own));
+    Ok(sets)
 }
 
-fn read(disk: &dyn Disk, number: SetNumber) -> Result<SetState, DiskError> {
-    let entries = list_sorted(disk, &layout::set(number))?;
-    if !entries.iter().any(|entry| entry.name == MANIFEST) {
-        return Ok(SetState::Unfinished);
+/// Every set's directory in one place, by rising number.
+pub fn list_place(store: &Arc<dyn SetStore>, is_own: bool) -> Result<Vec<Listed>, DiskError> {
+    let mut stored = store.list()?;
+    stored.sort_by_key(|set| set.number);
+    let listed = |set: Stored| Listed {
+        number: set.number,
+        state: read(store.as_ref(), &set),
+        store: Arc::clone(store),
+        is_own,
+        files: set.files.into_iter().map(|file| file.name).collect(),
+    };
+    Ok(stored.into_iter().map(listed).collect())
+}
+
+fn read(store: &dyn SetStore, set: &Stored) -> SetState {
+    if set.has(ASIDE_MARK) {
+        return SetState::Aside;
     }
-    Ok(match read_manifest(disk, &layout::manifest(number)) {
-        Ok(Ok(manifest)) => match manifest.fault(number) {
+    if !set.has(MANIFEST) {
+        return SetState::Unfinished;
+    }
+    match read_manifest(store, set.number) {
+        Ok(Ok(manifest)) => match manifest.fault(set.number) {
             None => SetState::Set(manifest),
             Some(fault) => SetState::Damaged(ManifestFault::Senseless(fault)),
         },
         Ok(Err(fault)) => SetState::Damaged(fault),
         Err(error) => SetState::Unreadable(error),
-    })
+    }
 }
 
-fn read_manifest(disk: &dyn Disk, path: &str) -> Result<Result<Manifest, ManifestFault>, DiskError> {
-    let bytes = match read_small(disk, path, manifest::BYTES_MAX) {
+fn read_manifest(
+    store: &dyn SetStore,
+    number: SetNumber,
+) -> Result<Result<Manifest, ManifestFault>, DiskError> {
+    let file = store.open(number, MANIFEST)?;
+    let bytes = match read_whole(file.as_ref(), &store.path(number, MANIFEST), manifest::BYTES_MAX) {
         Err(error) if error.source.kind() == io::ErrorKind::FileTooLarge => {
             return Ok(Err(ManifestFault::Senseless("it is too large for a manifest".to_owned())));
         }
@@ -90,12 +130,16 @@ fn read_manifest(disk: &dyn Disk, path: &str) -> Result<Result<Manifest, Manifes
 }
 
 /// The number that the next set takes: above all that there are or were, those in quarantine too.
-pub fn next_number(disk: &dyn Disk) -> Result<SetNumber, DiskError> {
-    Ok(1 + highest(disk, SETS)?.max(highest_in_quarantine(disk, SETS)?))
+pub fn next_number(places: &Places) -> Result<SetNumber, DiskError> {
+    let mut highest = highest_in_quarantine(places.disk(), SETS)?;
+    for (store, _) in places.all() {
+        highest = store.list()?.iter().map(|set| set.number).fold(highest, SetNumber::max);
+    }
+    Ok(1 + highest)
 }
 
 /// The highest number among the directories in `directory`, 0 without any.
-pub(crate) fn highest(disk: &dyn Disk, directory: &str) -> Result<u64, DiskError> {
+fn highest(disk: &dyn Disk, directory: &str) -> Result<u64, DiskError> {
     let entries = list_sorted(disk, directory)?;
     Ok(entries.iter().filter_map(|entry| layout::parse_directory(&entry.name)).max().unwrap_or(0))
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use durable::File;
+use durable::{File, Source};
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
@@ -12,22 +12,24 @@ use rustix::io::Errno;
 #[derive(Debug)]
 pub(crate) struct RealFile(pub(crate) fs::File);
 
+impl Source for RealFile {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        again(|| self.0.read_at(into, offset))
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
 impl File for RealFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         again(|| self.0.write_at(bytes, offset))
     }
 
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        again(|| self.0.read_at(into, offset))
-    }
-
     fn sync(&self) -> io::Result<()> {
         // Never again after an error: the kernel tells each failure once, and a second call would say that all is well.
         self.0.sync_data()
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
     }
 
     fn preallocate(&self, size: u64) -> io::Result<()> {

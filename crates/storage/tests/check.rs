@@ -97,7 +97,7 @@ fn what_is_in_a_sets_files_is_read_and_counted() {
         let mut server = Server::start();
         server.save(text, true);
         let mut lines = Lines(Vec::new());
-        let report = check::check(server.disk.as_ref(), BOOT, &mut lines).unwrap();
+        let report = check::check(&server.places, BOOT, &mut lines).unwrap();
         assert_eq!(report.code(), code, "{text}: {report:?}");
         assert!(lines.0[..2].iter().all(|phase| phase.load(Relaxed) > 0), "sets and logs were read");
     };
@@ -166,7 +166,7 @@ fn a_torn_tail_is_told_and_what_repair_has_kept_is_listed() {
     let report = looked_at(&server);
     assert_eq!(report.code(), 101);
     assert!(matches!(report.outcome, Outcome::Load(_)), "a start would go on without it");
-    let repaired = check::repair(server.disk.as_ref()).unwrap();
+    let repaired = check::repair(&server.places).unwrap();
     let report = looked_at(&server);
     assert_eq!((report.code(), repaired.len(), report.quarantine.len()), (0, 1, 1));
     assert!(report.quarantine[0].1 >= repaired[0].bytes);

@@ -14,6 +14,7 @@ use durable::generation::{self, Beginning};
 use durable::log::LogWriter;
 use durable::manifest::DbKeys;
 use durable::recover::{self, OnLoadFailure, Options, Recovered};
+use durable::store::Places;
 use durable::{Disk, Entry, File, Identity, Lock, Refusal};
 use stdx::{ShardId, UnixMs};
 use storage::Directory;
@@ -71,7 +72,7 @@ fn hazard_1_what_may_not_be_read_is_not_taken_for_nothing() {
     let mut server = Server::start();
     server.save("data", true);
     for place in ["lacewing.id", "snapshots", "log", "snapshots/0000000001/manifest"] {
-        let denied = Denied(Arc::clone(&server.disk), place);
+        let denied = Places::local(Arc::new(Denied(Arc::clone(server.places.shared_disk()), place)));
         for on_load_failure in [OnLoadFailure::Refuse, OnLoadFailure::Previous, OnLoadFailure::Empty] {
             let options = Options { on_load_failure, ..Options::new(BOOT) };
             let refusal = recover::recover(&denied, &options).expect_err(place);
@@ -98,7 +99,7 @@ fn hazard_3_an_empty_directory_whose_identity_remembers_data_is_not_a_first_star
     // With an empty mount point nothing remembers, but the operator may.
     fs::remove_file(server.path("lacewing.id")).unwrap();
     let options = Options { expect_data: true, ..Options::new(BOOT) };
-    let refusal = recover::recover(server.disk.as_ref(), &options).unwrap_err();
+    let refusal = recover::recover(&server.places, &options).unwrap_err();
     assert!(matches!(refusal, Refusal::DataExpected), "{refusal}");
     fs::write(server.path("dump.rdb"), "REDIS0011").unwrap();
     server.refused(92);
@@ -129,7 +130,7 @@ fn hazard_5_files_of_two_attempts_side_by_side_are_told_apart() {
     fs::write(server.path("log/0000000002/begin.new"), "half").unwrap();
     let plan = server.whole(OnLoadFailure::Refuse);
     assert_eq!(plan.set, Some(manifest));
-    server.loaded.sweep(server.disk.as_ref(), None).unwrap();
+    server.loaded.sweep(&server.places, None).unwrap();
     assert!(!server.path("snapshots/0000000002").exists());
     assert_eq!(server.whole(OnLoadFailure::Refuse).set.unwrap().number, 1);
 }
@@ -199,14 +200,14 @@ fn hazard_9_behind_a_damaged_newest_set_is_an_older_one() {
     assert_eq!(plan.set.as_ref(), Some(&old));
     assert!(plan.lost.is_some(), "the loss is told");
     let keys: Vec<_> = old.files.iter().map(|file| file.keys.clone()).collect();
-    plan.accept(server.disk.as_ref(), &keys, NOW).unwrap();
+    plan.accept(&server.places, &keys, NOW).unwrap();
     assert!(!server.path("snapshots/0000000002").exists());
     assert!(
         server.path("quarantine/0000000001/snapshots/0000000002/manifest").exists(),
         "kept, and out of the way"
     );
-    assert_eq!(generation::next(server.disk.as_ref()).unwrap().0, 2);
-    assert_eq!(durable::sets::next_number(server.disk.as_ref()).unwrap(), 3, "no number is used twice");
+    assert_eq!(generation::next(&server.places).unwrap().0, 2);
+    assert_eq!(durable::sets::next_number(&server.places).unwrap(), 3, "no number is used twice");
 }
 
 #[test]
@@ -237,7 +238,7 @@ fn hazard_9_a_set_that_gives_other_keys_than_it_says_is_not_accepted() {
     let manifest = server.save("data", true);
     let plan = server.whole(OnLoadFailure::Refuse);
     let found = [manifest.files[0].keys.clone(), vec![DbKeys { db: 1, keys: 1 }]];
-    let refusal = plan.accept(server.disk.as_ref(), &found, NOW).unwrap_err();
+    let refusal = plan.accept(&server.places, &found, NOW).unwrap_err();
     assert_eq!(refusal.exit_code(), 98);
 }
 
@@ -250,7 +251,7 @@ fn hazard_11_a_torn_tail_is_refused_when_that_was_asked_for() {
     server.write(0, "torn");
     flip(&first_segment(&server, 0), aof::HEADER_LEN + end.0 as usize + 33);
     let strict = Options { refuse_torn_tail: true, ..Options::new(BOOT) };
-    let refusal = recover::recover(server.disk.as_ref(), &strict).unwrap_err();
+    let refusal = recover::recover(&server.places, &strict).unwrap_err();
     assert_eq!(refusal.exit_code(), 101, "{refusal}");
     let plan = server.whole(OnLoadFailure::Refuse);
     assert_eq!(plan.replays[0].ends[0], end);
@@ -259,12 +260,12 @@ fn hazard_11_a_torn_tail_is_refused_when_that_was_asked_for() {
     let rows = looked_at(&server).rows;
     let torn = rows.iter().find(|row| row.kind == Kind::Log(ShardId(0))).unwrap();
     assert!(matches!(torn.verdict, Verdict::Torn { .. }), "{torn:?}");
-    let repaired = check::repair(server.disk.as_ref()).unwrap();
+    let repaired = check::repair(&server.places).unwrap();
     assert_eq!((repaired.len(), repaired[0].end), (1, end));
     assert!(server.path(&repaired[0].copies[0]).exists());
     let rows = looked_at(&server).rows;
     assert!(rows.iter().all(|row| row.verdict == Verdict::Whole), "{rows:?}");
-    recover::recover(server.disk.as_ref(), &strict).unwrap();
+    recover::recover(&server.places, &strict).unwrap();
 }
 
 #[test]
@@ -280,12 +281,12 @@ fn hazard_11_a_torn_tail_over_several_segments_is_cut_at_its_first_byte() {
     let third = aof::SegmentName { shard: ShardId(0), base: end };
     let third = server.path(&durable::layout::segment(server.generation, third));
     flip(&third, 3);
-    let repaired = check::repair(server.disk.as_ref()).unwrap();
+    let repaired = check::repair(&server.places).unwrap();
     assert_eq!((repaired.len(), repaired[0].end), (1, end));
     assert_eq!((repaired[0].copies.len(), repaired[0].records), (2, 1));
     assert!(!third.exists());
     let strict = Options { refuse_torn_tail: true, ..Options::new(BOOT) };
-    let Recovered::Whole(plan) = recover::recover(server.disk.as_ref(), &strict).unwrap() else {
+    let Recovered::Whole(plan) = recover::recover(&server.places, &strict).unwrap() else {
         panic!("there is data")
     };
     assert_eq!(plan.replays[0].ends[0], end);
@@ -301,7 +302,7 @@ fn hazard_11_damage_before_the_tail_is_refused_and_not_repaired() {
     server.refused(100);
     let rows = looked_at(&server).rows;
     assert!(rows.iter().any(|row| matches!(row.verdict, Verdict::Damaged { code: 100, .. })), "{rows:?}");
-    assert_eq!(check::repair(server.disk.as_ref()).unwrap_err().exit_code(), 100);
+    assert_eq!(check::repair(&server.places).unwrap_err().exit_code(), 100);
     assert!(!server.path("quarantine").exists(), "nothing was changed");
 }
 
@@ -356,7 +357,7 @@ fn empty_by_order_keeps_all_there_was() {
     flip(&set_file(&server, &manifest, 0), 0);
     let Ok(Recovered::Empty(empty)) = server.recover(OnLoadFailure::Empty) else { panic!("by order") };
     assert!(empty.given_up.is_some());
-    empty.accept(server.disk.as_ref(), NodeId([5; 20]), NOW).unwrap();
+    empty.accept(&server.places, NodeId([5; 20]), NOW).unwrap();
     for path in ["snapshots/0000000001/manifest", "log/0000000001/begin"] {
         assert!(!server.path(path).exists());
         assert!(server.path("quarantine/0000000001").join(path).exists());
@@ -387,18 +388,18 @@ fn a_time_in_the_past_is_recovered_and_is_the_present_from_then_on() {
     server.save("later", true);
     server.sync();
     let until = |time| Options { until: Some(UnixMs(time)), ..Options::new(BOOT) };
-    let refusal = recover::recover(server.disk.as_ref(), &until(500)).unwrap_err();
+    let refusal = recover::recover(&server.places, &until(500)).unwrap_err();
     assert_eq!(refusal.exit_code(), 102, "{refusal}");
     // The set's own cut is told to be at the time at which the server began; without it the log alone leads there.
     fs::rename(server.path("snapshots/0000000001"), server.path("elsewhere")).unwrap();
-    let Recovered::Whole(plan) = recover::recover(server.disk.as_ref(), &until(2_500)).unwrap() else {
+    let Recovered::Whole(plan) = recover::recover(&server.places, &until(2_500)).unwrap() else {
         panic!("there is data")
     };
     assert_eq!(plan.replays[0].ends, then);
-    let (mut identity, loaded) = plan.accept(server.disk.as_ref(), &[], NOW).unwrap();
+    let (mut identity, loaded) = plan.accept(&server.places, &[], NOW).unwrap();
     let (version, past) = ("test".to_owned(), plan.past());
     let beginning = Beginning { boot: BOOT, version, now: NOW, shards: 3, past, segment_bytes: 4096 };
-    generation::begin(&server.disk, beginning, &mut identity, &loaded).unwrap();
+    generation::begin(&server.places, beginning, &mut identity, &loaded).unwrap();
     let plan = server.whole(OnLoadFailure::Refuse);
     assert_eq!(plan.replays.len(), 2);
     assert_eq!(plan.replays[0].ends, then);

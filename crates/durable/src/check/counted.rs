@@ -4,22 +4,22 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::disk::{Disk, Entry, File, Lock};
+use crate::disk::{Disk, Entry, File, Lock, Source};
 
 /// Adds up the bytes that are read through it. Changes nothing: whatever would is an error.
-pub(super) struct Counted<'a> {
-    disk: &'a dyn Disk,
+pub(super) struct Counted {
+    disk: Arc<dyn Disk>,
     read: Arc<AtomicU64>,
 }
 
-impl<'a> Counted<'a> {
+impl Counted {
     /// Reads from `disk`, and counts in `read`.
-    pub(super) fn new(disk: &'a dyn Disk, read: &Arc<AtomicU64>) -> Self {
-        Self { disk, read: Arc::clone(read) }
+    pub(super) fn new(disk: &Arc<dyn Disk>, read: &Arc<AtomicU64>) -> Self {
+        Self { disk: Arc::clone(disk), read: Arc::clone(read) }
     }
 }
 
-impl Disk for Counted<'_> {
+impl Disk for Counted {
     fn name(&self) -> String {
         self.disk.name()
     }
@@ -78,7 +78,7 @@ struct CountedFile {
     read: Arc<AtomicU64>,
 }
 
-impl File for CountedFile {
+impl Source for CountedFile {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read_at(offset, into)?;
         self.read.fetch_add(read as u64, Relaxed);
@@ -88,7 +88,9 @@ impl File for CountedFile {
     fn size(&self) -> io::Result<u64> {
         self.file.size()
     }
+}
 
+impl File for CountedFile {
     fn write_at(&self, _: u64, _: &[u8]) -> io::Result<usize> {
         refused()
     }

@@ -9,6 +9,7 @@ use crate::layout::{self, QUARANTINE};
 use crate::log;
 use crate::recover::survey::Survey;
 use crate::refusal::Refusal;
+use crate::store::Places;
 use stdx::ShardId;
 
 /// A tail that was cut off.
@@ -28,8 +29,9 @@ pub struct Repaired {
 
 /// Cuts torn tails off the logs of the newest generation. The directory's lock is held. Anything but a torn tail is refused, and then
 /// nothing was changed: no tool can tell what was there.
-pub fn repair(disk: &dyn Disk) -> Result<Vec<Repaired>, Refusal> {
-    let survey = Survey::of(disk)?;
+pub fn repair(places: &Places) -> Result<Vec<Repaired>, Refusal> {
+    let disk = places.disk();
+    let survey = Survey::of(places)?;
     let Some(head) = survey.head() else { return Ok(Vec::new()) };
     let begin = match &head.begin {
         BeginState::Begun(begin) => begin,

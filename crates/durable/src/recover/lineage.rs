@@ -4,6 +4,9 @@
 //! to the present, and every newer set is a place on that way: so what newer sets have is in the logs as well, and
 //! they need not be read. The newest set that is whole and misses nothing is taken.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use aof::{Generation, Lsn};
 
 use crate::disk::Disk;
@@ -11,11 +14,12 @@ use crate::generation::{Begin, BeginState};
 use crate::layout;
 use crate::manifest::{Manifest, Position};
 use crate::recover::logs::{self, EndsFailure, Leg};
-use crate::recover::plan::{Lost, Plan, Replay};
+use crate::recover::plan::{Aside, Lost, Plan, Replay};
 use crate::recover::survey::Survey;
 use crate::recover::{OnLoadFailure, Options};
 use crate::refusal::Refusal;
 use crate::sets::{self, SetState};
+use crate::store::SetStore;
 use stdx::{ShardId, UnixMs};
 
 /// Makes the plan.
@@ -25,7 +29,7 @@ pub(super) fn choose(disk: &dyn Disk, survey: &Survey, options: &Options) -> Res
     }
     let mut failure = None;
     for start in starts(survey) {
-        let start = match usable(disk, start, options) {
+        let start = match usable(start, options) {
             Ok(start) => start,
             Err(refusal) => {
                 failure.get_or_insert(refusal);
@@ -45,39 +49,54 @@ pub(super) fn choose(disk: &dyn Disk, survey: &Survey, options: &Options) -> Res
 }
 
 /// Where recovery may begin: a set, or (`None`) nothing.
-type Start<'a> = Option<&'a Manifest>;
+type Start<'a> = Option<Chosen<'a>>;
+
+/// A set whose manifest is good, and where it is.
+#[derive(Clone, Copy)]
+struct Chosen<'a> {
+    manifest: &'a Manifest,
+    store: &'a Arc<dyn SetStore>,
+}
+
+impl Deref for Chosen<'_> {
+    type Target = Manifest;
+
+    fn deref(&self) -> &Manifest {
+        self.manifest
+    }
+}
 
 /// A set that may be one, or nothing, newest first.
 enum Candidate<'a> {
-    Set(&'a Manifest),
+    Set(Chosen<'a>),
     Unusable(&'a sets::Listed),
     Nothing,
 }
 
 fn starts(survey: &Survey) -> Vec<Candidate<'_>> {
     let sets = survey.sets.iter().rev().filter_map(|listed| match &listed.state {
-        SetState::Set(manifest) => Some(Candidate::Set(manifest)),
-        SetState::Unfinished => None,
+        SetState::Set(manifest) => Some(Candidate::Set(Chosen { manifest, store: &listed.store })),
+        SetState::Unfinished | SetState::Aside => None,
         SetState::Damaged(_) | SetState::Unreadable(_) => Some(Candidate::Unusable(listed)),
     });
     sets.chain([Candidate::Nothing]).collect()
 }
 
 /// The start, if the set can be read as far as can be told without reading it.
-fn usable<'a>(disk: &dyn Disk, candidate: Candidate<'a>, options: &Options) -> Result<Start<'a>, Refusal> {
+fn usable<'a>(candidate: Candidate<'a>, options: &Options) -> Result<Start<'a>, Refusal> {
     match candidate {
         Candidate::Nothing => Ok(None),
-        Candidate::Set(manifest) => match options.distrusted.get(&manifest.number) {
-            Some(fault) => Err(Refusal::set(manifest.number, fault.copy())),
-            None => match sets::verify_shape(disk, manifest) {
-                Ok(()) => Ok(Some(manifest)),
-                Err(fault) => Err(Refusal::set(manifest.number, fault)),
+        Candidate::Set(set) => match options.distrusted.get(&set.number) {
+            Some(fault) => Err(Refusal::set(set.number, fault.copy())),
+            None => match sets::verify_shape(set.store.as_ref(), set.manifest) {
+                Ok(()) => Ok(Some(set)),
+                Err(fault) => Err(Refusal::set(set.number, fault)),
             },
         },
         Candidate::Unusable(listed) => Err(match &listed.state {
             SetState::Damaged(fault) => Refusal::manifest(listed.number, fault.clone()),
             SetState::Unreadable(error) => Refusal::disk(error.copy()),
-            SetState::Set(_) | SetState::Unfinished => unreachable!("it is not usable"),
+            SetState::Set(_) | SetState::Unfinished | SetState::Aside => unreachable!("it is not usable"),
         }),
     }
 }
@@ -96,7 +115,7 @@ fn whole(disk: &dyn Disk, survey: &Survey, options: &Options, start: Start<'_>) 
         },
     };
     if let Some(manifest) = start {
-        has_its_log(survey, manifest)?;
+        has_its_log(survey, &manifest)?;
     }
     let must = newer_sets(survey, start, &legs)?;
     let mut plan = Plan::new(survey, start, options);
@@ -132,7 +151,7 @@ fn way(survey: &Survey, start: Start<'_>, head: &Begin) -> Result<Vec<Leg>, Refu
     let (mut begin, mut ends) = (head, None::<Vec<Lsn>>);
     loop {
         let leg = |starts, cut, ends| Leg { generation: begin.generation, starts, cut, ends };
-        if let Some(Manifest { position, .. }) = start
+        if let Some(Manifest { position, .. }) = start.as_deref()
             && position.generation == begin.generation
             && !position.lsns.is_empty()
         {
@@ -193,7 +212,7 @@ fn newer_sets(survey: &Survey, start: Start<'_>, legs: &[Leg]) -> Result<Vec<Lsn
     for listed in survey.sets.iter().filter(|set| set.number > own) {
         let manifest = match &listed.state {
             SetState::Set(manifest) => manifest,
-            SetState::Unfinished => continue,
+            SetState::Unfinished | SetState::Aside => continue,
             SetState::Damaged(fault) => return Err(Refusal::manifest(listed.number, fault.clone())),
             SetState::Unreadable(error) => return Err(Refusal::disk(error.copy())),
         };
@@ -275,7 +294,7 @@ fn begin_of(survey: &Survey, generation: Generation) -> Result<&Begin, Refusal> 
 fn previous(disk: &dyn Disk, survey: &Survey, options: &Options, reason: Refusal) -> Result<Plan, Refusal> {
     let mut candidates = starts(survey).into_iter();
     let start = loop {
-        match usable(disk, candidates.next().expect("nothing is the last of them"), options) {
+        match usable(candidates.next().expect("nothing is the last of them"), options) {
             Ok(start) => break start,
             Err(_) => continue,
         }
@@ -319,13 +338,13 @@ fn previous(disk: &dyn Disk, survey: &Survey, options: &Options, reason: Refusal
 fn at_time(disk: &dyn Disk, survey: &Survey, options: &Options, until: UnixMs) -> Result<Plan, Refusal> {
     let first = survey.manifests().map(|manifest| UnixMs(manifest.cut_ms)).min();
     let is_before = |candidate: &Candidate<'_>| match candidate {
-        Candidate::Set(manifest) => manifest.cut_ms <= until.0,
+        Candidate::Set(set) => set.cut_ms <= until.0,
         Candidate::Nothing => true,
         Candidate::Unusable(_) => false,
     };
     let mut failure = None;
     for candidate in starts(survey).into_iter().filter(is_before) {
-        let start = match usable(disk, candidate, options) {
+        let start = match usable(candidate, options) {
             Ok(start) => start,
             Err(refusal) => {
                 failure.get_or_insert(refusal);
@@ -373,14 +392,15 @@ fn plan_to(
 impl Plan {
     fn new(survey: &Survey, start: Start<'_>, options: &Options) -> Self {
         let mut plan = Self {
-            set: start.cloned(),
+            set: start.map(|set| set.manifest.clone()),
+            store: start.map(|set| Arc::clone(set.store)),
             replays: Vec::new(),
             node: survey.owner().expect("what there is was written by somebody"),
             ends: None,
             lost: None,
             notes: Vec::new(),
             identity: survey.identity.clone(),
-            aside: Vec::new(),
+            aside: Aside::default(),
             boot: options.boot,
         };
         if survey.identity.is_none() {
@@ -393,12 +413,12 @@ impl Plan {
         // Newer sets cannot be read, and nothing in them is missed; or they are of a time after that which was asked for.
         let own = start.map_or(0, |manifest| manifest.number);
         for listed in survey.sets.iter().filter(|set| set.number > own) {
-            if !matches!(listed.state, SetState::Unfinished) {
+            if listed.is_data() {
                 plan.notes.push(format!(
                     "snapshot set {} is not part of what was recovered, and goes into quarantine",
                     listed.number
                 ));
-                plan.aside.push(layout::set(listed.number));
+                plan.aside.add(listed);
             }
         }
         plan
@@ -414,6 +434,6 @@ impl Plan {
         let base = self.set.as_ref().map_or(Generation(0), |set| set.position.generation);
         let aside: Vec<String> =
             numbers.filter(unused).filter(|number| *number >= base).map(layout::generation).collect();
-        self.aside.extend(aside);
+        self.aside.paths.extend(aside);
     }
 }

@@ -8,11 +8,12 @@ use aof::{BootId, Generation, LogId, Lsn, NodeId, SegmentName};
 use crate::disk::{Attempt, Disk, DiskError, ensure_dir, list_sorted, read_full_at, write_all_at};
 use crate::generation::{LogEnd, Past};
 use crate::identity::Identity;
-use crate::layout::{self, LOGS, QUARANTINE, SETS};
+use crate::layout::{self, LOGS, QUARANTINE, SETS, SetNumber};
 use crate::manifest::{DbKeys, Manifest};
 use crate::recover::survey::Survey;
 use crate::refusal::Refusal;
-use crate::sets::{self, Loaded};
+use crate::sets::{self, Listed, Loaded};
+use crate::store::{Places, SetStore};
 use stdx::{ShardId, UnixMs};
 
 /// The whole dataset: a set, and what the logs have since.
@@ -20,6 +21,8 @@ use stdx::{ShardId, UnixMs};
 pub struct Plan {
     /// Loaded first; without one, begin with nothing.
     pub set: Option<Manifest>,
+    /// Where that set is.
+    pub store: Option<Arc<dyn SetStore>>,
     /// Then these, one generation after the other.
     pub replays: Vec<Replay>,
     /// Whose data it is.
@@ -31,8 +34,8 @@ pub struct Plan {
     /// What an operator should know besides.
     pub notes: Vec<String>,
     pub(super) identity: Option<Identity>,
-    /// Directories that are no part of it and would be in the way of later starts.
-    pub(super) aside: Vec<String>,
+    /// What is no part of it and would be in the way of later starts.
+    pub(super) aside: Aside,
     pub(super) boot: BootId,
 }
 
@@ -106,14 +109,15 @@ impl Plan {
     /// Returns the identity (made if there was none) and the right to save and prune.
     pub fn accept(
         &self,
-        disk: &dyn Disk,
+        places: &Places,
         keys: &[Vec<DbKeys>],
         now: UnixMs,
     ) -> Result<(Identity, Loaded), Refusal> {
-        if let Some(manifest) = &self.set {
+        let disk = places.disk();
+        if let (Some(manifest), Some(store)) = (&self.set, &self.store) {
             assert_eq!(keys.len(), manifest.files.len(), "the keys of every file");
             for (file, found) in manifest.files.iter().zip(keys) {
-                sets::check_counts(manifest, file, found)
+                sets::check_counts(store.as_ref(), manifest, file, found)
                     .map_err(|fault| Refusal::set(manifest.number, fault))?;
             }
         }
@@ -124,7 +128,7 @@ impl Plan {
         if let Some(last) = self.replays.last().filter(|last| last.boot == self.boot) {
             settle(disk, last)?;
         }
-        quarantine(disk, &self.aside)?;
+        self.aside.put(disk)?;
         identity.mark(disk)?;
         Ok((identity, Loaded::new(self.set.as_ref().map(|set| set.number))))
     }
@@ -185,6 +189,31 @@ fn rewrite(file: Arc<dyn crate::disk::File>, from: u64, to: u64, path: &str) -> 
     file.sync().trying("sync", path)
 }
 
+/// What goes into quarantine.
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    /// Directories in the data directory.
+    pub(super) paths: Vec<String>,
+    /// Sets elsewhere.
+    elsewhere: Vec<(Arc<dyn SetStore>, SetNumber)>,
+}
+
+impl Aside {
+    /// Adds a set.
+    pub(super) fn add(&mut self, set: &Listed) {
+        if set.is_own {
+            self.paths.push(layout::set(set.number));
+        } else if set.is_data() {
+            self.elsewhere.push((Arc::clone(&set.store), set.number));
+        }
+    }
+
+    fn put(&self, disk: &dyn Disk) -> Result<(), DiskError> {
+        self.elsewhere.iter().try_for_each(|(store, number)| store.set_aside(*number))?;
+        quarantine(disk, &self.paths)
+    }
+}
+
 /// Moves directories out of the way, all of one start into one place.
 fn quarantine(disk: &dyn Disk, paths: &[String]) -> Result<(), DiskError> {
     if paths.is_empty() {
@@ -217,29 +246,30 @@ pub struct Empty {
     identity: Option<Identity>,
     /// What the operator gave up, with `on-load-failure empty`.
     pub given_up: Option<String>,
-    aside: Vec<String>,
+    aside: Aside,
 }
 
 impl Empty {
     pub(crate) fn proven(identity: Option<Identity>) -> Self {
-        Self { identity, given_up: None, aside: Vec::new() }
+        Self { identity, given_up: None, aside: Aside::default() }
     }
 
     pub(super) fn by_order(survey: &Survey, refusal: &Refusal) -> Self {
-        let sets = survey.sets.iter().map(|set| layout::set(set.number));
-        let aside =
-            sets.chain(survey.generations.iter().map(|one| layout::generation(one.generation))).collect();
+        let mut aside = Aside::default();
+        survey.sets.iter().for_each(|set| aside.add(set));
+        aside.paths.extend(survey.generations.iter().map(|one| layout::generation(one.generation)));
         Self { identity: survey.identity.clone(), given_up: Some(refusal.to_string()), aside }
     }
 
     /// Begins with nothing: puts what was given up into quarantine, and returns the identity, which is made with `node` if there
     /// was none, and the right to save and prune.
-    pub fn accept(self, disk: &dyn Disk, node: NodeId, now: UnixMs) -> Result<(Identity, Loaded), DiskError> {
+    pub fn accept(self, places: &Places, node: NodeId, now: UnixMs) -> Result<(Identity, Loaded), DiskError> {
+        let disk = places.disk();
         let identity = match self.identity {
             Some(identity) => identity,
             None => Identity::create(disk, node, now)?,
         };
-        quarantine(disk, &self.aside)?;
+        self.aside.put(disk)?;
         Ok((identity, Loaded::new(None)))
     }
 }

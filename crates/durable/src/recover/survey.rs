@@ -2,14 +2,15 @@
 
 use aof::{Generation, NodeId};
 
-use crate::disk::{Attempt, Disk};
+use crate::disk::Attempt;
 use crate::generation::{self, Begin, BeginState, ListedGeneration};
 use crate::identity::Identity;
-use crate::layout;
+use crate::layout::{self, MANIFEST};
 use crate::manifest::Manifest;
 use crate::recover::plan::Empty;
 use crate::refusal::Refusal;
 use crate::sets::{self, Listed, SetState};
+use crate::store::Places;
 
 /// What the directory holds.
 #[derive(Debug)]
@@ -22,12 +23,13 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
-    pub(crate) fn of(disk: &dyn Disk) -> Result<Self, Refusal> {
+    pub(crate) fn of(places: &Places) -> Result<Self, Refusal> {
+        let disk = places.disk();
         let entries = disk.list("").trying("list", &disk.name()).map_err(Refusal::directory)?;
         let redis = entries.into_iter().map(|entry| entry.name).find(|name| REDIS.contains(&name.as_str()));
         Ok(Self {
             identity: Identity::read(disk)?,
-            sets: sets::list(disk)?,
+            sets: sets::list(places)?,
             generations: generation::list(disk)?,
             redis,
         })
@@ -35,7 +37,7 @@ impl Survey {
 
     /// Whether there is nothing that ever was data, nor what could have been.
     pub(crate) fn is_empty(&self) -> bool {
-        self.sets.iter().all(|set| matches!(set.state, SetState::Unfinished))
+        self.sets.iter().all(|set| !set.is_data())
             && self.generations.iter().all(|one| matches!(one.begin, BeginState::Unbegun))
     }
 
@@ -61,6 +63,19 @@ impl Survey {
         }
     }
 
+    /// That no number stands for two sets: what a number says must be the same everywhere.
+    pub(super) fn check_numbers(&self) -> Result<(), Refusal> {
+        for pair in self.sets.windows(2) {
+            let [first, second] = pair else { continue };
+            let (SetState::Set(one), SetState::Set(other)) = (&first.state, &second.state) else { continue };
+            if one.number == other.number && one != other {
+                let (first, second) = (first.store.name(), second.store.name());
+                return Err(Refusal::TwoSets { number: one.number, first, second });
+            }
+        }
+        Ok(())
+    }
+
     /// Whose it is.
     pub(crate) fn owner(&self) -> Option<NodeId> {
         match &self.identity {
@@ -70,7 +85,10 @@ impl Survey {
     }
 
     fn written_by(&self) -> impl Iterator<Item = (String, NodeId)> {
-        let sets = self.manifests().map(|manifest| (layout::manifest(manifest.number), manifest.node));
+        let sets = self.sets.iter().filter_map(|set| match &set.state {
+            SetState::Set(manifest) => Some((set.store.path(set.number, MANIFEST), manifest.node)),
+            _ => None,
+        });
         sets.chain(self.begins().map(|begin| (layout::begin(begin.generation), begin.node)))
     }
 

@@ -1,22 +1,22 @@
 //! Writing a set.
 
 use std::io;
-use std::sync::Arc;
 
 use aof::NodeId;
 
-use crate::disk::{Attempt, Disk, DiskError, File, Over, ensure_dir, write_all_at, write_small};
+use crate::disk::DiskError;
 use crate::identity::Identity;
-use crate::layout::{self, SETS, SetNumber};
+use crate::layout::{self, SetNumber};
 use crate::manifest::{DbKeys, Manifest, Position, SetFile};
-use crate::sets::Loaded;
+use crate::sets::{Loaded, SetFault, verify_shape};
+use crate::store::{Places, Sink};
 use crc_fast::{CrcAlgorithm, Digest};
 use stdx::{Rng, ShardId, UnixMs, envelope};
 
 /// A set that is being written. Dropped without a commit it stays behind as what is no set, which the next
 /// [`Loaded::sweep`] removes; [`Draft::abort`] removes it at once.
 pub struct Draft {
-    disk: Arc<dyn Disk>,
+    places: Places,
     number: SetNumber,
     /// Drawn at random, so that no two attempts write the same file.
     writer: u64,
@@ -43,18 +43,20 @@ pub enum CommitError {
     /// Another writer was first with this number. What was written is of no use.
     #[error("another writer has made set {0}")]
     Taken(SetNumber),
-    /// The disk failed. Whether there is a set cannot be known if the error came after the manifest; it is whole then.
+    /// What was written is not what is there.
+    #[error("the files that were written are not there as written: {0}")]
+    Lost(SetFault),
+    /// The disk or store failed. Whether there is a set cannot be known if the error came after the manifest; it is whole then.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
 
 impl Draft {
     /// Begins the next set. Nothing may be saved before the load was whole, hence `_loaded`.
-    pub fn begin(disk: Arc<dyn Disk>, _loaded: &Loaded, rng: &mut Rng) -> Result<Self, DiskError> {
-        let number = super::next_number(disk.as_ref())?;
-        ensure_dir(disk.as_ref(), SETS)?;
-        ensure_dir(disk.as_ref(), &layout::set(number))?;
-        Ok(Self { disk, number, writer: rng.next_u64() })
+    pub fn begin(places: &Places, _loaded: &Loaded, rng: &mut Rng) -> Result<Self, DiskError> {
+        let number = super::next_number(places)?;
+        places.target().begin(number)?;
+        Ok(Self { places: places.clone(), number, writer: rng.next_u64() })
     }
 
     /// The number that the set will have.
@@ -65,9 +67,8 @@ impl Draft {
     /// Begins the file of one shard, on any thread.
     pub fn file(&self, shard: ShardId, compressed: bool) -> Result<FileWriter, DiskError> {
         let name = layout::set_file_name(self.writer, shard, compressed);
-        let path = format!("{}/{name}", layout::set(self.number));
-        let file = self.disk.create_new(&path).trying("create", &path)?;
-        Ok(FileWriter { file, shard, name, path, bytes: 0, digest: crc64() })
+        let sink = self.places.target().create(self.number, &name)?;
+        Ok(FileWriter { sink, shard, name, bytes: 0, digest: crc64() })
     }
 
     /// Makes it a set. After success it survives a power loss. `files` has one file of each shard, in any order; the
@@ -93,43 +94,38 @@ impl Draft {
         if let Some(fault) = manifest.fault(self.number) {
             panic!("a set was committed that makes no sense: {fault}");
         }
-        let (disk, directory) = (self.disk.as_ref(), layout::set(self.number));
-        disk.sync_dir(&directory).trying("sync", &directory)?;
-        write_small(disk, &layout::manifest(self.number), &envelope::seal(&manifest), Over::Nothing)
-            .map_err(|error| match error.source.kind() {
-                io::ErrorKind::AlreadyExists => CommitError::Taken(self.number),
-                _ => error.into(),
-            })?;
-        disk.sync_dir(&directory).trying("sync", &directory)?;
-        identity.mark(disk)?;
+        let store = self.places.target().as_ref();
+        match verify_shape(store, &manifest) {
+            Err(SetFault::Disk(error)) => return Err(error.into()),
+            other => other.map_err(CommitError::Lost)?,
+        }
+        store.commit(self.number, &envelope::seal(&manifest)).map_err(|error| match error.source.kind() {
+            io::ErrorKind::AlreadyExists => CommitError::Taken(self.number),
+            _ => error.into(),
+        })?;
+        identity.mark(self.places.disk())?;
         loaded.committed(self.number);
         Ok(manifest)
     }
 
     /// Gives up, and removes what was written. Errors leave some of it behind, which is in nobody's way.
     pub fn abort(self) -> Result<(), DiskError> {
-        let directory = layout::set(self.number);
+        let store = self.places.target();
         let own = format!("{:016x}-", self.writer);
-        for entry in crate::disk::list_sorted(self.disk.as_ref(), &directory)? {
-            if entry.name.starts_with(&own) {
-                let path = format!("{directory}/{}", entry.name);
-                self.disk.remove(&path).trying("remove", &path)?;
-            }
+        for stored in store.list()?.iter().filter(|stored| stored.number == self.number) {
+            let names = stored.files.iter().map(|file| file.name.as_str());
+            let names: Vec<&str> = names.filter(|name| name.starts_with(&own)).collect();
+            store.remove(self.number, &names)?;
         }
-        // Another attempt may have its files there.
-        match self.disk.remove_dir(&directory) {
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
-            other => other.trying("remove", &directory),
-        }
+        store.remove_directory(self.number)
     }
 }
 
 /// One shard's file, written from its beginning to its end.
 pub struct FileWriter {
-    file: Arc<dyn File>,
+    sink: Box<dyn Sink>,
     shard: ShardId,
     name: String,
-    path: String,
     bytes: u64,
     digest: Digest,
 }
@@ -137,7 +133,7 @@ pub struct FileWriter {
 impl FileWriter {
     /// Appends. Pieces of 64 KB and more are cheapest.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
-        write_all_at(self.file.as_ref(), self.bytes, bytes).trying("write", &self.path)?;
+        self.sink.write(bytes)?;
         self.bytes += bytes.len() as u64;
         self.digest.update(bytes);
         Ok(())
@@ -148,9 +144,9 @@ impl FileWriter {
         self.bytes
     }
 
-    /// Ends the file and syncs it. `keys` by rising number of database, without those that have none.
+    /// Ends the file and makes it safe. `keys` by rising number of database, without those that have none.
     pub fn finish(self, keys: Vec<DbKeys>) -> Result<SetFile, DiskError> {
-        self.file.sync().trying("sync", &self.path)?;
+        self.sink.finish()?;
         let crc64 = self.digest.finalize();
         Ok(SetFile { shard: self.shard.0, name: self.name, bytes: self.bytes, crc64, keys })
     }

@@ -6,9 +6,10 @@ use std::io;
 use aof::Generation;
 
 use crate::disk::{Attempt, Disk, DiskError, list_sorted};
-use crate::layout::{self, BEGIN, LOGS, SetNumber};
+use crate::layout::{self, BEGIN, LOGS, MANIFEST, SetNumber};
 use crate::manifest::Manifest;
 use crate::sets::{self, SetState};
+use crate::store::Places;
 
 /// That this process holds the whole dataset: it was loaded to its last byte and counted, or proven empty. Only
 /// recovery makes one; without it nothing is saved and nothing is removed.
@@ -41,11 +42,16 @@ impl Loaded {
         self.verified.insert(manifest.number);
     }
 
-    /// Removes what attempts left that never became sets, and what stood aside. `busy` is being written.
-    pub fn sweep(&self, disk: &dyn Disk, busy: Option<SetNumber>) -> Result<(), DiskError> {
-        for listed in sets::list(disk)? {
-            if matches!(listed.state, SetState::Unfinished) && Some(listed.number) != busy {
-                remove_all(disk, &layout::set(listed.number))?;
+    /// Removes what attempts left that never became sets, and what stood aside. `busy` is being written. Elsewhere than in the
+    /// data directory, which no other server can have, what is not older than a set may be another's that is being written.
+    pub fn sweep(&self, places: &Places, busy: Option<SetNumber>) -> Result<(), DiskError> {
+        let listed = sets::list(places)?;
+        let newest =
+            listed.iter().filter(|one| matches!(one.state, SetState::Set(_))).map(|one| one.number).max();
+        for one in listed.iter().filter(|one| matches!(one.state, SetState::Unfinished)) {
+            let is_over = one.is_own || newest.is_some_and(|newest| one.number <= newest);
+            if is_over && Some(one.number) != busy {
+                one.remove_all()?;
             }
         }
         Ok(())
@@ -53,17 +59,19 @@ impl Loaded {
 
     /// Keeps the newest `keep` sets (at least one) of which it is known that they can be read, and what is newer; removes older
     /// sets, and the log as far as none of the kept needs it. Sets that cannot be read are neither counted nor removed.
-    pub fn prune(&self, disk: &dyn Disk, keep: usize) -> Result<Pruned, DiskError> {
+    pub fn prune(&self, places: &Places, keep: usize) -> Result<Pruned, DiskError> {
         let mut pruned = Pruned::default();
-        let listed = sets::list(disk)?;
+        let listed = sets::list(places)?;
         let good = listed
             .iter()
             .rev()
             .filter(|one| matches!(one.state, SetState::Set(_)) && self.verified.contains(&one.number));
         let Some(oldest) = good.take(keep.max(1)).last().map(|one| one.number) else { return Ok(pruned) };
         for one in listed.iter().filter(|one| one.number < oldest) {
-            if let SetState::Set(manifest) = &one.state {
-                remove_set(disk, manifest)?;
+            if matches!(one.state, SetState::Set(_)) {
+                // The manifest goes first, so that what is left after a crash is no set.
+                one.store.remove(one.number, &[MANIFEST])?;
+                one.remove_all()?;
                 pruned.sets.push(one.number);
             }
         }
@@ -73,19 +81,19 @@ impl Loaded {
         if !listed.iter().any(unreadable) {
             let kept = listed.iter().find(|one| one.number == oldest).map(|one| &one.state);
             if let Some(SetState::Set(manifest)) = kept {
-                pruned.log_files = prune_log(disk, manifest)?;
+                pruned.log_files = prune_log(places.disk(), manifest)?;
             }
         }
         Ok(pruned)
     }
 }
 
-/// The manifest goes first, so that what is left after a crash is no set.
-fn remove_set(disk: &dyn Disk, manifest: &Manifest) -> Result<(), DiskError> {
-    let (directory, path) = (layout::set(manifest.number), layout::manifest(manifest.number));
-    disk.remove(&path).trying("remove", &path)?;
-    disk.sync_dir(&directory).trying("sync", &directory)?;
-    remove_all(disk, &directory)
+impl sets::Listed {
+    fn remove_all(&self) -> Result<(), DiskError> {
+        let names: Vec<&str> = self.files.iter().map(String::as_str).collect();
+        self.store.remove(self.number, &names)?;
+        self.store.remove_directory(self.number)
+    }
 }
 
 /// Removes generations before that of `oldest`, and of that one the segments that end before its position.

@@ -2,10 +2,12 @@
 
 use std::io;
 
-use crate::disk::{Attempt, Disk, DiskError, read_full_at};
-use crate::layout;
+use std::sync::Arc;
+
+use crate::disk::{Attempt, DiskError, Source, read_full_at};
 use crate::manifest::{DbKeys, Manifest, SetFile};
 use crate::sets::draft::crc64;
+use crate::store::SetStore;
 
 /// What is wrong with a set's file.
 #[derive(Debug, thiserror::Error)]
@@ -81,24 +83,25 @@ impl SetFault {
 }
 
 /// That all files are there and as long as they should be, without reading them.
-pub fn verify_shape(disk: &dyn Disk, manifest: &Manifest) -> Result<(), SetFault> {
-    manifest.files.iter().try_for_each(|file| open(disk, manifest, file).map(|_| ()))
+pub fn verify_shape(store: &dyn SetStore, manifest: &Manifest) -> Result<(), SetFault> {
+    manifest.files.iter().try_for_each(|file| open_file(store, manifest, file).map(|_| ()))
 }
 
 /// That all files are what was written, by reading them.
-pub fn verify_set(disk: &dyn Disk, manifest: &Manifest) -> Result<(), SetFault> {
-    verify_shape(disk, manifest)?;
-    manifest.files.iter().try_for_each(|file| verify_file(disk, manifest, file, &mut |_| {}))
+pub fn verify_set(store: &dyn SetStore, manifest: &Manifest) -> Result<(), SetFault> {
+    verify_shape(store, manifest)?;
+    manifest.files.iter().try_for_each(|file| verify_file(store, manifest, file, &mut |_| {}))
 }
 
 /// That one file is what was written, by reading it. `each` is given every piece of it.
 pub fn verify_file(
-    disk: &dyn Disk,
+    store: &dyn SetStore,
     manifest: &Manifest,
     entry: &SetFile,
     each: &mut dyn FnMut(&[u8]),
 ) -> Result<(), SetFault> {
-    let (file, path) = open(disk, manifest, entry)?;
+    let file = open_file(store, manifest, entry)?;
+    let path = store.path(manifest.number, &entry.name);
     let mut digest = crc64();
     let mut buffer = vec![0; READ_BYTES];
     let mut at = 0;
@@ -119,13 +122,18 @@ pub fn verify_file(
 }
 
 /// That loading `entry` gave the keys that the manifest says; `found` by rising number of database.
-pub fn check_counts(manifest: &Manifest, entry: &SetFile, found: &[DbKeys]) -> Result<(), SetFault> {
+pub fn check_counts(
+    store: &dyn SetStore,
+    manifest: &Manifest,
+    entry: &SetFile,
+    found: &[DbKeys],
+) -> Result<(), SetFault> {
     let keys = |of: &[DbKeys], db| of.iter().find(|one| one.db == db).map_or(0, |one| one.keys);
     let different = |db: &u16| keys(found, *db) != keys(&entry.keys, *db);
     match found.iter().chain(&entry.keys).map(|one| one.db).find(different) {
         None => Ok(()),
         Some(db) => Err(SetFault::Keys {
-            path: path(manifest, entry),
+            path: store.path(manifest.number, &entry.name),
             db,
             got: keys(found, db),
             want: keys(&entry.keys, db),
@@ -133,24 +141,23 @@ pub fn check_counts(manifest: &Manifest, entry: &SetFile, found: &[DbKeys]) -> R
     }
 }
 
-fn open(
-    disk: &dyn Disk,
+/// Opens a file of a set that is as long as the manifest says.
+pub fn open_file(
+    store: &dyn SetStore,
     manifest: &Manifest,
     entry: &SetFile,
-) -> Result<(std::sync::Arc<dyn crate::disk::File>, String), SetFault> {
-    let path = path(manifest, entry);
-    let file = match disk.open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(SetFault::Missing { path }),
-        other => other.trying("open", &path)?,
+) -> Result<Arc<dyn Source>, SetFault> {
+    let path = store.path(manifest.number, &entry.name);
+    let file = match store.open(manifest.number, &entry.name) {
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+            return Err(SetFault::Missing { path });
+        }
+        other => other?,
     };
     match file.size().trying("measure", &path)? {
         got if got != entry.bytes => Err(SetFault::Size { path, got, want: entry.bytes }),
-        _ => Ok((file, path)),
+        _ => Ok(file),
     }
-}
-
-fn path(manifest: &Manifest, entry: &SetFile) -> String {
-    format!("{}/{}", layout::set(manifest.number), entry.name)
 }
 
 const READ_BYTES: usize = 1 << 20;

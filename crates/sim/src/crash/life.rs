@@ -9,7 +9,7 @@ use durable::log::{LogError, LogWriter};
 use durable::manifest::{DbKeys, Position};
 use durable::recover::{self, Recovered};
 use durable::sets::{Commit, Draft, Loaded};
-use durable::{Disk, lock};
+use durable::{Places, lock};
 use stdx::{DbIndex, Rng, ShardId, UnixMs};
 
 use crate::crash::history::{Data, History, Violation};
@@ -95,7 +95,7 @@ pub struct World {
 
 /// A server that runs.
 struct Server {
-    disk: Arc<dyn Disk>,
+    places: Places,
     identity: Identity,
     loaded: Loaded,
     generation: aof::Generation,
@@ -158,10 +158,10 @@ impl World {
 
     /// One life, from its start to its end; false if it could not start, which faults of the disk excuse.
     pub(super) fn live(&mut self) -> Result<bool, Violation> {
-        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let Ok(_lock) = lock::take(disk.as_ref(), "a server") else { return Ok(true) };
+        let places = Places::local(Arc::new(self.disk.clone()));
+        let Ok(_lock) = lock::take(places.disk(), "a server") else { return Ok(true) };
         let mut options = recover::Options::new(BootId([self.boot; 16]));
-        let recovered = match recover::recover_verified(disk.as_ref(), &mut options) {
+        let recovered = match recover::recover_verified(&places, &mut options) {
             Ok(recovered) => recovered,
             Err(_) if self.disk.is_dead() => return Ok(true),
             Err(refusal) if self.disk.faults_hit() == 0 => {
@@ -172,7 +172,7 @@ impl World {
                 return Ok(false);
             }
         };
-        let started = self.start(disk, recovered)?;
+        let started = self.start(places, recovered)?;
         let mut server = match started {
             Ok(server) => server,
             Err(_) if self.disk.is_dead() || self.disk.faults_hit() > 0 => return Ok(true),
@@ -192,17 +192,13 @@ impl World {
         Ok(true)
     }
 
-    fn start(
-        &mut self,
-        disk: Arc<dyn Disk>,
-        recovered: Recovered,
-    ) -> Result<Result<Server, Failed>, Violation> {
+    fn start(&mut self, places: Places, recovered: Recovered) -> Result<Result<Server, Failed>, Violation> {
         self.report.recoveries += 1;
         let now = self.now();
         let (data, past, accepted) = match recovered {
             Recovered::Empty(empty) => {
                 let node = NodeId([7; 20]);
-                let accepted = empty.accept(disk.as_ref(), node, now).map_err(Failed::from);
+                let accepted = empty.accept(&places, node, now).map_err(Failed::from);
                 (Data::new(), Past::default(), accepted)
             }
             Recovered::Whole(plan) => {
@@ -211,7 +207,7 @@ impl World {
                     Err(_) if self.disk.is_dead() => return Ok(Err(Failed(String::new()))),
                     Err(error) => return Err(Violation::Replay(error)),
                 };
-                let accepted = plan.accept(disk.as_ref(), &keys, now).map_err(Failed::from);
+                let accepted = plan.accept(&places, &keys, now).map_err(Failed::from);
                 (data, plan.past(), accepted)
             }
         };
@@ -223,7 +219,7 @@ impl World {
         };
         let shards = 1 + self.rng.below(3) as u16;
         let beginning = self.beginning(shards, past);
-        let begun = generation::begin(&disk, beginning, &mut identity, &loaded);
+        let begun = generation::begin(&places, beginning, &mut identity, &loaded);
         let (begin, logs) = match begun {
             Ok(begun) => begun,
             Err(error) => return Ok(Err(error.into())),
@@ -234,7 +230,7 @@ impl World {
         let encoders = logs.iter().map(|log| Encoder::new(*log.log(), Lsn(0))).collect();
         let stalled = vec![Vec::new(); logs.len()];
         Ok(Ok(Server {
-            disk,
+            places,
             identity,
             loaded,
             generation: begin.generation,
@@ -436,8 +432,8 @@ impl World {
         self.report.sets += 1;
         if self.rng.one_in(2) {
             let keep = 1 + self.rng.index(2);
-            server.loaded.prune(server.disk.as_ref(), keep)?;
-            server.loaded.sweep(server.disk.as_ref(), None)?;
+            server.loaded.prune(&server.places, keep)?;
+            server.loaded.sweep(&server.places, None)?;
         }
         Ok(())
     }
@@ -445,7 +441,7 @@ impl World {
     fn write_set(&mut self, server: &mut Server, position: Position) -> Result<u64, Failed> {
         let captured: Vec<Data> = (0..server.logs.len()).map(|shard| server.data_of(shard)).collect();
         let at = self.now();
-        let draft = Draft::begin(Arc::clone(&server.disk), &server.loaded, &mut self.rng)?;
+        let draft = Draft::begin(&server.places, &server.loaded, &mut self.rng)?;
         let mut files = Vec::new();
         for (shard, data) in captured.iter().enumerate() {
             let mut file = draft.file(ShardId(shard as u16), false)?;
@@ -467,10 +463,10 @@ impl World {
     }
 
     fn prune_early(&mut self, server: &mut Server, position: &Position) -> Result<(), Failed> {
-        for name in durable::log::segments(server.disk.as_ref(), position.generation)? {
+        for name in durable::log::segments(server.places.disk(), position.generation)? {
             if name.base < position.lsns[name.shard.index()] {
                 let path = durable::layout::segment(position.generation, name);
-                server.disk.remove(&path)?;
+                server.places.disk().remove(&path)?;
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use durable::disk::EIO;
-use durable::{Disk, Entry, File, Lock};
+use durable::{Disk, Entry, File, Lock, Source};
 
 use crate::disk::state::{Crash, DiskFault, FileState, Lie, Node, NodeState, State};
 
@@ -228,6 +228,21 @@ struct MemFile {
     path: String,
 }
 
+impl Source for MemFile {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.disk.reading()?;
+        let live = &state.file(self.node).live;
+        let from = live.len().min(offset as usize);
+        let read = into.len().min(live.len() - from);
+        into[..read].copy_from_slice(&live[from..from + read]);
+        Ok(read)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.disk.reading()?.file(self.node).live.len() as u64)
+    }
+}
+
 impl File for MemFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         let call = self.disk.calls();
@@ -255,15 +270,6 @@ impl File for MemFile {
         }
     }
 
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        let mut state = self.disk.reading()?;
-        let live = &state.file(self.node).live;
-        let from = live.len().min(offset as usize);
-        let read = into.len().min(live.len() - from);
-        into[..read].copy_from_slice(&live[from..from + read]);
-        Ok(read)
-    }
-
     fn sync(&self) -> io::Result<()> {
         let mut rng = self.disk.state().rng.fork();
         let result = self.disk.call();
@@ -287,10 +293,6 @@ impl File for MemFile {
             state.file(self.node).sync();
         }
         Ok(())
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.disk.reading()?.file(self.node).live.len() as u64)
     }
 
     fn preallocate(&self, size: u64) -> io::Result<()> {

@@ -13,7 +13,8 @@ use durable::log::LogWriter;
 use durable::manifest::{DbKeys, Manifest, Position};
 use durable::recover::{self, OnLoadFailure, Options, Plan, Recovered};
 use durable::sets::{Commit, Draft, Loaded};
-use durable::{Disk, Identity, Refusal};
+use durable::store::Places;
+use durable::{Identity, Refusal};
 use stdx::{DbIndex, Rng, ShardId, UnixMs};
 use storage::Directory;
 
@@ -23,7 +24,7 @@ pub(crate) const NOW: UnixMs = UnixMs(1_000);
 /// A directory with a server of two shards that has just begun.
 pub(crate) struct Server {
     pub(crate) scratch: tempfile::TempDir,
-    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) places: Places,
     pub(crate) identity: Identity,
     pub(crate) loaded: Loaded,
     pub(crate) generation: aof::Generation,
@@ -34,11 +35,11 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start() -> Self {
         let scratch = tempfile::tempdir().unwrap();
-        let disk: Arc<dyn Disk> = Arc::new(Directory::open(scratch.path()).unwrap());
-        let Recovered::Empty(empty) = recover::recover(disk.as_ref(), &Options::new(BOOT)).unwrap() else {
+        let places = Places::local(Arc::new(Directory::open(scratch.path()).unwrap()));
+        let Recovered::Empty(empty) = recover::recover(&places, &Options::new(BOOT)).unwrap() else {
             panic!("it is empty")
         };
-        let (mut identity, loaded) = empty.accept(disk.as_ref(), NodeId([5; 20]), NOW).unwrap();
+        let (mut identity, loaded) = empty.accept(&places, NodeId([5; 20]), NOW).unwrap();
         let beginning = Beginning {
             boot: BOOT,
             version: "test".to_owned(),
@@ -47,9 +48,9 @@ impl Server {
             past: Past::default(),
             segment_bytes: 4096,
         };
-        let (begin, logs) = generation::begin(&disk, beginning, &mut identity, &loaded).unwrap();
+        let (begin, logs) = generation::begin(&places, beginning, &mut identity, &loaded).unwrap();
         let encoders = logs.iter().map(|log| Encoder::new(*log.log(), Lsn(0))).collect();
-        Self { scratch, disk, identity, loaded, generation: begin.generation, logs, encoders }
+        Self { scratch, places, identity, loaded, generation: begin.generation, logs, encoders }
     }
 
     pub(crate) fn write(&mut self, shard: usize, text: &str) {
@@ -81,11 +82,10 @@ impl Server {
     /// A set of the data so far; `with_log` says whether its cut is one of the log's.
     pub(crate) fn save(&mut self, text: &str, with_log: bool) -> Manifest {
         let lsns = if with_log { self.logs.iter().map(LogWriter::written).collect() } else { Vec::new() };
-        let generation =
-            if with_log { self.generation } else { generation::next(self.disk.as_ref()).unwrap() };
+        let generation = if with_log { self.generation } else { generation::next(&self.places).unwrap() };
         let position = Position { generation, cut: 0, lsns };
         let mut rng = Rng::new(self.scratch.path().as_os_str().len() as u64);
-        let draft = Draft::begin(Arc::clone(&self.disk), &self.loaded, &mut rng).unwrap();
+        let draft = Draft::begin(&self.places, &self.loaded, &mut rng).unwrap();
         let file = |shard| {
             let mut file = draft.file(ShardId(shard), false).unwrap();
             file.write(format!("{text} of shard {shard}").as_bytes()).unwrap();
@@ -103,7 +103,7 @@ impl Server {
 
     pub(crate) fn recover(&self, on_load_failure: OnLoadFailure) -> Result<Recovered, Refusal> {
         let mut options = Options { on_load_failure, ..Options::new(BOOT) };
-        recover::recover_verified(self.disk.as_ref(), &mut options)
+        recover::recover_verified(&self.places, &mut options)
     }
 
     #[track_caller]
@@ -148,5 +148,5 @@ pub(crate) fn looked_at(server: &Server) -> Report {
             None
         }
     }
-    durable::check::check(server.disk.as_ref(), BOOT, &mut Nobody).unwrap()
+    durable::check::check(&server.places, BOOT, &mut Nobody).unwrap()
 }

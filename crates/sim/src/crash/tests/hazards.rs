@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aof::{BootId, Encoder, Lsn, NodeId, Stamp};
-use durable::Disk;
+use durable::Places;
 use durable::generation::{self, Beginning, Past};
 use durable::log::{LogError, LogWriter, MendError};
 use durable::recover::{self, Options, Recovered};
@@ -15,13 +15,17 @@ use crate::disk::DiskFault;
 const NOW: UnixMs = UnixMs(1);
 const BOOT: BootId = BootId([1; 16]);
 
+fn places(disk: &MemDisk) -> Places {
+    Places::local(Arc::new(disk.clone()))
+}
+
 fn log(disk: &MemDisk) -> (LogWriter, Encoder) {
-    let dyn_disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let Ok(Recovered::Empty(empty)) = recover::recover(disk, &Options::new(BOOT)) else { panic!("empty") };
-    let (mut identity, loaded) = empty.accept(disk, NodeId([7; 20]), NOW).unwrap();
+    let places = places(disk);
+    let Ok(Recovered::Empty(empty)) = recover::recover(&places, &Options::new(BOOT)) else { panic!("empty") };
+    let (mut identity, loaded) = empty.accept(&places, NodeId([7; 20]), NOW).unwrap();
     let (version, past) = ("sim".to_owned(), Past::default());
     let beginning = Beginning { boot: BOOT, version, now: NOW, shards: 1, past, segment_bytes: 4096 };
-    let (_, mut logs) = generation::begin(&dyn_disk, beginning, &mut identity, &loaded).unwrap();
+    let (_, mut logs) = generation::begin(&places, beginning, &mut identity, &loaded).unwrap();
     let log = logs.remove(0);
     let encoder = Encoder::new(*log.log(), Lsn(0));
     (log, encoder)
@@ -37,7 +41,7 @@ fn record(encoder: &mut Encoder, text: &str) -> Vec<u8> {
 
 /// Where the log ends for the next process.
 fn end(disk: &MemDisk, boot: BootId) -> Lsn {
-    match recover::recover(disk, &Options::new(boot)) {
+    match recover::recover(&places(disk), &Options::new(boot)) {
         Ok(Recovered::Whole(plan)) => plan.replays[0].ends[0],
         other => panic!("{other:?}"),
     }
