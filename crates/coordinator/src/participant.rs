@@ -25,6 +25,7 @@ pub struct Participant<C, P> {
     locks: LockTable<Token<C, P>>,
     deeds: VecDeque<Deed<C, P>>,
     ready: VecDeque<Ready<Token<C, P>>>,
+    guards: usize,
 }
 
 /// Something for the shard to do now.
@@ -64,7 +65,7 @@ enum Token<C, P> {
 
 impl<C, P> Default for Participant<C, P> {
     fn default() -> Self {
-        Self { locks: LockTable::default(), deeds: VecDeque::new(), ready: VecDeque::new() }
+        Self { locks: LockTable::default(), deeds: VecDeque::new(), ready: VecDeque::new(), guards: 0 }
     }
 }
 
@@ -189,17 +190,24 @@ impl<C, P> Participant<C, P> {
     /// Has those who come from now on, and conflict with `claim`, wait until [`Participant::end_guard`]. Those who came before
     /// are not kept waiting: a guard takes its place in line like any other claim, but does nothing with its locks.
     pub fn guard(&mut self, tx: TxId, claim: Claim<'_>) {
+        self.guards += 1;
         self.locks.lock(tx, claim, Token::Guard);
     }
 
     /// Ends a guard, be it that it has its locks or still waits for them, and lines up whoever may go now. Panics when
     /// there is none.
     pub fn end_guard(&mut self, tx: TxId) {
+        self.guards -= 1;
         match self.locks.abandon(tx, &mut self.ready) {
             Some(token) => assert!(matches!(token, Token::Guard), "{tx:?} is no guard"),
             None => self.locks.release(tx, &mut self.ready),
         }
         self.hand_out();
+    }
+
+    /// Whether there are guards: whoever claims the whole shard has to wait for them.
+    pub fn has_guards(&self) -> bool {
+        self.guards > 0
     }
 
     /// Whether there is something to do: see [`Self::poll`].

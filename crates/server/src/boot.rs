@@ -157,6 +157,7 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common, sink: Option<Fil
         timeouts: crate::wait::Timeouts::default(),
         publishing: Publishing::new(router.shards()),
         journal,
+        cuts: crate::cut::Cuts::default(),
         handled: crate::mail::Handled::default(),
         flushes: crate::track::Flushes::new(router.shards()),
         read_buffer: RefCell::new(vec![0; READ_BUFFER_BYTES].into()),
@@ -193,6 +194,7 @@ async fn serve(
     if node.id.index() == 0 {
         reactor::task::spawn(crate::watch::signals(Rc::clone(&node)));
         reactor::task::spawn(crate::watch::watchdog(Rc::clone(&node)));
+        reactor::task::spawn(crate::cut::serve(Rc::clone(&node)));
     }
     for listener in listeners {
         reactor::task::spawn(crate::accept::accept(Rc::clone(&node), listener));

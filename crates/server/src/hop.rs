@@ -39,6 +39,8 @@ pub(crate) enum Item {
     LongReply(Sink, Place, Vec<LongPart>),
     /// A transaction's order for your shard, or a shard's notice to a transaction of yours.
     Transaction(Box<crate::transaction::Message>),
+    /// Of a cut.
+    Cut(Box<crate::cut::Message>),
     /// A connection accepted here that is yours to serve.
     Accepted(OwnedFd),
     /// A command of yours was slow.

@@ -44,7 +44,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use stdx::{DbIndex, ShardId};
+use stdx::{DbIndex, ShardId, UnixMs};
 
 /// One core's journal, which may be off.
 #[derive(Default)]
@@ -57,6 +57,14 @@ pub(crate) struct Journal {
     written: Cell<u64>,
     /// The place up to which all is on the disk.
     synced: Cell<u64>,
+    /// The place up to which all is to be brought to the disk, whatever the policy.
+    wanted: Cell<u64>,
+    /// Whether something was written since the last cut.
+    has_news: Cell<bool>,
+    /// The newest cut that is on the disk, 0 for none.
+    synced_cut: Cell<u64>,
+    /// Cuts that are not on the disk yet, each with its place, in order.
+    cuts: RefCell<VecDeque<(u64, u64)>>,
     /// Connections with replies that wait for the disk, each with the place that it waits for: in order.
     waiting: RefCell<VecDeque<(u64, Rc<Link>)>>,
 }
@@ -70,7 +78,7 @@ struct Writer {
     sink: Box<dyn Sink>,
 }
 
-/// A record that stands between what commands of this shard alone have done.
+/// A record that stands between what commands of this shard alone have done. Cuts are added with [`Journal::cut`].
 pub(crate) enum Record<'a> {
     /// What a transaction over several shards did, whose home is this core.
     Whole {
@@ -87,6 +95,15 @@ pub(crate) enum Record<'a> {
         number: u64,
         /// Where the whole record is.
         home: ShardId,
+    },
+    /// A cut, which all shards have: see [`crate::cut`].
+    Cut {
+        /// Its number.
+        number: u64,
+        /// When it is.
+        at: UnixMs,
+        /// The newest cut that is known to be on the disk in all logs, 0 for none.
+        durable: u64,
     },
 }
 
@@ -124,7 +141,35 @@ impl Journal {
         if let Some(writer) = &mut *self.writer.borrow_mut() {
             writer.gather(core);
             writer.add(record);
+            self.has_news.set(true);
         }
+    }
+
+    /// Adds a cut and has the disk follow up to it. Returns the place behind it; `None` when nothing is journalled.
+    pub(crate) fn cut(&self, core: &mut Core, number: u64, at: UnixMs, durable: u64) -> Option<Lsn> {
+        let lsn = {
+            let mut writer = self.writer.borrow_mut();
+            let writer = writer.as_mut()?;
+            writer.gather(core);
+            writer.add(Record::Cut { number, at, durable });
+            writer.encoder.next_lsn()
+        };
+        self.write(core);
+        self.has_news.set(false);
+        self.cuts.borrow_mut().push_back((number, lsn.0));
+        self.wanted.set(lsn.0);
+        self.follow_disk();
+        Some(lsn)
+    }
+
+    /// Whether something has happened since the last cut.
+    pub(crate) fn has_news(&self, core: &Core) -> bool {
+        self.has_news.get() || (self.is_on() && self.is_dirty(core))
+    }
+
+    /// The newest cut that is known to be on the disk, 0 for none.
+    pub(crate) fn synced_cut(&self) -> u64 {
+        self.synced_cut.get()
     }
 
     /// Writes what has happened so far.
@@ -135,6 +180,7 @@ impl Journal {
             if !bytes.is_empty() {
                 sink.append(bytes);
                 self.written.set(encoder.next_lsn().0);
+                self.has_news.set(true);
                 bytes.clear();
                 bytes.shrink_to(KEPT_BYTES);
             }
@@ -149,10 +195,16 @@ impl Journal {
     /// Has the disk follow, and learns how far it is.
     fn follow_disk(&self) {
         if let Some(Writer { sink, stamp, .. }) = &mut *self.writer.borrow_mut() {
-            self.synced.set(sink.synced());
-            stamp.synced = Lsn(sink.synced());
-            if self.waits_for_disk.get() && self.synced.get() < self.written.get() {
+            let synced = sink.synced();
+            self.synced.set(synced);
+            stamp.synced = Lsn(synced);
+            let wanted = if self.waits_for_disk.get() { self.written.get() } else { self.wanted.get() };
+            if synced < wanted {
                 sink.sync();
+            }
+            let mut cuts = self.cuts.borrow_mut();
+            while let Some((number, _)) = cuts.pop_front_if(|(_, place)| *place <= synced) {
+                self.synced_cut.set(number);
             }
         }
     }
@@ -191,6 +243,9 @@ impl Writer {
             }
             Record::Marker { number, home } => {
                 encoder.marker(bytes, TxNumber(number), home, *stamp);
+            }
+            Record::Cut { number, at, durable } => {
+                encoder.cut(bytes, number, at, durable, *stamp);
             }
         }
     }

@@ -93,6 +93,7 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
             },
             Item::LongReply(sink, place, long) => fill_long(node, sink, hop.bytes(place), long),
             Item::Transaction(message) => transaction::receive(node, *message),
+            Item::Cut(message) => crate::cut::receive(node, from, *message),
             Item::Slow(slow) => {
                 let core = &mut node.state.borrow_mut().core;
                 let (client, args) = (slow.client, slow.args.as_args());

@@ -8,6 +8,7 @@ mod clock;
 mod connection;
 mod courier;
 mod cron;
+mod cut;
 mod descriptors;
 mod dispatch;
 mod exec;

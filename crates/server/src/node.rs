@@ -33,6 +33,7 @@ pub(crate) struct Node {
     pub(crate) links: RefCell<Links>,
     pub(crate) publishing: Publishing,
     pub(crate) journal: Journal,
+    pub(crate) cuts: crate::cut::Cuts,
     pub(crate) handled: crate::mail::Handled,
     pub(crate) flushes: crate::track::Flushes,
     pub(crate) timeouts: crate::wait::Timeouts,
@@ -72,6 +73,7 @@ pub(crate) struct State {
 pub(crate) enum Ordered {
     Work(OrderPart),
     Spread(Box<crate::spread::Queued>),
+    Cut(Arc<crate::cut::Cut>),
 }
 
 /// CLIENT PAUSE in force.

@@ -37,6 +37,10 @@ pub(crate) async fn stopped(node: &Rc<Node>) {
     while node.links.borrow().iter().next().is_some() && reactor::timer::now() < deadline {
         reactor::timer::sleep(ENDING_STEP).await;
     }
+    // A cut that has begun comes to its end, so that all journals have it.
+    while node.cuts.is_under_way() && reactor::timer::now() < deadline {
+        reactor::timer::sleep(ENDING_STEP).await;
+    }
     // Others may still wait for answers from here.
     let ended = &node.control.ended;
     ended.fetch_add(1, AcqRel);

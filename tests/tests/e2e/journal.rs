@@ -25,10 +25,15 @@ fn journalling(dir: &Path, cores: &str, policy: &str) -> Server {
 
 /// What the journals of a server make of an empty one.
 fn replayed(dir: &Path, cores: u16) -> Reading {
+    replayed_until(dir, cores, None).0
+}
+
+/// The same up to a cut, and the cuts that were passed.
+fn replayed_until(dir: &Path, cores: u16, until: Option<u64>) -> (Reading, Vec<u64>) {
     let copy = Server::with(&["--cores", "2", "--pin", "no", "--databases", "3"]);
     let mut client = copy.client();
-    replay(dir, cores, &mut client);
-    reading(&mut client)
+    let cuts = replay(dir, cores, until, &mut client);
+    (reading(&mut client), cuts)
 }
 
 /// Runs commands, on so many cores, and compares what they leave with what the journal makes of an empty server. Each case
@@ -236,6 +241,84 @@ fn what_was_answered_survives_a_kill() {
     }
 }
 
+/// Pairs are written by MSET, whose halves are on several shards; so what is before a cut has both halves, or none.
+#[test]
+fn cuts_stand_in_all_journals_and_never_in_a_transaction() {
+    for (cores, policy) in [(1, "everysec"), (2, "everysec"), (3, "everysec"), (2, "always")] {
+        let dir = TempDir::new().expect("a temporary directory");
+        let mut server = journalling(dir.path(), &cores.to_string(), policy);
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for number in 0..COUNTERS {
+                let (client, is_over) = (server.client(), &is_over);
+                scope.spawn(move || load::count(client, number, is_over));
+            }
+            let started = Instant::now();
+            while started.elapsed() < LENGTH * 3 / 2 {
+                thread::park_timeout(Duration::from_millis(20));
+            }
+            is_over.store(true, Relaxed);
+        });
+        assert!(server.stop().success());
+        let (last, cuts) = replayed_until(dir.path(), cores, None);
+        assert!(cuts.len() >= 3, "{cores} cores, {policy}: cuts {cuts:?}");
+        assert_eq!(cuts, (1..=cuts.len() as u64).collect::<Vec<_>>(), "{cores} cores, {policy}");
+        let pairs = |reading: &Reading| -> Vec<u64> {
+            let value = |key: String| reading.get(&(0, key)).map_or(0, |text| load::number_in(text));
+            let pair = |number: usize| {
+                let [left, right] = ["left", "right"].map(|what| value(format!("{what}{number}")));
+                assert_eq!(left, right, "{cores} cores, {policy}: half of a pair");
+                left
+            };
+            (0..COUNTERS).map(pair).collect()
+        };
+        let mut before = vec![0; COUNTERS];
+        for cut in cuts {
+            let (reading, passed) = replayed_until(dir.path(), cores, Some(cut));
+            assert_eq!(passed.last(), Some(&cut));
+            let now = pairs(&reading);
+            assert!(now.iter().zip(&before).all(|(now, before)| now >= before), "{before:?}, then {now:?}");
+            before = now;
+        }
+        let end = pairs(&last);
+        assert!(end.iter().zip(&before).all(|(end, before)| end >= before && *before > 0), "{before:?}");
+    }
+}
+
+/// Without writes there are no cuts.
+#[test]
+fn cuts_are_made_only_while_something_is_written() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let mut server = journalling(dir.path(), "2", "everysec");
+    let mut client = server.client();
+    let cuts = |count: usize| {
+        let lens = [0, 1].map(|shard| {
+            let bytes = std::fs::read(dir.path().join(format!("{shard}.journal"))).expect("a journal");
+            replay::cuts(&bytes, shard, 2).len()
+        });
+        (lens == [count; 2]).then_some(())
+    };
+    client.line("SET a 1");
+    until("the first cut", || cuts(1));
+    let waited = Instant::now();
+    while waited.elapsed() < LENGTH {
+        assert_eq!(client.line("GET a"), "\"1\"");
+        assert_eq!(cuts(1), Some(()), "nothing was written");
+    }
+    client.line("SET b 1");
+    until("the second cut", || cuts(2));
+    assert!(server.stop().success());
+    let durable: Vec<u64> = (0..2)
+        .flat_map(|shard| {
+            let bytes = std::fs::read(dir.path().join(format!("{shard}.journal"))).expect("a journal");
+            replay::cuts(&bytes, shard, 2)
+        })
+        .collect();
+    assert_eq!(durable, [0, 1, 0, 1], "the second says that the first is on the disk everywhere");
+}
+
 /// Clients at once, and for how long.
 const CLIENTS: usize = 6;
+/// Who count, where all that they did is run again several times.
+const COUNTERS: usize = 2;
 const LENGTH: Duration = Duration::from_secs(2);

@@ -172,7 +172,9 @@ fn a_guard_keeps_those_waiting_who_came_after_it() {
             shard.release(TxId(1));
         }
         assert!(deeds(&mut shard).is_empty(), "it waits for the guard");
+        assert!(shard.has_guards());
         shard.end_guard(TxId(2));
+        assert!(!shard.has_guards());
         assert_eq!(deeds(&mut shard), ["writer"]);
         assert!(shard.is_idle());
     }

@@ -3,6 +3,7 @@
 use super::chore::{self, Chore};
 use super::work::Work;
 use super::{Message, OrderPart, Parked, ParkedCommand, Task, attempt};
+use crate::cut;
 use crate::flights::{Letter, deliver};
 use crate::hop::Item;
 use crate::journal::deeds::{self, Done};
@@ -72,6 +73,8 @@ pub(crate) fn carry_out(node: &Rc<Node>) {
                 spread::answer(node, &queued, notice, &[]);
             }
             Deed::Perform { tx, part: Ordered::Spread(queued), .. } => spread::perform(node, tx, &queued),
+            Deed::Answer { notice, part: Ordered::Cut(part), .. } => cut::answer(node, &part, notice),
+            Deed::Perform { act, part: Ordered::Cut(part), .. } => cut::perform(node, act, &part),
             Deed::Answer { notice, part: Ordered::Work(part), .. } => {
                 answer(node, &part, notice, Performed::default());
             }

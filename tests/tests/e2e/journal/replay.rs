@@ -11,8 +11,11 @@ use stdx::ShardId;
 /// What a server has: by database and key.
 pub(super) type Reading = BTreeMap<(u16, String), String>;
 
-/// Sends what the journals of so many shards say, in an order that is right.
-pub(super) fn replay(dir: &Path, shards: u16, client: &mut Client) {
+/// Sends what the journals of so many shards say, in an order that is right, up to a cut if they are to be read no further.
+/// Returns the cuts that were passed.
+pub(super) fn replay(dir: &Path, shards: u16, until: Option<u64>, client: &mut Client) -> Vec<u64> {
+    let mut cuts = Vec::new();
+    let has_ended = |cuts: &[u64]| until.is_some_and(|until| cuts.last() == Some(&until));
     let id = |shard| LogId { node: NodeId::default(), generation: Generation(1), shard, shards };
     let read = |shard: u16| std::fs::read(dir.join(format!("{shard}.journal"))).expect("a journal");
     let logs: Vec<Vec<u8>> = (0..shards).map(read).collect();
@@ -21,13 +24,14 @@ pub(super) fn replay(dir: &Path, shards: u16, client: &mut Client) {
         let bytes = &logs[shard.index()][at.0 as usize..];
         (!bytes.is_empty()).then(|| Record::decode(bytes, &id(shard), at).expect("a whole record"))
     };
+    let mut stands = at.clone();
     let mut meeting = Meeting::new(shards);
     loop {
         match meeting.next().expect("all that was told is done at once") {
             Step::Read(shard) => loop {
                 let place = at[shard.index()];
-                let Some(record) = record(shard, place) else {
-                    let stood = meeting.stand(shard, place, Head::End { orderly: false });
+                let Some(record) = record(shard, place).filter(|_| !has_ended(&cuts)) else {
+                    let stood = meeting.stand(shard, place, Head::End { orderly: has_ended(&cuts) });
                     stood.expect("the logs fit each other");
                     break;
                 };
@@ -37,34 +41,35 @@ pub(super) fn replay(dir: &Path, shards: u16, client: &mut Client) {
                     continue;
                 }
                 let head = Head::of(&record).expect("it is not plain");
+                stands[shard.index()] = place;
                 meeting.stand(shard, place, head).expect("the logs fit each other");
                 break;
             },
             Step::Run { tx, home } => {
-                // The log has been read on behind it.
-                let place = whole(&logs[home.index()], &id(home), tx);
-                let Kind::Whole { commands, .. } = record(home, place).expect("just found").kind else {
-                    unreachable!("home stands at a whole record")
-                };
+                let whole = record(home, stands[home.index()]).expect("home stands there");
+                let Kind::Whole { commands, .. } = whole.kind else { unreachable!("so the meeting says") };
                 run(commands, client);
                 meeting.ran(tx, home).expect("the logs fit each other");
             }
-            Step::Cut(_) => {}
-            Step::Done => return,
+            Step::Cut(number) => cuts.push(number),
+            Step::Done => return cuts,
         }
     }
 }
 
-/// Where the whole record of a transaction is.
-fn whole(log: &[u8], id: &LogId, wanted: aof::TxNumber) -> Lsn {
+/// Of each cut in a journal, which cut it says is on the disk everywhere.
+pub(super) fn cuts(log: &[u8], shard: u16, shards: u16) -> Vec<u64> {
+    let id = LogId { node: NodeId::default(), generation: Generation(1), shard: ShardId(shard), shards };
     let mut at = Lsn::default();
-    loop {
-        let record = Record::decode(&log[at.0 as usize..], id, at).expect("a whole record");
-        if matches!(record.kind, Kind::Whole { tx, .. } if tx == wanted) {
-            return at;
+    let mut cuts = Vec::new();
+    while (at.0 as usize) < log.len() {
+        let Ok(record) = Record::decode(&log[at.0 as usize..], &id, at) else { break };
+        if let Kind::Cut { durable, .. } = record.kind {
+            cuts.push(durable);
         }
         at = record.end();
     }
+    cuts
 }
 
 /// Sends commands as they are, and waits for their replies.

@@ -1,0 +1,182 @@
+//! Cuts: instants at which no command is between two shards. See docs/decisions/0017-durability.md.
+//!
+//! ```text
+//!   core 0                                     another core
+//!   ask ──────────────────────────────────────► is a cut welcome? what is new?
+//!                            ready ◄────────────┘
+//!   lock this shard, then the others ─────────► locked: its part is done here, the place in its journal goes home
+//!   its own part                  ◄────────────┘
+//!   release all ──────────────────────────────► who has waited goes on
+//! ```
+//!
+//! A cut is a fan-out that locks every shard whole and keeps all locks until every part has run, as FLUSHALL does where there is a
+//! journal (`coordinator::tx`): on two cores that is one round trip. So no part runs before all locks are held, and
+//! nobody is let go before all parts have run: no transaction has its whole record on one side of the cut and a marker on the
+//! other.
+//!
+//! Nobody is to wait, locked, for a core that is in the middle of something long. So all cores are asked first, while
+//! nothing is locked yet; a core where a script runs in slices, or where a writer waits for a snapshot, says that a cut has
+//! to wait. One that does not get its locks soon gives them back and comes again later.
+//!
+//! Cuts are made on core 0 alone, one at a time, by [`serve`]: those that others ask for ([`take`]), and those for the log,
+//! every [`PERIOD`] in which something was written.
+
+mod home;
+mod serve;
+mod shard;
+
+use crate::node::{Node, State};
+use aof::Lsn;
+use coordinator::locks::TxId;
+use coordinator::tx::{Notice, Order};
+use home::UnderWay;
+pub(crate) use serve::serve;
+#[allow(unused_imports, reason = "snapshots start so")]
+pub(crate) use serve::take;
+pub(crate) use shard::{answer, perform};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::Waker;
+use stdx::{ShardId, UnixMs};
+
+/// What is done on each shard, under the locks of a cut, besides its record in the journal.
+#[derive(Clone)]
+pub(crate) enum Deed {
+    /// Nothing.
+    Log,
+    /// This, when the record is in the journal.
+    #[allow(dead_code, reason = "snapshots start so")]
+    Then(Hook),
+}
+
+/// Is called on each shard; it must not wait, nor let anything leave the core.
+pub(crate) type Hook = Arc<dyn Fn(&Node, &mut State, Instant) + Send + Sync>;
+
+/// A cut as one shard sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Instant {
+    /// Its number, from 1 on.
+    pub(crate) number: u64,
+    /// When it is.
+    pub(crate) at: UnixMs,
+    /// The place in the shard's journal behind its record; `None` when nothing is journalled.
+    pub(crate) lsn: Option<Lsn>,
+}
+
+/// A cut that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Its number, from 1 on: one more than that of the cut before.
+    pub(crate) number: u64,
+    /// When it was.
+    pub(crate) at: UnixMs,
+    /// By shard the place in its journal behind the cut; empty when nothing is journalled.
+    pub(crate) lsns: Vec<Lsn>,
+}
+
+/// Why there was no cut: the server ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ending;
+
+/// A cut under way, the same for all shards.
+pub(crate) struct Cut {
+    home: ShardId,
+    number: u64,
+    at: UnixMs,
+    /// The newest cut that is known to be on the disk in all logs, 0 for none.
+    durable: u64,
+    deed: Deed,
+}
+
+/// Between core 0 and the others.
+pub(crate) enum Message {
+    /// Is a cut welcome? With the number of the question.
+    Ask(u64),
+    /// It is, or not: the answer to a question.
+    Ready(u64, Ready),
+    /// An order for your shard.
+    Order(TxId, Order, Arc<Cut>),
+    /// What has become of it, and the place in the journal.
+    News(Notice, Option<Lsn>),
+}
+
+/// What a core answers when it is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ready {
+    /// Nothing here would keep a cut waiting for long.
+    is_ready: bool,
+    /// Something was journalled since the last cut.
+    has_news: bool,
+    /// The newest cut that is on the disk here, 0 for none.
+    synced: u64,
+}
+
+/// The cuts of a server; on all cores but the first nothing of it is used.
+#[derive(Default)]
+pub(crate) struct Cuts {
+    requests: RefCell<VecDeque<Request>>,
+    /// The number of the last cut.
+    last: Cell<u64>,
+    /// The number of the last question, and who has not answered it.
+    question: Cell<(u64, usize)>,
+    /// All answers to it in one.
+    ready: Cell<Ready>,
+    under_way: RefCell<Option<UnderWay>>,
+    /// Notices that the cut under way has yet to take in.
+    inbox: RefCell<VecDeque<(ShardId, Notice, Option<Lsn>)>>,
+    is_advancing: Cell<bool>,
+    /// Who makes the cuts.
+    waker: RefCell<Option<Waker>>,
+}
+
+/// Somebody wants a cut, unless they have given up.
+struct Request {
+    deed: Deed,
+    promise: Weak<Promise>,
+}
+
+/// What somebody waits for who wants a cut.
+#[derive(Default)]
+struct Promise {
+    kept: RefCell<Option<Result<Taken, Ending>>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Cuts {
+    /// Whether a cut may hold locks.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.under_way.borrow().is_some()
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Deed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Log => "Log",
+            Self::Then(_) => "Then",
+        })
+    }
+}
+
+/// A message from another core.
+pub(crate) fn receive(node: &Rc<Node>, from: ShardId, message: Message) {
+    match message {
+        Message::Ask(question) => shard::asked(node, from, question),
+        Message::Ready(question, ready) => serve::answered(node, question, ready),
+        Message::Order(tx, order, cut) => shard::obey(node, tx, order, cut),
+        Message::News(notice, lsn) => home::hear(node, from, notice, lsn),
+    }
+}
+
+/// How often a cut is made for the log while something is written. What a loss of power takes is at most what was written since the last
+/// cut that is on the disk.
+const PERIOD: std::time::Duration = std::time::Duration::from_millis(800);

@@ -1,0 +1,170 @@
+//! Who makes the cuts, on core 0: those that were asked for, one after the other, and those for the log.
+
+use super::{Deed, Ending, Message, PERIOD, Promise, Ready, Request, Taken, home, shard};
+use crate::hop::Item;
+use crate::node::Node;
+use reactor::timer;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// Makes a cut, on core 0, when those before it are made. It may take its time where something keeps cuts waiting; who
+/// gives up before it has begun is left out.
+#[allow(dead_code, reason = "snapshots start so")]
+pub(crate) async fn take(node: &Rc<Node>, deed: Deed) -> Result<Taken, Ending> {
+    assert_eq!(node.id.index(), 0, "cuts are made on core 0");
+    let promise = Rc::new(Promise::default());
+    if node.stopping.get() {
+        return Err(Ending);
+    }
+    node.cuts.requests.borrow_mut().push_back(Request { deed, promise: Rc::downgrade(&promise) });
+    node.cuts.wake();
+    poll_fn(|cx| match promise.kept.borrow_mut().take() {
+        Some(kept) => Poll::Ready(kept),
+        None => {
+            promise.waker.replace(Some(cx.waker().clone()));
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// Runs on core 0 until the server ends.
+pub(crate) async fn serve(node: Rc<Node>) {
+    let mut next = PERIOD;
+    while wait_for_work(&node, next).await {
+        let request = node.cuts.requests.borrow_mut().pop_front();
+        next = match request {
+            Some(request) => {
+                fulfil(&node, request).await;
+                PERIOD
+            }
+            None if node.journal.is_on() && attempt(&node, &Deed::Log, true).await == Tried::NotNow => {
+                PAUSE_MAX
+            }
+            None => PERIOD,
+        };
+    }
+    for Request { promise, .. } in node.cuts.requests.take() {
+        keep(&promise, Err(Ending));
+    }
+}
+
+/// Waits for a request, or until it is time to look whether the log needs a cut. False when the server ends.
+async fn wait_for_work(node: &Rc<Node>, next: Duration) -> bool {
+    let mut timer = pin!(timer::sleep(next));
+    until(node, |node, cx| {
+        let has_requests = !node.cuts.requests.borrow().is_empty();
+        has_requests || timer.as_mut().poll(cx).is_ready()
+    })
+    .await;
+    !node.stopping.get()
+}
+
+/// Tries to make the cut that somebody has asked for until it is made, they give up, or the server ends.
+async fn fulfil(node: &Rc<Node>, Request { deed, promise }: Request) {
+    let mut pause = PAUSE_MIN;
+    while promise.strong_count() > 0 {
+        match attempt(node, &deed, false).await {
+            Tried::Taken(taken) => return keep(&promise, Ok(taken)),
+            _ if node.stopping.get() => return keep(&promise, Err(Ending)),
+            _ => sleep(node, pause).await,
+        }
+        pause = PAUSE_MAX.min(pause * 2);
+    }
+}
+
+/// What came of an attempt.
+#[derive(Debug, PartialEq, Eq)]
+enum Tried {
+    Taken(Taken),
+    /// Nothing was written since the last cut.
+    NothingNew,
+    /// Something would have kept it waiting.
+    NotNow,
+}
+
+/// Tries to make a cut, if something is new where that is asked for.
+async fn attempt(node: &Rc<Node>, deed: &Deed, needs_news: bool) -> Tried {
+    let ready = ask(node).await;
+    if node.stopping.get() || !ready.is_ready {
+        return Tried::NotNow;
+    }
+    if needs_news && !ready.has_news {
+        return Tried::NothingNew;
+    }
+    home::begin(node, deed.clone(), ready.synced);
+    let mut patience = Some(Box::pin(timer::sleep(PATIENCE)));
+    let taken = poll_fn(|cx| {
+        node.cuts.waker.replace(Some(cx.waker().clone()));
+        if patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
+            patience = None;
+            home::cancel(node);
+        }
+        home::end(node).map_or(Poll::Pending, Poll::Ready)
+    });
+    taken.await.map_or(Tried::NotNow, Tried::Taken)
+}
+
+/// Asks all cores, and waits until they have answered, while nothing is locked. The answers are one: of what all say, that which
+/// holds for all; news if any has some.
+async fn ask(node: &Rc<Node>) -> Ready {
+    let number = node.cuts.question.get().0 + 1;
+    let peers = 1..node.router.shards() as usize;
+    node.cuts.question.set((number, peers.len()));
+    node.cuts.ready.set(shard::ready(node));
+    for peer in peers {
+        let question = Message::Ask(number);
+        node.mailbox.outbox(peer, |hop| hop.say(Item::Cut(Box::new(question))));
+    }
+    until(node, |node, _| node.cuts.question.get().1 == 0).await;
+    node.cuts.ready.get()
+}
+
+/// A core has answered.
+pub(super) fn answered(node: &Node, question: u64, ready: Ready) {
+    let (asked, missing) = node.cuts.question.get();
+    if question != asked {
+        return;
+    }
+    let all = node.cuts.ready.get();
+    node.cuts.ready.set(Ready {
+        is_ready: all.is_ready && ready.is_ready,
+        has_news: all.has_news || ready.has_news,
+        synced: all.synced.min(ready.synced),
+    });
+    node.cuts.question.set((asked, missing - 1));
+    node.cuts.wake();
+}
+
+/// Tells who has wanted a cut, unless they have given up.
+fn keep(promise: &Weak<Promise>, kept: Result<Taken, Ending>) {
+    if let Some(promise) = promise.upgrade() {
+        promise.kept.replace(Some(kept));
+        if let Some(waker) = promise.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+async fn sleep(node: &Rc<Node>, duration: Duration) {
+    let mut sleep = pin!(timer::sleep(duration));
+    until(node, |_, cx| sleep.as_mut().poll(cx).is_ready()).await;
+}
+
+/// Waits until `is_over`, which is asked whenever something has come, or the server ends.
+async fn until(node: &Rc<Node>, mut is_over: impl FnMut(&Node, &mut Context<'_>) -> bool) {
+    poll_fn(|cx| {
+        node.cuts.waker.replace(Some(cx.waker().clone()));
+        if is_over(node, cx) { Poll::Ready(()) } else { node.poll_stopping(cx) }
+    })
+    .await;
+}
+
+/// A cut that has not all its locks after so long gives back those that it has.
+const PATIENCE: Duration = Duration::from_millis(10);
+/// How long after that it is tried again; twice as long each time.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+const PAUSE_MAX: Duration = Duration::from_millis(100);
