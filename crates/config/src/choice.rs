@@ -60,6 +60,18 @@ pub enum Supervised {
     Systemd,
 }
 
+/// When the log is brought to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AppendFsync {
+    /// Before anything leaves that depends on it.
+    Always,
+    /// Once a second.
+    #[default]
+    Everysec,
+    /// When the kernel wants to.
+    No,
+}
+
 /// Who may use a dangerous feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Access {
@@ -112,6 +124,7 @@ names!(LogLevel {
 });
 names!(Supervised { "no" => No, "auto" => Auto, "systemd" => Systemd });
 names!(Access { "no" => No, "yes" => Yes, "local" => Local });
+names!(AppendFsync { "everysec" => Everysec, "always" => Always, "no" => No });
 names!(PipelineOrder { "relaxed" => Relaxed, "strict" => Strict });
 
 #[cfg(test)]
@@ -132,6 +145,7 @@ mod tests {
         check::<LogLevel>();
         check::<Supervised>();
         check::<Access>();
+        check::<AppendFsync>();
         check::<PipelineOrder>();
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Access, BindAddress, Cores, KeyspaceEvents, LogLevel, MaxmemoryPolicy, MemoryOrPercent, OutputLimits,
-    Percentiles, Pin, PipelineOrder, Secret, Supervised, Value, table,
+    Access, AppendFsync, BindAddress, Cores, KeyspaceEvents, LogLevel, MaxmemoryPolicy, MemoryOrPercent,
+    OutputLimits, Percentiles, Pin, PipelineOrder, Secret, Supervised, Value, table,
 };
 
 /// Declares the struct and `blank`, which has every field empty: the defaults come from the table alone.
@@ -160,6 +160,8 @@ config! {
         pub stream_node_max_entries: u64,
         /// `hll-sparse-max-bytes`.
         pub hll_sparse_max_bytes: u64,
+        /// `appendfsync`.
+        pub appendfsync: AppendFsync,
         /// `rdbcompression`.
         pub rdbcompression: bool,
 

@@ -31,7 +31,7 @@ pub mod table;
 mod value;
 
 pub use bind::{BIND_MAX, BindAddress};
-pub use choice::{Access, Choice, LogLevel, PipelineOrder, Supervised};
+pub use choice::{Access, AppendFsync, Choice, LogLevel, PipelineOrder, Supervised};
 pub use command_line::{Invocation, Startup, from_args, load};
 pub use cores::{CORES_MAX, Cores, Pin};
 pub use error::{ConfigError, Place, SetError};

@@ -2,7 +2,7 @@
 
 use crate::clock::{Ticks, unix_ms};
 use crate::hop::Hop;
-use crate::journal::sink::FileSink;
+use crate::journal::sink::LogSink;
 use crate::journal::{self, Journal};
 use crate::load::{Admission, Beginning, Recovered, Returned, Source};
 use crate::node::{Control, Links, Node, READ_BUFFER_BYTES, State};
@@ -15,9 +15,9 @@ use commands::core::Shared;
 use config::{BindAddress, Config};
 use coordinator::participant::Participant;
 use coordinator::router::Router;
+use durable::log::LogWriter;
 use keyspace::Keyspace;
 use reactor::StartError;
-use reactor::bell::Ear;
 use reactor::cores::{self, CoreHandle, Cores, Layout, PinMode};
 use reactor::mailbox::Ports;
 use reactor::net::{Endpoint, Listener};
@@ -34,7 +34,7 @@ use stdx::{ShardId, UnixMs};
 struct Seed {
     ports: Ports<Hop>,
     listeners: Vec<Listener>,
-    sink: Option<(FileSink, Ear)>,
+    log: Option<LogWriter>,
     recovered: Option<Recovered>,
     /// For the first core.
     source: Option<Source>,
@@ -79,11 +79,15 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
     let ticks = Ticks::calibrate();
     // Calibrates that too, before anything serves.
     crate::clock::nanos();
+    let logs = journal::stand_in::begin(count as u16).context("cannot begin the logs")?;
+    let mut logs: Vec<Option<LogWriter>> = match logs {
+        Some(logs) => logs.into_iter().map(Some).collect(),
+        None => (0..count).map(|_| None).collect(),
+    };
     let mut seeds: Vec<Mutex<Option<Seed>>> = Vec::with_capacity(count);
     for (index, ports) in reactor::mailbox::mesh(count).into_iter().enumerate() {
-        let sink = journal::sink::from_environment(index).context("cannot make a journal")?;
-        let (listeners, source) = (listeners.remove(0), source.take());
-        seeds.push(Mutex::new(Some(Seed { ports, listeners, sink, recovered, source })));
+        let (listeners, source, log) = (listeners.remove(0), source.take(), logs[index].take());
+        seeds.push(Mutex::new(Some(Seed { ports, listeners, log, recovered, source })));
     }
     let started = Arc::new(AtomicUsize::new(0));
     cores::run(&layout, {
@@ -97,11 +101,13 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         move |handle: CoreHandle| {
             let seed =
                 seeds[handle.index].lock().expect("no core panics").take().expect("a core starts once");
-            let Seed { ports, listeners, sink, recovered, source } = seed;
-            let (sink, ear) = sink.unzip();
-            let node = node(handle, ports, &common, sink);
-            let beginning = (recovered, source);
-            serve(node, listeners, ear, beginning, Arc::clone(&started))
+            let Seed { ports, listeners, log, recovered, source } = seed;
+            let node = node(handle, ports, &common);
+            if let Some(log) = log {
+                let sink = LogSink::start(log, node.journal.bell()).expect("a thread for the log");
+                node.journal.start(&mut node.state.borrow_mut().core, sink, common.config.appendfsync);
+            }
+            serve(node, listeners, (recovered, source), Arc::clone(&started))
         }
     })?;
     if let Some(path) = &config.pidfile {
@@ -124,7 +130,7 @@ struct Common {
     ticks: Ticks,
 }
 
-fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common, sink: Option<FileSink>) -> Rc<Node> {
+fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common) -> Rc<Node> {
     let Common { config, shared, control, hash_seed, ticks } = common;
     let id = ShardId(handle.index as u16);
     let router = Router::new(handle.count as u16);
@@ -137,12 +143,6 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common, sink: Option<Fil
     commands::pubsub::listen(&mut core);
     core.make_room = shard::make_room;
     core.scripts.set_hooks(crate::script::HOOKS);
-    let journal = Journal::new(
-        journal::sink::log_id(id, router.shards()),
-        sink.map(|sink| Box::new(sink) as _),
-        journal::sink::waits_for_disk(),
-    );
-    commands::effects::follow(&mut core, journal.is_on());
     Rc::new(Node {
         id,
         router,
@@ -156,7 +156,7 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common, sink: Option<Fil
         links: RefCell::new(Links::default()),
         timeouts: crate::wait::Timeouts::default(),
         publishing: Publishing::new(router.shards()),
-        journal,
+        journal: Journal::new().expect("descriptors are reserved for every core"),
         cuts: crate::cut::Cuts::default(),
         handled: crate::mail::Handled::default(),
         flushes: crate::track::Flushes::new(router.shards()),
@@ -180,12 +180,11 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common, sink: Option<Fil
 async fn serve(
     node: Rc<Node>,
     listeners: Vec<Listener>,
-    ear: Option<Ear>,
     (recovered, source): (Option<Recovered>, Option<Source>),
     started: Arc<AtomicUsize>,
 ) {
     use std::sync::atomic::Ordering::AcqRel;
-    reactor::task::spawn(journal::serve(Rc::clone(&node), ear));
+    reactor::task::spawn(journal::serve(Rc::clone(&node)));
     reactor::task::spawn(crate::mail::serve(Rc::clone(&node)));
     reactor::task::spawn(crate::cron::run(Rc::clone(&node)));
     reactor::task::spawn(crate::wait::run_timeouts(Rc::clone(&node)));

@@ -29,6 +29,7 @@ pub(crate) async fn run(node: Rc<Node>) {
         // What is being loaded is not evicted, nor expired, before all of it is there.
         let may_upkeep = !pauses_upkeep && node.admission.is_open();
         has_more = may_upkeep && upkeep(&node, now, &mut passed_over).await;
+        crate::journal::tend(&node);
         end_pause(&node, now);
         enforce_soft_limits(&node, now);
         if !pauses_upkeep {

@@ -30,30 +30,38 @@
 
 pub(crate) mod deeds;
 pub(crate) mod sink;
+pub(crate) mod stand_in;
 
+use crate::clock::unix_ms;
 use crate::connection::Link;
 use crate::node::Node;
 use crate::output::Gate;
-use aof::{Encoder, LogId, Lsn, Stamp, TxNumber};
+use aof::{Encoder, Lsn, Stamp, TxNumber};
 use commands::Core;
 use commands::effects;
+use config::AppendFsync;
 use coordinator::shards::ShardSet;
-use sink::Sink;
-use std::cell::{Cell, RefCell};
+use reactor::bell::{Bell, Ear, bell};
+use sink::LogSink;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 use stdx::{DbIndex, ShardId, UnixMs};
 
-/// One core's journal, which may be off.
-#[derive(Default)]
+/// One core's journal: off until it is given a log. Places in it are counted in bytes over all the logs that it ever had, and
+/// never become less.
 pub(crate) struct Journal {
     is_on: Cell<bool>,
-    /// Whether what leaves waits for the disk.
-    waits_for_disk: Cell<bool>,
+    policy: Cell<AppendFsync>,
     writer: RefCell<Option<Writer>>,
-    /// The place behind all that was written.
+    /// The place behind all that was recorded.
+    recorded: Cell<u64>,
+    /// The place behind all that the kernel has. It stays behind what was recorded while the disk takes nothing.
     written: Cell<u64>,
     /// The place up to which all is on the disk.
     synced: Cell<u64>,
@@ -65,17 +73,25 @@ pub(crate) struct Journal {
     synced_cut: Cell<u64>,
     /// Cuts that are not on the disk yet, each with its place, in order.
     cuts: RefCell<VecDeque<(u64, u64)>>,
+    /// Rung by the threads that do what blocks.
+    bell: Arc<Bell>,
+    /// Taken by the postman.
+    ear: Cell<Option<Ear>>,
+    /// When the end of the core waits no longer for its log.
+    deadline: OnceCell<Instant>,
     /// Connections with replies that wait for the disk, each with the place that it waits for: in order.
     waiting: RefCell<VecDeque<(u64, Rc<Link>)>>,
 }
 
-/// What is to be written, and to whom.
+/// What is to be written, and where.
 struct Writer {
-    /// Whole records.
+    /// Whole records that the kernel does not have.
     bytes: Vec<u8>,
     encoder: Encoder,
     stamp: Stamp,
-    sink: Box<dyn Sink>,
+    sink: LogSink,
+    /// The place of the log's first record.
+    base: u64,
 }
 
 /// A record that stands between what commands of this shard alone have done. Cuts are added with [`Journal::cut`].
@@ -108,19 +124,47 @@ pub(crate) enum Record<'a> {
 }
 
 impl Journal {
-    /// One that writes the records of `log` to `sink`, if there is one.
-    pub(crate) fn new(log: LogId, sink: Option<Box<dyn Sink>>, waits_for_disk: bool) -> Self {
-        let journal = Self::default();
-        journal.is_on.set(sink.is_some());
-        journal.waits_for_disk.set(waits_for_disk);
-        let writer = |sink| Writer {
+    /// One that is off. Errors: no descriptors to be had.
+    pub(crate) fn new() -> io::Result<Self> {
+        let (bell, ear) = bell()?;
+        Ok(Self {
+            is_on: Cell::new(false),
+            policy: Cell::new(AppendFsync::Everysec),
+            writer: RefCell::default(),
+            recorded: Cell::new(0),
+            written: Cell::new(0),
+            synced: Cell::new(0),
+            wanted: Cell::new(0),
+            has_news: Cell::new(false),
+            synced_cut: Cell::new(0),
+            cuts: RefCell::default(),
+            bell: Arc::new(bell),
+            ear: Cell::new(Some(ear)),
+            deadline: OnceCell::new(),
+            waiting: RefCell::default(),
+        })
+    }
+
+    /// What the threads of a log are to ring.
+    pub(crate) fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.bell)
+    }
+
+    /// Journals, to this log, whatever the core does from now on. No command of the core and no part of a transaction may be
+    /// half done.
+    pub(crate) fn start(&self, core: &mut Core, sink: LogSink, policy: AppendFsync) {
+        assert!(!self.is_on(), "a core has one log at a time");
+        let writer = Writer {
             bytes: Vec::new(),
-            encoder: Encoder::new(log, Lsn::default()),
-            stamp: Stamp { synced: Lsn::default(), always: waits_for_disk },
+            encoder: Encoder::new(sink.id(), sink.written()),
+            stamp: Stamp { synced: sink.synced(), always: policy == AppendFsync::Always },
+            base: self.recorded.get() - sink.written().0,
             sink,
         };
-        *journal.writer.borrow_mut() = sink.map(writer);
-        journal
+        *self.writer.borrow_mut() = Some(writer);
+        self.policy.set(policy);
+        self.is_on.set(true);
+        effects::follow(core, true);
     }
 
     /// Whether anything is journalled.
@@ -129,42 +173,34 @@ impl Journal {
         self.is_on.get()
     }
 
-    /// Whether there is something to be written.
-    #[inline]
-    pub(crate) fn is_dirty(&self, core: &Core) -> bool {
-        core.effects.has_draft()
-            || self.writer.borrow().as_ref().is_some_and(|writer| !writer.bytes.is_empty())
+    /// Adds a record behind all that has happened so far. Returns the position behind it, if there is a log.
+    pub(crate) fn add(&self, core: &mut Core, record: Record<'_>) -> Option<Lsn> {
+        let mut writer = self.writer.borrow_mut();
+        let writer = writer.as_mut()?;
+        writer.gather(core);
+        writer.add(record);
+        self.recorded.set(writer.recorded());
+        self.has_news.set(true);
+        Some(writer.encoder.next_lsn())
     }
 
-    /// Adds a record behind all that has happened so far.
-    pub(crate) fn add(&self, core: &mut Core, record: Record<'_>) {
-        if let Some(writer) = &mut *self.writer.borrow_mut() {
-            writer.gather(core);
-            writer.add(record);
-            self.has_news.set(true);
-        }
-    }
-
-    /// Adds a cut and has the disk follow up to it. Returns the place behind it; `None` when nothing is journalled.
+    /// Adds a cut and has the disk follow up to it. Returns the position behind it; `None` when nothing is journalled.
     pub(crate) fn cut(&self, core: &mut Core, number: u64, at: UnixMs, durable: u64) -> Option<Lsn> {
-        let lsn = {
-            let mut writer = self.writer.borrow_mut();
-            let writer = writer.as_mut()?;
-            writer.gather(core);
-            writer.add(Record::Cut { number, at, durable });
-            writer.encoder.next_lsn()
-        };
+        let lsn = self.add(core, Record::Cut { number, at, durable })?;
         self.write(core);
         self.has_news.set(false);
-        self.cuts.borrow_mut().push_back((number, lsn.0));
-        self.wanted.set(lsn.0);
+        let place = self.recorded.get();
+        self.cuts.borrow_mut().push_back((number, place));
+        if self.policy.get() != AppendFsync::No {
+            self.wanted.set(place);
+        }
         self.follow_disk();
         Some(lsn)
     }
 
     /// Whether something has happened since the last cut.
     pub(crate) fn has_news(&self, core: &Core) -> bool {
-        self.has_news.get() || (self.is_on() && self.is_dirty(core))
+        self.has_news.get() || (self.is_on() && core.effects.has_draft())
     }
 
     /// The newest cut that is known to be on the disk, 0 for none.
@@ -172,35 +208,35 @@ impl Journal {
         self.synced_cut.get()
     }
 
-    /// Writes what has happened so far.
+    /// Writes what has happened so far, if the disk takes it.
     pub(crate) fn write(&self, core: &mut Core) {
         if let Some(writer) = &mut *self.writer.borrow_mut() {
             writer.gather(core);
-            let Writer { bytes, sink, encoder, .. } = writer;
-            if !bytes.is_empty() {
-                sink.append(bytes);
-                self.written.set(encoder.next_lsn().0);
+            if !writer.bytes.is_empty() {
+                self.recorded.set(writer.recorded());
                 self.has_news.set(true);
-                bytes.clear();
-                bytes.shrink_to(KEPT_BYTES);
+                writer.append(UnixMs(core.clock_us / 1000));
+                self.written.set(writer.written());
             }
         }
     }
 
     /// The place up to which all is as safe as the policy asks.
     fn safe(&self) -> u64 {
-        if self.waits_for_disk.get() { self.synced.get() } else { self.written.get() }
+        if self.policy.get() == AppendFsync::Always { self.synced.get() } else { self.written.get() }
     }
 
     /// Has the disk follow, and learns how far it is.
     fn follow_disk(&self) {
-        if let Some(Writer { sink, stamp, .. }) = &mut *self.writer.borrow_mut() {
-            let synced = sink.synced();
+        if let Some(writer) = &mut *self.writer.borrow_mut() {
+            writer.sink.attend();
+            writer.stamp.synced = writer.sink.synced();
+            let synced = writer.synced();
             self.synced.set(synced);
-            stamp.synced = Lsn(synced);
-            let wanted = if self.waits_for_disk.get() { self.written.get() } else { self.wanted.get() };
-            if synced < wanted {
-                sink.sync();
+            let is_always = self.policy.get() == AppendFsync::Always;
+            let wanted = if is_always { u64::MAX } else { self.wanted.get() };
+            if synced < wanted.min(writer.written()) {
+                writer.sink.sync();
             }
             let mut cuts = self.cuts.borrow_mut();
             while let Some((number, _)) = cuts.pop_front_if(|(_, place)| *place <= synced) {
@@ -209,16 +245,61 @@ impl Journal {
         }
     }
 
-    /// Waits, with all that this core does, until all that was written is on the disk. For the end.
-    fn finish(&self) {
-        if let Some(Writer { sink, .. }) = &mut *self.writer.borrow_mut() {
-            sink.finish();
-            self.synced.set(self.written.get());
+    /// What the log needs from time to time, if nothing happens that looks after it.
+    fn tend(&self, core: &mut Core) {
+        if let Some(writer) = &mut *self.writer.borrow_mut() {
+            writer.sink.retry();
+            if self.policy.get() == AppendFsync::Everysec {
+                writer.sink.sync_each(SYNC_EACH);
+            }
         }
+        self.write(core);
+    }
+
+    /// Ends the log: nothing is recorded behind this.
+    fn end(&self, core: &mut Core) {
+        if let Some(writer) = &mut *self.writer.borrow_mut() {
+            writer.gather(core);
+            let Writer { bytes, encoder, stamp, .. } = writer;
+            encoder.end(bytes, unix_ms(), *stamp);
+            self.recorded.set(writer.recorded());
+        }
+    }
+
+    /// Waits, with all that this core does, until all that was recorded is on the disk; for the end. False if it is not by
+    /// `deadline`.
+    fn finish(&self, core: &mut Core, deadline: Instant) -> bool {
+        self.write(core);
+        let mut writer = self.writer.borrow_mut();
+        let Some(writer) = &mut *writer else { return true };
+        let is_done = writer.sink.finish(deadline) && writer.bytes.is_empty();
+        self.synced.set(writer.synced());
+        is_done
     }
 }
 
 impl Writer {
+    /// Gives the kernel what it does not have.
+    fn append(&mut self, now: UnixMs) {
+        if self.sink.append(&self.bytes, now) {
+            self.bytes.clear();
+            self.bytes.shrink_to(KEPT_BYTES);
+        }
+    }
+
+    /// The places up to which all is recorded, written, on the disk.
+    fn recorded(&self) -> u64 {
+        self.base + self.encoder.next_lsn().0
+    }
+
+    fn written(&self) -> u64 {
+        self.base + self.sink.written().0
+    }
+
+    fn synced(&self) -> u64 {
+        self.base + self.sink.synced().0
+    }
+
     /// Makes a record of what commands did.
     fn gather(&mut self, core: &mut Core) {
         effects::gather(core);
@@ -262,12 +343,12 @@ fn gate_of(node: &Node) -> Gate {
     if node.stopping.get() {
         // There is no next turn.
         journal.write(&mut node.state.borrow_mut().core);
-        if journal.safe() < journal.written.get() {
-            journal.finish();
+        if journal.safe() < journal.recorded.get() {
+            finish(node);
         }
     }
-    let is_dirty = journal.is_dirty(&node.state.borrow().core);
-    Gate { is_open: !is_dirty && journal.safe() == journal.written.get(), safe: journal.safe() }
+    let is_dirty = node.state.borrow().core.effects.has_draft();
+    Gate { is_open: !is_dirty && journal.safe() == journal.recorded.get(), safe: journal.safe() }
 }
 
 /// For the courier: writes what has happened, and says what may be sent. What may not is to be set apart for
@@ -281,9 +362,9 @@ pub(crate) fn open_gate(node: &Node) -> Gate {
     gate(node)
 }
 
-/// What has happened so far is safe beyond this place.
+/// What was recorded so far is safe beyond this place.
 pub(crate) fn place(node: &Node) -> u64 {
-    node.journal.written.get()
+    node.journal.recorded.get()
 }
 
 /// A connection has set replies apart until the disk has come to `place`.
@@ -315,19 +396,20 @@ fn leave_with(node: &Node, write: impl FnOnce(), send: impl FnOnce()) {
     write();
     journal.follow_disk();
     let is_clear = node.mailbox.release(journal.safe());
-    if is_clear && journal.safe() == journal.written.get() {
+    if is_clear && journal.safe() == journal.recorded.get() {
         send();
     } else {
-        node.mailbox.seal(journal.written.get());
+        node.mailbox.seal(journal.recorded.get());
     }
 }
 
 /// The postman of a core: comes at the end of every turn, and when the disk has followed.
-pub(crate) async fn serve(node: Rc<Node>, ear: Option<reactor::bell::Ear>) {
-    let disk = ear.map(|ear| ear.listen().expect("memory to watch the journal's disk"));
+pub(crate) async fn serve(node: Rc<Node>) {
+    let ear = node.journal.ear.take().expect("a core has one postman");
+    let disk = ear.listen().expect("memory to watch the journal's disk");
     poll_fn(|cx| {
         node.mailbox.attend(cx);
-        while disk.as_ref().is_some_and(|disk| disk.poll_rung(cx).is_ready()) {}
+        while disk.poll_rung(cx).is_ready() {}
         leave(&node);
         let_replies_go(&node);
         Poll::<()>::Pending
@@ -344,12 +426,34 @@ fn let_replies_go(node: &Node) {
     }
 }
 
+/// In every round of the core's periodic work.
+pub(crate) fn tend(node: &Node) {
+    if node.journal.is_on() {
+        node.journal.tend(&mut node.state.borrow_mut().core);
+        // What waited for the disk may go.
+        node.mailbox.call();
+    }
+}
+
+/// Waits until all that was done here is on the disk. False if it cannot be had.
+fn finish(node: &Node) -> bool {
+    let deadline = *node.journal.deadline.get_or_init(|| Instant::now() + FINISH_MAX);
+    node.journal.finish(&mut node.state.borrow_mut().core, deadline)
+}
+
 /// The end of a core: all that it did is on the disk.
 pub(crate) fn end(node: &Node) {
     leave(node);
-    node.journal.finish();
+    node.journal.end(&mut node.state.borrow_mut().core);
+    if !finish(node) {
+        tracing::error!(shard = node.id.0, "the log could not be brought to the disk");
+    }
     leave(node);
 }
 
+/// The pause between two syncs under `everysec`, in rounds of periodic work: those come four times a second at least.
+const SYNC_EACH: Duration = Duration::from_millis(750);
+/// How long the end of a core waits for its log.
+const FINISH_MAX: Duration = Duration::from_secs(10);
 /// So much memory is kept for the next records.
 const KEPT_BYTES: usize = 256 * 1024;

@@ -16,11 +16,11 @@ use replay::{Reading, reading, replay};
 use stdx::rng::Rng;
 use tempfile::TempDir;
 
-/// A server whose shards write their journals to `dir`.
+/// A server whose shards write their logs to `dir`.
 fn journalling(dir: &Path, cores: &str, policy: &str) -> Server {
     let dir = dir.to_str().expect("temporary paths are UTF-8");
-    let env = [("LACEWING_JOURNAL", dir), ("LACEWING_JOURNAL_FSYNC", policy)];
-    Server::with_env(&["--cores", cores, "--pin", "no", "--databases", "3"], &env)
+    let args = ["--cores", cores, "--pin", "no", "--databases", "3", "--appendfsync", policy];
+    Server::with_env(&args, &[("LACEWING_JOURNAL", dir)])
 }
 
 /// What the journals of a server make of an empty one.
@@ -32,7 +32,7 @@ fn replayed(dir: &Path, cores: u16) -> Reading {
 fn replayed_until(dir: &Path, cores: u16, until: Option<u64>) -> (Reading, Vec<u64>) {
     let copy = Server::with(&["--cores", "2", "--pin", "no", "--databases", "3"]);
     let mut client = copy.client();
-    let cuts = replay(dir, cores, until, &mut client);
+    let cuts = replay(&dir.join("log/0000000001"), cores, until, &mut client);
     (reading(&mut client), cuts)
 }
 
@@ -291,11 +291,9 @@ fn cuts_are_made_only_while_something_is_written() {
     let dir = TempDir::new().expect("a temporary directory");
     let mut server = journalling(dir.path(), "2", "everysec");
     let mut client = server.client();
+    let logs = dir.path().join("log/0000000001");
     let cuts = |count: usize| {
-        let lens = [0, 1].map(|shard| {
-            let bytes = std::fs::read(dir.path().join(format!("{shard}.journal"))).expect("a journal");
-            replay::cuts(&bytes, shard, 2).len()
-        });
+        let lens = [0, 1].map(|shard| replay::cuts(&logs, shard).len());
         (lens == [count; 2]).then_some(())
     };
     client.line("SET a 1");
@@ -308,12 +306,7 @@ fn cuts_are_made_only_while_something_is_written() {
     client.line("SET b 1");
     until("the second cut", || cuts(2));
     assert!(server.stop().success());
-    let durable: Vec<u64> = (0..2)
-        .flat_map(|shard| {
-            let bytes = std::fs::read(dir.path().join(format!("{shard}.journal"))).expect("a journal");
-            replay::cuts(&bytes, shard, 2)
-        })
-        .collect();
+    let durable: Vec<u64> = (0..2).flat_map(|shard| replay::cuts(&logs, shard)).collect();
     assert_eq!(durable, [0, 1, 0, 1], "the second says that the first is on the disk everywhere");
 }
 

@@ -4,9 +4,10 @@
 //! nothing that matters here, so they are accepted, kept and printed.
 
 use super::{INT_MAX, LONG_MAX, MEMORY_MAX};
+use crate::AppendFsync;
 use crate::Param;
 use crate::Shape::{Bool, Choice, Int, Memory, OomScores, Text};
-use crate::param::{fixed, flag, inert, number, plain};
+use crate::param::{choice, fixed, flag, inert, number, plain};
 
 pub(super) const NO_PERSISTENCE: &str = "persistence is not part of this version";
 pub(super) const NO_REPLICATION: &str = "replication is not part of this version";
@@ -30,13 +31,15 @@ pub(super) const PERSISTENCE: &[Param] = &[
     inert("dbfilename", Text, "dump.rdb", NO_PERSISTENCE, "Name of the snapshot's file.").protected(),
     inert("appendfilename", Text, "appendonly.aof", NO_PERSISTENCE, "Name of the log's file.").at_start(),
     inert("appenddirname", Text, "appendonlydir", NO_PERSISTENCE, "Directory of the log.").at_start(),
-    inert(
+    plain(
         "appendfsync",
-        Choice(&["everysec", "always", "no"]),
+        choice!(appendfsync, AppendFsync),
         "everysec",
-        NO_PERSISTENCE,
-        "When the log is flushed to the disk.",
-    ),
+        "When the log is brought to the disk. 'everysec': a killed process loses nothing, a loss of power at most 1.1 \
+         seconds, the same on all shards. 'always': before anything is answered that depends on it; nothing is lost. \
+         'no': when the kernel wants to.",
+    )
+    .at_start(),
     inert(
         "stop-writes-on-bgsave-error",
         Bool,

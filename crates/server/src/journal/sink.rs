@@ -1,128 +1,287 @@
-//! Who keeps the journal of a core.
+//! Where a core's journal goes: its log, and the thread that does for it what blocks.
+//!
+//! ```text
+//!   core                                     a thread of its own
+//!   append ──► page cache
+//!   sync job, spare job, the failed log ───► fsync, room for the next segment, mending
+//!   news, bell ◄───────────────────────────  what became of it
+//! ```
+//!
+//! The core appends by itself, for that only touches the page cache, and never waits for anything else. When the disk does
+//! not take records, or a sync has failed, appends are refused with the reason until the log is well again: the caller
+//! keeps the records, and appends the same again ([`durable::log`] tells why that loses nothing).
 
-use aof::{Generation, LogId, NodeId};
-use reactor::bell::{Bell, Ear, bell};
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::Path;
+use aof::{LogId, Lsn};
+use durable::DiskError;
+use durable::log::{LogWriter, MendError, Spare, SpareJob, SyncDone, SyncJob};
+use reactor::bell::Bell;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{AcqRel, Acquire};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
-use stdx::ShardId;
+use std::time::{Duration, Instant};
+use stdx::UnixMs;
 
-/// Takes records, in order, on the core's own thread.
-pub(crate) trait Sink {
-    /// Appends whole records. They are the kernel's when it returns.
-    fn append(&mut self, records: &[u8]);
-
-    /// Has all that was appended brought to the disk, on another thread, unless that is under way; whoever asks is woken when
-    /// it is done.
-    fn sync(&mut self);
-
-    /// The place up to which all is on the disk, in bytes since the first record.
-    fn synced(&self) -> u64;
-
-    /// Waits until all is on the disk that was appended.
-    fn finish(&mut self);
+/// One shard's log on its core.
+pub(crate) struct LogSink {
+    id: LogId,
+    /// `None` while the thread mends it.
+    log: Option<LogWriter>,
+    written: Lsn,
+    synced: Lsn,
+    /// When a sync was last begun.
+    synced_at: Instant,
+    is_syncing: bool,
+    /// The failed log is mended, or tried to be, from this time on.
+    mend_at: Instant,
+    mend_pause: Duration,
+    /// After one could not be made no spare is asked for before this.
+    spare_at: Option<Instant>,
+    /// Why the log does not take records, if so.
+    trouble: Option<String>,
+    orders: Sender<Order>,
+    news: Receiver<News>,
+    has_news: Arc<AtomicBool>,
 }
 
-/// Where the journals go, if anywhere: a file for each shard in the directory that the environment names. To measure what
-/// the journal costs, and to look at it.
-pub(crate) fn from_environment(shard: usize) -> io::Result<Option<(FileSink, Ear)>> {
-    match std::env::var_os(DIRECTORY) {
-        None => Ok(None),
-        Some(directory) => {
-            FileSink::create(&Path::new(&directory).join(format!("{shard}.journal"))).map(Some)
+/// What the thread is to do.
+enum Order {
+    Sync(SyncJob),
+    Spare(SpareJob),
+    Mend(Box<LogWriter>),
+}
+
+/// What it has done.
+enum News {
+    Synced(SyncDone),
+    Spare(Result<Spare, DiskError>),
+    Mended(Box<LogWriter>, Result<(), MendError>),
+}
+
+impl LogSink {
+    /// Takes over a log; `bell` rings when its thread has done something. Errors: no thread to be had.
+    pub(crate) fn start(log: LogWriter, bell: Arc<Bell>) -> io::Result<Self> {
+        let ((orders, taken), (told, news)) = (channel(), channel());
+        let has_news = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&has_news);
+        std::thread::Builder::new()
+            .name("lacewing-log".to_owned())
+            .spawn(move || work(&taken, &told, &flag, &bell))?;
+        let now = Instant::now();
+        Ok(Self {
+            id: *log.log(),
+            written: log.written(),
+            synced: log.synced(),
+            log: Some(log),
+            synced_at: now,
+            is_syncing: false,
+            mend_at: now,
+            mend_pause: MEND_PAUSE_MIN,
+            spare_at: None,
+            trouble: None,
+            orders,
+            news,
+            has_news,
+        })
+    }
+
+    /// Which log it is.
+    pub(crate) fn id(&self) -> LogId {
+        self.id
+    }
+
+    /// Behind the last record that the kernel has.
+    pub(crate) fn written(&self) -> Lsn {
+        self.written
+    }
+
+    /// Everything before this position survives a power loss, as far as is known.
+    pub(crate) fn synced(&self) -> Lsn {
+        self.synced
+    }
+
+    /// Gives whole records to the kernel. False when it does not take them: nothing of them counts, and the same are to be
+    /// appended again, perhaps with more behind them, before anything else.
+    pub(crate) fn append(&mut self, records: &[u8], now: UnixMs) -> bool {
+        let Some(log) = &mut self.log else { return false };
+        match log.append(records, now) {
+            Ok(written) => {
+                self.written = written;
+                if self.trouble.is_some() {
+                    self.set_trouble(None);
+                }
+                self.make_spare();
+                true
+            }
+            Err(error) => {
+                self.set_trouble(Some(error.to_string()));
+                false
+            }
+        }
+    }
+
+    fn make_spare(&mut self) {
+        if let Some(log) = &mut self.log
+            && self.spare_at.is_none_or(|at| at <= Instant::now())
+            && let Some(job) = log.spare_job()
+        {
+            self.order(Order::Spare(job));
+        }
+    }
+
+    /// Has all that was appended brought to the disk, unless a sync is under way.
+    pub(crate) fn sync(&mut self) {
+        if let Some(log) = &mut self.log
+            && let Some(job) = log.sync_job()
+        {
+            self.is_syncing = true;
+            self.synced_at = Instant::now();
+            self.order(Order::Sync(job));
+        }
+    }
+
+    /// The same if the last sync began so long ago that it is time.
+    pub(crate) fn sync_each(&mut self, period: Duration) {
+        if self.synced < self.written && self.synced_at.elapsed() >= period {
+            self.sync();
+        }
+    }
+
+    /// Learns what the thread has done.
+    #[inline]
+    pub(crate) fn attend(&mut self) {
+        if self.has_news.load(Relaxed) {
+            self.learn();
+        }
+    }
+
+    #[cold]
+    fn learn(&mut self) {
+        // Taken back before the queue is read, so that what comes meanwhile is not passed over.
+        self.has_news.swap(false, AcqRel);
+        while let Ok(news) = self.news.try_recv() {
+            self.take(news);
+        }
+    }
+
+    fn take(&mut self, news: News) {
+        match news {
+            News::Synced(done) => {
+                self.is_syncing = false;
+                let log = self.log.as_mut().expect("a log is not mended while it is synced");
+                match log.sync_done(done) {
+                    Ok(synced) => self.synced = synced,
+                    Err(error) => {
+                        self.set_trouble(Some(error.to_string()));
+                        self.mend();
+                    }
+                }
+            }
+            News::Spare(made) => {
+                self.spare_at = made.is_err().then(|| Instant::now() + SPARE_PAUSE);
+                if let Err(error) = &made {
+                    let shard = self.id.shard.0;
+                    tracing::warn!(shard, %error, "no room could be made for the log's next segment");
+                }
+                if let Some(log) = &mut self.log {
+                    log.spare(made);
+                }
+            }
+            News::Mended(log, result) => self.mended(log, result),
+        }
+    }
+
+    /// Hands the failed log to the thread.
+    fn mend(&mut self) {
+        self.mend_at = Instant::now();
+        if let Some(log) = self.log.take() {
+            self.order(Order::Mend(Box::new(log)));
+        }
+    }
+
+    fn mended(&mut self, log: Box<LogWriter>, result: Result<(), MendError>) {
+        (self.written, self.synced) = (log.written(), log.synced());
+        self.log = Some(*log);
+        match result {
+            Ok(()) => {
+                self.mend_pause = MEND_PAUSE_MIN;
+                self.set_trouble(None);
+            }
+            Err(error) => {
+                self.set_trouble(Some(error.to_string()));
+                self.mend_at = Instant::now() + self.mend_pause;
+                self.mend_pause = (self.mend_pause * 2).min(MEND_PAUSE_MAX);
+            }
+        }
+    }
+
+    /// Tries anew, from time to time, what may make the log well.
+    pub(crate) fn retry(&mut self) {
+        let has_failed = self.log.as_ref().is_some_and(|log| log.failure().is_some());
+        if has_failed && Instant::now() >= self.mend_at {
+            self.mend();
+        }
+    }
+
+    fn set_trouble(&mut self, trouble: Option<String>) {
+        if self.trouble == trouble {
+            return;
+        }
+        let shard = self.id.shard.0;
+        if let Some(why) = &trouble {
+            tracing::error!(shard, why, "the log takes no records: what was done is kept in memory");
+        } else {
+            tracing::info!(shard, "the log is well again");
+        }
+        self.trouble = trouble;
+    }
+
+    fn order(&self, order: Order) {
+        self.orders.send(order).expect("the thread ends with the sink");
+    }
+
+    /// Waits, until `deadline` at most, for all that was appended to be on the disk. False if it is not.
+    pub(crate) fn finish(&mut self, deadline: Instant) -> bool {
+        loop {
+            self.attend();
+            self.sync();
+            if self.log.is_some() && self.synced == self.written {
+                return true;
+            }
+            if self.trouble.is_some() && !self.is_syncing && self.log.is_some() {
+                return false;
+            }
+            match self.news.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(news) => self.take(news),
+                Err(_) => return false,
+            }
         }
     }
 }
 
-/// Whether what leaves waits for the disk.
-pub(crate) fn waits_for_disk() -> bool {
-    std::env::var_os(POLICY).is_some_and(|policy| policy == "always")
-}
-
-/// Whose records these are: nobody's data that lives on.
-pub(crate) fn log_id(shard: ShardId, shards: u16) -> LogId {
-    LogId { node: NodeId::default(), generation: Generation(1), shard, shards }
-}
-
-/// A file, and a thread that syncs it.
-pub(crate) struct FileSink {
-    file: File,
-    appended: u64,
-    /// Up to where it is being synced, or was.
-    asked: u64,
-    synced: Arc<AtomicU64>,
-    orders: Option<Sender<u64>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl FileSink {
-    /// Makes a new file. The ear hears when a sync is done.
-    pub(crate) fn create(path: &Path) -> io::Result<(Self, Ear)> {
-        let file = File::create(path)?;
-        let (bell, ear) = bell()?;
-        let (orders, taken) = channel();
-        let synced = Arc::new(AtomicU64::new(0));
-        let (copy, told) = (file.try_clone()?, Arc::clone(&synced));
-        let thread = std::thread::Builder::new()
-            .name("lacewing-sync".to_owned())
-            .spawn(move || follow(&copy, &taken, &told, &bell))?;
-        let sink = Self { file, appended: 0, asked: 0, synced, orders: Some(orders), thread: Some(thread) };
-        Ok((sink, ear))
-    }
-}
-
-/// Syncs whenever it is told to.
-fn follow(file: &File, orders: &Receiver<u64>, synced: &AtomicU64, bell: &Bell) {
+/// The thread: does what it is told, until nobody is there to tell it.
+fn work(orders: &Receiver<Order>, told: &Sender<News>, has_news: &AtomicBool, bell: &Bell) {
     reactor::cores::unpin();
-    while let Ok(place) = orders.recv() {
-        file.sync_data().expect("a journal can be synced");
-        synced.fetch_max(place, AcqRel);
+    while let Ok(order) = orders.recv() {
+        let news = match order {
+            Order::Sync(job) => News::Synced(job.run()),
+            Order::Spare(job) => News::Spare(job.run()),
+            Order::Mend(mut log) => {
+                let result = log.mend();
+                News::Mended(log, result)
+            }
+        };
+        if told.send(news).is_err() {
+            return;
+        }
+        has_news.store(true, Release);
         bell.ring();
     }
 }
 
-impl Sink for FileSink {
-    fn append(&mut self, records: &[u8]) {
-        self.file.write_all(records).expect("a journal can be written");
-        self.appended += records.len() as u64;
-    }
-
-    fn sync(&mut self) {
-        if self.asked == self.synced()
-            && self.asked < self.appended
-            && let Some(orders) = &self.orders
-        {
-            self.asked = self.appended;
-            orders.send(self.asked).expect("the thread ends with the sink");
-        }
-    }
-
-    fn synced(&self) -> u64 {
-        self.synced.load(Acquire)
-    }
-
-    fn finish(&mut self) {
-        self.file.sync_data().expect("a journal can be synced");
-        self.asked = self.appended;
-        self.synced.fetch_max(self.appended, AcqRel);
-    }
-}
-
-impl Drop for FileSink {
-    fn drop(&mut self) {
-        drop(self.orders.take());
-        if let Some(thread) = self.thread.take() {
-            // It has panicked if this fails, and that ended the process.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// The environment names the directory of the journals, and what they wait for: `always`, or nothing.
-const DIRECTORY: &str = "LACEWING_JOURNAL";
-const POLICY: &str = "LACEWING_JOURNAL_FSYNC";
+/// Pauses between attempts to mend a log grow from the first to the second.
+const MEND_PAUSE_MIN: Duration = Duration::from_millis(100);
+const MEND_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// A pause after no room could be made for a segment.
+const SPARE_PAUSE: Duration = Duration::from_millis(500);

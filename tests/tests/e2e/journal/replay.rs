@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use aof::{Generation, Head, Kind, LogId, Lsn, Meeting, NodeId, Record, Step};
+use aof::{HEADER_LEN, Head, Header, Kind, LogId, Lsn, Meeting, Record, Scanner, SegmentName, Step};
 use lacewing_tests::{Client, show};
 use resp::Value;
 use stdx::ShardId;
@@ -11,26 +11,68 @@ use stdx::ShardId;
 /// What a server has: by database and key.
 pub(super) type Reading = BTreeMap<(u16, String), String>;
 
-/// Sends what the journals of so many shards say, in an order that is right, up to a cut if they are to be read no further.
-/// Returns the cuts that were passed.
+/// One shard's log: all its records, one behind the other.
+struct Log {
+    id: LogId,
+    records: Vec<u8>,
+    /// What is behind them, if anything is.
+    damage: Option<String>,
+}
+
+impl Log {
+    /// Reads it in `dir`, a generation's directory.
+    fn read(dir: &Path, shard: u16) -> Self {
+        let entries = std::fs::read_dir(dir).expect("the generation can be listed");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
+        let mut names: Vec<SegmentName> = names.filter_map(|name| SegmentName::parse(&name)).collect();
+        names.retain(|name| name.shard == ShardId(shard));
+        names.sort();
+        let segments: Vec<Vec<u8>> = names
+            .iter()
+            .map(|name| std::fs::read(dir.join(name.to_string())).expect("a segment can be read"))
+            .collect();
+        let id = Header::decode(&segments[0]).expect("a segment has a header").log;
+        let mut scanner = Scanner::new(id, Lsn::default());
+        for (name, bytes) in names.iter().zip(&segments) {
+            scanner.segment(name.base, bytes.len() as u64).expect("the segments fit each other");
+            scanner.feed(bytes);
+            while scanner.next().expect("the log makes sense").is_some() {}
+        }
+        let summary = scanner.finish();
+        let ends = names[1..].iter().map(|name| name.base).chain([summary.end]);
+        let parts = names.iter().zip(ends).zip(&segments);
+        let records = parts.map(|((name, end), bytes)| &bytes[HEADER_LEN..][..end.since(name.base) as usize]);
+        Self {
+            id,
+            records: records.collect::<Vec<_>>().concat(),
+            damage: summary.damage.map(|damage| format!("{damage:?}")),
+        }
+    }
+
+    fn record(&self, at: Lsn) -> Option<Record<'_>> {
+        let bytes = &self.records[at.0 as usize..];
+        (!bytes.is_empty()).then(|| Record::decode(bytes, &self.id, at).expect("a whole record"))
+    }
+}
+
+/// Sends what the logs of so many shards say, in an order that is right, up to a cut if they are to be read no further. Returns
+/// the cuts that were passed.
 pub(super) fn replay(dir: &Path, shards: u16, until: Option<u64>, client: &mut Client) -> Vec<u64> {
     let mut cuts = Vec::new();
     let has_ended = |cuts: &[u64]| until.is_some_and(|until| cuts.last() == Some(&until));
-    let id = |shard| LogId { node: NodeId::default(), generation: Generation(1), shard, shards };
-    let read = |shard: u16| std::fs::read(dir.join(format!("{shard}.journal"))).expect("a journal");
-    let logs: Vec<Vec<u8>> = (0..shards).map(read).collect();
+    let logs: Vec<Log> = (0..shards).map(|shard| Log::read(dir, shard)).collect();
+    for log in &logs {
+        assert_eq!(log.damage, None, "in the log of {:?}", log.id);
+    }
     let mut at = vec![Lsn::default(); shards as usize];
-    let record = |shard: ShardId, at: Lsn| {
-        let bytes = &logs[shard.index()][at.0 as usize..];
-        (!bytes.is_empty()).then(|| Record::decode(bytes, &id(shard), at).expect("a whole record"))
-    };
     let mut stands = at.clone();
     let mut meeting = Meeting::new(shards);
     loop {
         match meeting.next().expect("all that was told is done at once") {
             Step::Read(shard) => loop {
                 let place = at[shard.index()];
-                let Some(record) = record(shard, place).filter(|_| !has_ended(&cuts)) else {
+                let record = logs[shard.index()].record(place).filter(|_| !has_ended(&cuts));
+                let Some(record) = record else {
                     let stood = meeting.stand(shard, place, Head::End { orderly: has_ended(&cuts) });
                     stood.expect("the logs fit each other");
                     break;
@@ -46,8 +88,10 @@ pub(super) fn replay(dir: &Path, shards: u16, until: Option<u64>, client: &mut C
                 break;
             },
             Step::Run { tx, home } => {
-                let whole = record(home, stands[home.index()]).expect("home stands there");
-                let Kind::Whole { commands, .. } = whole.kind else { unreachable!("so the meeting says") };
+                let record = logs[home.index()].record(stands[home.index()]).expect("home stands there");
+                let Kind::Whole { commands, .. } = record.kind else {
+                    unreachable!("home stands at a whole record")
+                };
                 run(commands, client);
                 meeting.ran(tx, home).expect("the logs fit each other");
             }
@@ -57,13 +101,12 @@ pub(super) fn replay(dir: &Path, shards: u16, until: Option<u64>, client: &mut C
     }
 }
 
-/// Of each cut in a journal, which cut it says is on the disk everywhere.
-pub(super) fn cuts(log: &[u8], shard: u16, shards: u16) -> Vec<u64> {
-    let id = LogId { node: NodeId::default(), generation: Generation(1), shard: ShardId(shard), shards };
+/// Of each cut in a log, which cut it says is on the disk everywhere.
+pub(super) fn cuts(dir: &Path, shard: u16) -> Vec<u64> {
+    let log = Log::read(dir, shard);
     let mut at = Lsn::default();
     let mut cuts = Vec::new();
-    while (at.0 as usize) < log.len() {
-        let Ok(record) = Record::decode(&log[at.0 as usize..], &id, at) else { break };
+    while let Some(record) = log.record(at) {
         if let Kind::Cut { durable, .. } = record.kind {
             cuts.push(durable);
         }
