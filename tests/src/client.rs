@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use resp::decode::Bounds;
 use resp::{Decoder, Value, encode_command};
 use stdx::words;
 
@@ -46,7 +47,8 @@ impl Client {
     }
 
     fn on(stream: Stream) -> io::Result<Self> {
-        let client = Self { stream, decoder: Decoder::default(), pushes: Vec::new() };
+        let bounds = Bounds { depth_max: DEPTH_MAX, ..Bounds::default() };
+        let client = Self { stream, decoder: Decoder::new(bounds), pushes: Vec::new() };
         client.timeout(Some(WAIT_MAX))?;
         Ok(client)
     }
@@ -216,3 +218,6 @@ impl Write for Stream {
 
 /// Bytes read at once.
 const PIECE: usize = 64 << 10;
+
+/// Replies may be nested as deeply as a script's table that contains itself.
+const DEPTH_MAX: usize = 10_000;

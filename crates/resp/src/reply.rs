@@ -69,16 +69,15 @@ impl<'a> Reply<'a> {
         self.line(b'+', text.as_bytes());
     }
 
-    /// An error; `text` starts with its code (`ERR ...`, `WRONGTYPE ...`). CR and LF at its ends go, inside they become
+    /// An error; `text` starts with its code (`ERR ...`, `WRONGTYPE ...`). CR and LF at its end go, before it they become
     /// spaces.
     #[cold]
     pub fn error(&mut self, text: &(impl AsRef<[u8]> + ?Sized)) {
         let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
         let text = text.as_ref();
-        let start = text.iter().position(|byte| !is_end(byte)).unwrap_or(text.len());
-        let end = text.iter().rposition(|byte| !is_end(byte)).map_or(start, |last| last + 1);
+        let end = text.iter().rposition(|byte| !is_end(byte)).map_or(0, |last| last + 1);
         self.buf.push(b'-');
-        self.buf.extend(text[start..end].iter().map(|byte| if is_end(byte) { b' ' } else { *byte }));
+        self.buf.extend(text[..end].iter().map(|byte| if is_end(byte) { b' ' } else { *byte }));
         self.buf.extend_from_slice(b"\r\n");
     }
 
@@ -312,7 +311,7 @@ mod tests {
         check_both(|reply| reply.ok(), "+OK\r\n");
         check_both(|reply| reply.simple("PONG"), "+PONG\r\n");
         check_both(|reply| reply.error("ERR a\r\nb"), "-ERR a  b\r\n");
-        check_both(|reply| reply.error("\nERR a\r\n"), "-ERR a\r\n");
+        check_both(|reply| reply.error("\nERR a\r\n"), "- ERR a\r\n");
         check_both(|reply| reply.error("\r\n"), "-\r\n");
         let mut out = Vec::new();
         Reply::new(&mut out, Proto::Resp2).error(b"ERR \xff");

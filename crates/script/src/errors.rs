@@ -58,8 +58,6 @@ impl Failure<'_> {
             text.extend_from_slice(b", on ");
             text.extend_from_slice(source);
             write!(text, ":{line}.").expect("a Vec takes what is written");
-            // At its beginning too, where those of other errors go.
-            return without_line_ends(&text).into_owned();
         }
         text
     }

@@ -53,7 +53,10 @@ fn commands_and_seed() -> (usize, u64) {
 fn check(pair: Pair, family: Family) {
     let (commands, seed) = commands_and_seed();
     let commands = if matches!(family, Family::Large) { commands / LARGE_SHARE } else { commands };
-    if let Err(report) = play(pair, family, commands, seed) {
+    // Replies may be nested deeply, and are compared by going down into them.
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+    let played = thread.spawn(move || play(pair, family, commands, seed)).expect("a thread").join();
+    if let Err(report) = played.unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
         panic!("{report}");
     }
 }
@@ -326,5 +329,7 @@ fn planted_reordering_of_databases_is_found() {
 /// Of large strings, one command is tried where another family tries so many.
 const LARGE_SHARE: usize = 10;
 
+/// The stack of the thread that plays.
+const STACK_BYTES: usize = 256 << 20;
 /// Commands per round.
 const ROUND: usize = 250;

@@ -226,5 +226,6 @@ fn count_keys(stack: Stack<'_>) -> usize {
 /// that their reply takes.
 const NAMELESS_MAX: usize = 8;
 
-/// Values that one level of a reply needs on the stack at once.
-const ROOM: i32 = 6;
+/// Values that one level of a reply needs on the stack at once: those of a map are its table, a key, its value and the key again.
+/// As many as in Redis, so that tables which contain themselves end at the same depth.
+const ROOM: i32 = 4;

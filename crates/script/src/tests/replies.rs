@@ -99,6 +99,14 @@ fn a_reply_too_deep_for_the_stack_is_an_error_in_its_place() {
     let script = "local t = {} local at = t for i = 1, 9000 do at[1] = {} at = at[1] end return t";
     let reply = eval(&mut engine(), script, &[], &[], Proto::Resp2);
     assert!(reply.ends_with("*1 -ERR reached lua stack limit"), "{}", &reply[reply.len() - 60..]);
+    let reply = eval(&mut engine(), "local t = {} t[1] = t return t", &[], &[], Proto::Resp2);
+    assert_eq!(reply.matches("*1").count(), 7995, "as in Redis");
+}
+
+#[test]
+fn line_ends_of_an_error_go_at_its_end_alone() {
+    check("return {err = '\\r\\n a\\nb\\r\\n'}", "-   a b");
+    check("return {{err = '\\ra'}}", "*1 - a");
 }
 
 #[test]
