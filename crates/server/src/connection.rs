@@ -20,6 +20,7 @@ mod send;
 use crate::dispatch::Blocked;
 use crate::flights::{Flight, Flights};
 use crate::input::Input;
+use crate::lookahead::Plan;
 use crate::node::{Node, State};
 use crate::wait::{self, Why};
 use commands::{Caller, Client, ClientFlags, ClientSlot};
@@ -43,6 +44,8 @@ pub(crate) struct Connection {
     parser: Parser,
     spans: Vec<Span>,
     input: Input,
+    /// The commands at the start of `input`, when they were parsed already.
+    plan: Option<Plan>,
     /// Where the large argument of the last command goes, if to another core.
     sent_large: Option<ShardId>,
     blocked: Option<Blocked>,
@@ -78,6 +81,7 @@ impl Connection {
             parser,
             spans: Vec::new(),
             input: Input::default(),
+            plan: None,
             sent_large: None,
             blocked: None,
             news: None,

@@ -9,6 +9,7 @@ mod scripts;
 mod session;
 mod several;
 mod slow;
+mod whole;
 
 use crate::clock::Ticks;
 use crate::connection::Outgoing;

@@ -8,15 +8,25 @@ use keyspace::{Approached, Key, Keyspace};
 use resp::Parser;
 use stdx::{Args, DbIndex, Slot, Span};
 
-/// Some commands in a row. One per core, used again for every turn.
+/// One per core, used again for every turn.
 #[derive(Default)]
 pub(crate) struct Lookahead {
-    planned: Vec<Planned>,
-    len: usize,
+    plan: Plan,
+    /// Plans that no connection keeps, for their memory.
+    spare: Vec<Plan>,
     /// Keys of several connections that will run in this turn.
     approached: Vec<Approached>,
     /// How many more times elements are not looked for, since the values were small.
     elements_rest: u32,
+}
+
+/// Some commands in a row that have been parsed.
+#[derive(Default)]
+pub(crate) struct Plan {
+    planned: Vec<Planned>,
+    len: usize,
+    /// The memory of their keys was asked for when they came.
+    is_near: bool,
 }
 
 /// One command that has been parsed.
@@ -57,13 +67,14 @@ impl Lookahead {
     /// Parses the commands at the start of `bytes[from..]`, at most [`COMMANDS_MAX`] and as far as the plain form goes.
     #[inline]
     pub(crate) fn fill(&mut self, parser: &Parser, bytes: &[u8], from: usize) {
-        self.len = 0;
+        let plan = &mut self.plan;
+        (plan.len, plan.is_near) = (0, false);
         let mut start = from;
-        while self.len < COMMANDS_MAX && start < bytes.len() {
-            if self.planned.len() == self.len {
-                self.planned.push(Planned::default());
+        while plan.len < COMMANDS_MAX && start < bytes.len() {
+            if plan.planned.len() == plan.len {
+                plan.planned.push(Planned::default());
             }
-            let planned = &mut self.planned[self.len];
+            let planned = &mut plan.planned[plan.len];
             if planned.spans.capacity() > SPANS_KEPT {
                 planned.spans = Vec::new();
             }
@@ -74,18 +85,26 @@ impl Lookahead {
             planned.command = commands::lookup(args).ok();
             planned.slot = planned.command.and_then(|command| slot_of(command, args));
             start += len;
-            self.len += 1;
+            plan.len += 1;
         }
+    }
+
+    /// The same with what [`Lookahead::approach`] has made of these bytes.
+    #[inline]
+    pub(crate) fn take_up(&mut self, plan: Plan) {
+        self.spare.push(std::mem::replace(&mut self.plan, plan));
     }
 
     /// Fetches the memory that the commands will need here: their keys, then what they name in large values.
     #[inline]
     pub(crate) fn prefetch(&mut self, keyspace: &Keyspace, bytes: &[u8], node: &Node, db: DbIndex) {
-        let planned = &self.planned[..self.len];
+        let planned = &self.plan.planned[..self.plan.len];
         if planned.len() < 2 {
             return;
         }
-        keyspace.prefetch(db, planned.iter().filter_map(|one| one.local_key(node, bytes)));
+        if !self.plan.is_near {
+            keyspace.prefetch(db, planned.iter().filter_map(|one| one.local_key(node, bytes)));
+        }
         if self.elements_rest > 0 {
             self.elements_rest -= 1;
         } else if !keyspace
@@ -95,18 +114,29 @@ impl Lookahead {
         }
     }
 
-    /// Asks for the memory of the keys of the commands in `bytes`, which run later in this turn. False when nothing is to
-    /// be gained by waiting.
-    pub(crate) fn approach(&mut self, parser: &Parser, bytes: &[u8], node: &Node, db: DbIndex) -> bool {
+    /// Asks for the memory of the keys of the commands in `bytes`, which run later in this turn: as [`Lookahead::take_up`] has
+    /// it. None when nothing is to be gained by waiting.
+    pub(crate) fn approach(
+        &mut self,
+        parser: &Parser,
+        bytes: &[u8],
+        node: &Node,
+        db: DbIndex,
+    ) -> Option<Plan> {
         if self.approached.len() >= APPROACHED_MAX {
-            return false;
+            return None;
         }
         self.fill(parser, bytes, 0);
         let before = self.approached.len();
         let keyspace = &node.state.borrow().core.keyspace;
-        let keys = self.planned[..self.len].iter().filter_map(|one| one.local_key(node, bytes));
+        let Plan { planned, len, .. } = &self.plan;
+        let keys = planned[..*len].iter().filter_map(|one| one.local_key(node, bytes));
         self.approached.extend(keys.filter_map(|key| keyspace.approach(db, key)));
-        self.approached.len() > before
+        if self.approached.len() == before {
+            return None;
+        }
+        self.plan.is_near = true;
+        Some(std::mem::replace(&mut self.plan, self.spare.pop().unwrap_or_default()))
     }
 
     /// Before the first of the commands runs whose keys were approached.
@@ -121,7 +151,7 @@ impl Lookahead {
     /// The commands, in order.
     #[inline]
     pub(crate) fn commands(&self) -> &[Planned] {
-        &self.planned[..self.len]
+        &self.plan.planned[..self.plan.len]
     }
 }
 

@@ -4,6 +4,7 @@ mod concurrent;
 mod telling;
 mod waiting;
 mod watching;
+mod whole;
 
 use lacewing_tests::{Client, Server, show, until};
 use resp::Value;

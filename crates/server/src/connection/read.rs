@@ -60,8 +60,10 @@ impl Connection {
     }
 
     /// Asks for the memory that short commands will need; false when they might as well run at once.
-    fn approach(&self, bytes: &[u8]) -> bool {
-        self.node.lookahead.borrow_mut().approach(&self.parser, bytes, &self.node, self.caller.db)
+    fn approach(&mut self, bytes: &[u8]) -> bool {
+        let mut lookahead = self.node.lookahead.borrow_mut();
+        self.plan = lookahead.approach(&self.parser, bytes, &self.node, self.caller.db);
+        self.plan.is_some()
     }
 
     fn count_input(&mut self, len: usize) {

@@ -55,7 +55,7 @@ impl Connection {
 
     /// Runs the whole commands that `bytes` begins with, as far as they may run now. Returns the bytes used up.
     pub(super) fn run(&mut self, bytes: &[u8]) -> usize {
-        let Self { node, link, parser, spans, caller, slot, flights, .. } = self;
+        let Self { node, link, parser, spans, caller, slot, flights, plan, .. } = self;
         let mut state = node.state.borrow_mut();
         let mut outgoing = link.outgoing.borrow_mut();
         let mut lookahead = node.lookahead.borrow_mut();
@@ -69,14 +69,22 @@ impl Connection {
                 let unauthenticated = !turn.is_authenticated();
                 parser.set_limits(Limits { unauthenticated, ..parser.limits() });
             }
-            lookahead.fill(parser, bytes, used);
+            match plan.take() {
+                Some(plan) => lookahead.take_up(plan),
+                None => lookahead.fill(parser, bytes, used),
+            }
             let (keyspace, db) = turn.keyspace();
             lookahead.prefetch(keyspace, bytes, node, db);
-            for planned in lookahead.commands() {
-                let verdict = turn.planned(planned, bytes);
+            let mut planned = lookahead.commands();
+            while let Some(first) = planned.first() {
+                let (ran, verdict) = match turn.whole_transaction(planned, bytes) {
+                    Some(ran_whole) => ran_whole,
+                    None => (1, turn.planned(first, bytes)),
+                };
                 if !matches!(verdict, Verdict::Blocked(_)) {
-                    used += planned.len;
+                    used += planned[..ran].iter().map(|planned| planned.len).sum::<usize>();
                 }
+                planned = &planned[ran..];
                 if !matches!(verdict, Verdict::Done) {
                     Self::stop(verdict, &mut used, bytes.len(), &mut self.blocked);
                     break 'turn;

@@ -2,7 +2,7 @@
 //!
 //! | keys of the queue, and watched ones | EXEC |
 //! |---|---|
-//! | none, or all on this core, which has no locks | runs at once, a part of the turn |
+//! | none, or all on this core, which has no locks | runs at once, a part of the turn; if all of it, MULTI to EXEC, has come together, without having been queued |
 //! | all on one shard, and no command about the connection | one hop there; where there are locks it waits in their lines |
 //! | anything else | a held transaction, in stages: [`ExecFlight`] |
 
@@ -24,8 +24,7 @@ impl Turn<'_> {
     /// Whether nothing but the queue stands between a command of one shard and its reply.
     #[inline]
     pub(super) fn may_queue(&self, command: CommandRef) -> bool {
-        const EXAMINED: Flags = Flags::PROTECTED.or(Flags::NO_MULTI).or(Flags::NOT_QUEUED);
-        command.row.flags.0 & EXAMINED.0 == 0
+        is_plain(command)
             && !self.skips
             && !self.is_loading
             && !self.is_resp2_subscriber
@@ -76,7 +75,7 @@ impl Turn<'_> {
             }
         }
         if !self.muted {
-            self.outgoing.replies.buf().extend_from_slice(b"+QUEUED\r\n");
+            self.outgoing.replies.buf().extend_from_slice(QUEUED);
         }
         Verdict::Done
     }
@@ -154,6 +153,18 @@ impl Turn<'_> {
             transaction.queue = queue;
         }
         may_write
+    }
+
+    /// EXEC has run its queue; its replies begin at `replied`.
+    pub(super) fn ran(&mut self, exec: CommandRef, began: u64, replied: usize) -> Verdict {
+        self.last_command = Some(exec);
+        let nanos = self.ticks.nanos(began, self.last);
+        self.state.core.stats.record(exec.index, nanos);
+        super::is_slow(&mut self.state.core, exec, nanos, self.now);
+        match self.after_session(replied) {
+            Verdict::Done if self.written > super::OUTPUT_STEP_BYTES => Verdict::Pause,
+            verdict => verdict,
+        }
     }
 
     /// EXEC that is not admitted ends the transaction.
@@ -258,14 +269,7 @@ impl Turn<'_> {
         }
         self.put_back(queue);
         self.caller.may_park = true;
-        self.last_command = Some(command);
-        let nanos = self.ticks.nanos(began, self.last);
-        self.state.core.stats.record(command.index, nanos);
-        super::is_slow(&mut self.state.core, command, nanos, self.now);
-        match self.after_session(replied) {
-            Verdict::Done if self.written > super::OUTPUT_STEP_BYTES => Verdict::Pause,
-            verdict => verdict,
-        }
+        self.ran(command, began, replied)
     }
 
     /// A queued command about the connection, or one that lacks the value of its last key.
@@ -392,3 +396,12 @@ impl Turn<'_> {
         Verdict::Done
     }
 }
+
+/// Whether a command inside MULTI is queued whatever else is the case.
+#[inline]
+pub(super) fn is_plain(command: CommandRef) -> bool {
+    const EXAMINED: Flags = Flags::PROTECTED.or(Flags::NO_MULTI).or(Flags::NOT_QUEUED);
+    command.row.flags.0 & EXAMINED.0 == 0
+}
+
+pub(super) const QUEUED: &[u8] = b"+QUEUED\r\n";
