@@ -104,7 +104,7 @@ fn an_expiry_is_a_change_unless_it_came_before() {
     for server in servers() {
         let mut client = server.client();
         for keys in ["a b", "c d", "e"] {
-            client.line(&format!("SET {} 1 PX 5", &keys[..1]));
+            client.line(&format!("SET {} 1 PX 200", &keys[..1]));
             client.line(&format!("WATCH {keys}"));
             let mut other = server.client();
             until("it expires", || (other.line(&format!("PTTL {}", &keys[..1])) == ":-2").then_some(()));
