@@ -2,6 +2,7 @@
 
 use crate::client::{ClientSlot, Clients};
 use crate::effects::Effects;
+use crate::health::Health;
 use crate::long::LongParts;
 use crate::parking::Parking;
 use crate::scripting::{LongScript, Paused};
@@ -103,6 +104,8 @@ pub struct Shared {
     pub process: ProcessGauges,
     /// How far the data that the server begins with is loaded.
     pub loading: LoadingGauges,
+    /// Whether what is written can be kept.
+    pub health: Health,
     /// Bytes used by each shard's data, as it last told; written by [`Core::tell_used_bytes`] alone.
     pub used_bytes: Vec<AtomicUsize>,
     /// Their sum.

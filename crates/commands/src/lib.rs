@@ -17,6 +17,7 @@ pub mod error;
 pub mod generic;
 pub mod geo;
 pub mod hash;
+pub mod health;
 pub mod help;
 pub mod hyperloglog;
 mod key_specs;

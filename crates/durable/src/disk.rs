@@ -141,13 +141,20 @@ impl DiskError {
         Trouble::of(&self.source)
     }
 
+    /// What the disk said, in the system's words: `No space left on device`.
+    pub fn reason(&self) -> String {
+        let text = self.source.to_string();
+        // The standard library adds the number.
+        text.split_once(" (os error ").map_or(text.clone(), |(words, _)| words.to_owned())
+    }
+
     /// The kind of trouble of a store, if the error came from one.
     pub fn store_trouble(&self) -> Option<StoreTrouble> {
         StoreFault::of(&self.source).map(|fault| fault.trouble)
     }
 
     /// The same once more, for who tells it twice.
-    pub(crate) fn copy(&self) -> Self {
+    pub fn copy(&self) -> Self {
         let source = match (self.source.raw_os_error(), StoreFault::of(&self.source)) {
             (Some(number), _) => io::Error::from_raw_os_error(number),
             (None, Some(fault)) => fault.clone().into(),

@@ -179,6 +179,23 @@ impl<B: Batch> Mailbox<B> {
         sealed.is_empty()
     }
 
+    /// Sends the outboxes past what is sealed, to peers for whom all of that `may_be_late`. What is for others is sealed with
+    /// `stamp`, behind it.
+    pub fn flush_past(&self, stamp: u64, may_be_late: impl Fn(&B) -> bool) {
+        let local = &*self.0;
+        let mut outboxes = local.outboxes.borrow_mut();
+        let mut sealed = local.sealed.borrow_mut();
+        local.waiting.borrow_mut().retain(|&peer| {
+            let outbox = &mut outboxes[peer];
+            if sealed.iter().all(|(_, to, batch)| *to != peer || may_be_late(batch)) {
+                return !local.send(peer, outbox);
+            }
+            let next = outbox.spares.pop().unwrap_or_default();
+            sealed.push_back((stamp, peer, std::mem::replace(&mut outbox.batch, next)));
+            false
+        });
+    }
+
     /// Has a task of this core woken at the end of every turn in which something was gathered, or when a peer has room again
     /// for what it refused: it is to send the outboxes. To be called whenever that task is polled, before it sends.
     pub fn attend(&self, cx: &Context<'_>) {

@@ -28,7 +28,7 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
         Action::Pause { until, writes_only } => {
             let pause = Pause::merged(node.pause.get(), Pause { until, writes_only }, unix_ms());
             node.pause.set(Some(pause));
-            node.state.borrow_mut().core.keyspace.freeze(true);
+            crate::cron::freeze(node);
             let (node, wait_ms) =
                 (Rc::clone(node), pause.until.0.saturating_sub(unix_ms().0).clamp(0, A_DAY_MS));
             reactor::task::spawn(async move {

@@ -160,6 +160,7 @@ impl Connection {
         if self.flights.is_empty() {
             return;
         }
+        crate::journal::beware(&self.node);
         let landed = self.flights.advance(&self.node, &self.link);
         if landed.barrier {
             self.follow_up();

@@ -83,7 +83,7 @@ fn send(node: &Node, link: &Rc<Link>) {
     if link.is_killed() {
         return;
     }
-    let gate = journal::open_gate(node);
+    let gate = journal::open_gate(node, link);
     let outgoing = &mut *link.outgoing.borrow_mut();
     let Wire { socket, output } = &mut *link.wire.borrow_mut();
     if !gate.is_open && output.has_next(outgoing) {

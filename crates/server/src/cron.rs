@@ -26,8 +26,10 @@ pub(crate) async fn run(node: Rc<Node>) {
         node.ticks.set(ticks);
         let now = unix_ms();
         let pauses_upkeep = node.state.borrow().core.pauses_upkeep;
-        // What is being loaded is not evicted, nor expired, before all of it is there.
-        let may_upkeep = !pauses_upkeep && node.admission.is_open();
+        freeze(&node);
+        // What is being loaded is not evicted, nor expired, before all of it is there; nor anything while the log cannot
+        // be told.
+        let may_upkeep = !pauses_upkeep && node.admission.is_open() && !refuses_writes(&node);
         has_more = may_upkeep && upkeep(&node, now, &mut passed_over).await;
         crate::journal::tend(&node);
         end_pause(&node, now);
@@ -109,8 +111,18 @@ pub(crate) fn end_pause(node: &Node, now: UnixMs) {
 /// Ends CLIENT PAUSE.
 pub(crate) fn unpause(node: &Node) {
     node.pause.set(None);
-    node.state.borrow_mut().core.keyspace.freeze(false);
+    freeze(node);
     node.kick_all();
+}
+
+/// Keys that expire stay, unseen, while CLIENT PAUSE is in force, and while the log could not be told of them.
+pub(crate) fn freeze(node: &Node) {
+    let is_frozen = node.pause.get().is_some() || refuses_writes(node);
+    node.state.borrow_mut().core.keyspace.freeze(is_frozen);
+}
+
+fn refuses_writes(node: &Node) -> bool {
+    node.state.borrow().core.shared.health.refuses_any()
 }
 
 fn each_second(node: &Node, now: UnixMs) {

@@ -294,6 +294,11 @@ impl<'a> Turn<'a> {
         if !self.authenticated && !command.row.flags.has(Flags::NO_AUTH) {
             return self.refuse(command, NO_AUTH);
         }
+        if self.state.core.shared.health.refuses_any()
+            && let Some(text) = self.state.core.shared.health.refuses(command, self.flags_of(command))
+        {
+            return self.refuse(command, &text);
+        }
         if self.is_resp2_subscriber && !is_open_to_subscribers(command) {
             let name = command.full_name;
             return self.refuse(command, &format!(
@@ -405,10 +410,12 @@ impl<'a> Turn<'a> {
         transaction::names(command, args).iter().all(|name| overlap.is_apart(name.fingerprint))
     }
 
-    /// Whether the window lets another command go to other cores.
+    /// Whether the window lets another command go to other cores. While the log takes no records it goes alone, for messages may
+    /// overtake each other then.
     #[inline]
     fn has_room(&self) -> bool {
-        self.outgoing.window.has_room(self.outgoing.replies.outstanding())
+        let outstanding = self.outgoing.replies.outstanding();
+        self.outgoing.window.has_room(outstanding) && (outstanding == 0 || !self.node.journal.is_failing())
     }
 
     /// Who asks for a flight; a hole is left for its reply.
@@ -478,11 +485,17 @@ impl<'a> Turn<'a> {
         self.muted = flags.has(ClientFlags::REPLY_OFF) || flags.has(ClientFlags::REPLY_SKIP);
         self.skips = flags.has(ClientFlags::REPLY_SKIP_NEXT) || flags.has(ClientFlags::REPLY_SKIP);
         self.is_loading = !self.node.admission.is_open();
+        let refuses = self.state.core.shared.health.refuses_any();
+        if refuses {
+            // Nothing expires that the log could not be told of; the periodic work thaws what this freezes.
+            self.state.core.keyspace.freeze(true);
+        }
         self.special = !self.authenticated
             || self.is_loading
             || self.skips
             || self.is_resp2_subscriber
             || self.is_monitored
+            || refuses
             || flags.0 & ClientFlags::SPECIAL.0 != 0;
     }
 

@@ -181,6 +181,16 @@ impl Item {
         }
     }
 
+    /// Whether it may come behind what was said after it: it is a plain command, whose client has no other under way, or what
+    /// fills a place that is kept for it.
+    fn may_be_late(&self) -> bool {
+        match self {
+            Item::Command(_) | Item::Slow(_) | Item::Took(..) => true,
+            Item::Reply(sink, _) | Item::LongReply(sink, ..) => sink.part.hole().is_some(),
+            _ => false,
+        }
+    }
+
     /// Tells a client's core that a command of its was slow.
     pub(crate) fn slow(command: CommandRef, client: ClientSlot, args: Args<'_>, nanos: u64) -> Self {
         Self::Slow(Box::new(Slow { client, command, args: args.into(), nanos }))
@@ -281,6 +291,11 @@ impl Hop {
         let Some(Item::Reply(sink, place)) = self.items.pop() else { panic!("a reply was added last") };
         long.iter_mut().for_each(|part| part.at -= place.start);
         self.items.push(Item::LongReply(sink, place, long));
+    }
+
+    /// Whether it may come behind batches that were sent after it.
+    pub(crate) fn may_be_late(&self) -> bool {
+        self.items.iter().all(Item::may_be_late)
     }
 
     /// Whether it is so large that it should be sent before more is added.

@@ -34,11 +34,14 @@ pub(crate) mod stand_in;
 
 use crate::clock::unix_ms;
 use crate::connection::Link;
+use crate::hop::Hop;
 use crate::node::Node;
 use crate::output::Gate;
 use aof::{Encoder, Lsn, Stamp, TxNumber};
 use commands::Core;
+use commands::core::Shared;
 use commands::effects;
+use commands::health::LogTrouble;
 use config::AppendFsync;
 use coordinator::shards::ShardSet;
 use reactor::bell::{Bell, Ear, bell};
@@ -73,6 +76,17 @@ pub(crate) struct Journal {
     synced_cut: Cell<u64>,
     /// Cuts that are not on the disk yet, each with its place, in order.
     cuts: RefCell<VecDeque<(u64, u64)>>,
+    /// Whether the log takes no records.
+    is_failing: Cell<bool>,
+    /// Whether data must not be seen, for it is not safe and cannot be made so now.
+    hides_data: Cell<bool>,
+    /// The place up to which what depends on it was held back since the log takes no records.
+    held: Cell<u64>,
+    /// Whether all that is ready now is to be held back, of replies and of messages.
+    holds_replies: Cell<bool>,
+    holds_mails: Cell<bool>,
+    /// What the others were told of it.
+    told: RefCell<Option<LogTrouble>>,
     /// Rung by the threads that do what blocks.
     bell: Arc<Bell>,
     /// Taken by the postman.
@@ -92,6 +106,7 @@ struct Writer {
     sink: LogSink,
     /// The place of the log's first record.
     base: u64,
+    shared: Arc<Shared>,
 }
 
 /// A record that stands between what commands of this shard alone have done. Cuts are added with [`Journal::cut`].
@@ -138,6 +153,12 @@ impl Journal {
             has_news: Cell::new(false),
             synced_cut: Cell::new(0),
             cuts: RefCell::default(),
+            is_failing: Cell::new(false),
+            hides_data: Cell::new(false),
+            held: Cell::new(0),
+            holds_replies: Cell::new(false),
+            holds_mails: Cell::new(false),
+            told: RefCell::default(),
             bell: Arc::new(bell),
             ear: Cell::new(Some(ear)),
             deadline: OnceCell::new(),
@@ -160,6 +181,7 @@ impl Journal {
             stamp: Stamp { synced: sink.synced(), always: policy == AppendFsync::Always },
             base: self.recorded.get() - sink.written().0,
             sink,
+            shared: Arc::clone(&core.shared),
         };
         *self.writer.borrow_mut() = Some(writer);
         self.policy.set(policy);
@@ -171,6 +193,12 @@ impl Journal {
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.is_on.get()
+    }
+
+    /// Whether the log takes no records. What was done meanwhile, and whatever tells of it, waits; the rest goes on.
+    #[inline]
+    pub(crate) fn is_failing(&self) -> bool {
+        self.is_failing.get()
     }
 
     /// Adds a record behind all that has happened so far. Returns the position behind it, if there is a log.
@@ -217,8 +245,46 @@ impl Journal {
                 self.has_news.set(true);
                 writer.append(UnixMs(core.clock_us / 1000));
                 self.written.set(writer.written());
+                self.heed(writer);
             }
         }
+    }
+
+    /// Follows whether the log takes records.
+    #[inline]
+    fn heed(&self, writer: &Writer) {
+        if writer.sink.is_troubled() || self.told.borrow().is_some() {
+            self.heed_trouble(writer);
+        }
+    }
+
+    #[cold]
+    fn heed_trouble(&self, writer: &Writer) {
+        let is_failing = writer.sink.is_failing();
+        let is_unsafe = self.safe() < self.recorded.get();
+        self.is_failing.set(is_failing);
+        self.hides_data.set(is_failing && is_unsafe && self.policy.get() == AppendFsync::Always);
+        if is_failing && is_unsafe && self.held.replace(self.recorded.get()) < self.recorded.get() {
+            self.hold();
+        } else if !is_failing {
+            self.holds_replies.set(false);
+            self.holds_mails.set(false);
+            self.held.set(self.safe());
+        }
+        let hides_data = self.hides_data.get();
+        let trouble =
+            writer.sink.trouble().map(|reason| LogTrouble { reason: reason.to_owned(), hides_data });
+        if *self.told.borrow() != trouble {
+            tell(writer.sink.id().shard, trouble.as_ref());
+            writer.shared.health.set_log(writer.sink.id().shard, trouble.clone());
+            *self.told.borrow_mut() = trouble;
+        }
+    }
+
+    /// Holds back all that is ready to leave now.
+    fn hold(&self) {
+        self.holds_replies.set(true);
+        self.holds_mails.set(true);
     }
 
     /// The place up to which all is as safe as the policy asks.
@@ -242,6 +308,7 @@ impl Journal {
             while let Some((number, _)) = cuts.pop_front_if(|(_, place)| *place <= synced) {
                 self.synced_cut.set(number);
             }
+            self.heed(writer);
         }
     }
 
@@ -332,13 +399,13 @@ impl Writer {
     }
 }
 
-/// What a connection may send now. Nothing is written for it.
+/// What a connection may send now. Nothing is written for it. None of the core's connections may be borrowed.
 #[inline]
-pub(crate) fn gate(node: &Node) -> Gate {
-    if node.journal.is_on() { gate_of(node) } else { Gate::OPEN }
+pub(crate) fn gate(node: &Node, link: &Link) -> Gate {
+    if node.journal.is_on() { gate_of(node, link) } else { Gate::OPEN }
 }
 
-fn gate_of(node: &Node) -> Gate {
+fn gate_of(node: &Node, link: &Link) -> Gate {
     let journal = &node.journal;
     if node.stopping.get() {
         // There is no next turn.
@@ -347,19 +414,51 @@ fn gate_of(node: &Node) -> Gate {
             finish(node);
         }
     }
+    if journal.holds_replies.get() {
+        hold_replies(node);
+    }
     let is_dirty = node.state.borrow().core.effects.has_draft();
-    Gate { is_open: !is_dirty && journal.safe() == journal.recorded.get(), safe: journal.safe() }
+    let safe = journal.safe();
+    let is_safe = safe == journal.recorded.get() || (journal.is_failing.get() && link.held.get() <= safe);
+    Gate { is_open: !is_dirty && is_safe, safe }
 }
 
-/// For the courier: writes what has happened, and says what may be sent. What may not is to be set apart for
-/// [`Gate::needs`], and to be told of with [`wait`].
+/// The disk has not taken what was done here: the replies that tell of it wait, and so does whatever comes behind them. All that
+/// is ready may tell of it.
+#[cold]
+fn hold_replies(node: &Node) {
+    node.journal.holds_replies.set(false);
+    let place = place(node);
+    for link in node.links.borrow().iter() {
+        let outgoing = &mut *link.outgoing.borrow_mut();
+        if outgoing.replies.ready() > 0 {
+            link.wire.borrow_mut().output.set_apart(outgoing, place);
+            wait(node, link, place);
+            link.held.set(place);
+        } else if outgoing.replies.outstanding() > 0 || link.wire.borrow().output.has_apart() {
+            // There may be some behind those that other cores owe; and nothing overtakes what waits.
+            link.held.set(place);
+        }
+    }
+}
+
+/// Something runs here whatever the disk does, and what it says may tell of data that must not be seen.
 #[inline]
-pub(crate) fn open_gate(node: &Node) -> Gate {
+pub(crate) fn beware(node: &Node) {
+    if node.journal.hides_data.get() {
+        node.journal.hold();
+    }
+}
+
+/// For the courier: writes what has happened, and says what may be sent. What may not is to be set apart for [`place`], and to be
+/// told of with [`wait`].
+#[inline]
+pub(crate) fn open_gate(node: &Node, link: &Link) -> Gate {
     if node.journal.is_on() {
         node.journal.write(&mut node.state.borrow_mut().core);
         node.journal.follow_disk();
     }
-    gate(node)
+    gate(node, link)
 }
 
 /// What was recorded so far is safe beyond this place.
@@ -395,11 +494,14 @@ fn leave_with(node: &Node, write: impl FnOnce(), send: impl FnOnce()) {
     }
     write();
     journal.follow_disk();
-    let is_clear = node.mailbox.release(journal.safe());
-    if is_clear && journal.safe() == journal.recorded.get() {
+    let (safe, recorded) = (journal.safe(), journal.recorded.get());
+    if node.mailbox.release(safe) && safe == recorded {
         send();
+    } else if journal.is_failing() && !journal.holds_mails.replace(false) {
+        // Nothing of this tells of what the disk has not taken.
+        node.mailbox.flush_past(recorded, Hop::may_be_late);
     } else {
-        node.mailbox.seal(journal.recorded.get());
+        node.mailbox.seal(recorded);
     }
 }
 
@@ -423,6 +525,16 @@ fn let_replies_go(node: &Node) {
     let mut waiting = node.journal.waiting.borrow_mut();
     while let Some((_, link)) = waiting.pop_front_if(|(place, _)| *place <= safe) {
         node.publishing.courier.call(&link, 0);
+    }
+}
+
+/// Tells the operator that writes are refused, or no longer.
+fn tell(shard: ShardId, trouble: Option<&LogTrouble>) {
+    let shard = shard.0;
+    if let Some(LogTrouble { reason, hides_data }) = trouble {
+        tracing::error!(shard, reason, hides_data, "writes are refused until the log can be written");
+    } else {
+        tracing::info!(shard, "the log can be written again");
     }
 }
 

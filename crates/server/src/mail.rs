@@ -79,6 +79,7 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
         }
         let item = std::mem::replace(&mut items[at], Item::Gone);
         at += 1;
+        crate::journal::beware(node);
         match item {
             Item::Command(_) | Item::Gone => unreachable!("commands are taken in rows, all else once"),
             Item::Part(order) => {
@@ -179,11 +180,16 @@ fn run(
         let ticks = node.ticks.get();
         let mut last = ticks.now();
         let mut spent = Spent::default();
+        let refuses = state.core.shared.health.refuses_any();
+        if refuses {
+            state.core.keyspace.freeze(true);
+        }
         let mut answer = |state: &mut State, back: &mut Hop| {
             for item in commands.by_ref() {
                 let remote = match item {
                     Item::Part(order) => {
                         spent.turn_to(order.origin.client, back);
+                        crate::journal::beware(node);
                         spread::try_part(state, ticks, hop, order, back);
                         let end = ticks.now();
                         spent.add(ticks.nanos(last, end));
@@ -197,6 +203,9 @@ fn run(
                     _ => unreachable!("not a command"),
                 };
                 let buffer = if remote.is_large { large.pop_front() } else { None };
+                if refuses && is_refused(state, remote, back) {
+                    continue;
+                }
                 let args = match &buffer {
                     None => hop.args(remote),
                     Some(buffer) => {
@@ -408,6 +417,20 @@ fn is_busy(node: &Node, state: &mut State, remote: &Remote, back: &mut Hop) -> b
     }
     let Some(error) = node.control.busy.error(node.id) else { return false };
     let text = error.text();
+    state.core.stats.rejected(remote.command.index, &text);
+    back.reply(remote.sink, |out| resp::Reply::new(out, remote.caller.proto).error(&text));
+    true
+}
+
+/// Refuses a command of another core that was let in there before the disk failed.
+#[cold]
+fn is_refused(state: &mut State, remote: &Remote, back: &mut Hop) -> bool {
+    // What every shard runs is let in or refused as a whole.
+    let refusal = remote.slot.and_then(|_| {
+        let Remote { command, .. } = *remote;
+        state.core.shared.health.refuses(command, command.row.flags)
+    });
+    let Some(text) = refusal else { return false };
     state.core.stats.rejected(remote.command.index, &text);
     back.reply(remote.sink, |out| resp::Reply::new(out, remote.caller.proto).error(&text));
     true

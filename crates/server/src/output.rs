@@ -168,6 +168,11 @@ impl Output {
         ready > 0 && !more_soon
     }
 
+    /// Whether something is set apart.
+    pub(crate) fn has_apart(&self) -> bool {
+        !self.apart.is_empty()
+    }
+
     /// Sets what is ready apart, until the journal is safe up to `place`, which never becomes less.
     #[cold]
     pub(crate) fn set_apart(&mut self, outgoing: &mut Outgoing, place: u64) {

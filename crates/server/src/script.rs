@@ -185,6 +185,7 @@ pub(crate) async fn serve(node: Rc<Node>) {
             None => return,
             Some(Next::Flight(client, flight)) => flights::deliver(&node, client, flight, Letter::Turn),
             Some(Next::Here(mut long)) => {
+                crate::journal::beware(&node);
                 if node.stopping.get() || slice(&node, &mut long) {
                     end(&node, *long);
                 } else {

@@ -5,6 +5,7 @@ use crate::parking;
 use crate::row::Flags;
 use crate::table::{self, CommandRef, Misfit};
 use script::ScriptFlags;
+use std::borrow::Cow;
 use stdx::{Args, UnixMs};
 
 /// What holds for the commands of one script.
@@ -14,6 +15,8 @@ pub(super) struct Rules {
     pub(super) read_only: bool,
     /// Memory was full when it began, and it has to mind.
     pub(super) is_full: bool,
+    /// The disk could not keep what is written when it began.
+    pub(super) disk_fails: bool,
     /// It may call DEBUG, which is not for scripts.
     pub(super) may_debug: bool,
 }
@@ -26,6 +29,7 @@ impl Rules {
         Self {
             read_only: is_read_only || says(ScriptFlags::NO_WRITES),
             is_full: minds && !(core.make_room)(core, now),
+            disk_fails: core.shared.health.refuses_any(),
             may_debug: core.scripts_may_debug,
         }
     }
@@ -38,6 +42,8 @@ pub(super) enum Refusal {
     Unknown,
     /// These words, for this command.
     Of(CommandRef, &'static str),
+    /// It would write what the disk cannot keep.
+    Disk(CommandRef),
     /// Its arguments are not as many as it takes, in a way that only the command itself can tell.
     HalfGroup(CommandRef),
     /// XREAD and XREADGROUP with the option BLOCK; the name as it was written.
@@ -63,6 +69,9 @@ pub(super) fn admit(rules: &Rules, wrote: &mut bool, args: Args<'_>) -> Result<C
     let writes = flags.has(Flags::WRITE);
     if rules.read_only && (writes || flags.has(Flags::MAY_REPLICATE)) {
         return Err(Refusal::Of(command, "ERR Write commands are not allowed from read-only scripts."));
+    }
+    if writes && rules.disk_fails {
+        return Err(Refusal::Disk(command));
     }
     if flags.has(Flags::BLOCKING) && parking::may_park(command.row.name, args) {
         return Err(Refusal::Blocks(command, args.at(0).to_vec()));
@@ -97,6 +106,12 @@ impl Refusal {
                 core.stats.rejected(command.index, text);
                 text.as_bytes().into()
             }
+            Self::Disk(command) => {
+                // The disk may be well again by now; the script goes on as it began.
+                let text = core.shared.health.refusal().unwrap_or(Cow::Borrowed(DISK_FAILED.as_bytes()));
+                core.stats.rejected(command.index, &text);
+                text
+            }
             Self::HalfGroup(command) => {
                 let text = Misfit::HalfGroup(command).error().text();
                 core.stats.record_untimed(command.index);
@@ -119,4 +134,5 @@ const LOOKED_AT: Flags =
     Flags::NOSCRIPT.or(Flags::WRITE).or(Flags::MAY_REPLICATE).or(Flags::DENYOOM).or(Flags::BLOCKING);
 const UNKNOWN: &str = "ERR Unknown Redis command called from script";
 const WRONG_COUNT: &str = "ERR Wrong number of args calling Redis command from script";
+const DISK_FAILED: &str = "MISCONF Errors writing to the AOF file";
 const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";

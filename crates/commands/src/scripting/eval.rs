@@ -144,6 +144,13 @@ pub fn start(
     if says_what_it_does && is_read_only && !reads_only {
         return Err(CommandError::WRITING_SCRIPT_READ_ONLY);
     }
+    if says_what_it_does
+        && !reads_only
+        && core.shared.health.refuses_any()
+        && let Some(refusal) = core.shared.health.script_refusal()
+    {
+        return Err(CommandError::Text(refusal));
+    }
     let allows_oom = reads_only || flags.has(ScriptFlags::ALLOW_OOM);
     if says_what_it_does && !allows_oom && core.config.maxmemory != 0 && !(core.make_room)(core, now) {
         return Err(CommandError::SCRIPT_OOM);

@@ -28,6 +28,16 @@ pub enum MendError {
     },
 }
 
+impl MendError {
+    /// Why, in the system's words where it has any.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Disk(error) => error.reason(),
+            Self::Gone { .. } => self.to_string(),
+        }
+    }
+}
+
 impl LogWriter {
     /// Writes anew what is in doubt, and syncs it; blocks for as long as that takes. After success all that was appended is
     /// synced, and the log goes on. Does nothing if no sync has failed. Panics while a sync is under way.

@@ -77,11 +77,17 @@ pub struct SpareJob {
 }
 
 impl SpareJob {
-    /// Makes it. An error only means that there is none, and that the core makes the segment itself.
+    /// Makes it. After an error there is none: the core makes the segment itself, or stops writing before it needs one.
     pub fn run(self) -> Result<Spare, DiskError> {
         let path = format!("{}/{}-spare{ASIDE}", layout::generation(self.log.generation), self.log.shard.0);
         let file = reserve(self.disk.as_ref(), &path)?;
-        file.preallocate(self.bytes).trying("reserve room for", &path)?;
-        Ok(Spare { file, path })
+        match file.preallocate(self.bytes).trying("reserve room for", &path) {
+            Ok(()) => Ok(Spare { file, path }),
+            Err(error) => {
+                // What little room it took others may need. The first error is the one that matters.
+                let _ = self.disk.remove(&path);
+                Err(error)
+            }
+        }
     }
 }

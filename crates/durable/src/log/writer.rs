@@ -50,7 +50,7 @@ pub struct LogWriter {
     pub(crate) is_syncing: bool,
     /// Whether an append failed and may have left something behind `written`.
     pub(crate) has_partial: bool,
-    pub(crate) failure: Option<String>,
+    pub(crate) failure: Option<DiskError>,
 }
 
 /// Why records were not appended. None of them may be acknowledged.
@@ -61,7 +61,16 @@ pub enum LogError {
     Stalled(#[from] DiskError),
     /// A sync has failed: see [`LogWriter::mend`].
     #[error("what was written is in doubt since a sync failed: {0}")]
-    Failed(String),
+    Failed(DiskError),
+}
+
+impl LogError {
+    /// What the disk said.
+    pub fn cause(&self) -> &DiskError {
+        match self {
+            Self::Stalled(cause) | Self::Failed(cause) => cause,
+        }
+    }
 }
 
 impl LogWriter {
@@ -103,15 +112,27 @@ impl LogWriter {
     }
 
     /// Why a sync failed, if one did and it was not mended.
-    pub fn failure(&self) -> Option<&str> {
-        self.failure.as_deref()
+    pub fn failure(&self) -> Option<&DiskError> {
+        self.failure.as_ref()
+    }
+
+    /// Bytes of a segment, its header included.
+    pub fn segment_bytes(&self) -> u64 {
+        self.options.segment_bytes
+    }
+
+    /// How many bytes are sure to be taken if the disk works, however full it is: what is left of the room that was reserved.
+    pub fn room(&self) -> u64 {
+        let left = self.options.segment_bytes.saturating_sub(self.current.offset(self.written));
+        let next = self.options.segment_bytes.saturating_sub(aof::HEADER_LEN as u64);
+        left + if self.spare.is_some() { next } else { 0 }
     }
 
     /// Gives whole records to the kernel, the first of which is at [`LogWriter::written`]. Begins a segment if they do not
     /// fit; all that is appended at once is in one. Returns the position behind them.
     pub fn append(&mut self, records: &[u8], now: UnixMs) -> Result<Lsn, LogError> {
         if let Some(failure) = &self.failure {
-            return Err(LogError::Failed(failure.clone()));
+            return Err(LogError::Failed(failure.copy()));
         }
         let len = records.len() as u64;
         let is_fresh = self.written == self.current.base;
@@ -196,9 +217,8 @@ impl LogWriter {
                 Ok(self.synced)
             }
             Err(error) => {
-                let failure = error.to_string();
-                self.failure = Some(failure.clone());
-                Err(LogError::Failed(failure))
+                self.failure = Some(error.copy());
+                Err(LogError::Failed(error))
             }
         }
     }

@@ -34,6 +34,8 @@ pub(crate) struct Link {
     pub(crate) is_ending: Cell<bool>,
     /// Whether it has a command that has not come to its end, or not begun: it waits for us and we not for it.
     pub(crate) waits: Cell<bool>,
+    /// While the log takes no records: the place that its replies wait for.
+    pub(crate) held: Cell<u64>,
     /// When it will have been over its soft output limit for too long.
     pub(crate) cut_at: Cell<Option<UnixMs>>,
 }
@@ -85,6 +87,7 @@ impl Link {
             pushed_bytes: Cell::new(0),
             is_ending: Cell::new(false),
             waits: Cell::new(false),
+            held: Cell::new(0),
             cut_at: Cell::new(None),
         }
     }

@@ -20,7 +20,7 @@ impl Connection {
             self.broken = true;
             return false;
         }
-        let gate = journal::gate(&self.node);
+        let gate = journal::gate(&self.node, &self.link);
         let mut outgoing = self.link.outgoing.borrow_mut();
         let mut wire = self.link.wire.borrow_mut();
         let Wire { socket, output } = &mut *wire;

@@ -31,6 +31,7 @@ impl Turn<'_> {
             && !self.tracks
             && self.node.pause.get().is_none()
             && !self.node.control.busy.is_any()
+            && !self.state.core.shared.health.refuses_any()
             && self.state.core.config.maxmemory == 0
     }
 

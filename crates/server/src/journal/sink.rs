@@ -38,8 +38,12 @@ pub(crate) struct LogSink {
     mend_pause: Duration,
     /// After one could not be made no spare is asked for before this.
     spare_at: Option<Instant>,
-    /// Why the log does not take records, if so.
+    /// After one could not be made: why.
+    no_spare: Option<String>,
+    /// Why the log does not take records, if so, in the system's words.
     trouble: Option<String>,
+    /// In trouble it tries only when it was told to.
+    may_try: bool,
     orders: Sender<Order>,
     news: Receiver<News>,
     has_news: Arc<AtomicBool>,
@@ -79,7 +83,9 @@ impl LogSink {
             mend_at: now,
             mend_pause: MEND_PAUSE_MIN,
             spare_at: None,
+            no_spare: None,
             trouble: None,
+            may_try: false,
             orders,
             news,
             has_news,
@@ -101,21 +107,42 @@ impl LogSink {
         self.synced
     }
 
+    /// Whether the log takes no records: the disk did not take them, or a sync has failed and what was written since the
+    /// last one is in doubt.
+    #[inline]
+    pub(crate) fn is_failing(&self) -> bool {
+        self.trouble.is_some()
+    }
+
+    /// Whether it may be that nothing more should be written.
+    #[inline]
+    pub(crate) fn is_troubled(&self) -> bool {
+        self.trouble.is_some() || self.no_spare.is_some()
+    }
+
+    /// Why nothing more should be written, if so, in the system's words: the log takes no records, or will take few before it
+    /// needs room that there is not.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        let is_short = || self.log.as_ref().is_some_and(|log| log.room() < log.segment_bytes() / SHORT_PARTS);
+        self.trouble.as_deref().or_else(|| self.no_spare.as_deref().filter(|_| is_short()))
+    }
+
     /// Gives whole records to the kernel. False when it does not take them: nothing of them counts, and the same are to be
     /// appended again, perhaps with more behind them, before anything else.
     pub(crate) fn append(&mut self, records: &[u8], now: UnixMs) -> bool {
         let Some(log) = &mut self.log else { return false };
+        if self.trouble.is_some() && !std::mem::take(&mut self.may_try) {
+            return false;
+        }
         match log.append(records, now) {
             Ok(written) => {
                 self.written = written;
-                if self.trouble.is_some() {
-                    self.set_trouble(None);
-                }
+                self.set_trouble(None);
                 self.make_spare();
                 true
             }
             Err(error) => {
-                self.set_trouble(Some(error.to_string()));
+                self.set_trouble(Some(error.cause()));
                 false
             }
         }
@@ -173,17 +200,21 @@ impl LogSink {
                 match log.sync_done(done) {
                     Ok(synced) => self.synced = synced,
                     Err(error) => {
-                        self.set_trouble(Some(error.to_string()));
+                        self.set_trouble(Some(error.cause()));
                         self.mend();
                     }
                 }
             }
             News::Spare(made) => {
                 self.spare_at = made.is_err().then(|| Instant::now() + SPARE_PAUSE);
-                if let Err(error) = &made {
+                let reason = made.as_ref().err().map(DiskError::reason);
+                if let Err(error) = &made
+                    && self.no_spare != reason
+                {
                     let shard = self.id.shard.0;
                     tracing::warn!(shard, %error, "no room could be made for the log's next segment");
                 }
+                self.no_spare = reason;
                 if let Some(log) = &mut self.log {
                     log.spare(made);
                 }
@@ -209,32 +240,40 @@ impl LogSink {
                 self.set_trouble(None);
             }
             Err(error) => {
-                self.set_trouble(Some(error.to_string()));
+                self.set_words(Some((error.to_string(), error.reason())));
                 self.mend_at = Instant::now() + self.mend_pause;
                 self.mend_pause = (self.mend_pause * 2).min(MEND_PAUSE_MAX);
             }
         }
     }
 
-    /// Tries anew, from time to time, what may make the log well.
+    /// Tries anew what may make the log well. To be called from time to time, and followed by an append if something is kept.
     pub(crate) fn retry(&mut self) {
+        self.may_try = true;
         let has_failed = self.log.as_ref().is_some_and(|log| log.failure().is_some());
         if has_failed && Instant::now() >= self.mend_at {
             self.mend();
+        } else if self.no_spare.is_some() {
+            self.make_spare();
         }
     }
 
-    fn set_trouble(&mut self, trouble: Option<String>) {
-        if self.trouble == trouble {
-            return;
+    fn set_trouble(&mut self, trouble: Option<&DiskError>) {
+        if trouble.is_some() || self.trouble.is_some() {
+            self.set_words(trouble.map(|error| (error.to_string(), error.reason())));
         }
-        let shard = self.id.shard.0;
-        if let Some(why) = &trouble {
-            tracing::error!(shard, why, "the log takes no records: what was done is kept in memory");
-        } else {
-            tracing::info!(shard, "the log is well again");
+    }
+
+    /// What is logged, and what clients are told.
+    #[cold]
+    fn set_words(&mut self, words: Option<(String, String)>) {
+        let (told, reason) = words.unzip();
+        if self.trouble != reason
+            && let Some(error) = told
+        {
+            tracing::error!(shard = self.id.shard.0, error, "the log takes no records");
         }
-        self.trouble = trouble;
+        self.trouble = reason;
     }
 
     fn order(&self, order: Order) {
@@ -282,6 +321,9 @@ fn work(orders: &Receiver<Order>, told: &Sender<News>, has_news: &AtomicBool, be
 
 /// Pauses between attempts to mend a log grow from the first to the second.
 const MEND_PAUSE_MIN: Duration = Duration::from_millis(100);
-const MEND_PAUSE_MAX: Duration = Duration::from_secs(5);
+const MEND_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// With less than this part of a segment's room left, and no more to be had, writes are refused: what is under way still finds
+/// room.
+const SHORT_PARTS: u64 = 4;
 /// A pause after no room could be made for a segment.
 const SPARE_PAUSE: Duration = Duration::from_millis(500);

@@ -20,6 +20,8 @@ pub(crate) fn begin(shards: u16) -> anyhow::Result<Option<Vec<LogWriter>>> {
     let (mut identity, loaded) = empty.accept(&places, NodeId::default(), unix_ms())?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let past = Past::default();
-    let beginning = Beginning { boot, version, now: unix_ms(), shards, past, segment_bytes: 64 << 20 };
+    let segment_bytes =
+        std::env::var("LACEWING_JOURNAL_SEGMENT").map_or(Ok(64 << 20), |text| text.parse())?;
+    let beginning = Beginning { boot, version, now: unix_ms(), shards, past, segment_bytes };
     Ok(Some(generation::begin(&places, beginning, &mut identity, &loaded)?.1))
 }

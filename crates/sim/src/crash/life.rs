@@ -501,7 +501,7 @@ impl Server {
         let failed = self.logs.iter().find_map(LogWriter::failure);
         let is_stalled = self.stalled.iter().any(|bytes| !bytes.is_empty());
         match failed {
-            Some(why) => Err(Failed(why.to_owned())),
+            Some(why) => Err(Failed(why.to_string())),
             None if is_stalled => Err(Failed("stalled".to_owned())),
             None => Ok(()),
         }
