@@ -10,6 +10,7 @@
 
 pub mod bell;
 pub mod cores;
+pub mod errand;
 mod error;
 pub mod files;
 pub mod mailbox;

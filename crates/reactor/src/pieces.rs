@@ -1,7 +1,6 @@
-//! A file read from front to back by a thread of its own, piece after piece, never further ahead than its buffers reach.
+//! A file, or anything that is read like one, from front to back by a thread of its own, piece after piece, never further ahead than its buffers reach.
 
 use std::fmt;
-use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -19,9 +18,13 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// Begins to read `file` in pieces of `piece_bytes`, of which at most `pieces_max` are in memory. On a core. Errors: no
+    /// Begins to read `source` in pieces of `piece_bytes`, of which at most `pieces_max` are in memory. On a core. Errors: no
     /// thread or descriptor to be had.
-    pub fn read(file: File, piece_bytes: usize, pieces_max: usize) -> io::Result<Self> {
+    pub fn read(
+        source: impl Read + Send + 'static,
+        piece_bytes: usize,
+        pieces_max: usize,
+    ) -> io::Result<Self> {
         assert!(piece_bytes > 0 && pieces_max > 0, "pieces of something");
         let (done, ear) = bell()?;
         // Bounded by the buffers that go round.
@@ -31,7 +34,7 @@ impl Pieces {
         }
         thread::Builder::new().name("lacewing-read".to_owned()).spawn(move || {
             cores::unpin();
-            read_all(file, piece_bytes, &take, &give, &done);
+            read_all(source, piece_bytes, &take, &give, &done);
         })?;
         Ok(Self { filled, empty, bell: ear.listen()? })
     }
@@ -67,7 +70,7 @@ impl fmt::Debug for Pieces {
 
 /// Ends with an empty piece or an error, or when nobody listens.
 fn read_all(
-    mut file: File,
+    mut file: impl Read,
     piece_bytes: usize,
     empty: &Receiver<Vec<u8>>,
     filled: &Sender<io::Result<Vec<u8>>>,
@@ -91,7 +94,7 @@ fn read_all(
 }
 
 /// Reads until `piece` is full or the file ends: how many bytes.
-fn fill(file: &mut File, piece: &mut [u8]) -> io::Result<usize> {
+fn fill(file: &mut impl Read, piece: &mut [u8]) -> io::Result<usize> {
     let mut len = 0;
     while len < piece.len() {
         match file.read(&mut piece[len..]) {
@@ -107,6 +110,7 @@ fn fill(file: &mut File, piece: &mut [u8]) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::io::{Seek, Write};
 
     /// The lengths of the pieces that a file of `len` bytes is read in; its bytes are compared.
