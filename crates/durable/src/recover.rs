@@ -54,6 +54,11 @@ pub struct Options {
     pub refuse_torn_tail: bool,
     /// Whether the operator says that there is data.
     pub expect_data: bool,
+    /// Whether files of Redis that lie in the directory are about to be imported.
+    pub imports: bool,
+    /// Whether every record of every log that is to be replayed is looked at, and not only those of the last generation, whose end is
+    /// not known. Slow; for a second attempt, when replay has found damage.
+    pub verify_logs: bool,
     /// Sets that turned out not to be readable when they were loaded.
     pub distrusted: BTreeMap<SetNumber, SetFault>,
 }
@@ -67,6 +72,8 @@ impl Options {
             until: None,
             refuse_torn_tail: false,
             expect_data: false,
+            imports: false,
+            verify_logs: false,
             distrusted: BTreeMap::new(),
         }
     }
@@ -112,7 +119,7 @@ pub fn recover_verified(places: &Places, options: &mut Options) -> Result<Recove
 
 fn plan(places: &Places, survey: &Survey, options: &Options) -> Result<Recovered, Refusal> {
     if survey.is_empty() {
-        return survey.prove_empty(options.expect_data).map(Recovered::Empty);
+        return survey.prove_empty(options).map(Recovered::Empty);
     }
     survey.check_owner()?;
     survey.check_numbers()?;

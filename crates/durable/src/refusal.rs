@@ -169,7 +169,8 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn set(number: SetNumber, fault: SetFault) -> Self {
+    /// The refusal when a set cannot be used.
+    pub fn set(number: SetNumber, fault: SetFault) -> Self {
         match fault {
             SetFault::Missing { .. } => Self::SetFileMissing { number, fault },
             SetFault::Size { .. } | SetFault::Checksum { .. } | SetFault::Contents { .. } => {
@@ -189,7 +190,8 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn scan(generation: Generation, shard: ShardId, error: ScanError) -> Self {
+    /// The refusal when a log cannot be read.
+    pub fn scan(generation: Generation, shard: ShardId, error: ScanError) -> Self {
         match error {
             ScanError::Missing { start, .. } => {
                 Self::LogMissing { generation, shard: Some(shard), at: start }

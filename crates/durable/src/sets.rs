@@ -9,10 +9,12 @@
 //! only if there is none, so that one of them wins.
 
 mod draft;
+mod read;
 mod retain;
 mod verify;
 
 pub use draft::{Commit, CommitError, Draft, FileWriter};
+pub use read::SetReader;
 pub use retain::{Loaded, Pruned};
 pub use verify::{SetFault, check_counts, open_file, verify_file, verify_set, verify_shape};
 

@@ -7,6 +7,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use aof::ends::EndsError;
 use aof::{Generation, Lsn};
 
 use crate::disk::Disk;
@@ -122,6 +123,10 @@ fn whole(disk: &dyn Disk, survey: &Survey, options: &Options, start: Start<'_>) 
     let Some((last, earlier)) = legs.split_last() else { return Ok(plan) };
     for leg in earlier {
         plan.replays.push(replay_to_known_end(disk, survey, leg)?);
+        match verify(disk, survey, options, leg) {
+            Ok(()) => {}
+            Err(EndsFailure::Refused(refusal) | EndsFailure::Damaged(refusal, _)) => return Err(refusal),
+        }
     }
     let begin = begin_of(survey, last.generation)?;
     let (scanned, ends) = match logs::ends(disk, begin, last, &must, options, None) {
@@ -231,6 +236,18 @@ fn newer_sets(survey: &Survey, start: Start<'_>, legs: &[Leg]) -> Result<Vec<Lsn
     Ok(must)
 }
 
+/// That the records of a leg are there up to its known end, if that is asked for.
+fn verify(disk: &dyn Disk, survey: &Survey, options: &Options, leg: &Leg) -> Result<(), EndsFailure> {
+    let Some(ends) = leg.ends.as_ref().filter(|_| options.verify_logs) else { return Ok(()) };
+    let begin = begin_of(survey, leg.generation).map_err(EndsFailure::Refused)?;
+    let scanned = logs::scan(disk, begin, leg, None, u64::MAX).map_err(EndsFailure::Refused)?;
+    let short = scanned.summaries.iter().zip(ends).find(|(log, must)| log.end < **must);
+    let Some((log, must)) = short else { return Ok(()) };
+    let error = EndsError::Damaged { shard: log.log.shard, end: log.end, must: *must, damage: log.damage };
+    let refusal = Refusal::ends(leg.generation, error);
+    Err(EndsFailure::Damaged(refusal, Box::new(scanned)))
+}
+
 /// A leg whose end a later generation knows: that the files are there, as long as they must be. Their records are verified
 /// by who replays them.
 fn replay_to_known_end(disk: &dyn Disk, survey: &Survey, leg: &Leg) -> Result<Replay, Refusal> {
@@ -305,10 +322,17 @@ fn previous(disk: &dyn Disk, survey: &Survey, options: &Options, reason: Refusal
     let legs = heads.filter_map(|head| way(survey, start, head).ok()).find(|legs| !legs.is_empty());
     for leg in legs.unwrap_or_default() {
         match &leg.ends {
-            Some(_) => match replay_to_known_end(disk, survey, &leg) {
-                Ok(replay) => plan.replays.push(replay),
-                Err(_) => break,
-            },
+            Some(_) => {
+                let Ok(known) = replay_to_known_end(disk, survey, &leg) else { break };
+                match verify(disk, survey, options, &leg) {
+                    Ok(()) => plan.replays.push(known),
+                    Err(EndsFailure::Damaged(_, scanned)) => {
+                        plan.replays.push(Replay { ends: logs::common_cut(&scanned), ..known });
+                        break;
+                    }
+                    Err(EndsFailure::Refused(_)) => break,
+                }
+            }
             None => {
                 let begin = begin_of(survey, leg.generation)?;
                 match logs::ends(disk, begin, &leg, &[], options, None) {

@@ -7,6 +7,7 @@ use crate::generation::{self, Begin, BeginState, ListedGeneration};
 use crate::identity::Identity;
 use crate::layout::{self, MANIFEST};
 use crate::manifest::Manifest;
+use crate::recover::Options;
 use crate::recover::plan::Empty;
 use crate::refusal::Refusal;
 use crate::sets::{self, Listed, SetState};
@@ -42,11 +43,11 @@ impl Survey {
     }
 
     /// That it is right for the directory to be empty.
-    pub(crate) fn prove_empty(&self, expect_data: bool) -> Result<Empty, Refusal> {
+    pub(crate) fn prove_empty(&self, options: &Options) -> Result<Empty, Refusal> {
         match &self.identity {
             Some(identity) if identity.held_data => Err(Refusal::DataGone),
-            _ if expect_data => Err(Refusal::DataExpected),
-            None if self.redis.is_some() => {
+            _ if options.expect_data => Err(Refusal::DataExpected),
+            None if self.redis.is_some() && !options.imports => {
                 Err(Refusal::RedisData { found: self.redis.clone().unwrap_or_default() })
             }
             identity => Ok(Empty::proven(identity.clone())),

@@ -4,9 +4,9 @@ use std::io;
 
 use std::sync::Arc;
 
-use crate::disk::{Attempt, DiskError, Source, read_full_at};
+use crate::disk::{Attempt, DiskError, Source};
 use crate::manifest::{DbKeys, Manifest, SetFile};
-use crate::sets::draft::crc64;
+use crate::sets::SetReader;
 use crate::store::SetStore;
 
 /// What is wrong with a set's file.
@@ -100,24 +100,13 @@ pub fn verify_file(
     entry: &SetFile,
     each: &mut dyn FnMut(&[u8]),
 ) -> Result<(), SetFault> {
-    let file = open_file(store, manifest, entry)?;
-    let path = store.path(manifest.number, &entry.name);
-    let mut digest = crc64();
+    let mut reader = SetReader::open(store, manifest, entry)?;
     let mut buffer = vec![0; READ_BYTES];
-    let mut at = 0;
-    while at < entry.bytes {
-        let want = buffer.len().min((entry.bytes - at) as usize);
-        let got = read_full_at(file.as_ref(), at, &mut buffer[..want]).trying("read", &path)?;
-        if got == 0 {
-            return Err(SetFault::Size { path, got: at, want: entry.bytes });
+    loop {
+        match reader.next(&mut buffer)? {
+            0 => return Ok(()),
+            got => each(&buffer[..got]),
         }
-        digest.update(&buffer[..got]);
-        at += got as u64;
-        each(&buffer[..got]);
-    }
-    match digest.finalize() {
-        got if got != entry.crc64 => Err(SetFault::Checksum { path, got, want: entry.crc64 }),
-        _ => Ok(()),
     }
 }
 
