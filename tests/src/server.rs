@@ -258,7 +258,8 @@ fn new_dir() -> Arc<TempDir> {
 
 const REDIS: &str = "redis-server";
 /// What every Lacewing here is started with.
-const FIXED: [&str; 4] = ["--bind", "127.0.0.1", "--cores", "2"];
+/// No log is written unless a test asks for one.
+const FIXED: [&str; 6] = ["--bind", "127.0.0.1", "--cores", "2", "--appendonly", "no"];
 
 /// Ports tried before giving up.
 const PORT_ATTEMPTS: usize = 5;

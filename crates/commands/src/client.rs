@@ -35,6 +35,8 @@ impl ClientFlags {
     pub const LOCAL: Self = Self(1 << 8);
     /// Has a command that CLIENT PAUSE holds back.
     pub const BLOCKED: Self = Self(1 << 9);
+    /// The server's own, which runs again what was journalled: it is let in while data is loaded.
+    pub const REPLAYS: Self = Self(1 << 10);
     /// Waits for a key (BLPOP and others).
     pub const WAITING: Self = Self(1 << 24);
     /// Subscribed to a channel, a pattern or a shard channel.

@@ -234,6 +234,8 @@ pub struct Core {
     pub scripts_may_debug: bool,
     /// DEBUG PAUSE-CRON: the periodic work of this shard rests.
     pub pauses_upkeep: bool,
+    /// Data is being loaded: memory has no limit.
+    pub is_loading: bool,
     /// What this core last told the others of its memory.
     pub told_bytes: usize,
     /// A write went on in the hope that other shards evict: the server asks them to, and clears it.
@@ -283,6 +285,7 @@ impl Core {
             active_expire: true,
             scripts_may_debug: false,
             pauses_upkeep: false,
+            is_loading: false,
             told_bytes: 0,
             wants_room: false,
             over_limit_since: None,

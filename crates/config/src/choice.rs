@@ -105,6 +105,18 @@ pub enum PipelineOrder {
     Strict,
 }
 
+/// What a start does when the newest data cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnLoadFailure {
+    /// It ends.
+    #[default]
+    Refuse,
+    /// It takes the newest data that can be had.
+    Previous,
+    /// It begins with nothing.
+    Empty,
+}
+
 names!(MaxmemoryPolicy {
     "volatile-lru" => VolatileLru,
     "volatile-lfu" => VolatileLfu,
@@ -123,6 +135,7 @@ names!(LogLevel {
     "nothing" => Nothing,
 });
 names!(Supervised { "no" => No, "auto" => Auto, "systemd" => Systemd });
+names!(OnLoadFailure { "refuse" => Refuse, "previous" => Previous, "empty" => Empty });
 names!(Access { "no" => No, "yes" => Yes, "local" => Local });
 names!(AppendFsync { "everysec" => Everysec, "always" => Always, "no" => No });
 names!(PipelineOrder { "relaxed" => Relaxed, "strict" => Strict });
@@ -146,6 +159,7 @@ mod tests {
         check::<Supervised>();
         check::<Access>();
         check::<AppendFsync>();
+        check::<OnLoadFailure>();
         check::<PipelineOrder>();
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     Access, AppendFsync, BindAddress, Cores, KeyspaceEvents, LogLevel, MaxmemoryPolicy, MemoryOrPercent,
-    OutputLimits, Percentiles, Pin, PipelineOrder, Secret, Supervised, Value, table,
+    OnLoadFailure, OutputLimits, Percentiles, Pin, PipelineOrder, Secret, Supervised, Until, Value, table,
 };
 
 /// Declares the struct and `blank`, which has every field empty: the defaults come from the table alone.
@@ -66,6 +66,18 @@ config! {
         pub dir: String,
         /// `import`: the file to load at start; `None` is none.
         pub import: Option<String>,
+        /// `on-load-failure`.
+        pub on_load_failure: OnLoadFailure,
+        /// `recover-until`.
+        pub recover_until: Option<Until>,
+        /// `expect-data`.
+        pub expect_data: bool,
+        /// `appendonly`.
+        pub appendonly: bool,
+        /// `log-segment-size`, in bytes.
+        pub log_segment_bytes: u64,
+        /// `aof-load-truncated`.
+        pub aof_load_truncated: bool,
         /// `key-load-delay`, in microseconds per key.
         pub key_load_delay_us: u32,
         /// `logfile`; `None` is standard output.

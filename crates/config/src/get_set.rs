@@ -176,7 +176,7 @@ mod tests {
             &[("hash-max-ziplist-entries", "5"), ("hash-max-listpack-entries", "6")],
             Ok(&["hash-max-listpack-entries"]),
         );
-        check(&[("appendonly", "no"), ("save", "")], Ok(&[]));
+        check(&[("aof-use-rdb-preamble", "yes"), ("save", "")], Ok(&[]));
         check(
             &[("bind-nothing", "")],
             Err("ERR Unknown option or number of arguments for CONFIG SET - 'bind-nothing'"),
@@ -221,7 +221,7 @@ mod tests {
         let bounds = "Invalid oom-score-adj-values, elements must be between -2000 and 2000.";
         check(&[(scores, "a b c")], scores, bounds);
         check(&[(scores, "-3000 1 2")], scores, bounds);
-        check(&[("appendonly", "yes")], "appendonly", "persistence is not part of this version");
+        check(&[("recover-until", "0")], "recover-until", "can't set immutable config");
         check(&[("save", "60 1")], "save", "persistence is not part of this version");
     }
 

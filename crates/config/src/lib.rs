@@ -28,10 +28,11 @@ mod rewrite;
 mod secret;
 mod suggest;
 pub mod table;
+mod until;
 mod value;
 
 pub use bind::{BIND_MAX, BindAddress};
-pub use choice::{Access, AppendFsync, Choice, LogLevel, PipelineOrder, Supervised};
+pub use choice::{Access, AppendFsync, Choice, LogLevel, OnLoadFailure, PipelineOrder, Supervised};
 pub use command_line::{Invocation, Startup, from_args, load};
 pub use cores::{CORES_MAX, Cores, Pin};
 pub use error::{ConfigError, Place, SetError};
@@ -47,4 +48,5 @@ pub use percentiles::{PERCENTILES_MAX, Percentiles};
 pub use policy::MaxmemoryPolicy;
 pub use render::{example_conf, parameters_md};
 pub use secret::Secret;
+pub use until::Until;
 pub use value::{Shape, Value};

@@ -1,20 +1,24 @@
 //! From a configuration to running cores: what can fail at start fails here, before anything serves.
 
 use crate::clock::{Ticks, unix_ms};
+use crate::data_dir::DataDir;
 use crate::hop::Hop;
 use crate::journal::sink::LogSink;
 use crate::journal::{self, Journal};
-use crate::load::{Admission, Beginning, Recovered, Returned, Source};
+use crate::load::{Admission, Job, LoadError, Returned};
 use crate::node::{Control, Links, Node, READ_BUFFER_BYTES, State};
 use crate::publish::Publishing;
 use crate::script::Scripts;
 use crate::script::busy::Busy;
 use anyhow::Context;
+use aof::NodeId;
 use commands::Core;
 use commands::core::Shared;
 use config::{BindAddress, Config};
 use coordinator::participant::Participant;
 use coordinator::router::Router;
+use durable::Refusal;
+use durable::disk::Attempt;
 use durable::log::LogWriter;
 use keyspace::Keyspace;
 use reactor::StartError;
@@ -35,9 +39,8 @@ struct Seed {
     ports: Ports<Hop>,
     listeners: Vec<Listener>,
     log: Option<LogWriter>,
-    recovered: Option<Recovered>,
     /// For the first core.
-    source: Option<Source>,
+    job: Option<Job>,
 }
 
 /// Runs the server to its end.
@@ -48,10 +51,9 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
     let config_file = config_file.map(|path| absolute(&path));
     config.import = config.import.map(|path| absolute(&path));
     enter_directory(&mut config)?;
-    let (recovered, mut source) = match crate::load::begin(&config)? {
-        Beginning::Ready(recovered) => (Some(recovered), None),
-        Beginning::Load(source) => (None, Some(source)),
-    };
+    let mut rng = Rng::new(entropy());
+    let data = Arc::new(DataDir::open(&config, node_id(&mut rng)).map_err(LoadError::from)?);
+    let mut job = Some(Job::of(&config, data.boot)?);
     let layout = Layout::plan(wanted_cores(&config), pin_mode(&config))?;
     let count = layout.cores.len();
     crate::descriptors::fit(&mut config, count);
@@ -61,7 +63,6 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         std::fs::write(path, format!("{}\n", std::process::id()))
             .with_context(|| format!("cannot write pidfile {path}"))?;
     }
-    let mut rng = Rng::new(entropy());
     let shared = Arc::new(shared(&config, config_file, count, &mut rng));
     let control = Arc::new(Control {
         heartbeats: (0..count).map(|_| AtomicU64::new(0)).collect(),
@@ -70,6 +71,7 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         busy: Busy::new(count),
         admitting: AtomicUsize::new(0),
         listening: places.join(" "),
+        data,
         failure: Mutex::new(None),
         ended: AtomicUsize::new(0),
     });
@@ -86,8 +88,8 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
     };
     let mut seeds: Vec<Mutex<Option<Seed>>> = Vec::with_capacity(count);
     for (index, ports) in reactor::mailbox::mesh(count).into_iter().enumerate() {
-        let (listeners, source, log) = (listeners.remove(0), source.take(), logs[index].take());
-        seeds.push(Mutex::new(Some(Seed { ports, listeners, log, recovered, source })));
+        let (listeners, job, log) = (listeners.remove(0), job.take(), logs[index].take());
+        seeds.push(Mutex::new(Some(Seed { ports, listeners, log, job })));
     }
     let started = Arc::new(AtomicUsize::new(0));
     cores::run(&layout, {
@@ -101,13 +103,13 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         move |handle: CoreHandle| {
             let seed =
                 seeds[handle.index].lock().expect("no core panics").take().expect("a core starts once");
-            let Seed { ports, listeners, log, recovered, source } = seed;
+            let Seed { ports, listeners, log, job } = seed;
             let node = node(handle, ports, &common);
             if let Some(log) = log {
                 let sink = LogSink::start(log, node.journal.bell()).expect("a thread for the log");
                 node.journal.start(&mut node.state.borrow_mut().core, sink, common.config.appendfsync);
             }
-            serve(node, listeners, (recovered, source), Arc::clone(&started))
+            serve(node, listeners, job, Arc::clone(&started))
         }
     })?;
     if let Some(path) = &config.pidfile {
@@ -140,7 +142,7 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common) -> Rc<Node> {
     keyspace.set_policy(config.maxmemory_policy, config.lfu_log_factor, config.lfu_decay_time_min);
     let mut core = Core::new(id, router.shards(), keyspace, config.clone(), Arc::clone(shared));
     core.nanos = crate::clock::nanos;
-    commands::pubsub::listen(&mut core);
+    core.is_loading = true;
     core.make_room = shard::make_room;
     core.scripts.set_hooks(crate::script::HOOKS);
     Rc::new(Node {
@@ -173,16 +175,12 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common) -> Rc<Node> {
         control: Arc::clone(control),
         admission: Admission::default(),
         returned: Returned::default(),
+        load: crate::load::Desks::default(),
     })
 }
 
 /// One core, to its end.
-async fn serve(
-    node: Rc<Node>,
-    listeners: Vec<Listener>,
-    (recovered, source): (Option<Recovered>, Option<Source>),
-    started: Arc<AtomicUsize>,
-) {
+async fn serve(node: Rc<Node>, listeners: Vec<Listener>, job: Option<Job>, started: Arc<AtomicUsize>) {
     use std::sync::atomic::Ordering::AcqRel;
     reactor::task::spawn(journal::serve(Rc::clone(&node)));
     reactor::task::spawn(crate::mail::serve(Rc::clone(&node)));
@@ -190,6 +188,7 @@ async fn serve(
     reactor::task::spawn(crate::wait::run_timeouts(Rc::clone(&node)));
     reactor::task::spawn(crate::courier::serve(Rc::clone(&node)));
     reactor::task::spawn(crate::script::serve(Rc::clone(&node)));
+    reactor::task::spawn(crate::load::serve(Rc::clone(&node)));
     if node.id.index() == 0 {
         reactor::task::spawn(crate::watch::signals(Rc::clone(&node)));
         reactor::task::spawn(crate::watch::watchdog(Rc::clone(&node)));
@@ -202,11 +201,8 @@ async fn serve(
     if started.fetch_add(1, AcqRel) + 1 == cores {
         crate::process::measure_startup(&node.state.borrow().core.shared);
     }
-    if let Some(recovered) = recovered {
-        crate::load::admit(&node, recovered);
-    }
-    if let Some(source) = source {
-        reactor::task::spawn(crate::load::run(Rc::clone(&node), source));
+    if let Some(job) = job {
+        reactor::task::spawn(crate::load::run(Rc::clone(&node), job));
     }
     crate::stop::stopped(&node).await;
 }
@@ -288,9 +284,8 @@ fn enter_directory(config: &mut Config) -> anyhow::Result<()> {
     if *dir == Config::default().dir {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make the data directory {dir}"))?;
     }
-    std::env::set_current_dir(dir).with_context(|| {
-        format!("cannot enter the data directory {dir}: if it is new, make it first (mkdir -p {dir}); if not, mount it")
-    })?;
+    let entered = std::env::set_current_dir(dir).trying("enter the data directory", dir);
+    entered.map_err(|error| LoadError::from(Refusal::directory(error)))?;
     // CONFIG GET and REWRITE give the whole path, as Redis does.
     config.dir =
         std::env::current_dir().context("cannot tell the data directory's path")?.display().to_string();
@@ -347,6 +342,13 @@ fn operating_system() -> String {
         text.map(|text| text.trim().to_owned()).unwrap_or_default()
     };
     format!("{} {} {}", part("ostype"), part("osrelease"), std::env::consts::ARCH)
+}
+
+/// Whose the data directory is, if it is nobody's.
+fn node_id(rng: &mut Rng) -> NodeId {
+    let mut id = NodeId::default();
+    rng.fill(&mut id.0);
+    id
 }
 
 /// A seed that nobody can guess: the hash of keys depends on it.

@@ -86,6 +86,19 @@ impl Ticks {
     }
 }
 
+/// The beginning of this minute, moved back to before 1970, so that the time of no key has come; by whole turns of the clocks that
+/// remember when a key was last used, so that these are right. What was journalled is run again at such a time: whatever
+/// expired is in the journal.
+pub(crate) fn before_all_times(now: UnixMs) -> UnixMs {
+    let in_turn = now.0.rem_euclid(RECENCY_TURNS_MS);
+    UnixMs(in_turn - in_turn % MINUTE_MS - RECENCY_TURNS_MS)
+}
+
+/// The clock of LRU counts 2^24 seconds, that of LFU 2^16 minutes: both turn around in 2^24 * 15 seconds.
+const RECENCY_TURNS_MS: i64 = (1 << 24) * 15 * 1000;
+const MINUTE_MS: i64 = 60_000;
+const _: () = assert!(RECENCY_TURNS_MS % ((1 << 16) * MINUTE_MS) == 0);
+
 const SCALE_BITS: u32 = 24;
 const CALIBRATION: Duration = Duration::from_millis(2);
 
@@ -117,6 +130,19 @@ fn invariant_counter() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn before_all_times_the_clocks_of_use_tell_the_same() {
+        for now in [UnixMs(1_790_000_123_456), UnixMs(0), UnixMs(3_900_000_000_000)] {
+            let then = before_all_times(now);
+            assert!(then.0 < 0 && then.0 % MINUTE_MS == 0, "{then:?}");
+            // As the keyspace counts them.
+            let seconds = |time: i64| (time / 1000) as u32 & ((1 << 24) - 1);
+            let minute = now.0 - now.0 % MINUTE_MS;
+            assert_eq!(seconds(then.0), seconds(minute));
+            assert_eq!((then.0 / MINUTE_MS) as u16, (minute / MINUTE_MS) as u16);
+        }
+    }
 
     #[test]
     fn ticks_tell_the_wall_clock() {

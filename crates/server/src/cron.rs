@@ -3,7 +3,7 @@
 use crate::clock::unix_ms;
 use crate::node::Node;
 use crate::wait::Unit;
-use commands::ClientSlot;
+use commands::{ClientFlags, ClientSlot};
 use config::Config;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -143,6 +143,7 @@ fn end_idle_clients(node: &Node, now: UnixMs) {
         let clients = state.core.clients.iter();
         clients
             .filter(|(_, client)| now.0 - client.last_active.0 > timeout_ms)
+            .filter(|(_, client)| !client.flags.has(ClientFlags::REPLAYS))
             .map(|(slot, _)| slot)
             .collect()
     };

@@ -11,7 +11,7 @@ mod several;
 mod slow;
 mod whole;
 
-use crate::clock::Ticks;
+use crate::clock::{Ticks, before_all_times};
 use crate::connection::Outgoing;
 use crate::flights::{FlightId, Flights};
 use crate::hop::{Part, Sink};
@@ -140,6 +140,9 @@ impl<'a> Turn<'a> {
             sent_large: None,
         };
         turn.learn();
+        if !node.admission.is_open() && !turn.is_loading {
+            turn.now = before_all_times(turn.now);
+        }
         turn
     }
 
@@ -484,7 +487,7 @@ impl<'a> Turn<'a> {
         self.queues = flags.has(ClientFlags::MULTI);
         self.muted = flags.has(ClientFlags::REPLY_OFF) || flags.has(ClientFlags::REPLY_SKIP);
         self.skips = flags.has(ClientFlags::REPLY_SKIP_NEXT) || flags.has(ClientFlags::REPLY_SKIP);
-        self.is_loading = !self.node.admission.is_open();
+        self.is_loading = !self.node.admission.is_open() && !flags.has(ClientFlags::REPLAYS);
         let refuses = self.state.core.shared.health.refuses_any();
         if refuses {
             // Nothing expires that the log could not be told of; the periodic work thaws what this freezes.

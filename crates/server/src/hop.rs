@@ -89,8 +89,12 @@ pub(crate) enum Item {
     Load(Box<crate::load::Batch>),
     /// What you sent was put in; the batch is empty.
     Loaded(Box<crate::load::Batch>),
-    /// All data is there: serve.
-    Recovered(crate::load::Recovered),
+    /// Load something.
+    LoadOrder(crate::load::Order),
+    /// What became of an order of yours.
+    LoadNews(Box<crate::load::News>),
+    /// All data is there: serve, with this log if there is one.
+    Recovered(crate::load::Recovered, Option<Box<durable::log::LogWriter>>),
     /// Stop serving and end.
     Stop,
     /// What was here has been taken.

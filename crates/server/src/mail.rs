@@ -137,7 +137,9 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
             }
             Item::Load(batch) => crate::load::receive(node, from, batch),
             Item::Loaded(batch) => crate::load::returned(node, from, *batch),
-            Item::Recovered(recovered) => crate::load::admit(node, recovered),
+            Item::LoadOrder(order) => node.load.orders.put(order),
+            Item::LoadNews(news) => node.load.news.put(*news),
+            Item::Recovered(recovered, log) => crate::load::admit(node, recovered, log.map(|log| *log)),
             Item::Stop => crate::stop::stop_here(node),
         }
     }
@@ -174,7 +176,7 @@ fn run(
     large: &mut VecDeque<Vec<u8>>,
     commands: &mut std::slice::Iter<'_, Item>,
 ) {
-    let now = node.ticks.get().unix_ms();
+    let now = node.time();
     let has_actions = {
         let mut state = node.state.borrow_mut();
         let ticks = node.ticks.get();

@@ -9,6 +9,7 @@ mod connection;
 mod courier;
 mod cron;
 mod cut;
+mod data_dir;
 mod descriptors;
 mod dispatch;
 mod exec;
@@ -84,7 +85,7 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     }
     if let Some(load) = error.downcast_ref::<load::LoadError>() {
         eprintln!("lacewing: {load}");
-        return ended(load.exit_code().code());
+        return ended(load.exit_code());
     }
     eprintln!("lacewing: {error:#}");
     ended(Code::CannotCreate.code())

@@ -2,6 +2,7 @@
 
 use crate::clock::Ticks;
 use crate::connection::Link;
+use crate::data_dir::DataDir;
 use crate::hop::{Hop, Item, Sink};
 use crate::journal::Journal;
 use crate::load::{Admission, LoadError, Returned};
@@ -57,6 +58,8 @@ pub(crate) struct Node {
     pub(crate) admission: Admission,
     /// Batches of a load that have come back.
     pub(crate) returned: Returned,
+    /// What it is told of loading, and on core 0 what others tell.
+    pub(crate) load: crate::load::Desks,
 }
 
 /// What commands work on.
@@ -110,6 +113,7 @@ pub(crate) struct Control {
     pub(crate) admitting: AtomicUsize,
     /// Where the server listens, as the log says it.
     pub(crate) listening: String,
+    pub(crate) data: Arc<DataDir>,
     /// Why what was to be loaded could not be.
     pub(crate) failure: Mutex<Option<LoadError>>,
     /// How many cores have ended all their connections, when the server stops.
@@ -148,6 +152,13 @@ impl Node {
         for link in self.links.borrow().iter() {
             link.kick();
         }
+    }
+
+    /// The time for commands of other cores. While data is loaded these are what was journalled, run again.
+    #[inline]
+    pub(crate) fn time(&self) -> UnixMs {
+        let now = self.ticks.get().unix_ms();
+        if self.admission.is_open() { now } else { crate::clock::before_all_times(now) }
     }
 
     /// Waits until the core is told to stop. Few tasks may: each that waits is woken.

@@ -30,7 +30,7 @@ pub(crate) fn tell_growth(core: &mut Core) {
 /// When it is for others to evict, `core.wants_room` says so, for the server to pass on.
 #[inline]
 pub fn make_room(core: &mut Core, now: UnixMs) -> bool {
-    core.used_bytes() as u64 <= core.config.maxmemory || evict_for_write(core, now)
+    core.is_loading || core.used_bytes() as u64 <= core.config.maxmemory || evict_for_write(core, now)
 }
 
 #[cold]

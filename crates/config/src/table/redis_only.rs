@@ -7,20 +7,26 @@ use super::{INT_MAX, LONG_MAX, MEMORY_MAX};
 use crate::AppendFsync;
 use crate::Param;
 use crate::Shape::{Bool, Choice, Int, Memory, OomScores, Text};
-use crate::param::{choice, fixed, flag, inert, number, plain};
+use crate::param::{choice, fixed, flag, inert, memory, number, plain};
 
 pub(super) const NO_PERSISTENCE: &str = "persistence is not part of this version";
 pub(super) const NO_REPLICATION: &str = "replication is not part of this version";
 
 pub(super) const PERSISTENCE: &[Param] = &[
-    fixed(
+    plain(
         "appendonly",
-        &["no"],
+        flag!(appendonly),
         "no",
-        NO_PERSISTENCE,
-        "Only 'no': persistence is not part of this version, and the server does not pretend. All data is \
-         in memory.",
-    ),
+        "Writes every change to the log in the data directory, so that it is there after a restart; see appendfsync.",
+    )
+    .at_start(),
+    plain(
+        "log-segment-size",
+        memory!(log_segment_bytes, 4096, 1 << 40),
+        "64mb",
+        "Size of one file of the log. Files are removed whole, when a snapshot has made them needless.",
+    )
+    .at_start(),
     fixed(
         "save",
         &[""],
@@ -87,7 +93,13 @@ pub(super) const PERSISTENCE: &[Param] = &[
         NO_PERSISTENCE,
         "Size below which the log is not rewritten.",
     ),
-    inert("aof-load-truncated", Bool, "yes", NO_PERSISTENCE, "Loads a log whose end is missing."),
+    plain(
+        "aof-load-truncated",
+        flag!(aof_load_truncated),
+        "yes",
+        "Starts with a log that ends within a record, as a crash may leave it: what was promised to be on the disk is \
+         before that in any case. 'no' refuses to start then.",
+    ),
     inert("aof-use-rdb-preamble", Bool, "yes", NO_PERSISTENCE, "Begins a rewritten log with a snapshot."),
     inert("aof-timestamp-enabled", Bool, "no", NO_PERSISTENCE, "Writes times into the log."),
     inert(

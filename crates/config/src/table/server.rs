@@ -1,9 +1,10 @@
 //! How the process runs, on which cores, and who may do what.
 
 use super::{INT_MAX, LONG_MAX};
-use crate::param::{choice, fixed, number, plain, special, text};
+use crate::param::{choice, fixed, flag, number, plain, special, text};
 use crate::{
-    Access, Cores, Field, LogLevel, Param, Pin, PipelineOrder, Secret, Shape, Special, Supervised, Value,
+    Access, Cores, Field, LogLevel, OnLoadFailure, Param, Pin, PipelineOrder, Secret, Shape, Special,
+    Supervised, Until, Value,
 };
 
 pub(super) const CORES: &[Param] = &[
@@ -73,6 +74,36 @@ pub(super) const PROCESS: &[Param] = &[
          nothing. The server serves nothing before all of it is loaded, and ends if it cannot be.",
     )
     .at_restart(),
+    plain(
+        "on-load-failure",
+        choice!(on_load_failure, OnLoadFailure),
+        "refuse",
+        "What a start does when the newest data cannot be had: 'refuse' ends, with the reason; 'previous' takes the newest \
+         snapshot that can be read, and the log as far as it goes on from there; 'empty' begins with nothing. What is \
+         given up is told, and moved to 'quarantine' in the data directory, never deleted.",
+    )
+    .at_start(),
+    special(
+        "recover-until",
+        Special {
+            form: "time",
+            set: |config, words| Until::parse(words).map(|until| config.recover_until = until),
+            get: |config| Until::print(config.recover_until.as_ref()),
+            lines: |config| vec![stdx::words::quote_if_needed(&Until::print(config.recover_until.as_ref()))],
+        },
+        "\"\"",
+        "Starts with the data of this time at the latest (2026-01-31T12:00:00Z, or seconds since 1970), from the \
+         snapshots and pieces of the log that are kept; what is newer is moved to 'quarantine'. Empty takes all there is.",
+    )
+    .at_start(),
+    plain(
+        "expect-data",
+        flag!(expect_data),
+        "no",
+        "Refuses to start with an empty data directory, even one that never held data: for servers that must not begin \
+         anew when a disk is not mounted.",
+    )
+    .at_start(),
     plain(
         "logfile",
         text!(logfile),

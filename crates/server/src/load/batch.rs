@@ -1,5 +1,6 @@
 //! Keys on their way to their shard: many at a time, in buffers that go round.
 
+use crate::clock::before_all_times;
 use commands::Core;
 use datatypes::Object;
 use keyspace::{Key, LoadedValue, NewString, Recency};
@@ -15,6 +16,8 @@ pub(crate) struct Batch {
     /// Keys and short strings.
     bytes: Vec<u8>,
     pub(super) tally: Tally,
+    /// Whether keys whose time has come are put in all the same.
+    pub(super) keeps_expired: bool,
 }
 
 /// What became of the keys of a batch.
@@ -55,6 +58,11 @@ enum Held {
 }
 
 impl Batch {
+    /// An empty one.
+    pub(super) fn new(keeps_expired: bool) -> Self {
+        Self { keeps_expired, ..Self::default() }
+    }
+
     /// Adds a key; `at` is where in the file it begins.
     pub(super) fn add(&mut self, key: rdb::file::Key<'_>, slot: Slot, at: u64) {
         let name = self.put(&key.key);
@@ -90,7 +98,8 @@ impl Batch {
 
     /// Puts the keys into this core's keyspace, and is empty but for its tally afterwards.
     pub(super) fn put_in(&mut self, core: &mut Core, now: UnixMs) {
-        let Self { items, bytes, tally } = self;
+        let now = if self.keeps_expired { before_all_times(now) } else { now };
+        let Self { items, bytes, tally, .. } = self;
         *tally = Tally::default();
         let mut ahead = 0;
         for index in 0..items.len() {

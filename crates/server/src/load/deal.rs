@@ -5,9 +5,11 @@ use super::batch::{Tally, Twice};
 use crate::hop::Item;
 use crate::journal;
 use crate::node::Node;
+use commands::Core;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, Waker};
 use stdx::ShardId;
 
@@ -18,16 +20,15 @@ pub(crate) struct Returned {
     spares: RefCell<Vec<Vec<Batch>>>,
     /// Those that are on their way, or with other cores.
     away: Cell<usize>,
-    loaded: Cell<u64>,
-    expired: Cell<u64>,
     twice: RefCell<Option<Twice>>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Returned {
-    fn note(&self, tally: &mut Tally) {
-        self.loaded.set(self.loaded.get() + tally.loaded);
-        self.expired.set(self.expired.get() + tally.expired);
+    fn note(&self, core: &Core, tally: &mut Tally) {
+        let gauges = &core.shared.loading;
+        gauges.keys_loaded.fetch_add(std::mem::take(&mut tally.loaded), Relaxed);
+        gauges.keys_expired.fetch_add(std::mem::take(&mut tally.expired), Relaxed);
         if let Some(twice) = tally.twice.take() {
             self.twice.borrow_mut().get_or_insert(twice);
         }
@@ -44,7 +45,7 @@ pub(crate) fn receive(node: &Node, from: ShardId, mut batch: Box<Batch>) {
 /// Takes a batch back.
 pub(crate) fn returned(node: &Node, from: ShardId, mut batch: Batch) {
     let returned = &node.returned;
-    returned.note(&mut batch.tally);
+    returned.note(&node.state.borrow().core, &mut batch.tally);
     returned.away.set(returned.away.get() - 1);
     returned.spares.borrow_mut()[from.index()].push(batch);
     if let Some(waker) = returned.waker.take() {
@@ -60,12 +61,13 @@ pub(super) struct Dealer {
 }
 
 impl Dealer {
-    pub(super) fn new(node: Rc<Node>) -> Self {
+    pub(super) fn new(node: Rc<Node>, keeps_expired: bool) -> Self {
+        let empty = || Batch::new(keeps_expired);
         let shards = node.router.shards() as usize;
         // One of each is being filled, the others go round.
-        let spares = (0..shards).map(|_| (1..BATCHES_MAX).map(|_| Batch::default()).collect());
+        let spares = (0..shards).map(|_| (1..BATCHES_MAX).map(|_| empty()).collect());
         *node.returned.spares.borrow_mut() = spares.collect();
-        Self { node, filling: (0..shards).map(|_| Batch::default()).collect() }
+        Self { node, filling: (0..shards).map(|_| empty()).collect() }
     }
 
     /// Adds a key. `Some` is a shard whose batch is to be sent before the next key.
@@ -84,7 +86,7 @@ impl Dealer {
         let batch = &mut self.filling[shard.index()];
         if node.is_home(shard) {
             batch.put_in(&mut node.state.borrow_mut().core, node.ticks.get().unix_ms());
-            node.returned.note(&mut batch.tally);
+            node.returned.note(&node.state.borrow().core, &mut batch.tally);
         } else {
             let spare = node.returned.spare(shard).await;
             let full = std::mem::replace(batch, spare);
@@ -97,19 +99,15 @@ impl Dealer {
 
     /// Sends all that is left, and waits until every shard has put in what it was sent.
     pub(super) async fn finish(&mut self) -> Result<(), Twice> {
+        let mut sent = Ok(());
         for shard in 0..self.filling.len() {
             if !self.filling[shard].is_empty() {
-                self.send(ShardId(shard as u16)).await?;
+                sent = sent.and(self.send(ShardId(shard as u16)).await);
             }
         }
         let returned = &self.node.returned;
         returned.until(|| (returned.away.get() == 0).then_some(())).await;
-        returned.twice.take().map_or(Ok(()), Err)
-    }
-
-    /// Keys that were put in, and those whose time had come.
-    pub(super) fn counts(&self) -> (u64, u64) {
-        (self.node.returned.loaded.get(), self.node.returned.expired.get())
+        sent.and(returned.twice.take().map_or(Ok(()), Err))
     }
 }
 

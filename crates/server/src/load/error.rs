@@ -1,14 +1,61 @@
 //! Why data could not be loaded: which file, where in it, and what the operator does about it.
 
+use aof::{Generation, Lsn};
 use config::ExitCode;
+use durable::Refusal;
 use rdb::file::Problem;
 use std::io;
 use std::path::PathBuf;
-use stdx::DbIndex;
+use stdx::{DbIndex, ShardId};
 
 /// Why a load failed. Every message is one line. Nothing was served.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
+    /// The data directory cannot be used, or what is in it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A file is to be imported, and there is data already.
+    #[error(
+        "cannot import {}: the data directory holds data; start without `import` to serve that, or give an empty directory \
+         as `dir`",
+        path.display()
+    )]
+    ImportOverData {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A command of the log was refused.
+    #[error(
+        "cannot load generation {generation} of the log: shard {}, at {lsn}: {command}: {why}; start with --recover-until to end \
+         the log before this, and report it",
+        .shard.0
+    )]
+    Effect {
+        /// Whose log.
+        generation: Generation,
+        /// Of which shard.
+        shard: ShardId,
+        /// The record.
+        lsn: Lsn,
+        /// The command's name and first argument.
+        command: String,
+        /// What was answered.
+        why: String,
+    },
+    /// The log has keys in a database that there is not.
+    #[error(
+        "cannot load generation {generation} of the log: there are keys in database {db}; start with --databases {} or more",
+        db + 1
+    )]
+    Databases {
+        /// Whose log.
+        generation: Generation,
+        /// The database.
+        db: u16,
+    },
+    /// No thread for the work, or no descriptor.
+    #[error("cannot load: {0}; look for exhausted limits")]
+    System(io::Error),
     /// There is no such file.
     #[error(
         "cannot load {}: there is no such file; correct the path, or mount the file system that it is on",
@@ -97,8 +144,13 @@ pub(crate) enum LoadError {
 
 impl LoadError {
     /// The process's exit code: each thing to do about it has its own.
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        match self {
+    pub(crate) fn exit_code(&self) -> i32 {
+        let code = match self {
+            Self::Refused(refusal) => return refusal.exit_code().into(),
+            Self::ImportOverData { .. } => ExitCode::Config,
+            Self::Effect { .. } => ExitCode::LogDamaged,
+            Self::Databases { .. } => ExitCode::Database,
+            Self::System(_) => ExitCode::System,
             Self::NotThere { .. } => ExitCode::NotThere,
             Self::Forbidden { .. } => ExitCode::Unreadable,
             Self::NotAFile { .. } | Self::Disk { .. } => ExitCode::ReadFailed,
@@ -116,7 +168,8 @@ impl LoadError {
                 Problem::Database { .. } => ExitCode::Database,
                 Problem::Checksum { .. } => ExitCode::Checksum,
             },
-        }
+        };
+        code.code()
     }
 }
 

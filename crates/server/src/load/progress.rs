@@ -1,9 +1,12 @@
-//! How far a load has come: for INFO, the log, the service manager, and whoever watches the terminal.
+//! How far a load has come: for INFO, the log, the service manager, and whoever watches the terminal. The figures are those of
+//! all cores and their reading threads, in `LoadingGauges`.
 
 use crate::clock::unix_ms;
+use crate::node::Node;
 use commands::core::Shared;
+use std::cell::{Cell, RefCell};
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -11,98 +14,110 @@ use std::time::{Duration, Instant};
 /// Tells of one load.
 pub(super) struct Progress {
     shared: Arc<Shared>,
-    name: String,
-    began: Instant,
-    /// Bytes of the files before the one that is being read.
-    before: u64,
-    total: u64,
+    /// What is being done.
+    what: RefCell<String>,
+    began: Cell<Instant>,
     /// Percents that the log knows of.
-    logged: u64,
-    last: Instant,
-    last_status: Instant,
+    logged: Cell<u64>,
     on_terminal: bool,
 }
 
 impl Progress {
-    /// Of a load that begins now, of so many bytes.
-    pub(super) fn begin(shared: Arc<Shared>, total: u64) -> Self {
-        let gauges = &shared.loading;
-        gauges.started_s.store(unix_ms().0 / 1000, Relaxed);
-        gauges.total_bytes.store(total, Relaxed);
-        gauges.loaded_bytes.store(0, Relaxed);
-        gauges.rdb_used_mem.store(0, Relaxed);
-        gauges.on.store(true, Relaxed);
-        let (now, on_terminal) = (Instant::now(), std::io::stderr().is_terminal());
-        let name = String::new();
-        Self {
+    /// Of a load that begins now.
+    pub(super) fn begin(node: &Node) -> Rc<Self> {
+        let shared = Arc::clone(&node.state.borrow().core.shared);
+        shared.loading.started_s.store(unix_ms().0 / 1000, Relaxed);
+        shared.loading.on.store(true, Relaxed);
+        let on_terminal = std::io::stderr().is_terminal();
+        Rc::new(Self {
             shared,
-            name,
-            began: now,
-            before: 0,
-            total,
-            logged: 0,
-            last: now,
-            last_status: now,
+            what: RefCell::default(),
+            began: Cell::new(Instant::now()),
+            logged: Cell::new(0),
             on_terminal,
-        }
+        })
     }
 
-    /// The next file begins.
-    pub(super) fn file(&mut self, path: &Path, bytes: u64) {
-        self.name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        tracing::info!(file = %path.display(), bytes, "loading");
-        self.tell_manager(percent(self.before, self.total), 0);
+    /// This is being done, and nobody knows for how long.
+    pub(super) fn say(&self, what: &str) {
+        what.clone_into(&mut self.what.borrow_mut());
     }
 
-    /// The file that was begun is done.
-    pub(super) fn file_done(&mut self, bytes: u64) {
-        self.before += bytes;
+    /// So many bytes are to be read.
+    pub(super) fn files(&self, total: u64) {
+        self.shared.loading.total_bytes.store(total, Relaxed);
+        self.shared.loading.loaded_bytes.store(0, Relaxed);
+        self.began.set(Instant::now());
     }
 
-    /// So many bytes of the file are done, and so many keys of all.
-    pub(super) fn tell(&mut self, bytes: u64, keys: u64) {
-        let done = self.before + bytes;
-        self.shared.loading.loaded_bytes.store(done, Relaxed);
-        let percent = percent(done, self.total);
-        let is_due = percent < 100 && percent / LOG_PERCENT > self.logged / LOG_PERCENT;
-        if is_due {
-            self.logged = percent;
-            self.clear();
-            tracing::info!(percent, keys, mb_per_s = self.mb_per_s(done), "loading");
-        }
-        let now = Instant::now();
-        if self.on_terminal && now - self.last >= TERMINAL_EVERY {
-            self.last = now;
-            let (name, speed) = (&self.name, self.mb_per_s(done));
-            let left = self.left_s(done);
-            // Nobody is told if the terminal has gone.
-            let _ = write!(
-                std::io::stderr(),
-                "\r\x1b[Kloading {name}: {percent} %, {keys} keys, {speed} MB/s, {left} s left"
-            );
-        }
-        if is_due || now - self.last_status >= STATUS_EVERY {
-            self.last_status = now;
-            self.tell_manager(percent, keys);
-        }
+    /// Now this is read.
+    pub(super) fn file(&self, path: &str, bytes: u64) {
+        self.clear();
+        let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+        self.say(&format!("loading {name}"));
+        tracing::info!(file = path, bytes, "loading");
+        self.tell_manager();
     }
 
-    /// The service manager's patience with starts is counted anew from each message.
-    fn tell_manager(&self, percent: u64, keys: u64) {
-        crate::notify::notify(&format!(
-            "STATUS=Loading {}: {percent} %, {keys} keys\nEXTEND_TIMEOUT_USEC={PATIENCE_US}",
-            self.name
-        ));
+    /// All that was loaded is of no use.
+    pub(super) fn again(&self) {
+        let gauges = &self.shared.loading;
+        for gauge in [&gauges.loaded_bytes, &gauges.keys_loaded, &gauges.keys_expired, &gauges.rdb_used_mem] {
+            gauge.store(0, Relaxed);
+        }
+        self.logged.set(0);
     }
 
     /// The load is over, whole or not: INFO says no more of it.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&self) {
         self.clear();
         self.shared.loading.on.store(false, Relaxed);
     }
 
     pub(super) fn elapsed(&self) -> Duration {
-        self.began.elapsed()
+        self.began.get().elapsed()
+    }
+
+    fn percent(&self) -> u64 {
+        let gauges = &self.shared.loading;
+        let (done, total) = (gauges.loaded_bytes.load(Relaxed), gauges.total_bytes.load(Relaxed));
+        // Headers and what is before a log's beginning are read besides.
+        (u128::from(done) * 100 / u128::from(total.max(1))).min(100) as u64
+    }
+
+    fn keys(&self) -> u64 {
+        self.shared.loading.keys_loaded.load(Relaxed)
+    }
+
+    /// Tells the log, if it is time.
+    pub(super) fn tell_log(&self) {
+        let percent = self.percent();
+        if percent < 100 && percent / LOG_PERCENT > self.logged.get() / LOG_PERCENT {
+            self.logged.set(percent);
+            self.clear();
+            let percent = percent - percent % LOG_PERCENT;
+            tracing::info!(percent, keys = self.keys(), mb_per_s = self.mb_per_s(), "loading");
+        }
+    }
+
+    fn tell_terminal(&self) {
+        if self.on_terminal {
+            let (what, percent, keys) = (self.what.borrow(), self.percent(), self.keys());
+            let (speed, left) = (self.mb_per_s(), self.left_s());
+            // Nobody is told if the terminal has gone.
+            let _ = write!(
+                std::io::stderr(),
+                "\r\x1b[K{what}: {percent} %, {keys} keys, {speed} MB/s, {left} s left"
+            );
+        }
+    }
+
+    /// The service manager's patience with starts is counted anew from each message.
+    fn tell_manager(&self) {
+        let (what, percent, keys) = (self.what.borrow(), self.percent(), self.keys());
+        crate::notify::notify(&format!(
+            "STATUS=Starting, {what}: {percent} %, {keys} keys\nEXTEND_TIMEOUT_USEC={PATIENCE_US}"
+        ));
     }
 
     /// Takes the line off the terminal.
@@ -112,23 +127,38 @@ impl Progress {
         }
     }
 
-    fn mb_per_s(&self, done: u64) -> u64 {
-        (done as f64 / self.began.elapsed().as_secs_f64().max(0.001) / 1e6) as u64
+    fn mb_per_s(&self) -> u64 {
+        let done = self.shared.loading.loaded_bytes.load(Relaxed);
+        (done as f64 / self.elapsed().as_secs_f64().max(0.001) / 1e6) as u64
     }
 
-    fn left_s(&self, done: u64) -> u64 {
-        let left = self.total.saturating_sub(done) as f64;
-        (self.began.elapsed().as_secs_f64() * left / done.max(1) as f64) as u64
+    fn left_s(&self) -> u64 {
+        let gauges = &self.shared.loading;
+        let (done, total) = (gauges.loaded_bytes.load(Relaxed), gauges.total_bytes.load(Relaxed));
+        (self.elapsed().as_secs_f64() * total.saturating_sub(done) as f64 / done.max(1) as f64) as u64
     }
 }
 
-fn percent(done: u64, total: u64) -> u64 {
-    (u128::from(done) * 100 / u128::from(total.max(1))) as u64
+/// Tells everybody, until the load is over.
+pub(super) async fn watch(node: Rc<Node>, progress: Rc<Progress>) {
+    let mut rounds = 0;
+    loop {
+        reactor::timer::sleep(EVERY).await;
+        if node.stopping.get() || !progress.shared.loading.on.load(Relaxed) {
+            return;
+        }
+        progress.tell_terminal();
+        rounds += 1;
+        if rounds % MANAGER_ROUNDS == 0 {
+            progress.tell_manager();
+        }
+    }
 }
 
+const EVERY: Duration = Duration::from_millis(100);
+/// The service manager is told every so many rounds.
+const MANAGER_ROUNDS: u32 = 10;
 /// A line of the log each time.
 const LOG_PERCENT: u64 = 10;
-const TERMINAL_EVERY: Duration = Duration::from_millis(200);
-const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// The service manager is to wait for so long for the next sign.
 const PATIENCE_US: u64 = 60_000_000;

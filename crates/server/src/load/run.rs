@@ -1,36 +1,50 @@
-//! The loader: reads the files of a source on core 0, deals their keys, and at the end lets every core serve, or none.
+//! The load from its beginning to its end, conducted by core 0: what is there, all of it in, what follows from that on the disk, and
+//! then every core serves, or none.
 
-use super::deal::Dealer;
-use super::error::LoadError;
+use super::file::{FileFailure, FileJob, FileLoaded, LoadFile};
+use super::order::{News, Order, give};
 use super::progress::Progress;
-use super::source::{FileKind, Source, SourceFile};
-use super::{Recovered, batch::Twice};
+use super::source::Source;
+use super::{Job, LoadError, Recovered, Setback, Stopped, next_news, replay};
 use crate::hop::Item;
 use crate::node::Node;
-use rdb::file::{End, Event, Options, Reader, Sum};
-use reactor::pieces::Pieces;
-use std::path::{Path, PathBuf};
+use aof::Generation;
+use aof::ends::Dropped;
+use durable::generation::Past;
+use durable::log::LogWriter;
+use durable::manifest::{DbKeys, Manifest};
+use durable::recover::{self, Empty, Options, Plan, Replay};
+use durable::store::SetStore;
+use durable::{Refusal, layout, sets};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
-use stdx::ShardId;
+use std::task::Poll;
 
-/// Loads `source`. All cores serve afterwards; or the server ends, with the reason in `control.failure`.
-pub(crate) async fn run(node: Rc<Node>, source: Source) {
-    let shared = Arc::clone(&node.state.borrow().core.shared);
-    let progress = Progress::begin(shared, source.bytes());
-    let mut loader =
-        Loader { dealer: Dealer::new(Rc::clone(&node)), node: Rc::clone(&node), progress, slice_keys: 0 };
-    let loaded = loader.load(source).await;
-    loader.progress.end();
+/// Does all of it. All cores serve afterwards; or the server ends, with the reason in `control.failure`.
+pub(crate) async fn run(node: Rc<Node>, job: Job) {
+    let progress = Progress::begin(&node);
+    reactor::task::spawn(super::progress::watch(Rc::clone(&node), Rc::clone(&progress)));
+    *node.load.progress.borrow_mut() = Some(Rc::clone(&progress));
+    let loaded = conduct(&node, &progress, job).await;
+    progress.end();
+    node.load.progress.take();
     match loaded {
-        Ok(recovered) => {
-            loader.report();
-            for core in (0..node.router.shards() as usize).filter(|&core| core != node.id.index()) {
-                node.mailbox.outbox(core, |hop| hop.say(Item::Recovered(recovered)));
+        Ok((recovered, logs)) => {
+            report(&node, &progress);
+            if let Some(Generation(generation)) = node.control.data.generation() {
+                tracing::info!(generation, "the log goes on with a new generation");
             }
-            super::admit(&node, recovered);
+            let mut logs = logs.into_iter();
+            let own = logs.next();
+            for core in 1..usize::from(node.router.shards()) {
+                let log = logs.next().map(Box::new);
+                node.mailbox.outbox(core, |hop| hop.say(Item::Recovered(recovered, log)));
+            }
+            super::admit(&node, recovered, own);
         }
         Err(Stopped::Asked) => tracing::info!("loading is given up: the server was asked to end"),
         Err(Stopped::Failed(error)) => {
@@ -41,186 +55,271 @@ pub(crate) async fn run(node: Rc<Node>, source: Source) {
     }
 }
 
-/// Why a load does not go on.
-enum Stopped {
-    /// The server ends.
-    Asked,
-    Failed(LoadError),
-}
+type Done = (Recovered, Vec<LogWriter>);
 
-impl From<LoadError> for Stopped {
-    fn from(error: LoadError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-struct Loader {
-    node: Rc<Node>,
-    dealer: Dealer,
-    progress: Progress,
-    /// Keys of the slices since the loader last dawdled.
-    slice_keys: u64,
-}
-
-/// Where a slice of reading has stopped.
-enum Slice {
-    /// More bytes are needed.
-    Hungry,
-    /// This shard's batch is full.
-    Full(ShardId),
-    /// It took long enough.
-    Long,
-    End(End),
-}
-
-impl Loader {
-    /// The only place where a whole load is told from others.
-    async fn load(&mut self, source: Source) -> Result<Recovered, Stopped> {
-        for file in source.files {
-            let (path, bytes) = (file.path.clone(), file.bytes);
-            self.progress.file(&path, bytes);
-            match file.kind {
-                FileKind::Rdb => self.rdb(file).await?,
+/// The only place where a whole load is told from others.
+async fn conduct(node: &Rc<Node>, progress: &Progress, job: Job) -> Result<Done, Stopped> {
+    let Job { mut options, import, writes_log } = job;
+    loop {
+        progress.say("looking for data");
+        let data = Arc::clone(&node.control.data);
+        let found;
+        (options, found) = errand(node, move || {
+            let found = data.recover(&options);
+            (options, found)
+        })
+        .await?;
+        let plan = match found.map_err(LoadError::from)? {
+            recover::Recovered::Empty(empty) => {
+                return begin_empty(node, progress, empty, import, writes_log).await;
             }
-            self.progress.file_done(bytes);
-            // A key that is there twice is told of with the file that it is in.
-            self.dealer.finish().await.map_err(|twice| failed_twice(path, twice))?;
-        }
-        if self.node.stopping.get() {
-            return Err(Stopped::Asked);
-        }
-        Ok(Recovered::whole())
-    }
-
-    /// Reads an RDB file to its end.
-    async fn rdb(&mut self, file: SourceFile) -> Result<(), Stopped> {
-        let SourceFile { path, file, bytes, .. } = file;
-        let disk = |at, source| LoadError::Disk { path: path.clone(), at, source };
-        let pieces = Pieces::read(file, PIECE_BYTES, PIECES_MAX).map_err(|error| disk(0, error))?;
-        let mut reader = {
-            let core = &self.node.state.borrow().core;
-            let (limits, databases) = (core.keyspace.limits(), core.config.databases.into());
-            Reader::new(Options { limits, size: Some(bytes), databases, ..Options::default() })
+            recover::Recovered::Whole(plan) => plan,
         };
-        let end = loop {
-            if self.node.stopping.get() {
-                return Err(Stopped::Asked);
-            }
-            let slice = self.slice(&mut reader, &path)?;
-            self.progress.tell(reader.offset(), self.dealer.counts().0);
-            self.dawdle().await;
-            match slice {
-                Slice::Full(shard) => {
-                    self.dealer.send(shard).await.map_err(|twice| failed_twice(path.clone(), twice))?;
-                    reactor::task::yield_if_needed().await;
-                }
-                Slice::Long => reactor::task::yield_if_needed().await,
-                Slice::Hungry => match pieces.next().await.map_err(|error| disk(reader.offset(), error))? {
-                    Some(piece) => {
-                        reader.feed(&piece);
-                        pieces.give_back(piece);
-                    }
-                    None => reader.ended(),
-                },
-                Slice::End(end) => break end,
-            }
+        if let Some(source) = import {
+            return Err(LoadError::ImportOverData { path: source.path }.into());
+        }
+        match load(node, progress, &plan).await {
+            Ok(keys) => return accept(node, plan, keys, writes_log).await,
+            Err(setback) => learn(setback, &plan, &mut options)?,
+        }
+        progress.again();
+        empty(node).await?;
+    }
+}
+
+/// What recovery is to know when it is asked again, after all that was loaded is of no use.
+fn learn(setback: Setback, plan: &Plan, options: &mut Options) -> Result<(), Stopped> {
+    match setback {
+        Setback::Stopped(stopped) => return Err(stopped),
+        Setback::Set(fault) => {
+            let number = plan.set.as_ref().expect("a set was loaded").number;
+            tracing::error!("snapshot set {number} cannot be loaded: {fault}");
+            assert!(options.distrusted.insert(number, fault).is_none(), "a set is tried once");
+        }
+        Setback::Log(refusal) if options.verify_logs => return Err(LoadError::from(refusal).into()),
+        Setback::Log(refusal) => {
+            tracing::error!("the log cannot be loaded: {refusal}");
+            options.verify_logs = true;
+        }
+    }
+    Ok(())
+}
+
+/// Begins with nothing, or with a file of Redis.
+async fn begin_empty(
+    node: &Rc<Node>,
+    progress: &Progress,
+    empty: Empty,
+    import: Option<Source>,
+    writes_log: bool,
+) -> Result<Done, Stopped> {
+    if let Some(reason) = &empty.given_up {
+        tracing::error!(
+            "on-load-failure is 'empty': the server begins with NOTHING, and what is in the data directory goes to \
+             'quarantine' there. The reason: {reason}"
+        );
+    }
+    let recovered = if import.is_some() { Recovered::whole() } else { Recovered::empty() };
+    if let Some(source) = import {
+        progress.files(source.bytes);
+        progress.file(&source.path.display().to_string(), source.bytes);
+        for loaded in load_files(node, vec![LoadFile::Import(source)], false).await? {
+            loaded?;
+        }
+    }
+    let data = Arc::clone(&node.control.data);
+    let shards = node.router.shards();
+    let logs = errand(node, move || {
+        data.accept_empty(empty)?;
+        if writes_log { Ok(data.begin(shards, Past::default())?) } else { Ok(Vec::new()) }
+    });
+    Ok((recovered, logs.await?.map_err(|refusal: Refusal| LoadError::from(refusal))?))
+}
+
+/// Loads all of a plan; what each file of the set gave.
+async fn load(node: &Rc<Node>, progress: &Progress, plan: &Plan) -> Result<Vec<Vec<DbKeys>>, Setback> {
+    foretell(plan);
+    let logs: u64 = plan.replays.iter().map(bytes_of).sum();
+    progress.files(plan.set.as_ref().map_or(0, Manifest::bytes) + logs);
+    let keys = match (&plan.set, &plan.store) {
+        (Some(manifest), Some(store)) => {
+            load_set(node, progress, store, manifest, !plan.replays.is_empty()).await?
+        }
+        _ => Vec::new(),
+    };
+    for one in &plan.replays {
+        progress.file(
+            &format!("{}/{}", node.control.data.places.disk().name(), layout::generation(one.generation)),
+            bytes_of(one),
+        );
+        replay::replay(node, one).await?;
+    }
+    Ok(keys)
+}
+
+/// Bytes of the logs that are to be replayed.
+fn bytes_of(replay: &Replay) -> u64 {
+    replay.ends.iter().zip(&replay.starts).map(|(end, start)| end.since(*start)).sum()
+}
+
+async fn load_set(
+    node: &Rc<Node>,
+    progress: &Progress,
+    store: &Arc<dyn SetStore>,
+    manifest: &Manifest,
+    has_replays: bool,
+) -> Result<Vec<Vec<DbKeys>>, Setback> {
+    progress.file(&format!("{}/{:010}", store.name(), manifest.number), manifest.bytes());
+    let manifest = Arc::new(manifest.clone());
+    let files = (0..manifest.files.len()).map(|place| LoadFile::OfSet {
+        store: Arc::clone(store),
+        manifest: Arc::clone(&manifest),
+        place,
+    });
+    let mut keys = Vec::new();
+    for (loaded, entry) in
+        load_files(node, files.collect(), has_replays).await?.into_iter().zip(&manifest.files)
+    {
+        let loaded = loaded.map_err(|failure| match failure {
+            FileFailure::Fault(fault) => Setback::Set(fault),
+            other => Setback::Stopped(other.into()),
+        })?;
+        sets::check_counts(store.as_ref(), &manifest, entry, &loaded.keys).map_err(Setback::Set)?;
+        keys.push(loaded.keys);
+    }
+    Ok(keys)
+}
+
+/// Has all cores load files, and waits for all of them. If one cannot be loaded, the others are given up; what is wrong comes
+/// before what was given up for it.
+async fn load_files(
+    node: &Rc<Node>,
+    files: Vec<LoadFile>,
+    keeps_expired: bool,
+) -> Result<Vec<Result<FileLoaded, FileFailure>>, Stopped> {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut results: Vec<Option<Result<FileLoaded, FileFailure>>> = files.iter().map(|_| None).collect();
+    for (index, file) in files.into_iter().enumerate() {
+        let job = FileJob { index, file, keeps_expired, is_over: Arc::clone(&is_over) };
+        give(node, index % usize::from(node.router.shards()), Order::File(Box::new(job)));
+    }
+    for _ in 0..results.len() {
+        let News::File(index, result) = next_news(node).await? else {
+            unreachable!("nothing else was asked for")
         };
-        if !reader.left().is_empty() || pieces.next().await.map_err(|error| disk(end.bytes, error))?.is_some()
-        {
-            return Err(LoadError::Trailing { path, at: end.bytes }.into());
+        if result.is_err() {
+            is_over.store(true, Relaxed);
         }
-        if !matches!(end.sum, Sum::Verified(_)) {
-            tracing::warn!(file = %path.display(), "this file has no checksum: what it holds was not verified");
-        }
-        Ok(())
+        results[index] = Some(result);
     }
-
-    /// Waits as key-load-delay has it, for the keys since the last time.
-    async fn dawdle(&mut self) {
-        let us = u64::from(self.node.state.borrow().core.config.key_load_delay_us);
-        let keys = std::mem::take(&mut self.slice_keys);
-        if us != 0 && keys != 0 {
-            reactor::timer::sleep(Duration::from_micros(us * keys)).await;
-        }
-    }
-
-    /// Reads some keys.
-    fn slice(&mut self, reader: &mut Reader, path: &Path) -> Result<Slice, LoadError> {
-        for _ in 0..EVENTS_MAX {
-            // The event borrows the reader; where that was before is as good in a message.
-            let at = reader.offset();
-            match reader.next() {
-                Ok(Some(Event::Key(key))) => {
-                    self.slice_keys += 1;
-                    if let Some(shard) = self.dealer.add(key, at) {
-                        return Ok(Slice::Full(shard));
-                    }
-                }
-                Ok(Some(Event::Library(code))) => {
-                    let loaded = self.node.state.borrow_mut().core.scripts.load_library(&code, false);
-                    loaded.map_err(|reason| LoadError::Library { path: path.to_owned(), at, reason })?;
-                }
-                Ok(Some(Event::Aux { name, value })) => self.aux(&name, &value),
-                Ok(Some(Event::ModuleAux(module))) => {
-                    tracing::warn!(%module, "what this module of Redis has kept beside keys is left out");
-                }
-                Ok(Some(Event::SelectDb(_) | Event::ResizeDb { .. })) => {}
-                Ok(Some(Event::End(end))) => return Ok(Slice::End(end)),
-                Ok(None) => return Ok(Slice::Hungry),
-                Err(error) => return Err(LoadError::Rdb { path: path.to_owned(), error }),
-            }
-        }
-        Ok(Slice::Long)
-    }
-
-    fn aux(&self, name: &[u8], value: &[u8]) {
-        let text = || std::str::from_utf8(value).ok();
-        match name {
-            rdb::file::aux::USED_MEMORY => {
-                let bytes = text().and_then(|text| text.parse().ok()).unwrap_or(0);
-                self.node.state.borrow().core.shared.loading.rdb_used_mem.store(bytes, Relaxed);
-            }
-            rdb::file::aux::REDIS_VERSION => {
-                tracing::info!(
-                    version = text().unwrap_or("?"),
-                    "the file was written by a Redis of this version"
-                );
-            }
-            _ => {}
-        }
-    }
-
-    /// Says what was loaded, and loudly if it is more than the memory that there may be.
-    fn report(&self) {
-        let (loaded, expired) = self.dealer.counts();
-        let seconds = format!("{:.3}", self.progress.elapsed().as_secs_f64());
-        tracing::info!(keys = loaded, expired, seconds, "loaded");
-        let core = &self.node.state.borrow().core;
-        core.shared.loading.keys_loaded.store(loaded, Relaxed);
-        core.shared.loading.keys_expired.store(expired, Relaxed);
-        let (used, limit) = (core.used_bytes() as u64, core.config.maxmemory);
-        if limit != 0 && used > limit {
-            let policy = config::Choice::name(core.config.maxmemory_policy);
-            let then = match core.config.maxmemory_policy {
-                config::MaxmemoryPolicy::NoEviction => "writes will be refused",
-                _ => "keys will be evicted as soon as the server serves",
-            };
-            tracing::error!(
-                used_memory = used,
-                maxmemory = limit,
-                policy,
-                "the data that was loaded takes more memory than maxmemory allows: {then}; raise maxmemory to keep all of it"
-            );
-        }
+    let mut results: Vec<_> = results.into_iter().flatten().collect();
+    let failed =
+        results.iter().position(|one| matches!(one, Err(FileFailure::Fault(_) | FileFailure::Failed(_))));
+    match failed {
+        Some(index) => Ok(vec![results.swap_remove(index)]),
+        None => Ok(results),
     }
 }
 
-fn failed_twice(path: PathBuf, Twice { at, db, key }: Twice) -> LoadError {
-    LoadError::Twice { path, at, db, key }
+/// Has all cores forget what they have.
+async fn empty(node: &Rc<Node>) -> Result<(), Stopped> {
+    let cores = usize::from(node.router.shards());
+    for core in 0..cores {
+        give(node, core, Order::Empty);
+    }
+    for _ in 0..cores {
+        let News::Emptied = next_news(node).await? else { unreachable!("nothing else was asked for") };
+    }
+    node.state.borrow().core.shared.scripts.flush_libraries();
+    Ok(())
 }
 
-/// A file is read in pieces of so many bytes, of which so many are in memory.
-const PIECE_BYTES: usize = 256 * 1024;
-const PIECES_MAX: usize = 4;
-/// So many things are read before the clock is looked at: up to some 100 us of small keys.
-const EVENTS_MAX: usize = 256;
+/// Takes what was loaded for the dataset, and begins the next generation of the log.
+async fn accept(
+    node: &Rc<Node>,
+    plan: Box<Plan>,
+    keys: Vec<Vec<DbKeys>>,
+    writes_log: bool,
+) -> Result<Done, Stopped> {
+    let data = Arc::clone(&node.control.data);
+    let shards = node.router.shards();
+    let logs = errand(node, move || {
+        data.accept(&plan, &keys)?;
+        if !writes_log {
+            return Ok(Vec::new());
+        }
+        let logs = data.begin(shards, plan.past())?;
+        if let Err(error) = plan.trim(data.places.disk()) {
+            tracing::warn!(%error, "the room behind the last log's end could not be given back");
+        }
+        Ok(logs)
+    });
+    Ok((Recovered::whole(), logs.await?.map_err(|refusal: Refusal| LoadError::from(refusal))?))
+}
+
+/// Has a thread do what blocks.
+async fn errand<T: Send + 'static>(
+    node: &Node,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Stopped> {
+    let mut errand = pin!(reactor::errand::run(THREAD, work));
+    let done = poll_fn(|cx| match node.poll_stopping(cx) {
+        Poll::Ready(()) => Poll::Ready(None),
+        Poll::Pending => errand.as_mut().poll(cx).map(Some),
+    });
+    done.await.ok_or(Stopped::Asked)?.map_err(|error| LoadError::System(error).into())
+}
+
+/// Says what is known of a plan before it is loaded, and loudly what it does without.
+fn foretell(plan: &Plan) {
+    for note in &plan.notes {
+        tracing::warn!("{note}");
+    }
+    if let Some(lost) = &plan.lost {
+        tracing::error!(
+            "on-load-failure is 'previous': the server goes back to the newest data that can be had, and what is newer is LOST \
+             to it; it goes to 'quarantine' in the data directory. The reason: {}",
+            lost.reason
+        );
+    }
+    for (shard, dropped) in plan.dropped() {
+        let Dropped { records, bytes, since, damage, .. } = dropped;
+        let since_ms = since.map_or(0, |since| since.0);
+        let what = damage.map_or_else(|| "power was lost".to_owned(), |damage| damage.to_string());
+        tracing::warn!(
+            shard = shard.0,
+            records,
+            bytes,
+            since_ms,
+            what,
+            "the end of the log is left out: it was not promised to be on the disk"
+        );
+    }
+}
+
+/// Says what was loaded, and loudly if it is more than the memory that there may be.
+fn report(node: &Node, progress: &Progress) {
+    let core = &node.state.borrow().core;
+    let gauges = &core.shared.loading;
+    let (keys, expired) = (gauges.keys_loaded.load(Relaxed), gauges.keys_expired.load(Relaxed));
+    if gauges.total_bytes.load(Relaxed) > 0 {
+        let seconds = format!("{:.3}", progress.elapsed().as_secs_f64());
+        tracing::info!(keys, expired, seconds, "loaded");
+    }
+    let (used, limit) = (core.used_bytes() as u64, core.config.maxmemory);
+    if limit != 0 && used > limit {
+        let policy = config::Choice::name(core.config.maxmemory_policy);
+        let then = match core.config.maxmemory_policy {
+            config::MaxmemoryPolicy::NoEviction => "writes will be refused",
+            _ => "keys will be evicted as soon as the server serves",
+        };
+        tracing::error!(
+            used_memory = used,
+            maxmemory = limit,
+            policy,
+            "the data that was loaded takes more memory than maxmemory allows: {then}; raise maxmemory to keep all of it"
+        );
+    }
+}
+
+const THREAD: &str = "lacewing-data";

@@ -38,7 +38,9 @@ fn changed(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 fn check_path(path: &Path, code: i32, texts: &[&str]) {
     let dir = directory();
     let mut server = Command::new(Server::binary());
-    server.args(["--cores", "2", "--port", "0", "--unixsocket"]).arg(dir.path().join("socket"));
+    server
+        .args(["--appendonly", "no", "--cores", "2", "--port", "0", "--unixsocket"])
+        .arg(dir.path().join("socket"));
     server.arg("--dir").arg(dir.path()).arg("--import").arg(path);
     let ended = run(&mut server, b"");
     assert_eq!(ended.status.code(), Some(code), "{ended:?}");

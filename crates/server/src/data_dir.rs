@@ -1,0 +1,152 @@
+//! The data directory: held for this process alone from before anything serves until the process has ended, and what is known
+//! of it.
+//!
+//! Everything here but [`DataDir::open`] is called on threads of their own: it reads, writes and syncs.
+
+use crate::clock::unix_ms;
+use aof::{BootId, Generation, NodeId};
+use config::Config;
+use durable::disk::Attempt;
+use durable::generation::{self, Beginning, Past};
+use durable::log::LogWriter;
+use durable::manifest::DbKeys;
+use durable::recover::{self, Empty, Options, Plan, Recovered};
+use durable::sets::Loaded;
+use durable::{Disk, DiskError, Identity, Lock, Places, Refusal};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+use storage::Directory;
+
+/// The data directory of this process.
+pub(crate) struct DataDir {
+    /// The directory, and where its sets are.
+    pub(crate) places: Places,
+    /// The kernel's boot.
+    pub(crate) boot: BootId,
+    /// Whose it is, if it is the first who uses it.
+    new_node: NodeId,
+    /// How large a segment of the log is.
+    segment_bytes: u64,
+    holding: Mutex<Holding>,
+    /// Given back when the process has ended.
+    _lock: Mutex<Box<dyn Lock>>,
+}
+
+/// What becomes known when the load was whole: all of it at once.
+#[derive(Default)]
+struct Holding {
+    /// Whose directory it is.
+    identity: Option<Identity>,
+    /// Without it nothing is saved and nothing is removed.
+    loaded: Option<Loaded>,
+    /// The generation of the log that is written, if one is.
+    generation: Option<Generation>,
+}
+
+/// What may be saved and removed by: the directory's identity, and the proof that this process has all that was in it.
+pub(crate) struct Held<'a>(MutexGuard<'a, Holding>);
+
+impl Held<'_> {
+    /// Both, to be changed by what is done with them.
+    pub(crate) fn parts(&mut self) -> (&mut Identity, &mut Loaded) {
+        let Holding { identity, loaded, .. } = &mut *self.0;
+        let identity = identity.as_mut().expect("it is known since the load was whole");
+        (identity, loaded.as_mut().expect("the load was whole"))
+    }
+}
+
+impl DataDir {
+    /// Opens the directory and takes it for this process. It is never made. `node` is whose it is, if it is nobody's yet.
+    pub(crate) fn open(config: &Config, node: NodeId) -> Result<Self, Refusal> {
+        let root = Path::new(&config.dir);
+        let directory = Directory::open(root).trying("open", &config.dir).map_err(Refusal::directory)?;
+        let boot = storage::boot_id().trying("read", "the kernel's boot id").map_err(Refusal::disk)?;
+        let lock = take(&directory)?;
+        Ok(Self {
+            places: Places::local(Arc::new(directory)),
+            boot: BootId(boot),
+            new_node: node,
+            segment_bytes: config.log_segment_bytes,
+            holding: Mutex::default(),
+            _lock: Mutex::new(lock),
+        })
+    }
+
+    /// What there is, by reading it. Changes nothing.
+    pub(crate) fn recover(&self, options: &Options) -> Result<Recovered, Refusal> {
+        recover::recover(&self.places, options)
+    }
+
+    /// Begins with nothing.
+    pub(crate) fn accept_empty(&self, empty: Empty) -> Result<(), Refusal> {
+        let (identity, loaded) = empty.accept(&self.places, self.new_node, unix_ms())?;
+        self.hold(identity, loaded);
+        Ok(())
+    }
+
+    /// Takes for the dataset what was loaded by `plan`; `keys` is what each file of its set gave.
+    pub(crate) fn accept(&self, plan: &Plan, keys: &[Vec<DbKeys>]) -> Result<(), Refusal> {
+        let (identity, loaded) = plan.accept(&self.places, keys, unix_ms())?;
+        self.hold(identity, loaded);
+        Ok(())
+    }
+
+    fn hold(&self, identity: Identity, loaded: Loaded) {
+        let mut holding = self.holding.lock().expect("nobody panics with it");
+        holding.identity = Some(identity);
+        holding.loaded = Some(loaded);
+    }
+
+    /// What may be saved and removed by; `None` before the load was whole.
+    pub(crate) fn held(&self) -> Option<Held<'_>> {
+        let holding = self.holding.lock().expect("nobody panics with it");
+        holding.loaded.is_some().then_some(Held(holding))
+    }
+
+    /// The generation of the log that is written, if one is.
+    pub(crate) fn generation(&self) -> Option<Generation> {
+        self.holding.lock().expect("nobody panics with it").generation
+    }
+
+    /// Begins the next generation of the log, which continues `past`, and gives a writer for each shard. Panics before the
+    /// load was whole. Errors: no log is written then.
+    pub(crate) fn begin(&self, shards: u16, past: Past) -> Result<Vec<LogWriter>, DiskError> {
+        let mut held = self.held().expect("the load was whole");
+        let (identity, loaded) = held.parts();
+        let beginning = Beginning {
+            boot: self.boot,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            now: unix_ms(),
+            shards,
+            past,
+            segment_bytes: self.segment_bytes,
+        };
+        let (begin, writers) = generation::begin(&self.places, beginning, identity, loaded)?;
+        held.0.generation = Some(begin.generation);
+        Ok(writers)
+    }
+}
+
+impl std::fmt::Debug for DataDir {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DataDir").field("disk", &self.places.disk().name()).finish_non_exhaustive()
+    }
+}
+
+/// Takes the directory's lock, and waits up to [`PREDECESSOR_MAX`] for a predecessor that is just ending.
+fn take(disk: &dyn Disk) -> Result<Box<dyn Lock>, Refusal> {
+    let note = format!("lacewing {}, process {}", env!("CARGO_PKG_VERSION"), std::process::id());
+    let start = Instant::now();
+    loop {
+        match durable::lock::take(disk, &note) {
+            Err(durable::lock::LockError::Held { .. }) if start.elapsed() < PREDECESSOR_MAX => {
+                std::thread::sleep(PREDECESSOR_STEP);
+            }
+            other => return Ok(other?),
+        }
+    }
+}
+
+const PREDECESSOR_MAX: Duration = Duration::from_secs(1);
+const PREDECESSOR_STEP: Duration = Duration::from_millis(10);
