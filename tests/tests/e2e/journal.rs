@@ -1,8 +1,8 @@
 //! What servers journal: run again on an empty server it gives the same data, whatever happened, on however many cores; and
 //! what was answered is in it, even if the server was killed.
 
-mod load;
-mod replay;
+pub(crate) mod load;
+pub(crate) mod replay;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

@@ -17,6 +17,7 @@ mod monitor;
 mod programs;
 mod pubsub;
 mod rdb_files;
+mod recovery;
 mod scripts;
 mod serializable;
 mod sorting;

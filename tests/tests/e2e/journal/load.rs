@@ -9,7 +9,7 @@ use resp::Value;
 use stdx::rng::Rng;
 
 /// Sends commands of many kinds, in pipelines, until it is over.
-pub(super) fn work(mut client: Client, mut rng: Rng, is_over: &AtomicBool) {
+pub(crate) fn work(mut client: Client, mut rng: Rng, is_over: &AtomicBool) {
     while !is_over.load(Relaxed) {
         if rng.one_in(30) {
             // It may wait, or not.
@@ -98,7 +98,7 @@ fn one(rng: &mut Rng) -> String {
 }
 
 /// Counts, alone and over several shards, until it is over or the server is; gives how far it was told to have come.
-pub(super) fn count(mut client: Client, number: usize, is_over: &AtomicBool) -> (u64, u64) {
+pub(crate) fn count(mut client: Client, number: usize, is_over: &AtomicBool) -> (u64, u64) {
     let (mut single, mut pair) = (0, 0);
     let timeout = client.timeout(Some(Duration::from_secs(5)));
     timeout.expect("a socket has a timeout");
@@ -124,7 +124,7 @@ pub(super) fn count(mut client: Client, number: usize, is_over: &AtomicBool) -> 
 }
 
 /// The number that a key's reading shows.
-pub(super) fn number_in(text: &str) -> u64 {
+pub(crate) fn number_in(text: &str) -> u64 {
     let digits: String =
         text.chars().skip_while(|char| !char.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
     digits.parse().expect("a counter")

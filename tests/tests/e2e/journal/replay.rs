@@ -9,7 +9,7 @@ use resp::Value;
 use stdx::ShardId;
 
 /// What a server has: by database and key.
-pub(super) type Reading = BTreeMap<(u16, String), String>;
+pub(crate) type Reading = BTreeMap<(u16, String), String>;
 
 /// One shard's log: all its records, one behind the other.
 struct Log {
@@ -147,7 +147,7 @@ fn behind(bytes: &[u8]) -> &[u8] {
 }
 
 /// Reads everything.
-pub(super) fn reading(client: &mut Client) -> Reading {
+pub(crate) fn reading(client: &mut Client) -> Reading {
     let mut all = Reading::new();
     for db in 0..3 {
         client.line(&format!("SELECT {db}"));

@@ -1,0 +1,98 @@
+//! While logs are run again: who is answered what, and how it is ended.
+
+use lacewing_tests::{Client, Server};
+
+use super::{LOGGING, directory, run, server};
+
+const LOADING: &str = "-LOADING Redis is loading the dataset in memory";
+
+fn field(client: &mut Client, name: &str) -> Option<String> {
+    let info = client.call(&["INFO", "persistence"]);
+    let text = String::from_utf8_lossy(info.as_bytes().expect("INFO is text")).into_owned();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value.map(str::to_owned)
+}
+
+#[test]
+fn clients_hear_that_the_log_is_being_loaded() {
+    for cores in ["2", "3"] {
+        let dir = directory();
+        let mut old = server(&dir, 2, &[]);
+        let mut client = old.client();
+        let commands: Vec<Vec<Vec<u8>>> = (0..5000)
+            .map(|number| {
+                ["SET".into(), format!("k{number}"), "v".repeat(400)].map(String::into_bytes).to_vec()
+            })
+            .collect();
+        client.pipeline(&commands);
+        old.kill();
+        let slow = [&LOGGING[..], &["--cores", cores, "--key-load-delay", "2000", "--timeout", "1"]].concat();
+        let new = Server::loading(dir, &slow, &[]);
+        let mut client = new.client();
+        for command in ["GET k0", "PING", "SET a 1", "DBSIZE", "DEBUG DIGEST", "MGET k1 k2", "SCAN 0"] {
+            assert_eq!(client.line(command), LOADING, "{command}");
+        }
+        let now: i64 =
+            client.line("TIME")[2..].split('"').next().and_then(|text| text.parse().ok()).expect("seconds");
+        assert!(now > 1_700_000_000, "clients see the time of the clock: {now}");
+        assert_eq!(field(&mut client, "loading").as_deref(), Some("1"));
+        let number = |name: &str, client: &mut Client| -> f64 {
+            field(client, name).and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name}"))
+        };
+        assert!(number("loading_total_bytes", &mut client) > 2e6);
+        assert!(number("loading_eta_seconds", &mut client) >= 0.0);
+        assert_eq!(client.line("CONFIG SET key-load-delay 0"), "+OK");
+        new.wait_for_log("ready to accept connections");
+        assert_eq!(client.line("DBSIZE"), ":5000");
+        assert_eq!(field(&mut client, "loading").as_deref(), Some("0"));
+        assert_eq!(client.line("SLOWLOG LEN"), ":0");
+        assert!(
+            !client.line("INFO commandstats").contains("cmdstat_set:"),
+            "what was run again is not counted"
+        );
+    }
+}
+
+/// HAZARDS 12.
+#[test]
+fn a_signal_while_the_log_is_loaded_ends_the_server_and_harms_nothing() {
+    let dir = directory();
+    let mut old = server(&dir, 2, &[]);
+    let mut client = old.client();
+    let commands: Vec<Vec<Vec<u8>>> = (0..20_000)
+        .map(|number| ["SET".into(), format!("k{number}"), "v".repeat(100)].map(String::into_bytes).to_vec())
+        .collect();
+    client.pipeline(&commands);
+    run(&mut client, "MSET a 1 b 2 c 3 d 4");
+    old.kill();
+    for (signal, cores, delay) in
+        [("TERM", "2", "1000"), ("INT", "3", "1000"), ("TERM", "2", "0"), ("TERM", "1", "0")]
+    {
+        let args = [&LOGGING[..], &["--cores", cores, "--key-load-delay", delay]].concat();
+        let mut new = Server::loading(dir.clone(), &args, &[]);
+        new.signal(signal);
+        assert_eq!(new.wait().code(), Some(0));
+    }
+    let whole = server(&dir, 2, &[]);
+    assert_eq!(whole.client().line("DBSIZE"), ":20004");
+}
+
+/// A limit on memory is not for what is being loaded, and holds afterwards.
+#[test]
+fn data_beyond_maxmemory_is_loaded_and_told() {
+    let dir = directory();
+    let mut old = server(&dir, 2, &[]);
+    let mut client = old.client();
+    for number in 0..200 {
+        run(&mut client, &format!("SET k{number} {} | MSET a{number} 1 b{number} 2", "v".repeat(1000)));
+    }
+    old.kill();
+    for cores in [2, 3] {
+        let mut new = server(&dir, cores, &["--maxmemory", "50kb", "--maxmemory-policy", "noeviction"]);
+        new.wait_for_log("takes more memory than maxmemory allows");
+        let mut client = new.client();
+        assert_eq!(client.line("DBSIZE"), ":600");
+        assert!(client.line("SET more 1").starts_with("-OOM"));
+        new.kill();
+    }
+}
