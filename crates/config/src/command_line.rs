@@ -1,4 +1,4 @@
-//! The command line: `lacewing [FILE] [--NAME VALUE ...]`, as redis-server takes it.
+//! The command line: `lacewing [FILE] [--NAME VALUE ...]`, as redis-server takes it; or a [`Tool`].
 
 use std::ffi::OsString;
 use std::io::{self, Read as _};
@@ -7,7 +7,7 @@ use clap::{Arg, Command};
 
 use crate::file::{apply, apply_file, shown};
 use crate::render::{help_text, value_form};
-use crate::{Config, ConfigError, Kind, Place, Source, table};
+use crate::{Config, ConfigError, Kind, Place, Source, Tool, table, tool};
 use stdx::words;
 
 /// What the process was asked to do.
@@ -17,6 +17,8 @@ pub enum Invocation {
     Print(String),
     /// Serve.
     Serve(Box<Startup>),
+    /// Use a tool.
+    Tool(Tool),
 }
 
 /// What to serve with.
@@ -32,11 +34,13 @@ pub struct Startup {
 /// then standard input, then the options in order.
 ///
 /// A setting is `--name`, its values up to the next word with `--`, or `--name=value`. `-` as the first or last word
-/// reads settings from standard input. Errors: as [`ConfigError`]; nothing else was done.
+/// reads settings from standard input. A first word that is the name of a tool stands for it; a configuration file of that
+/// name is `./check`. Errors: as [`ConfigError`]; nothing else was done.
 pub fn from_args(args: &[String], source: &mut dyn Source) -> Result<Invocation, ConfigError> {
     match args.first().map(String::as_str) {
         Some("-h" | "--help") => return Ok(Invocation::Print(command().render_long_help().to_string())),
         Some("-v" | "-V" | "--version") => return Ok(Invocation::Print(command().render_version())),
+        Some(name) if tool::NAMES.contains(&name) => return tool::from_args(args),
         _ => {}
     }
     let request = Request::parse(args)?;
@@ -146,7 +150,7 @@ fn command() -> Command {
     let mut command = Command::new("lacewing")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A Redis-compatible in-memory database: one shard and one io_uring reactor per core")
-        .override_usage("lacewing [FILE] [--NAME VALUE ...] [-]")
+        .override_usage("lacewing [FILE] [--NAME VALUE ...] [-]\n       lacewing check PATH [--repair] [--json]")
         .after_help(
             "Options win over the file; '-' reads more settings from standard input. Parameters of Redis that are \
              accepted\nand do nothing here are in docs/operations/parameters.md, exit codes in \
@@ -178,7 +182,7 @@ mod tests {
         let args: Vec<String> = args.iter().map(|arg| (*arg).into()).collect();
         match from_args(&args, &mut Files(FILES.0)) {
             Ok(Invocation::Serve(startup)) => Ok(*startup),
-            Ok(Invocation::Print(text)) => panic!("printed {text}"),
+            Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
         }
     }

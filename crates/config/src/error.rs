@@ -35,6 +35,9 @@ pub enum ConfigError {
     /// The settings do not fit together.
     #[error("{0}")]
     Contradiction(String),
+    /// A tool's command line is wrong.
+    #[error("{0}")]
+    Usage(String),
 }
 
 /// Why CONFIG SET changed nothing; [`SetError::text`] is the error reply.

@@ -28,6 +28,7 @@ mod rewrite;
 mod secret;
 mod suggest;
 pub mod table;
+mod tool;
 mod until;
 mod value;
 
@@ -48,5 +49,6 @@ pub use percentiles::{PERCENTILES_MAX, Percentiles};
 pub use policy::MaxmemoryPolicy;
 pub use render::{example_conf, parameters_md};
 pub use secret::Secret;
+pub use tool::{Check, Tool};
 pub use until::Until;
 pub use value::{Shape, Value};

@@ -28,10 +28,12 @@ mod notify;
 mod output;
 mod process;
 mod publish;
+mod redis_files;
 mod script;
 mod settings;
 mod spread;
 mod stop;
+mod tools;
 mod track;
 mod transaction;
 mod wait;
@@ -47,20 +49,22 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    if let Err(error) = reactor::signals::block() {
-        return failed(&error.into());
-    }
     let startup = match config::load(std::env::args_os().skip(1)) {
         Ok(config::Invocation::Serve(startup)) => startup,
         Ok(config::Invocation::Print(text)) => {
             print!("{text}");
             return ExitCode::SUCCESS;
         }
+        Ok(config::Invocation::Tool(tool)) => return ended(tools::run(&tool)),
         Err(error) => {
             eprintln!("lacewing: {error}");
             return ended(Code::Config.code());
         }
     };
+    // Before there is a second thread; a tool's are for the kernel to act on.
+    if let Err(error) = reactor::signals::block() {
+        return failed(&error.into());
+    }
     let config::Startup { config, file } = *startup;
     if let Err(error) = log::start(config.loglevel, config.logfile.as_deref()) {
         eprintln!("lacewing: cannot open the log file {}: {error}", config.logfile.unwrap_or_default());

@@ -3,6 +3,7 @@
 
 mod across;
 mod blocking;
+mod check;
 mod clients;
 mod configuration;
 mod connections;

@@ -1,0 +1,56 @@
+//! `lacewing check`: what it prints, and what it ends with.
+
+mod redis;
+
+use std::path::Path;
+use std::process::Command;
+
+use lacewing_tests::{Ended, Server, run};
+use serde_json::Value;
+
+/// Looks at a path.
+fn check(path: &Path, args: &[&str]) -> Ended {
+    run(Command::new(Server::binary()).arg("check").arg(path).args(args), b"")
+}
+
+/// Looks at a path, and takes what programs are told. The exit code is in it too.
+#[track_caller]
+fn found(path: &Path) -> Value {
+    let ended = check(path, &["--json"]);
+    let found: Value =
+        serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"));
+    assert_eq!(found["code"].as_i64(), ended.status.code().map(i64::from), "{ended:?}");
+    found
+}
+
+/// What is said of each item: its name, and what was found.
+fn verdicts(found: &Value) -> Vec<String> {
+    let text = |item: &Value, name: &str| item[name].as_str().unwrap_or_default().to_owned();
+    let items = found["items"].as_array().expect("a list");
+    items.iter().map(|item| format!("{} {}", text(item, "what"), text(item, "verdict"))).collect()
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_said_on_one_line() {
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let fails = |path: &Path, args: &[&str], code: i32, text: &str| {
+        let ended = check(path, args);
+        assert_eq!((ended.status.code(), ended.stdout.as_str()), (Some(code), ""), "{ended:?}");
+        let is_told = ended.stderr.contains(text) && ended.stderr.lines().count() == 1;
+        assert!(is_told, "no {text:?} in {}", ended.stderr);
+    };
+    fails(&directory.path().join("no"), &[], 66, "No such file");
+    fails(Path::new("s3://bucket/prefix"), &[], 78, "object stores");
+    fails(directory.path(), &["--fix"], 78, "unexpected argument '--fix'");
+    fails(directory.path(), &["--repair"], 78, "only the logs in a data directory");
+    std::fs::write(directory.path().join("text"), "text").expect("it can be written");
+    fails(directory.path(), &[], 66, "keeps nothing");
+}
+
+#[test]
+fn an_empty_directory_holds_no_data_and_stays_empty() {
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let found = found(directory.path());
+    assert_eq!((&found["start"]["outcome"], found["code"].as_i64()), (&Value::from("empty"), Some(0)));
+    assert_eq!(std::fs::read_dir(directory.path()).expect("it is there").count(), 0);
+}
