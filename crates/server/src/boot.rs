@@ -3,7 +3,6 @@
 use crate::clock::{Ticks, unix_ms};
 use crate::data_dir::DataDir;
 use crate::hop::Hop;
-use crate::journal::sink::LogSink;
 use crate::journal::{self, Journal};
 use crate::load::{Admission, Job, LoadError, Returned};
 use crate::node::{Control, Links, Node, READ_BUFFER_BYTES, State};
@@ -19,7 +18,6 @@ use coordinator::participant::Participant;
 use coordinator::router::Router;
 use durable::Refusal;
 use durable::disk::Attempt;
-use durable::log::LogWriter;
 use keyspace::Keyspace;
 use reactor::StartError;
 use reactor::cores::{self, CoreHandle, Cores, Layout, PinMode};
@@ -38,7 +36,6 @@ use stdx::{ShardId, UnixMs};
 struct Seed {
     ports: Ports<Hop>,
     listeners: Vec<Listener>,
-    log: Option<LogWriter>,
     /// For the first core.
     job: Option<Job>,
 }
@@ -81,15 +78,10 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
     let ticks = Ticks::calibrate();
     // Calibrates that too, before anything serves.
     crate::clock::nanos();
-    let logs = journal::stand_in::begin(count as u16).context("cannot begin the logs")?;
-    let mut logs: Vec<Option<LogWriter>> = match logs {
-        Some(logs) => logs.into_iter().map(Some).collect(),
-        None => (0..count).map(|_| None).collect(),
-    };
     let mut seeds: Vec<Mutex<Option<Seed>>> = Vec::with_capacity(count);
-    for (index, ports) in reactor::mailbox::mesh(count).into_iter().enumerate() {
-        let (listeners, job, log) = (listeners.remove(0), job.take(), logs[index].take());
-        seeds.push(Mutex::new(Some(Seed { ports, listeners, log, job })));
+    for ports in reactor::mailbox::mesh(count) {
+        let (listeners, job) = (listeners.remove(0), job.take());
+        seeds.push(Mutex::new(Some(Seed { ports, listeners, job })));
     }
     let started = Arc::new(AtomicUsize::new(0));
     cores::run(&layout, {
@@ -103,12 +95,8 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         move |handle: CoreHandle| {
             let seed =
                 seeds[handle.index].lock().expect("no core panics").take().expect("a core starts once");
-            let Seed { ports, listeners, log, job } = seed;
+            let Seed { ports, listeners, job } = seed;
             let node = node(handle, ports, &common);
-            if let Some(log) = log {
-                let sink = LogSink::start(log, node.journal.bell()).expect("a thread for the log");
-                node.journal.start(&mut node.state.borrow_mut().core, sink, common.config.appendfsync);
-            }
             serve(node, listeners, job, Arc::clone(&started))
         }
     })?;

@@ -30,7 +30,6 @@
 
 pub(crate) mod deeds;
 pub(crate) mod sink;
-pub(crate) mod stand_in;
 
 use crate::clock::unix_ms;
 use crate::connection::Link;
@@ -239,10 +238,11 @@ impl Journal {
     /// Writes what has happened so far, if the disk takes it.
     pub(crate) fn write(&self, core: &mut Core) {
         if let Some(writer) = &mut *self.writer.borrow_mut() {
-            writer.gather(core);
-            if !writer.bytes.is_empty() {
+            if writer.gather(core) {
                 self.recorded.set(writer.recorded());
                 self.has_news.set(true);
+            }
+            if !writer.bytes.is_empty() {
                 writer.append(UnixMs(core.clock_us / 1000));
                 self.written.set(writer.written());
                 self.heed(writer);
@@ -367,17 +367,19 @@ impl Writer {
         self.base + self.sink.synced().0
     }
 
-    /// Makes a record of what commands did.
-    fn gather(&mut self, core: &mut Core) {
+    /// Makes a record of what commands did, if they did anything.
+    fn gather(&mut self, core: &mut Core) -> bool {
         effects::gather(core);
         let draft = core.effects.draft();
-        if !draft.is_empty() {
-            let Self { bytes, encoder, stamp, .. } = self;
-            encoder.begin_plain(bytes, DbIndex(0));
-            bytes.extend_from_slice(draft.finish());
-            encoder.seal(bytes, *stamp);
-            draft.clear();
+        if draft.is_empty() {
+            return false;
         }
+        let Self { bytes, encoder, stamp, .. } = self;
+        encoder.begin_plain(bytes, DbIndex(0));
+        bytes.extend_from_slice(draft.finish());
+        encoder.seal(bytes, *stamp);
+        draft.clear();
+        true
     }
 
     fn add(&mut self, record: Record<'_>) {

@@ -5,6 +5,7 @@ pub(crate) mod load;
 pub(crate) mod replay;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
@@ -16,11 +17,10 @@ use replay::{Reading, reading, replay};
 use stdx::rng::Rng;
 use tempfile::TempDir;
 
-/// A server whose shards write their logs to `dir`.
-fn journalling(dir: &Path, cores: &str, policy: &str) -> Server {
-    let dir = dir.to_str().expect("temporary paths are UTF-8");
-    let args = ["--cores", cores, "--pin", "no", "--databases", "3", "--appendfsync", policy];
-    Server::with_env(&args, &[("LACEWING_JOURNAL", dir)])
+/// A server that writes logs, in this directory.
+fn journalling(dir: &Arc<TempDir>, cores: &str, policy: &str) -> Server {
+    let args = ["--cores", cores, "--pin", "no", "--databases", "3", "--appendonly", "yes"];
+    Server::on(Arc::clone(dir), &[&args[..], &["--appendfsync", policy]].concat())
 }
 
 /// What the journals of a server make of an empty one.
@@ -41,8 +41,8 @@ fn replayed_until(dir: &Path, cores: u16, until: Option<u64>) -> (Reading, Vec<u
 #[track_caller]
 fn check(lines: &str) {
     for cores in [1, 2, 5] {
-        let dir = TempDir::new().expect("a temporary directory");
-        let mut server = journalling(dir.path(), &cores.to_string(), "everysec");
+        let dir = Arc::new(TempDir::new().expect("a temporary directory"));
+        let mut server = journalling(&dir, &cores.to_string(), "everysec");
         let mut client = server.client();
         for line in lines.split(" | ") {
             let reply = client.line(line);
@@ -69,8 +69,8 @@ fn single_commands_come_back() {
 #[test]
 fn keys_that_expire_are_gone() {
     for cores in [1, 2, 5] {
-        let dir = TempDir::new().expect("a temporary directory");
-        let mut server = journalling(dir.path(), &cores.to_string(), "everysec");
+        let dir = Arc::new(TempDir::new().expect("a temporary directory"));
+        let mut server = journalling(&dir, &cores.to_string(), "everysec");
         let mut client = server.client();
         for key in 0..40 {
             client.line(&format!("SET k{key} v PX {}", 1 + key));
@@ -128,8 +128,8 @@ fn transactions_and_scripts_come_back() {
 #[test]
 fn clients_that_were_served_took_what_they_got() {
     for cores in [1, 2, 5] {
-        let dir = TempDir::new().expect("a temporary directory");
-        let mut server = journalling(dir.path(), &cores.to_string(), "everysec");
+        let dir = Arc::new(TempDir::new().expect("a temporary directory"));
+        let mut server = journalling(&dir, &cores.to_string(), "everysec");
         let mut client = server.client();
         let mut waiters: Vec<Client> = (0..12).map(|_| server.client()).collect();
         for (number, waiter) in waiters.iter_mut().enumerate() {
@@ -161,8 +161,8 @@ fn clients_that_were_served_took_what_they_got() {
 
 #[test]
 fn evicted_keys_are_gone() {
-    let dir = TempDir::new().expect("a temporary directory");
-    let mut server = journalling(dir.path(), "2", "everysec");
+    let dir = Arc::new(TempDir::new().expect("a temporary directory"));
+    let mut server = journalling(&dir, "2", "everysec");
     let mut client = server.client();
     let value = "x".repeat(1000);
     for key in 0..1000 {
@@ -185,8 +185,8 @@ fn whatever_many_clients_do_at_once_comes_back() {
     for (seed, cores, policy) in
         [(1, 1, "everysec"), (2, 2, "everysec"), (3, 5, "everysec"), (4, 3, "always")]
     {
-        let dir = TempDir::new().expect("a temporary directory");
-        let mut server = journalling(dir.path(), &cores.to_string(), policy);
+        let dir = Arc::new(TempDir::new().expect("a temporary directory"));
+        let mut server = journalling(&dir, &cores.to_string(), policy);
         let is_over = AtomicBool::new(false);
         let mut rng = Rng::new(seed);
         thread::scope(|scope| {
@@ -212,8 +212,8 @@ fn whatever_many_clients_do_at_once_comes_back() {
 #[test]
 fn what_was_answered_survives_a_kill() {
     for (cores, policy) in [(2, "everysec"), (3, "always")] {
-        let dir = TempDir::new().expect("a temporary directory");
-        let mut server = journalling(dir.path(), &cores.to_string(), policy);
+        let dir = Arc::new(TempDir::new().expect("a temporary directory"));
+        let mut server = journalling(&dir, &cores.to_string(), policy);
         let is_over = AtomicBool::new(false);
         let told: Vec<(u64, u64)> = thread::scope(|scope| {
             let counters: Vec<_> = (0..CLIENTS)
@@ -245,8 +245,8 @@ fn what_was_answered_survives_a_kill() {
 #[test]
 fn cuts_stand_in_all_journals_and_never_in_a_transaction() {
     for (cores, policy) in [(1, "everysec"), (2, "everysec"), (3, "everysec"), (2, "always")] {
-        let dir = TempDir::new().expect("a temporary directory");
-        let mut server = journalling(dir.path(), &cores.to_string(), policy);
+        let dir = Arc::new(TempDir::new().expect("a temporary directory"));
+        let mut server = journalling(&dir, &cores.to_string(), policy);
         let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
             for number in 0..COUNTERS {
@@ -288,8 +288,8 @@ fn cuts_stand_in_all_journals_and_never_in_a_transaction() {
 /// Without writes there are no cuts.
 #[test]
 fn cuts_are_made_only_while_something_is_written() {
-    let dir = TempDir::new().expect("a temporary directory");
-    let mut server = journalling(dir.path(), "2", "everysec");
+    let dir = Arc::new(TempDir::new().expect("a temporary directory"));
+    let mut server = journalling(&dir, "2", "everysec");
     let mut client = server.client();
     let logs = dir.path().join("log/0000000001");
     let cuts = |count: usize| {

@@ -21,7 +21,10 @@ pub(super) fn asked(node: &Node, from: ShardId, question: u64) {
 /// Whether a cut is welcome here, and what is new.
 pub(super) fn ready(node: &Node) -> Ready {
     let state = &*node.state.borrow();
-    let is_held_up = !state.core.long_scripts.is_empty() || state.participant.has_guards();
+    let is_held_up = !state.core.long_scripts.is_empty()
+        || state.participant.has_guards()
+        // What a cut says would wait for a log that takes no records, and everything behind it too.
+        || node.journal.is_failing();
     Ready {
         is_ready: !is_held_up && node.admission.is_open() && !node.stopping.get(),
         has_news: node.journal.has_news(&state.core),
