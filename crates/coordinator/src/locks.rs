@@ -17,6 +17,7 @@
 
 mod keys;
 mod queue;
+mod view;
 
 use std::collections::VecDeque;
 
@@ -24,8 +25,10 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use stdx::{ClientId, DbIndex};
 
-use self::keys::{Entered, KeyLocks};
+use self::keys::Entered;
 use self::queue::{Level, Queue};
+use self::view::Names;
+pub use self::view::{Held, LockView};
 
 /// One command that touches several shards: unique in the life of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,13 +100,12 @@ pub enum Ready<T> {
 /// The locks of one shard. `T` is whatever the driver wants back when somebody's wait ends.
 #[derive(Debug)]
 pub struct LockTable<T> {
-    whole: Queue,
-    keys: KeyLocks,
+    names: Names,
     /// Of connections that have commands parked here.
     origins: HashMap<ClientId, Queue, FixedState>,
     transactions: HashMap<TxId, usize, FixedState>,
     /// Claims that are held or wait; a free place has no holder and is listed in `free`.
-    claims: Vec<Held<T>>,
+    claims: Vec<Claimant<T>>,
     free: Vec<usize>,
     /// How many of them are of connections.
     of_origins: usize,
@@ -113,7 +115,7 @@ pub struct LockTable<T> {
 
 /// A claim in its queues.
 #[derive(Debug)]
-struct Held<T> {
+struct Claimant<T> {
     /// Each once.
     names: Vec<KeyName>,
     origin: Option<ClientId>,
@@ -140,8 +142,7 @@ const KEPT_CLAIMS_MAX: usize = 1024;
 impl<T> Default for LockTable<T> {
     fn default() -> Self {
         Self {
-            whole: Queue::default(),
-            keys: KeyLocks::default(),
+            names: Names::default(),
             origins: HashMap::default(),
             transactions: HashMap::default(),
             claims: Vec::new(),
@@ -289,7 +290,13 @@ impl<T> LockTable<T> {
     /// expiry and eviction leave a key alone that is not free.
     pub fn is_free(&self, claim: Claim<'_>) -> bool {
         let (level, intent) = levels(claim);
-        self.whole.has_room(intent) && keys(claim).iter().all(|name| self.keys.has_room(*name, level))
+        let names = self.names.borrow();
+        names.whole.has_room(intent) && keys(claim).iter().all(|name| names.keys.has_room(*name, level))
+    }
+
+    /// For whoever has to know what is locked and is far from the table.
+    pub fn view(&self) -> LockView {
+        self.names.view()
     }
 
     /// Whether `tx` has locks here, or waits for them.
@@ -305,7 +312,8 @@ impl<T> LockTable<T> {
             let known = self.transactions.insert(tx, index);
             assert!(known.is_none(), "{tx:?} claims twice on one shard");
         }
-        let mut missing = usize::from(!self.whole.enter(index, intent));
+        let names = &mut *self.names.borrow_mut();
+        let mut missing = usize::from(!names.whole.enter(index, intent));
         if let Some(origin) = origin {
             self.of_origins += 1;
             let line = self.origins.entry(origin).or_default();
@@ -313,7 +321,7 @@ impl<T> LockTable<T> {
         }
         let held = &mut self.claims[index];
         for name in keys(claim) {
-            match self.keys.enter(*name, index as u32, level) {
+            match names.keys.enter(*name, index as u32, level) {
                 Entered::Twice => continue,
                 Entered::Waits => missing += 1,
                 Entered::Held => {}
@@ -331,14 +339,15 @@ impl<T> LockTable<T> {
         let (level, gave_up) = (held.level, held.missing > 0);
         let (mut names, origin, intent) = (std::mem::take(&mut held.names), held.origin, held.intent);
         let holder = held.holder.take().expect("only a claim in use leaves");
-        let Self { whole, keys, origins, of_origins, claims, granted, .. } = self;
+        let Self { names: table, origins, of_origins, claims, granted, .. } = self;
+        let table = &mut *table.borrow_mut();
         let mut grant = |next: usize| {
             claims[next].missing -= 1;
             if claims[next].missing == 0 {
                 granted.push_back(next);
             }
         };
-        whole.quit(index, intent, gave_up, &mut grant);
+        table.whole.quit(index, intent, gave_up, &mut grant);
         if let Some(origin) = origin {
             *of_origins -= 1;
             let line =
@@ -349,7 +358,7 @@ impl<T> LockTable<T> {
             }
         }
         for name in names.drain(..) {
-            keys.leave(name, index as u32, level, gave_up, &mut grant);
+            table.keys.leave(name, index as u32, level, gave_up, &mut grant);
         }
         self.claims[index].names = names;
         self.free.push(index);
@@ -367,19 +376,21 @@ impl<T> LockTable<T> {
             }
         }
         if self.is_idle() && self.claims.capacity() > KEPT_CLAIMS_MAX {
-            *self = Self::default();
+            let names = std::mem::take(&mut self.names);
+            names.forget();
+            *self = Self { names, ..Self::default() };
         }
     }
 
     fn place(&mut self) -> usize {
         self.free.pop().unwrap_or_else(|| {
-            self.claims.push(Held::vacant());
+            self.claims.push(Claimant::vacant());
             self.claims.len() - 1
         })
     }
 }
 
-impl<T> Held<T> {
+impl<T> Claimant<T> {
     fn vacant() -> Self {
         Self {
             names: Vec::new(),

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 
 use stdx::ClientId;
 
-use crate::locks::{Admission, Claim, Grant, LockTable, Ready, TxId};
+use crate::locks::{Admission, Claim, Grant, LockTable, LockView, Ready, TxId};
 use crate::tx::{Acquire, Act, Notice, Order};
 
 /// One shard's participant. `C` is a parked command; `P` is what the driver needs to perform an order (where the
@@ -87,6 +87,11 @@ impl<C, P> Participant<C, P> {
     /// What is done then is done before those deeds.
     pub fn is_untouched(&self, claim: Claim<'_>) -> bool {
         self.locks.is_free(claim)
+    }
+
+    /// What is locked, for whoever removes keys unasked (expiry, eviction) and does not reach this.
+    pub fn view(&self) -> LockView {
+        self.locks.view()
     }
 
     /// Whether `tx` has locks here, or stands in line for them.

@@ -7,8 +7,8 @@ use crate::access::Clock;
 use crate::db::Db;
 use crate::entry::Entry;
 use crate::hash::Random;
-use crate::keyspace::Keyspace;
-use crate::types::{Cause, Key};
+use crate::keyspace::{Keyspace, is_locked};
+use crate::types::{Cause, Held, Key, Locks};
 use config::MaxmemoryPolicy;
 use stdx::{DbIndex, UnixMs};
 
@@ -61,11 +61,13 @@ impl Pool {
 }
 
 impl Keyspace {
-    /// Evicts one key by `policy`, the best of `samples` looked at; false when there is none to evict.
+    /// Evicts one key by `policy`, the best of `samples` looked at; false when there is none to evict. Keys that are
+    /// locked are none, for now.
     pub fn evict(&mut self, policy: MaxmemoryPolicy, samples: usize, now: UnixMs, random: u64) -> bool {
         let mut random = Random(random);
         match policy {
             MaxmemoryPolicy::NoEviction => false,
+            _ if self.held() == Held::Whole => false,
             MaxmemoryPolicy::AllKeysRandom | MaxmemoryPolicy::VolatileRandom => {
                 self.evict_random(policy == MaxmemoryPolicy::VolatileRandom, &mut random)
             }
@@ -88,7 +90,8 @@ impl Keyspace {
             let mut sampled = false;
             for (number, db) in self.dbs.iter().enumerate() {
                 let ranking = Ranking { policy, clock: self.clock, now };
-                sampled |= sample(db, DbIndex(number as u16), ranking, samples, random, &mut self.pool);
+                let (number, locks) = (DbIndex(number as u16), self.locks.as_deref());
+                sampled |= sample(db, (number, locks), ranking, samples, random, &mut self.pool);
             }
             while let Some(candidate) = self.pool.candidates.pop() {
                 if self.evict_if_there(candidate.db, &candidate.key, is_volatile(policy)) {
@@ -121,11 +124,11 @@ impl Keyspace {
         false
     }
 
-    /// Evicts a key that was seen earlier, unless it has gone, is lent, or has lost its expiry meanwhile.
+    /// Evicts a key that was seen earlier, unless it has gone, is lent or locked, or has lost its expiry meanwhile.
     fn evict_if_there(&mut self, db: DbIndex, key: &[u8], volatile: bool) -> bool {
         let (key, hash) = (Key::new(key), self.hasher.hash(key));
         let fit = |entry: &Entry| !entry.is_lent() && (!volatile || entry.expiry().is_some());
-        if !self.dbs[db.index()].find(key, hash).is_some_and(fit) {
+        if !self.dbs[db.index()].find(key, hash).is_some_and(fit) || self.is_locked(key.bytes) {
             return false;
         }
         self.remove_because(db, key, hash, Cause::Evicted);
@@ -163,7 +166,7 @@ fn is_volatile(policy: MaxmemoryPolicy) -> bool {
 /// Offers a few of a database's keys to the pool; says whether there were any.
 fn sample(
     db: &Db,
-    number: DbIndex,
+    (number, locks): (DbIndex, Option<&dyn Locks>),
     ranking: Ranking,
     samples: usize,
     random: &mut Random,
@@ -171,7 +174,7 @@ fn sample(
 ) -> bool {
     if !is_volatile(ranking.policy) {
         db.dict.sample(samples, random, &mut |entry| {
-            if !entry.is_lent() {
+            if !entry.is_lent() && !is_locked(locks, entry.key()) {
                 pool.offer(ranking.score(entry.clock(), entry.expiry()), number, entry.key());
             }
         });
@@ -181,7 +184,7 @@ fn sample(
     for _ in 0..samples.min(links.len()) {
         // Not neighbours: the list is more or less in the order of age.
         let index = random.below(links.len());
-        if !links.is_lent(index) {
+        if !links.is_lent(index) && !is_locked(locks, links.key(index)) {
             pool.offer(
                 ranking.score(links.clock(index), Some(links.expiry(index))),
                 number,

@@ -4,8 +4,8 @@
 //! more effort. Half of a round's samples go through the list of volatile keys in order, so that each is seen in the end; half are random, so
 //! that the share of expired keys is known even if they lie together.
 
-use crate::keyspace::Keyspace;
-use crate::types::Key;
+use crate::keyspace::{Keyspace, is_locked};
+use crate::types::{Held, Key};
 use stdx::{DbIndex, UnixMs};
 
 /// How hard the cycle looks, from active-expire-effort.
@@ -42,10 +42,13 @@ pub struct ExpireCycle {
 
 impl Keyspace {
     /// Removes expired keys, until `go_on` says no (asked once a round of 20 to 65 keys) or few are left to find;
-    /// `effort`, 1 to 10, is active-expire-effort. The next call goes on where this one stopped.
+    /// `effort`, 1 to 10, is active-expire-effort. The next call goes on where this one stopped. Keys that are locked stay.
     pub fn expire_cycle(&mut self, now: UnixMs, effort: u8, go_on: &mut dyn FnMut() -> bool) -> ExpireCycle {
         let effort = Effort::new(effort);
         let (mut looked, mut removed) = (0, 0);
+        if self.held() == Held::Whole {
+            return ExpireCycle { looked, removed, has_more: false };
+        }
         for _ in 0..self.dbs.len() {
             let db = self.expire_db % self.dbs.len();
             loop {
@@ -103,7 +106,11 @@ impl Keyspace {
         for &index in indices[..looked].iter().rev() {
             let links = &self.dbs[db.index()].links;
             let seen = std::mem::replace(&mut last, index) == index;
-            if seen || links.expiry(index) > now || links.is_lent(index) {
+            if seen
+                || links.expiry(index) > now
+                || links.is_lent(index)
+                || is_locked(self.locks.as_deref(), links.key(index))
+            {
                 continue;
             }
             let key = links.key(index).to_vec();

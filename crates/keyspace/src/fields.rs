@@ -4,9 +4,10 @@
 //! lent is in there at that time; entries of other times are left over from loans, and are put right when their time
 //! comes.
 
+use crate::capture::Capture;
 use crate::entry::{Entry, EntryPlace};
-use crate::keyspace::Keyspace;
-use crate::types::{ExpiredFields, Happened, Key};
+use crate::keyspace::{Keyspace, is_locked};
+use crate::types::{ExpiredFields, Happened, Held, Key};
 use datatypes::{Form, HashMut, HashRef, Kind, Large, Stored};
 use stdx::{DbIndex, UnixMs};
 
@@ -49,12 +50,35 @@ impl Keyspace {
     }
 
     /// Removes fields that are due from as many hashes as there are any in, until `go_on` says no: asked after every
-    /// 64 fields or hash, so that each call does something. True when there are more.
+    /// 64 fields or hash, so that each call does something. True when there are more. Hashes that are locked stay as they are.
     pub fn expire_fields_cycle(&mut self, now: UnixMs, go_on: &mut dyn FnMut() -> bool) -> bool {
+        if self.held() == Held::Whole {
+            return false;
+        }
+        let mut stay = Vec::new();
+        let has_more = self.expire_fields_but(&mut stay, now, go_on);
+        for (db, at, name) in stay {
+            let place = &mut self.dbs[db.index()];
+            let before = place.bytes();
+            place.field_dues.insert(at, &name);
+            self.resized(db, before);
+        }
+        has_more
+    }
+
+    /// The same; hashes that have to stay as they are for now are taken out, and put into `stay` with their time.
+    fn expire_fields_but(
+        &mut self,
+        stay: &mut Vec<(DbIndex, UnixMs, Box<[u8]>)>,
+        now: UnixMs,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> bool {
         for number in 0..self.dbs.len() {
             let db = DbIndex(number as u16);
             while self.has_due_fields(db, now) {
-                self.expire_next_hash(db, now);
+                if let Some((at, name)) = self.expire_next_hash(db, now) {
+                    stay.push((db, at, name));
+                }
                 if !go_on() {
                     return (number..self.dbs.len()).any(|db| self.has_due_fields(DbIndex(db as u16), now));
                 }
@@ -67,16 +91,28 @@ impl Keyspace {
         self.dbs[db.index()].field_dues.next_due().is_some_and(|at| at <= now)
     }
 
-    /// Does a slice of the hash that has been due for longest, and puts it where it belongs then.
-    fn expire_next_hash(&mut self, db: DbIndex, now: UnixMs) {
+    /// Does a slice of the hash that has been due for longest, and puts it where it belongs then; or gives it back with its
+    /// time, if it has to stay as it is: it is locked, or large and a capture has yet to write it, which would copy it.
+    fn expire_next_hash(&mut self, db: DbIndex, now: UnixMs) -> Option<(UnixMs, Box<[u8]>)> {
         let place = &mut self.dbs[db.index()];
         let before = place.bytes();
-        let Some(name) = place.field_dues.pop_due(now) else { return };
+        let name = place.field_dues.pop_due(now)?;
         let key = Key::new(&name);
         let hash = self.hasher.hash(&name);
-        let Some(entry) = place.find(key, hash) else { return self.resized(db, before) };
-        // A hash that is lent comes back soon. Any other is put in at its time, for then it is taken out there.
+        let Some(entry) = place.find(key, hash) else {
+            self.resized(db, before);
+            return None;
+        };
         let due = next_due(entry);
+        let large_bytes = self.capture.as_deref().map_or(usize::MAX, Capture::large_bytes);
+        let is_awaited = entry.memory() > large_bytes && place.watch.is_open(entry, key.slot, hash);
+        if let Some(at) = due
+            && (is_awaited || is_locked(self.locks.as_deref(), &name))
+        {
+            self.resized(db, before);
+            return Some((at, name));
+        }
+        // A hash that is lent comes back soon. Any other is put in at its time, for then it is taken out there.
         let again = if entry.is_lent() { Some(UnixMs(now.0 + LENT_RETRY_MS)) } else { due };
         let key_is_due = entry.due(now);
         if let Some(at) = again {
@@ -88,6 +124,7 @@ impl Keyspace {
         } else if again.is_some_and(|at| at <= now) {
             self.expire_fields(db, key, now, SLICE);
         }
+        None
     }
 
     /// Lets `remove` take due fields out of the hash at `key`; it adds their names to the list it is given.

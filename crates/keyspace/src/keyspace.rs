@@ -45,6 +45,7 @@ pub struct Keyspace {
     pub(crate) offer: Offer,
     /// Keys that are due are not found, but stay.
     frozen: bool,
+    pub(crate) locks: Option<Box<dyn Locks>>,
     /// Counters for INFO.
     pub stats: KeyspaceStats,
     /// What happened by itself.
@@ -73,6 +74,7 @@ impl Keyspace {
             chosen: Vec::new(),
             offer: Offer::default(),
             frozen: false,
+            locks: None,
             stats: KeyspaceStats::default(),
             effects: Effects::default(),
         }
@@ -99,6 +101,24 @@ impl Keyspace {
     /// bounded size that nobody will read again, and may do nothing.
     pub fn set_discard(&mut self, discard: fn(&mut [u8])) {
         self.graveyard.discard = discard;
+    }
+
+    /// Sets who knows which keys are locked: what goes of its own accord, because its time has come or memory is full, goes when
+    /// it is locked no more.
+    pub fn set_locks(&mut self, locks: Box<dyn Locks>) {
+        self.locks = Some(locks);
+    }
+
+    /// What is locked.
+    #[inline]
+    pub fn held(&self) -> Held {
+        self.locks.as_ref().map_or(Held::Nothing, |locks| locks.held())
+    }
+
+    /// Whether this key is, or may be.
+    #[inline]
+    pub(crate) fn is_locked(&self, key: &[u8]) -> bool {
+        is_locked(self.locks.as_deref(), key)
     }
 
     /// Chooses when values stop being compact. Values that are there stay as they are until they change.
@@ -270,7 +290,7 @@ impl Keyspace {
         removes: &dyn Fn(&[u8]) -> bool,
         visit: &mut dyn FnMut(EntryRef<'_>),
     ) -> Cursor {
-        let (clock, mut due) = (self.clock, Vec::new());
+        let (clock, locks, mut due) = (self.clock, self.locks.as_deref(), Vec::new());
         let mut scan = Scan {
             hasher: &self.hasher,
             budget: count.max(1),
@@ -278,7 +298,7 @@ impl Keyspace {
             visit: &mut |entry| {
                 if !entry.due(now) {
                     visit(entry.as_ref(clock));
-                } else if !entry.is_lent() && removes(entry.key()) {
+                } else if !entry.is_lent() && removes(entry.key()) && !is_locked(locks, entry.key()) {
                     due.push(entry.key().to_vec());
                 }
             },
@@ -304,7 +324,7 @@ impl Keyspace {
                 // SAFETY: as in `find`.
                 return Some(unsafe { entry.as_ref(self.clock).extend() });
             }
-            if !self.frozen {
+            if !self.frozen && !is_locked(self.locks.as_deref(), entry.key()) {
                 let key = entry.key().to_vec();
                 self.expire(db, Key::new(&key), self.hasher.hash(&key));
             }
@@ -604,6 +624,16 @@ fn limits(config: &Config) -> Limits {
         stream_node_max_bytes: config.stream_node_max_bytes as usize,
         stream_node_max_entries: config.stream_node_max_entries as usize,
     }
+}
+
+/// Whether a key is locked.
+#[inline]
+pub(crate) fn is_locked(locks: Option<&dyn Locks>, key: &[u8]) -> bool {
+    locks.is_some_and(|locks| match locks.held() {
+        Held::Nothing => false,
+        Held::Keys => locks.is_locked(key),
+        Held::Whole => true,
+    })
 }
 
 /// Expired keys that a random pick removes before it gives up: more than a hundred to one are expired then.

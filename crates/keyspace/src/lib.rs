@@ -35,6 +35,6 @@ pub use load::LoadedValue;
 pub use prefetch::Approached;
 pub use stdx::size::good_size;
 pub use types::{
-    Access, Cause, Changed, Cursor, Effects, ExpiredFields, Happened, Key, KeyspaceStats, NewString, Recency,
-    SlotRange, Touched, Ttl, Version, WrongKind,
+    Access, Cause, Changed, Cursor, Effects, ExpiredFields, Happened, Held, Key, KeyspaceStats, Locks,
+    NewString, Recency, SlotRange, Touched, Ttl, Version, WrongKind,
 };

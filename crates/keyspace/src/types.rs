@@ -200,3 +200,23 @@ pub struct KeyspaceStats {
     /// expired_time_cap_reached_count
     pub expired_time_cap_reached: u64,
 }
+
+/// What of a shard is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing.
+    Nothing,
+    /// Some keys.
+    Keys,
+    /// All of them.
+    Whole,
+}
+
+/// Knows which keys of a shard are locked by commands under way.
+pub trait Locks {
+    /// What is locked.
+    fn held(&self) -> Held;
+
+    /// Whether this key is: asked where some are.
+    fn is_locked(&self, key: &[u8]) -> bool;
+}

@@ -127,6 +127,8 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common) -> Rc<Node> {
     let mut keyspace = Keyspace::new(router.slots_of(id), config.databases, *hash_seed);
     keyspace.set_discard(crate::memory::discard);
     keyspace.set_limits(config);
+    let participant = Participant::default();
+    keyspace.set_locks(Box::new(crate::transaction::Locked::new(&participant)));
     keyspace.set_policy(config.maxmemory_policy, config.lfu_log_factor, config.lfu_decay_time_min);
     let mut core = Core::new(id, router.shards(), keyspace, config.clone(), Arc::clone(shared));
     core.nanos = crate::clock::nanos;
@@ -136,12 +138,7 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common) -> Rc<Node> {
     Rc::new(Node {
         id,
         router,
-        state: RefCell::new(State {
-            core,
-            participant: Participant::default(),
-            scratch: None,
-            waitroom: Waitroom::default(),
-        }),
+        state: RefCell::new(State { core, participant, scratch: None, waitroom: Waitroom::default() }),
         mailbox: ports.open_unattended(),
         links: RefCell::new(Links::default()),
         timeouts: crate::wait::Timeouts::default(),

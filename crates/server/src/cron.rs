@@ -13,7 +13,6 @@ use stdx::{DbIndex, UnixMs};
 /// Runs for as long as the core does.
 pub(crate) async fn run(node: Rc<Node>) {
     let mut next_second = Instant::now();
-    let mut passed_over = 0;
     let mut commands = 0;
     let mut has_more = false;
     loop {
@@ -30,7 +29,7 @@ pub(crate) async fn run(node: Rc<Node>) {
         // What is being loaded is not evicted, nor expired, before all of it is there; nor anything while the log cannot
         // be told.
         let may_upkeep = !pauses_upkeep && node.admission.is_open() && !refuses_writes(&node);
-        has_more = may_upkeep && upkeep(&node, now, &mut passed_over).await;
+        has_more = may_upkeep && upkeep(&node, now).await;
         crate::journal::tend(&node);
         end_pause(&node, now);
         enforce_soft_limits(&node, now);
@@ -47,9 +46,9 @@ pub(crate) async fn run(node: Rc<Node>) {
     }
 }
 
-/// Periodic work in slices; other tasks have their turn between two. It stands aside while a transaction holds locks
-/// here, but not for ever: what is lent to one the keyspace keeps anyway. True when there is more to do.
-async fn upkeep(node: &Node, now: UnixMs, passed_over: &mut u32) -> bool {
+/// Periodic work in slices; other tasks have their turn between two. Keys that a transaction has locked are left as they are.
+/// True when there is more to do.
+async fn upkeep(node: &Node, now: UnixMs) -> bool {
     let slices = slices_max(&node.state.borrow().core.config);
     let mut left = shard::Left::default();
     for _ in 0..slices {
@@ -57,12 +56,9 @@ async fn upkeep(node: &Node, now: UnixMs, passed_over: &mut u32) -> bool {
         left = {
             let mut state = node.state.borrow_mut();
             // A script sees no key go that was there when it began.
-            let has_scripts = !state.core.long_scripts.is_empty();
-            if has_scripts || (!state.participant.is_idle() && *passed_over < PASSED_OVER_MAX) {
-                *passed_over += 1;
+            if !state.core.long_scripts.is_empty() {
                 return true;
             }
-            *passed_over = 0;
             let frees = state.core.keyspace.unreclaimed_bytes() > 0;
             let mut work = || shard::upkeep(&mut state.core, now, &mut || began.elapsed() < SLICE);
             let left = if frees { crate::memory::giving_back(work) } else { work() };
@@ -187,5 +183,3 @@ async fn tend_tracked(node: &Node) {
 pub(crate) const SLICE: Duration = Duration::from_micros(500);
 /// A round's distance from the last while no command came and no key can expire.
 const IDLE_PERIOD: Duration = Duration::from_millis(250);
-/// After so many rounds in a row in which locks were held, the work is done beside them.
-const PASSED_OVER_MAX: u32 = 5;

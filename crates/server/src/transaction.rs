@@ -24,7 +24,7 @@ use crate::node::{Node, State};
 use crate::wait::Fate;
 use crate::watching::WatchPart;
 use chore::{Chore, Locks};
-pub(crate) use claim::{Claimed, claim, must_park, name, names};
+pub(crate) use claim::{Claimed, Locked, claim, must_park, name, names};
 use commands::{Caller, ClientSlot, CommandRef, Flags};
 use coordinator::locks::{Claim, Mode, TxId};
 use coordinator::tx::Order;

@@ -2,6 +2,7 @@
 
 use commands::Core;
 use config::MaxmemoryPolicy;
+use keyspace::Held;
 use std::sync::atomic::Ordering::Relaxed;
 use stdx::{DbIndex, UnixMs};
 
@@ -27,7 +28,8 @@ pub(crate) fn tell_growth(core: &mut Core) {
 /// Makes room for a write: evicts until memory fits `maxmemory`, for as long as maxmemory-eviction-tenacity lets one
 /// command take; the periodic work goes on. False when memory stays over the limit and no shard can evict anything.
 ///
-/// When it is for others to evict, `core.wants_room` says so, for the server to pass on.
+/// When it is for others to evict, `core.wants_room` says so, for the server to pass on. Locked keys are left alone, and are evicted
+/// soon after if they have to be.
 #[inline]
 pub fn make_room(core: &mut Core, now: UnixMs) -> bool {
     core.is_loading || core.used_bytes() as u64 <= core.config.maxmemory || evict_for_write(core, now)
@@ -98,8 +100,12 @@ fn evict_over_limit(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> boo
     let mut keys = 0;
     let evicted = loop {
         let is_within = core.keyspace.used_bytes() as u64 <= share && core.used_bytes() as u64 <= lenient;
-        if (is_within && others_can_evict(core, share)) || !evict(core, now) {
+        if is_within && others_can_evict(core, share) {
             break Evicted::AllItCould;
+        }
+        if !evict(core, now) {
+            let is_for_later = core.keyspace.held() != Held::Nothing && evictable_keys(core) > 0;
+            break if is_for_later { Evicted::Interrupted } else { Evicted::AllItCould };
         }
         keys += 1;
         if core.used_bytes() as u64 <= core.config.maxmemory {
@@ -253,6 +259,34 @@ mod tests {
             check(policy, 0, false);
         }
         check(MaxmemoryPolicy::NoEviction, 0, false);
+    }
+
+    /// All keys of a shard are locked, or this one.
+    struct Locked(Option<&'static [u8]>);
+
+    impl keyspace::Locks for Locked {
+        fn held(&self) -> Held {
+            self.0.map_or(Held::Whole, |_| Held::Keys)
+        }
+
+        fn is_locked(&self, key: &[u8]) -> bool {
+            self.0.is_none_or(|name| name == key)
+        }
+    }
+
+    #[test]
+    fn writes_go_on_while_what_could_be_evicted_is_locked() {
+        let mut core = filled(false);
+        core.config.maxmemory = core.keyspace.used_bytes() as u64 - 10_000;
+        core.keyspace.set_locks(Box::new(Locked(None)));
+        assert!(make_room(&mut core, UnixMs(2)));
+        assert_eq!(core.keyspace.stats.evicted, 0);
+        assert!(shrink(&mut core, UnixMs(2), &mut || true), "there is more to do");
+        core.keyspace.set_locks(Box::new(Locked(Some(b"none of them"))));
+        assert!(make_room(&mut core, UnixMs(2)) && core.keyspace.stats.evicted > 0);
+        let mut core = beside_a_full_shard(MaxmemoryPolicy::AllKeysLru, 0);
+        core.keyspace.set_locks(Box::new(Locked(None)));
+        assert!(!make_room(&mut core, UnixMs(2)), "there is nothing to evict");
     }
 
     /// The other shard says that it uses so many bytes.

@@ -339,3 +339,40 @@ fn follow(seed: u64, model: &mut Vec<Modelled>, ready: &mut VecDeque<Ready<u64>>
         assert!(is_blocked || uses_whole, "seed {seed}: {waiter:?} was forgotten");
     }
 }
+
+#[test]
+fn a_view_shows_what_is_locked_and_what_is_awaited() {
+    let mut table = Table::default();
+    let view = table.view();
+    let check = |held: Held, free: [bool; 2]| {
+        assert_eq!((view.held(), [X, Y].map(|key| view.is_free(key))), (held, free));
+    };
+    check(Held::Nothing, [true, true]);
+    assert!(table.try_lock(TxId(1), read(&[X])));
+    check(Held::Keys, [false, true]);
+    assert_eq!(table.lock(TxId(2), write(&[X, Y]), "2"), Grant::Queued);
+    check(Held::Keys, [false, false]);
+    assert_eq!(table.lock(TxId(3), READ_ALL, "3"), Grant::Queued);
+    check(Held::Whole, [false, false]);
+    assert_eq!(released(&mut table, 1), [Ready::Locked(TxId(2), "2")]);
+    assert_eq!(released(&mut table, 2), [Ready::Locked(TxId(3), "3")]);
+    check(Held::Whole, [false, false]);
+    assert!(released(&mut table, 3).is_empty());
+    check(Held::Nothing, [true, true]);
+}
+
+#[test]
+fn a_view_outlives_the_memory_of_a_busy_table() {
+    let mut table = Table::default();
+    let view = table.view();
+    for tx in 0..KEPT_CLAIMS_MAX as u64 + 10 {
+        assert!(table.try_lock(TxId(tx), read(&[X])));
+    }
+    for tx in 0..KEPT_CLAIMS_MAX as u64 + 10 {
+        assert!(!view.is_free(X));
+        assert!(released(&mut table, tx).is_empty());
+    }
+    assert!(table.claims.is_empty(), "its memory is given back");
+    assert!(table.try_lock(TxId(1), write(&[X])));
+    assert_eq!((view.held(), view.is_free(X), view.is_free(Y)), (Held::Keys, false, true));
+}

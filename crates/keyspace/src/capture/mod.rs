@@ -182,6 +182,14 @@ struct Stream {
     is_begun: bool,
 }
 
+impl Capture {
+    /// An entry that takes more bytes of memory is large.
+    #[inline]
+    pub(crate) fn large_bytes(&self) -> usize {
+        self.large_bytes
+    }
+}
+
 impl Keyspace {
     /// Opens a capture of what is there now: nothing is lent, since no transaction is under way. An entry that takes more than
     /// `large_bytes` of memory is streamed in slices. Panics when there is one already, cancelled or not.

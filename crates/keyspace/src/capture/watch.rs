@@ -84,7 +84,7 @@ impl Watch {
     }
 
     /// Whether an entry, of this place, is still to be captured.
-    pub(super) fn is_open(&self, entry: &Entry, slot: Slot, hash: u64) -> bool {
+    pub(crate) fn is_open(&self, entry: &Entry, slot: Slot, hash: u64) -> bool {
         self.is_ahead(slot, hash) != entry.is_odd()
     }
 

@@ -3,7 +3,7 @@
 use super::{Parked, ParkedCommand, new_tx};
 use crate::node::{Node, Ordered};
 use commands::{CommandRef, Crossing, Flags};
-use coordinator::locks::{Admission, Claim, KeyName, Mode, Scope};
+use coordinator::locks::{Admission, Claim, Held, KeyName, LockView, Mode, Scope};
 use coordinator::participant::Participant;
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
@@ -50,6 +50,29 @@ impl Claimed {
 
     pub(crate) fn claim(&self) -> Claim<'_> {
         Claim { scope: (self.scope)(&self.names), mode: self.mode }
+    }
+}
+
+/// Which keys of a shard are locked, as its keyspace asks before one goes of its own accord.
+pub(crate) struct Locked(LockView);
+
+impl Locked {
+    pub(crate) fn new(participant: &Participant<Parked, Ordered>) -> Self {
+        Self(participant.view())
+    }
+}
+
+impl keyspace::Locks for Locked {
+    fn held(&self) -> keyspace::Held {
+        match self.0.held() {
+            Held::Nothing => keyspace::Held::Nothing,
+            Held::Keys => keyspace::Held::Keys,
+            Held::Whole => keyspace::Held::Whole,
+        }
+    }
+
+    fn is_locked(&self, key: &[u8]) -> bool {
+        !self.0.is_free(name(key))
     }
 }
 
