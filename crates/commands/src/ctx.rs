@@ -180,7 +180,7 @@ impl<'a> Ctx<'a> {
     }
 
     /// The same of a command that names no key: on whole databases, which every shard runs (FLUSHALL, SWAPDB), or on what all
-    /// cores share, which one runs (FUNCTION LOAD). Every shard that runs it says it, one that had nothing to change too: its
+    /// cores share, which the first does (FUNCTION LOAD). Every shard that runs it says it, one that had nothing to change too: its
     /// own effects then tell where it stood among them.
     pub fn effect_everywhere(&mut self, args: Args<'_>) {
         if self.core.effects.journals() {

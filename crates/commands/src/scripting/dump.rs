@@ -1,6 +1,6 @@
 //! FUNCTION DUMP and RESTORE.
 
-use super::function::{coded, libraries_changed};
+use super::function::{coded, keeps_libraries, libraries_changed};
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
 use rdb::FunctionsError;
@@ -19,6 +19,9 @@ pub(super) fn dump(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandErr
 
 /// FUNCTION RESTORE serialized-value [FLUSH | APPEND | REPLACE]
 pub(super) fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    if !keeps_libraries(ctx) {
+        return Ok(Outcome::Done);
+    }
     if args.len() > 4 {
         return Err(CommandError::subcommand("FUNCTION", args.at(1)));
     }

@@ -3,10 +3,13 @@
 use super::script::is_flush_mode;
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
-use stdx::Args;
+use stdx::{Args, ShardId};
 
 /// FUNCTION LOAD [REPLACE] function-code: the library's name.
 pub(super) fn load(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    if !keeps_libraries(ctx) {
+        return Ok(Outcome::Done);
+    }
     let code = args.len() - 1;
     let mut replace = false;
     for option in args.part(2, code - 2).iter() {
@@ -24,6 +27,9 @@ pub(super) fn load(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
 
 /// FUNCTION DELETE library-name
 pub(super) fn delete(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    if !keeps_libraries(ctx) {
+        return Ok(Outcome::Done);
+    }
     let name = std::str::from_utf8(args.at(2)).unwrap_or_default();
     if !ctx.core.shared.scripts.delete(name) {
         return Err("ERR Library not found".into());
@@ -35,6 +41,9 @@ pub(super) fn delete(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comma
 
 /// FUNCTION FLUSH [ASYNC | SYNC]
 pub(super) fn flush(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    if !keeps_libraries(ctx) {
+        return Ok(Outcome::Done);
+    }
     if args.len() > 3 {
         return Err(CommandError::subcommand("FUNCTION", args.at(1)));
     }
@@ -51,6 +60,12 @@ pub(super) fn flush(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
 pub(super) fn libraries_changed(ctx: &mut Ctx<'_>, args: Args<'_>) {
     ctx.core.keyspace.stats.dirty += 1;
     ctx.effect_everywhere(args);
+}
+
+/// Whether this shard is the one that changes the libraries, which all cores share: the first. The others stand by with their
+/// locks, and say nothing.
+pub(super) fn keeps_libraries(ctx: &Ctx<'_>) -> bool {
+    ctx.core.id == ShardId(0)
 }
 
 /// What the engine says is wrong, as an error reply.

@@ -5,6 +5,10 @@ use crate::effects::Journal;
 use crate::help;
 use crate::row::{Arg, Command, Crossing, Flags, Lock, Merge};
 
+/// The first shard does it, under the locks of all: so the order of such changes is told by the numbers of transactions, wherever they came
+/// from, and no cut comes in between.
+const CHANGES_LIBRARIES: Crossing = Crossing::Global(Lock::Exclusive, Merge::First);
+
 pub(super) const FUNCTION: Command = Command {
     name: "function",
     arity: -2,
@@ -29,8 +33,9 @@ pub(super) const FUNCTION: Command = Command {
 const FUNCTION_DELETE: Command = Command {
     name: "delete",
     arity: 3,
-    flags: Flags::NOSCRIPT.or(Flags::WRITE).or(Flags::SIGNALS),
+    flags: Flags::NOSCRIPT.or(Flags::WRITE),
     categories: &["scripting"],
+    crossing: CHANGES_LIBRARIES,
     handler: function::delete,
     summary: "Removes a library and its functions.",
     since: "7.0.0",
@@ -57,8 +62,9 @@ const FUNCTION_DUMP: Command = Command {
 const FUNCTION_FLUSH: Command = Command {
     name: "flush",
     arity: -2,
-    flags: Flags::NOSCRIPT.or(Flags::WRITE).or(Flags::SIGNALS),
+    flags: Flags::NOSCRIPT.or(Flags::WRITE),
     categories: &["scripting"],
+    crossing: CHANGES_LIBRARIES,
     handler: function::flush,
     summary: "Removes all libraries.",
     since: "7.0.0",
@@ -117,8 +123,9 @@ const FUNCTION_LIST: Command = Command {
 const FUNCTION_LOAD: Command = Command {
     name: "load",
     arity: -3,
-    flags: Flags::NOSCRIPT.or(Flags::WRITE).or(Flags::DENYOOM).or(Flags::SIGNALS),
+    flags: Flags::NOSCRIPT.or(Flags::WRITE).or(Flags::DENYOOM),
     categories: &["scripting"],
+    crossing: CHANGES_LIBRARIES,
     handler: function::load,
     summary: "Takes a library in.",
     since: "7.0.0",
@@ -132,8 +139,9 @@ const FUNCTION_LOAD: Command = Command {
 const FUNCTION_RESTORE: Command = Command {
     name: "restore",
     arity: -3,
-    flags: Flags::NOSCRIPT.or(Flags::WRITE).or(Flags::DENYOOM).or(Flags::SIGNALS),
+    flags: Flags::NOSCRIPT.or(Flags::WRITE).or(Flags::DENYOOM),
     categories: &["scripting"],
+    crossing: CHANGES_LIBRARIES,
     handler: dump::restore,
     summary: "Takes libraries in from a payload of DUMP.",
     since: "7.0.0",
