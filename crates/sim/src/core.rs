@@ -37,6 +37,8 @@ pub struct Shared {
     pub journals: bool,
     /// How many numbers transactions have drawn for them.
     pub numbers: u64,
+    /// Cuts that have ended, each with whether it was made, until the world takes them.
+    pub ended_cuts: Vec<(usize, bool)>,
 }
 
 impl Shared {
@@ -115,6 +117,8 @@ pub enum Message {
     Notice(TxId, ShardId, Notice, Lists, Trace),
     /// The shard changes a key of its own accord.
     Sweep(usize),
+    /// The server makes a cut.
+    Cut(usize),
     /// To a client: encoded replies.
     Bytes(Vec<u8>),
 }
@@ -233,6 +237,7 @@ impl Core {
                 self.notice(shared, tx, from, notice, entries, trace);
             }
             Message::Sweep(op) => self.sweep(shared, op),
+            Message::Cut(op) => self.begin_cut(shared, op),
             Message::Bytes(_) => unreachable!("cores do not read replies"),
         }
         if shared.fault != Some(Fault::LeavesBeforeJournal) {

@@ -45,11 +45,13 @@ pub enum Fault {
     NumbersEarly,
     /// Each shard journals its own part, and nobody the whole.
     JournalsParts,
+    /// A cut claims nothing.
+    CutsLockNothing,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 21] = [
+    pub const ALL: [Fault; 22] = [
         Fault::ReleasesBeforeRunning,
         Fault::ReleasesBetweenStages,
         Fault::TriesBarge,
@@ -71,5 +73,6 @@ impl Fault {
         Fault::ForgetsMarkers,
         Fault::NumbersEarly,
         Fault::JournalsParts,
+        Fault::CutsLockNothing,
     ];
 }

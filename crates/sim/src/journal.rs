@@ -33,6 +33,8 @@ pub enum Entry {
         /// Where the whole is.
         home: ShardId,
     },
+    /// A cut, named by its command.
+    Cut(usize),
 }
 
 /// What a transaction did to the data.
@@ -80,6 +82,12 @@ impl Journal {
         self.written.is_empty()
     }
 
+    /// The records up to a cut, if it is there.
+    pub fn until(&self, cut: usize) -> Option<&[Entry]> {
+        let place = self.written.iter().position(|entry| matches!(entry, Entry::Cut(op) if *op == cut))?;
+        Some(&self.written[..=place])
+    }
+
     /// The first records.
     pub fn first(&self, count: usize) -> &[Entry] {
         &self.written[..count]
@@ -95,7 +103,8 @@ pub(crate) fn appends(trace: &Trace) -> Vec<(Key, Value)> {
 }
 
 /// Runs the journals of all shards again: each in its order; a transaction when its home stands at its whole record, and each
-/// other shard at its marker, or at one of a higher number, or at the end. Errors: records that do not fit each other.
+/// other shard at its marker, or at one of a higher number, or at the end; and beyond a cut when all that have not ended stand
+/// there. Errors: records that do not fit each other.
 pub fn replay(journals: &[&[Entry]]) -> Result<Lists, String> {
     let mut meeting =
         Meeting { journals, at: vec![0; journals.len()], lists: Lists::new(), ran: BTreeSet::new() };
@@ -127,6 +136,9 @@ impl Meeting<'_> {
         }
         if (0..self.at.len()).all(|shard| self.at[shard] == self.journals[shard].len()) {
             return Ok(false);
+        }
+        if self.pass_cut()? {
+            return Ok(true);
         }
         let home = (0..self.at.len()).find(|&shard| self.may_run(shard));
         let home = home.ok_or_else(|| format!("the journals do not go on, at {:?}", self.standing()))?;
@@ -162,8 +174,28 @@ impl Meeting<'_> {
         others.iter().all(|other| match self.journals[other.index()].get(self.at[other.index()]) {
             None => true,
             Some(Entry::Whole { number: there, .. } | Entry::Marker { number: there, .. }) => there >= number,
+            // It owes a marker that had to come before.
+            Some(Entry::Cut(_)) => false,
             Some(Entry::Plain(_)) => unreachable!("it was run"),
         })
+    }
+
+    /// Whether all stood at a cut, and do so no more.
+    fn pass_cut(&mut self) -> Result<bool, String> {
+        let standing = self.standing();
+        let cuts: BTreeSet<usize> = standing
+            .values()
+            .filter_map(|entry| if let Entry::Cut(op) = entry { Some(*op) } else { None })
+            .collect();
+        if standing.values().any(|entry| !matches!(entry, Entry::Cut(_))) {
+            return Ok(false);
+        }
+        if cuts.len() > 1 {
+            return Err(format!("the journals stand at different cuts: {standing:?}"));
+        }
+        let shards: Vec<usize> = standing.into_keys().collect();
+        shards.into_iter().for_each(|shard| self.at[shard] += 1);
+        Ok(true)
     }
 
     fn standing(&self) -> BTreeMap<usize, &Entry> {

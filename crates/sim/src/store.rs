@@ -16,7 +16,8 @@ pub(crate) fn run_handler(verb: Verb, value: Value, entries: &mut Lists) -> Trac
         trace.extend(entries.iter().map(|(&key, list)| Access::List(key, list.clone())));
     }
     let targets: Vec<Key> = match verb {
-        Verb::Read | Verb::ReadAll | Verb::Watch | Verb::Check | Verb::Exec | Verb::Script => Vec::new(),
+        Verb::Read | Verb::ReadAll | Verb::Watch | Verb::Check => Vec::new(),
+        Verb::Exec | Verb::Script | Verb::Cut => Vec::new(),
         Verb::Append | Verb::Signal | Verb::AppendAll | Verb::Sweep => entries.keys().copied().collect(),
         Verb::Mingle => mingles_into(entries),
     };

@@ -35,12 +35,15 @@ pub enum Verb {
     Check,
     /// A shard appends to one of its keys of its own accord, unless that is locked (expiry, eviction).
     Sweep,
+    /// The server has all journals say that nothing is between two shards (`lacewing`'s cuts): a fan-out over all shards, locked
+    /// whole, which touches nothing.
+    Cut,
 }
 
 /// One command of one client.
 #[derive(Clone, Debug)]
 pub struct Command {
-    /// Whose; [`NOBODY`] for a sweep.
+    /// Whose; [`NOBODY`] for a sweep or a cut.
     pub client: usize,
     /// What.
     pub verb: Verb,
@@ -68,7 +71,7 @@ pub struct Stage {
 /// More stages than any command has.
 const STAGES_MAX: usize = 8;
 
-/// The client of what shards do of their own accord.
+/// The client of what shards, and the server, do of their own accord.
 pub const NOBODY: usize = usize::MAX;
 
 /// The whole workload, and the shape of the cluster that it runs on.
@@ -115,6 +118,9 @@ impl Workload {
         }
         for _ in 0..between(rng, 0, 10) {
             commands.push(Command::draw(rng, NOBODY, Verb::Sweep, keys, commands.len()));
+        }
+        for _ in 0..between(rng, 0, 8) {
+            commands.push(Command::draw(rng, NOBODY, Verb::Cut, keys, commands.len()));
         }
         Self { router, keys, commands, scripts, order, lock_names }
     }
@@ -198,7 +204,7 @@ impl Workload {
 impl Verb {
     /// Whether it claims shards whole.
     pub fn is_whole(self) -> bool {
-        matches!(self, Verb::AppendAll | Verb::ReadAll | Verb::Script)
+        matches!(self, Verb::AppendAll | Verb::ReadAll | Verb::Script | Verb::Cut)
     }
 
     /// How it locks.

@@ -15,7 +15,7 @@ use crate::fault::Fault;
 use crate::history::{Access, Fate, History, Key, Lists, Op, Trace};
 use crate::journal::{self, Entry};
 use crate::wire::{Decoded, decode};
-use crate::workload::{Verb, Workload};
+use crate::workload::{NOBODY, Verb, Workload};
 
 /// Something that must not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ const EVENTS_MAX: usize = 200_000;
 /// How many events lie between two instants at which a crash is imagined.
 const CRASH_EVERY: u64 = 7;
 
-/// Sweeps come before this tick.
+/// Sweeps and cuts come before this tick.
 const SWEEPS_UNTIL: u64 = 5000;
 
 struct World {
@@ -195,6 +195,7 @@ impl World {
                 never: BTreeSet::new(),
                 journals: !seed.is_multiple_of(3),
                 numbers: 0,
+                ended_cuts: Vec::new(),
                 workload,
                 fault,
             },
@@ -214,6 +215,15 @@ impl World {
                 let shard = Node::Core(world.shared.workload.shard_of(command.keys[0]));
                 let at = world.rng.below(SWEEPS_UNTIL);
                 world.plan(at, What::Arrive(shard, Message::Sweep(op)));
+            } else if command.verb == Verb::Cut && world.shared.journals {
+                let home = Node::Core(ShardId(0));
+                let at = world.rng.below(SWEEPS_UNTIL);
+                world.plan(at, What::Arrive(home, Message::Cut(op)));
+                if world.rng.one_in(3) {
+                    // Patience comes to an end.
+                    let later = at + between(&mut world.rng, 0, 4 * world.pace.delay_max);
+                    world.plan(later, What::Arrive(home, Message::Cancel(NOBODY)));
+                }
             }
         }
         world
@@ -296,7 +306,36 @@ impl World {
         Ok(())
     }
 
+    /// What a loss of power leaves, of which a cut is the newest that all journals have: who reads it sees what one sees that
+    /// read all keys when the cut was made.
+    fn read_cuts(&mut self) {
+        for op in 0..self.ops.len() {
+            let is_cut = self.shared.workload.commands[op].verb == Verb::Cut;
+            if !is_cut || self.ops[op].fate != Fate::Done {
+                continue;
+            }
+            match self.state_at(op) {
+                Ok(lists) => {
+                    let list = |key| Access::List(key, lists.get(&key).cloned().unwrap_or_default());
+                    self.ops[op].accesses = (0..self.shared.workload.keys).map(list).collect();
+                }
+                Err(error) => {
+                    self.ops[op].fate = Fate::Failed;
+                    self.violations.push(Violation::Journal(format!("at cut {op}: {error}")));
+                }
+            }
+        }
+    }
+
+    fn state_at(&self, cut: usize) -> Result<Lists, String> {
+        let until = |station: &Station| Some(station.core.journal().until(cut)?.to_vec());
+        let journals: Option<Vec<Vec<Entry>>> = self.cores.iter().map(until).collect();
+        let journals = journals.ok_or("it is not in all journals")?;
+        journal::replay(&journals.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+
     fn report(mut self) -> Report {
+        self.read_cuts();
         let clients = self.clients.iter().enumerate();
         let waiting = clients.filter(|one| !one.1.is_gone && !one.1.awaited.is_empty());
         let mut stuck: Vec<String> =
@@ -401,6 +440,9 @@ impl World {
         station.is_working = false;
         let message = station.inbox.pop_front().expect("planned when there was one");
         let swept = if let Message::Sweep(op) = message { Some(op) } else { None };
+        if let Message::Cut(op) = message {
+            self.ops[op].invoked = self.instant;
+        }
         for (to, message) in station.core.handle(&mut self.shared, message) {
             self.send(Node::Core(shard), to, message);
         }
@@ -408,6 +450,11 @@ impl World {
             let record = &mut self.ops[op];
             (record.invoked, record.returned) = (self.instant, Some(self.instant));
             record.fate = if self.shared.appends[op].is_empty() { Fate::Failed } else { Fate::Done };
+        }
+        for (cut, was_made) in self.shared.ended_cuts.drain(..) {
+            let record = &mut self.ops[cut];
+            record.returned = Some(self.instant);
+            record.fate = if was_made { Fate::Done } else { Fate::Failed };
         }
         self.plan_work(shard);
     }

@@ -7,7 +7,7 @@ use sim::world::Violation;
 use sim::{Fault, run};
 
 /// How many seeds every test run tries.
-const SEEDS: u64 = 500;
+const SEEDS: u64 = 1000;
 /// Within how many seeds a fault must be found.
 const FAULT_SEEDS: u64 = 300;
 
@@ -70,6 +70,7 @@ fn expected() -> Vec<(Fault, &'static str)> {
     expected.push((Fault::ReleasesBetweenStages, "inner"));
     expected.push((Fault::ReleasesBetweenStages, "intermediate"));
     expected.push((Fault::ForgetsSpreadKeys, "backwards"));
+    expected.push((Fault::SweepsIgnoreLocks, "journal"));
     expected
 }
 
@@ -79,9 +80,11 @@ fn kind_wanted(fault: Fault) -> &'static str {
         Fault::CancelsLie => "undead",
         Fault::ForgetsOrigin => "out of order",
         Fault::ReturnsOldEntries => "lost",
-        Fault::LeavesBeforeJournal | Fault::ForgetsMarkers | Fault::NumbersEarly | Fault::JournalsParts => {
-            "journal"
-        }
+        Fault::LeavesBeforeJournal
+        | Fault::ForgetsMarkers
+        | Fault::NumbersEarly
+        | Fault::JournalsParts
+        | Fault::CutsLockNothing => "journal",
         _ => "cycle",
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use coordinator::locks::{Mode, TxId};
-use coordinator::pipeline::Kind;
+use coordinator::pipeline::{HoleId, Kind};
 use coordinator::tx::{Notice, Outcome, Plan, Stage, Step, Transaction};
 use stdx::ShardId;
 
@@ -17,9 +17,18 @@ use crate::workload::Verb;
 impl Core {
     pub(super) fn begin(&mut self, shared: &mut Shared, client: usize, op: usize, kind: Kind) {
         let hole = self.leave_hole(shared, client, op, kind);
+        self.begin_with(shared, op, Some(hole));
+    }
+
+    /// The server makes a cut: nobody waits for an answer.
+    pub(super) fn begin_cut(&mut self, shared: &mut Shared, op: usize) {
+        self.begin_with(shared, op, None);
+    }
+
+    fn begin_with(&mut self, shared: &mut Shared, op: usize, hole: Option<HoleId>) {
         let shards = shared.workload.shards_of(op).iter().map(|shard| self.flip(shared, shard)).collect();
         let plan = match shared.workload.commands[op].verb {
-            Verb::AppendAll | Verb::ReadAll => Plan::Whole(shared.workload.router.shards()),
+            Verb::AppendAll | Verb::ReadAll | Verb::Cut => Plan::Whole(shared.workload.router.shards()),
             Verb::Exec | Verb::Script => Plan::Hold(shards),
             Verb::Mingle => Plan::Lend(shards),
             Verb::Append | Verb::Signal | Verb::Read | Verb::Watch | Verb::Sweep => Plan::Fanout(shards),
@@ -28,15 +37,15 @@ impl Core {
         let tx = TxId(op as u64);
         let machine = Transaction::new(tx, self.flip(shared, self.id), plan);
         let is_fanout = matches!(plan, Plan::Fanout(_) | Plan::Whole(_));
-        let keeps =
-            shared.journals && is_fanout && shared.workload.commands[op].verb.mode() == Mode::Exclusive;
+        let verb = shared.workload.commands[op].verb;
+        let keeps = shared.journals && is_fanout && verb.mode() == Mode::Exclusive;
         let number = if shared.fault == Some(Fault::NumbersEarly) { draw_number(shared) } else { 0 };
         let driven = Driven {
             machine: if keeps { machine.keeping() } else { machine },
             deeds: Vec::new(),
             number,
             is_journalled: false,
-            hole: Some(hole),
+            hole,
             lent: BTreeMap::new(),
             trace: Trace::new(),
             stages: 0,
@@ -94,6 +103,9 @@ impl Core {
     pub(super) fn finish(&mut self, shared: &mut Shared, tx: TxId, outcome: Outcome) {
         let driven = self.transactions.remove(&tx).expect("it was driven");
         let lies = shared.fault == Some(Fault::CancelsLie) && driven.wants_cancel;
+        if shared.workload.commands[tx.0 as usize].verb == Verb::Cut {
+            shared.ended_cuts.push((tx.0 as usize, outcome == Outcome::Executed));
+        }
         let never = outcome == Outcome::Cancelled || lies || shared.never.contains(&(tx.0 as usize));
         if never {
             shared.never.insert(tx.0 as usize);

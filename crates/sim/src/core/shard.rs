@@ -156,6 +156,9 @@ impl Core {
             Act::Run if is_loan => trace = self.mingle(shared, tx),
             Act::Run => {
                 trace = self.run_part(shared, op, part.stage);
+                if shared.workload.commands[op].verb == Verb::Cut {
+                    self.journal.add(Entry::Cut(op));
+                }
                 if shared.fault == Some(Fault::JournalsParts) {
                     self.journal.add_plain(&trace);
                 }
@@ -253,6 +256,7 @@ fn claim<'a>(shared: &Shared, op: usize, names: &'a [KeyName]) -> Claim<'a> {
     let mode = if shared.fault == Some(Fault::WritersShare) { Mode::Shared } else { verb.mode() };
     let scope = match verb.is_whole() {
         true if shared.fault == Some(Fault::WholeClaimsNothing) => Scope::Keys(&[]),
+        true if verb == Verb::Cut && shared.fault == Some(Fault::CutsLockNothing) => Scope::Keys(&[]),
         true => Scope::Whole,
         false => Scope::Keys(names),
     };
