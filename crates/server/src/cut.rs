@@ -21,14 +21,16 @@
 //! Cuts are made on core 0 alone, one at a time, by [`serve`]: those that others ask for ([`take`]), and those for the log,
 //! every [`PERIOD`] in which something was written.
 
+mod deed;
 mod home;
 mod serve;
 mod shard;
 
-use crate::node::{Node, State};
+use crate::node::Node;
 use aof::Lsn;
 use coordinator::locks::TxId;
 use coordinator::tx::{Notice, Order};
+pub(crate) use deed::Deed;
 use home::UnderWay;
 pub(crate) use serve::serve;
 #[allow(unused_imports, reason = "snapshots start so")]
@@ -36,35 +38,10 @@ pub(crate) use serve::take;
 pub(crate) use shard::{answer, perform};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::fmt;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Waker;
 use stdx::{ShardId, UnixMs};
-
-/// What is done on each shard, under the locks of a cut, besides its record in the journal.
-#[derive(Clone)]
-pub(crate) enum Deed {
-    /// Nothing.
-    Log,
-    /// This, when the record is in the journal.
-    #[allow(dead_code, reason = "snapshots start so")]
-    Then(Hook),
-}
-
-/// Is called on each shard; it must not wait, nor let anything leave the core.
-pub(crate) type Hook = Arc<dyn Fn(&Node, &mut State, Instant) + Send + Sync>;
-
-/// A cut as one shard sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Instant {
-    /// Its number, from 1 on.
-    pub(crate) number: u64,
-    /// When it is.
-    pub(crate) at: UnixMs,
-    /// The place in the shard's journal behind its record; `None` when nothing is journalled.
-    pub(crate) lsn: Option<Lsn>,
-}
 
 /// A cut that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +91,7 @@ pub(crate) struct Ready {
     synced: u64,
 }
 
-/// The cuts of a server; on all cores but the first nothing of it is used.
+/// The cuts of a server; most of it is used on core 0 alone.
 #[derive(Default)]
 pub(crate) struct Cuts {
     requests: RefCell<VecDeque<Request>>,
@@ -128,6 +105,8 @@ pub(crate) struct Cuts {
     /// Notices that the cut under way has yet to take in.
     inbox: RefCell<VecDeque<(ShardId, Notice, Option<Lsn>)>>,
     is_advancing: Cell<bool>,
+    /// Of each core: the number of the last cut of which its part was done.
+    performed: Cell<u64>,
     /// Who makes the cuts.
     waker: RefCell<Option<Waker>>,
 }
@@ -155,15 +134,6 @@ impl Cuts {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
-    }
-}
-
-impl fmt::Debug for Deed {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Log => "Log",
-            Self::Then(_) => "Then",
-        })
     }
 }
 

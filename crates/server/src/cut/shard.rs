@@ -1,13 +1,14 @@
 //! A shard's side of a cut.
 
-use super::{Cut, Deed, Instant, Message, Ready};
+use super::deed::Instant;
+use super::{Cut, Message, Ready};
 use crate::hop::Item;
 use crate::journal;
 use crate::node::{Node, Ordered};
 use crate::wait::{self, Unit};
 use aof::Lsn;
 use coordinator::locks::{Claim, Mode, Scope, TxId};
-use coordinator::tx::{Act, Notice, Order};
+use coordinator::tx::{Acquire, Act, Notice, Order};
 use std::rc::Rc;
 use std::sync::Arc;
 use stdx::ShardId;
@@ -36,6 +37,12 @@ pub(super) fn ready(node: &Node) -> Ready {
 pub(super) fn obey(node: &Rc<Node>, tx: TxId, order: Order, cut: Arc<Cut>) {
     {
         let state = &mut *node.state.borrow_mut();
+        if order.acquire != Acquire::Held {
+            cut.deed.enter(node, state);
+        }
+        if order == Order::RELEASE && node.cuts.performed.get() != cut.number {
+            cut.deed.give_up(node, state);
+        }
         state.participant.order(tx, order, WHOLE, Ordered::Cut(cut));
         if order.act == Act::Abandon || order == Order::RELEASE {
             // It stands in nobody's way any more.
@@ -53,10 +60,8 @@ pub(crate) fn perform(node: &Rc<Node>, act: Act, cut: &Cut) {
         let state = &mut *node.state.borrow_mut();
         let Cut { number, at, durable, .. } = *cut;
         let lsn = node.journal.cut(&mut state.core, number, at, durable);
-        match &cut.deed {
-            Deed::Log => {}
-            Deed::Then(hook) => hook(node, state, Instant { number, at, lsn }),
-        }
+        cut.deed.perform(node, state, Instant { number, at, lsn });
+        node.cuts.performed.set(number);
         lsn
     };
     tell(node, cut, Notice::Ran, lsn);
@@ -64,6 +69,9 @@ pub(crate) fn perform(node: &Rc<Node>, act: Act, cut: &Cut) {
 
 /// Tells home what has become of its order.
 pub(crate) fn answer(node: &Rc<Node>, cut: &Cut, notice: Notice) {
+    if matches!(notice, Notice::Refused | Notice::Abandoned) {
+        cut.deed.give_up(node, &mut node.state.borrow_mut());
+    }
     tell(node, cut, notice, None);
 }
 
