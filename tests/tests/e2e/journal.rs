@@ -180,32 +180,55 @@ fn evicted_keys_are_gone() {
     assert_eq!(replayed(dir.path(), 2), before);
 }
 
+/// Has clients do `work`, each on its own seed, and compares what it leaves with what the journal makes of an empty server.
+fn many(seed: u64, (cores, policy): (u16, &str), setup: &[&str], work: fn(Client, Rng, &AtomicBool)) {
+    let dir = Arc::new(TempDir::new().expect("a temporary directory"));
+    let mut server = journalling(&dir, &cores.to_string(), policy);
+    let is_over = AtomicBool::new(false);
+    let mut rng = Rng::new(seed);
+    setup.iter().for_each(|line| assert_eq!(server.client().line(line), "+OK"));
+    thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            let (client, rng, is_over) = (server.client(), rng.fork(), &is_over);
+            scope.spawn(move || work(client, rng, is_over));
+        }
+        let started = Instant::now();
+        while started.elapsed() < LENGTH {
+            thread::park_timeout(Duration::from_millis(20));
+        }
+        is_over.store(true, Relaxed);
+    });
+    server.client().line("CONFIG SET maxmemory 0");
+    let before = reading(&mut server.client());
+    assert!(before.len() > 5, "hardly anything to compare");
+    assert!(server.stop().success());
+    let after = replayed(dir.path(), cores);
+    let differ: Vec<_> = before.iter().filter(|(key, value)| after.get(*key) != Some(value)).collect();
+    assert_eq!(after, before, "seed {seed}, {cores} cores: {differ:#?}");
+}
+
 #[test]
 fn whatever_many_clients_do_at_once_comes_back() {
     for (seed, cores, policy) in
         [(1, 1, "everysec"), (2, 2, "everysec"), (3, 5, "everysec"), (4, 3, "always")]
     {
-        let dir = Arc::new(TempDir::new().expect("a temporary directory"));
-        let mut server = journalling(&dir, &cores.to_string(), policy);
-        let is_over = AtomicBool::new(false);
-        let mut rng = Rng::new(seed);
-        thread::scope(|scope| {
-            for _ in 0..CLIENTS {
-                let (client, rng, is_over) = (server.client(), rng.fork(), &is_over);
-                scope.spawn(move || work(client, rng, is_over));
-            }
-            let started = Instant::now();
-            while started.elapsed() < LENGTH {
-                thread::park_timeout(Duration::from_millis(20));
-            }
-            is_over.store(true, Relaxed);
-        });
-        let before = reading(&mut server.client());
-        assert!(before.len() > 10, "hardly anything to compare");
-        assert!(server.stop().success());
-        let after = replayed(dir.path(), cores);
-        let differ: Vec<_> = before.iter().filter(|(key, value)| after.get(*key) != Some(value)).collect();
-        assert_eq!(after, before, "seed {seed}, {cores} cores: {differ:#?}");
+        many(seed, (cores, policy), &[], work);
+    }
+}
+
+/// A key that a transaction has locked is evicted after it, or its deletion would stand before the transaction in the journal.
+#[test]
+fn keys_of_transactions_are_evicted_after_them() {
+    let setup = ["CONFIG SET maxmemory-policy allkeys-random", "CONFIG SET maxmemory 700000"];
+    for (seed, cores) in [(1, 2), (2, 3)] {
+        many(seed, (cores, "everysec"), &setup, load::fill);
+    }
+}
+
+#[test]
+fn changes_of_libraries_keep_their_order() {
+    for (seed, cores) in [(1, 2), (2, 5)] {
+        many(seed, (cores, "everysec"), &[], load::libraries);
     }
 }
 
@@ -308,6 +331,38 @@ fn cuts_are_made_only_while_something_is_written() {
     assert!(server.stop().success());
     let durable: Vec<u64> = (0..2).flat_map(|shard| replay::cuts(&logs, shard)).collect();
     assert_eq!(durable, [0, 1, 0, 1], "the second says that the first is on the disk everywhere");
+}
+
+/// A script that runs in slices holds its keys' locks for long. A cut that stood in line behind it would keep all others
+/// waiting, so it comes afterwards.
+#[test]
+fn nobody_waits_for_a_cut_that_has_to_wait_for_a_script() {
+    for keys in ["a {a}stop", "a {a}stop b c"] {
+        let dir = Arc::new(TempDir::new().expect("a temporary directory"));
+        let mut server = journalling(&dir, "2", "everysec");
+        let (mut client, mut script) = (server.client(), server.client());
+        let cuts = || replay::cuts(&dir.path().join("log/0000000001"), 0).len();
+        let count = keys.split(' ').count();
+        script.send_line(&format!(
+            "EVAL 'redis.call(\"INCR\", KEYS[1]) while redis.call(\"EXISTS\", KEYS[2]) == 0 do end' {count} {keys}"
+        ));
+        until("the script holds its locks", || {
+            let mut probe = server.client();
+            probe.timeout(Some(Duration::from_millis(200))).expect("a socket has a timeout");
+            probe.send_line("GET a");
+            probe.read_any().is_err().then_some(())
+        });
+        let (began, before) = (Instant::now(), cuts());
+        while began.elapsed() < LENGTH {
+            // On either shard. Who waited for the script would be told that it is busy, in the end.
+            for key in 0..10 {
+                let reply = client.line(&format!("INCR free{key}"));
+                assert!(reply.starts_with(':'), "{keys}: {reply}");
+            }
+        }
+        assert!(cuts() <= before + 1, "{keys}: no cut while it runs");
+        server.kill();
+    }
 }
 
 /// Clients at once, and for how long.

@@ -97,6 +97,52 @@ fn one(rng: &mut Rng) -> String {
     }
 }
 
+/// Writes long strings, alone and several at a time, to few keys.
+pub(super) fn fill(mut client: Client, mut rng: Rng, is_over: &AtomicBool) {
+    let value = "x".repeat(10_000);
+    while !is_over.load(Relaxed) {
+        let commands: Vec<Vec<Vec<u8>>> = (0..4)
+            .map(|number| {
+                let keys = if number == 0 { 4 } else { 1 };
+                let pairs = (0..keys).flat_map(|_| {
+                    let unique = format!("{}{value}", rng.next_u64());
+                    [format!("k{}", rng.below(60)), unique].map(String::into_bytes)
+                });
+                [if number == 0 { b"MSET".to_vec() } else { b"SET".to_vec() }]
+                    .into_iter()
+                    .chain(pairs)
+                    .collect()
+            })
+            .collect();
+        client.pipeline(&commands);
+    }
+}
+
+/// Changes libraries of functions.
+pub(super) fn libraries(mut client: Client, mut rng: Rng, is_over: &AtomicBool) {
+    while !is_over.load(Relaxed) {
+        let (name, number) = (rng.below(5), rng.below(1000));
+        let code =
+            format!("#!lua name=l{name}\nredis.register_function('f{name}', function() return {number} end)");
+        match rng.below(10) {
+            0 => drop(client.call(&["FUNCTION", "DELETE", &format!("l{name}")])),
+            1 if rng.one_in(5) => drop(client.line("FUNCTION FLUSH")),
+            2 => {
+                let Value::Bulk(dump) = client.call(&["FUNCTION", "DUMP"]) else { panic!("a payload") };
+                client.call(&[&b"FUNCTION"[..], b"RESTORE", &dump, b"REPLACE"]);
+            }
+            3 => {
+                client.line("MULTI");
+                client.call(&["SET", &format!("k{name}"), &number.to_string()]);
+                client.call(&["FUNCTION", "LOAD", "REPLACE", &code]);
+                client.call(&["SET", &format!("m{name}"), &number.to_string()]);
+                client.line("EXEC");
+            }
+            _ => drop(client.call(&["FUNCTION", "LOAD", "REPLACE", &code])),
+        }
+    }
+}
+
 /// Counts, alone and over several shards, until it is over or the server is; gives how far it was told to have come.
 pub(crate) fn count(mut client: Client, number: usize, is_over: &AtomicBool) -> (u64, u64) {
     let (mut single, mut pair) = (0, 0);
