@@ -6,7 +6,7 @@
 //! | | the logs end |
 //! |---|---|
 //! | a time was asked for | at the newest cut, not after it, that all logs have |
-//! | the kernel was not started anew: what was written is there, synced or not | at their last valid records |
+//! | the kernel was not started anew: what was written is there, synced or not | at their last valid records, with nothing behind |
 //! | all logs have an end record | there |
 //! | there is one log: each prefix of it is a state that was | at its last valid record |
 //! | power was lost | at the newest cut that all have, or behind it at their last record under `always` |
@@ -123,6 +123,18 @@ pub enum EndsError {
         /// What is there instead; `None` for the end of the file, or zeros.
         damage: Option<Damage>,
     },
+    /// The kernel that took the records has not been started anew, and some are gone from among them: no crash does that.
+    #[error("the log of shard {} is damaged at {end}, with {records} records behind it, and the machine has not been restarted since: {damage}", .shard.0)]
+    Hole {
+        /// Whose.
+        shard: ShardId,
+        /// The end of its last valid record before the hole.
+        end: Lsn,
+        /// Valid records behind it.
+        records: u64,
+        /// What is there.
+        damage: Damage,
+    },
     /// A cut was synced in all logs, says one of them, and another does not have it.
     #[error("the log of shard {} ends at {end}, and cut {cut} had been synced in it, as the log of shard {} says", .shard.0, .says.0)]
     CutMissing {
@@ -150,6 +162,9 @@ pub fn ends(logs: &[Summary], known: &Known<'_>) -> Result<Ends, EndsError> {
     let boot = one_boot(logs)?;
     logs.iter().enumerate().try_for_each(|(index, log)| is_whole(log, known.must.get(index)))?;
     has_durable_cut(logs, known.start_cut)?;
+    if boot == Some(known.boot) {
+        logs.iter().try_for_each(has_no_hole)?;
+    }
     let is_orderly =
         logs.iter().all(|log| log.orderly.is_some_and(|at| known.until.is_none_or(|to| at <= to)));
     let rule = match known.until {
@@ -203,6 +218,18 @@ fn is_whole(log: &Summary, must: Option<&Lsn>) -> Result<(), EndsError> {
         return Ok(());
     }
     Err(EndsError::Damaged { shard: log.log.shard, end: log.end, must, damage: log.damage })
+}
+
+/// Whether nothing stands behind the first place without a record: a process that is killed leaves its last record torn, and
+/// nothing else.
+fn has_no_hole(log: &Summary) -> Result<(), EndsError> {
+    match log.damage {
+        Some(damage) if log.behind.records > 0 || matches!(damage, Damage::Gap { .. }) => {
+            let (shard, records) = (log.log.shard, log.behind.records);
+            Err(EndsError::Hole { shard, end: log.end, records, damage })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether every log has the newest cut that any of them says all have.

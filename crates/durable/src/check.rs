@@ -148,7 +148,7 @@ pub fn check(places: &Places, boot: BootId, watch: &mut dyn Watch) -> Result<Rep
             BeginState::Unbegun => rows.push(plain(Verdict::Unfinished)),
             BeginState::Begun(begin) => {
                 rows.push(Row { time: Some(UnixMs(begin.made_ms)), ..plain(Verdict::Whole) });
-                rows.extend(logs::rows(&logs, &survey, begin)?);
+                rows.extend(logs::rows(&logs, &survey, begin, boot)?);
             }
             BeginState::Damaged(what) => {
                 let refusal = Refusal::BeginDamaged { generation: one.generation, what: what.clone() };

@@ -11,7 +11,7 @@ mod several;
 mod slow;
 mod whole;
 
-use crate::clock::Ticks;
+use crate::clock::{Ticks, before_all_times};
 use crate::connection::Outgoing;
 use crate::flights::{FlightId, Flights};
 use crate::hop::{Part, Sink};
@@ -141,7 +141,7 @@ impl<'a> Turn<'a> {
         };
         turn.learn();
         if !node.admission.is_open() && !turn.is_loading {
-            turn.now = node.load.time(turn.now);
+            turn.now = before_all_times(turn.now);
         }
         turn
     }

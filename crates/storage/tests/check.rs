@@ -166,7 +166,7 @@ fn a_torn_tail_is_told_and_what_repair_has_kept_is_listed() {
     let report = looked_at(&server);
     assert_eq!(report.code(), 101);
     assert!(matches!(report.outcome, Outcome::Load(_)), "a start would go on without it");
-    let repaired = check::repair(&server.places).unwrap();
+    let repaired = check::repair(&server.places, BOOT).unwrap();
     let report = looked_at(&server);
     assert_eq!((report.code(), repaired.len(), report.quarantine.len()), (0, 1, 1));
     assert!(report.quarantine[0].1 >= repaired[0].bytes);

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::sync::Arc;
 
-use aof::{Lsn, NodeId};
+use aof::{BootId, Lsn, NodeId};
 use common::{BOOT, NOW, Server, first_segment, flip, looked_at, set_file};
 use durable::check::{self, Kind, Verdict};
 use durable::generation::{self, Beginning};
@@ -260,7 +260,7 @@ fn hazard_11_a_torn_tail_is_refused_when_that_was_asked_for() {
     let rows = looked_at(&server).rows;
     let torn = rows.iter().find(|row| row.kind == Kind::Log(ShardId(0))).unwrap();
     assert!(matches!(torn.verdict, Verdict::Torn { .. }), "{torn:?}");
-    let repaired = check::repair(&server.places).unwrap();
+    let repaired = check::repair(&server.places, BOOT).unwrap();
     assert_eq!((repaired.len(), repaired[0].end), (1, end));
     assert!(server.path(&repaired[0].copies[0]).exists());
     let rows = looked_at(&server).rows;
@@ -281,7 +281,10 @@ fn hazard_11_a_torn_tail_over_several_segments_is_cut_at_its_first_byte() {
     let third = aof::SegmentName { shard: ShardId(0), base: end };
     let third = server.path(&durable::layout::segment(server.generation, third));
     flip(&third, 3);
-    let repaired = check::repair(&server.places).unwrap();
+    // No process that is killed leaves that.
+    assert_eq!(check::repair(&server.places, BOOT).unwrap_err().exit_code(), 100);
+    server.refused(100);
+    let repaired = check::repair(&server.places, BootId([4; 16])).unwrap();
     assert_eq!((repaired.len(), repaired[0].end), (1, end));
     assert_eq!((repaired[0].copies.len(), repaired[0].records), (2, 1));
     assert!(!third.exists());
@@ -302,7 +305,7 @@ fn hazard_11_damage_before_the_tail_is_refused_and_not_repaired() {
     server.refused(100);
     let rows = looked_at(&server).rows;
     assert!(rows.iter().any(|row| matches!(row.verdict, Verdict::Damaged { code: 100, .. })), "{rows:?}");
-    assert_eq!(check::repair(&server.places).unwrap_err().exit_code(), 100);
+    assert_eq!(check::repair(&server.places, BOOT).unwrap_err().exit_code(), 100);
     assert!(!server.path("quarantine").exists(), "nothing was changed");
 }
 

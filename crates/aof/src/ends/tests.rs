@@ -72,7 +72,15 @@ fn check(words: &[&str], boot: BootId, rule: Rule, expected: &[u64]) {
 #[test]
 fn while_the_kernel_runs_on_all_records_count() {
     check(&["p1pp", "p"], OLD, Rule::SameBoot, &[4, 1]);
-    check(&["p1p!p", ""], OLD, Rule::SameBoot, &[3, 0]);
+    check(&["p1p!", ""], OLD, Rule::SameBoot, &[3, 0]);
+}
+
+#[test]
+fn while_the_kernel_runs_on_no_record_is_lost_from_among_others() {
+    let logs = summaries(&["p1p!p", "p"]);
+    let error = ends(&logs, &known(OLD)).unwrap_err();
+    assert!(matches!(error, EndsError::Hole { shard: ShardId(0), records: 1, .. }), "{error}");
+    check(&["p1p!p", "p1"], NEW, Rule::PowerLoss, &[2, 2]);
 }
 
 #[test]

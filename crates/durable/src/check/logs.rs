@@ -13,16 +13,23 @@ use crate::refusal::Refusal;
 use stdx::ShardId;
 
 /// One row for each log of a generation.
-pub(super) fn rows(disk: &dyn Disk, survey: &Survey, begin: &Begin) -> Result<Vec<Row>, Refusal> {
+pub(super) fn rows(
+    disk: &dyn Disk,
+    survey: &Survey,
+    begin: &Begin,
+    boot: BootId,
+) -> Result<Vec<Row>, Refusal> {
     let scans = scan_generation(disk, survey, begin)?;
     let is_closed = known_ends(survey, begin).is_some();
     let mut rows: Vec<Row> =
         scans.iter().zip(0..).map(|(scan, shard)| log_row(begin, ShardId(shard), scan, is_closed)).collect();
     // What one log says of another shows only when they are seen together.
     let summaries: Option<Vec<Summary>> = scans.into_iter().map(Result::ok).collect();
-    if let Some(error) = summaries.and_then(|logs| fault(survey, begin, &logs)) {
+    if let Some(error) = summaries.and_then(|logs| fault(survey, begin, &logs, boot)) {
         let at_fault = match &error {
-            EndsError::Damaged { shard, .. } | EndsError::CutMissing { shard, .. } => shard.index(),
+            EndsError::Damaged { shard, .. }
+            | EndsError::Hole { shard, .. }
+            | EndsError::CutMissing { shard, .. } => shard.index(),
             _ => 0,
         };
         rows[at_fault].verdict = Verdict::refused(&Refusal::ends(begin.generation, error));
@@ -102,14 +109,15 @@ pub(crate) fn known_ends<'a>(survey: &'a Survey, begin: &Begin) -> Option<&'a Ve
 }
 
 /// Why the logs cannot be used together, if they cannot.
-pub(crate) fn fault(survey: &Survey, begin: &Begin, logs: &[Summary]) -> Option<EndsError> {
+pub(crate) fn fault(survey: &Survey, begin: &Begin, logs: &[Summary], boot: BootId) -> Option<EndsError> {
     let mut must = known_ends(survey, begin).cloned().unwrap_or_default();
     for manifest in survey.manifests().filter(|set| set.position.generation == begin.generation) {
         must.resize(must.len().max(manifest.position.lsns.len()), Lsn(0));
         must.iter_mut().zip(&manifest.position.lsns).for_each(|(must, lsn)| *must = (*must).max(*lsn));
     }
-    let boot = logs.iter().find_map(|log| log.boot).unwrap_or(BootId([0; 16]));
     // Of logs that were cut back it is not known which cut their first records follow.
     let start_cut = if logs.iter().all(|log| log.start == Lsn(0)) { 0 } else { u64::MAX };
-    ends(logs, &Known { boot, start_cut, must: &must, until: None }).err()
+    let error = ends(logs, &Known { boot, start_cut, must: &must, until: None }).err();
+    // Where they would be cut after a loss of power is not asked.
+    error.filter(|error| !matches!(error, EndsError::Forgotten { .. }))
 }

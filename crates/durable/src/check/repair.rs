@@ -1,6 +1,6 @@
 //! Cutting off torn tails, after a copy.
 
-use aof::{HEADER_LEN, Lsn, SegmentName, Summary};
+use aof::{BootId, HEADER_LEN, Lsn, SegmentName, Summary};
 
 use crate::check::{fault, scan_generation};
 use crate::disk::{Attempt, Disk, DiskError, ensure_dir, list_sorted, read_full_at, write_all_at};
@@ -29,7 +29,7 @@ pub struct Repaired {
 
 /// Cuts torn tails off the logs of the newest generation. The directory's lock is held. Anything but a torn tail is refused, and then
 /// nothing was changed: no tool can tell what was there.
-pub fn repair(places: &Places) -> Result<Vec<Repaired>, Refusal> {
+pub fn repair(places: &Places, boot: BootId) -> Result<Vec<Repaired>, Refusal> {
     let disk = places.disk();
     let survey = Survey::of(places)?;
     let Some(head) = survey.head() else { return Ok(Vec::new()) };
@@ -42,7 +42,7 @@ pub fn repair(places: &Places) -> Result<Vec<Repaired>, Refusal> {
         BeginState::Unbegun => unreachable!("the head has begun"),
     };
     let logs: Vec<Summary> = scan_generation(disk, &survey, begin)?.into_iter().collect::<Result<_, _>>()?;
-    if let Some(error) = fault(&survey, begin, &logs) {
+    if let Some(error) = fault(&survey, begin, &logs, boot) {
         return Err(Refusal::ends(begin.generation, error));
     }
     let mut repaired = Vec::new();

@@ -47,7 +47,7 @@ use durable::sets::SetFault;
 use order::Desk;
 use progress::Progress;
 use source::Source;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -92,18 +92,8 @@ pub(crate) struct Desks {
     pub(crate) orders: Desk<Order>,
     pub(crate) news: Desk<News>,
     readers: Readers,
-    /// Whether commands that were run again were counted as if they were clients'.
-    is_counted: Cell<bool>,
     /// On core 0, while it conducts a load.
     progress: RefCell<Option<Rc<Progress>>>,
-}
-
-impl Desks {
-    /// The time for what is run again, by the way that clients' commands take, at this time.
-    pub(crate) fn time(&self, now: UnixMs) -> UnixMs {
-        self.is_counted.set(true);
-        crate::clock::before_all_times(now)
-    }
 }
 
 /// Why a load does not go on.
@@ -172,7 +162,7 @@ pub(crate) fn admit(node: &Node, recovered: Recovered, log: Option<LogWriter>) {
         core.is_loading = false;
         // What was loaded is what there is, and no change of it, nor work for anybody.
         core.keyspace.stats = Default::default();
-        if node.load.is_counted.get() {
+        if recovered.is_whole() {
             core.stats.reset();
             core.slowlog.reset();
         }

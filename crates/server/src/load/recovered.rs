@@ -20,6 +20,11 @@ impl Recovered {
         Self(Dataset::Whole)
     }
 
+    /// Whether something was loaded.
+    pub(super) fn is_whole(self) -> bool {
+        self.0 == Dataset::Whole
+    }
+
     /// When there is nothing to load.
     pub(super) fn empty() -> Self {
         Self(Dataset::Empty)

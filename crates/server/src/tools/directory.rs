@@ -28,7 +28,7 @@ pub(super) fn look(path: &Path, repair: bool) -> Result<Findings, Failure> {
     let places = Places::local(Arc::clone(&directory) as Arc<dyn Disk>);
     let boot = BootId(storage::boot_id().map_err(|error| Failure::disk(path, &error))?);
     let (_held, note) = hold(&directory, repair)?;
-    let repaired = if repair { check::repair(&places)? } else { Vec::new() };
+    let repaired = if repair { check::repair(&places, boot)? } else { Vec::new() };
     let progress = Progress::begin();
     let report = check::check(&places, boot, &mut Shown(&progress))?;
     drop(progress);

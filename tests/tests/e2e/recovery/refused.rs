@@ -208,9 +208,14 @@ fn damage_in_an_earlier_generation_is_found_by_who_runs_it() {
 /// HAZARDS 4, for the log.
 #[test]
 fn a_missing_piece_of_the_log_is_refused() {
-    let dir = left_behind(&many(400), &["--log-segment-size", "4096"]);
+    let dir = directory();
+    let mut old = server(&dir, 2, &["--log-segment-size", "4096"]);
+    let mut client = old.client();
+    // One after the other, for all that comes at once is one record.
+    many(400).split(" | ").for_each(|line| run(&mut client, line));
+    old.kill();
     let segments = logs(&dir, 1);
-    // Of shard 0, which has more behind it.
+    assert!(segments.len() > 6, "there is one behind the second: {segments:?}");
     let (first, middle) = (segments[0].clone(), segments[1].clone());
     let aside = dir.path().join("aside");
     std::fs::rename(&middle, &aside).expect("it is there");
