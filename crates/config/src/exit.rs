@@ -71,6 +71,8 @@ pub enum ExitCode {
     TornTail = 101,
     /// The time asked for is before all that is kept.
     TimeTooEarly = 102,
+    /// A command of a file to load is refused.
+    Command = 103,
 }
 
 impl ExitCode {
@@ -83,7 +85,7 @@ impl ExitCode {
 /// A code, when it happens, what to do, and whether starting again without a change can help.
 struct Row(ExitCode, &'static str, &'static str, bool);
 
-const ROWS: [Row; 33] = [
+const ROWS: [Row; 34] = [
     Row(
         ExitCode::Clean,
         "SHUTDOWN, SIGTERM or SIGINT was carried out, also while data was loaded; or help or the version was asked \
@@ -153,9 +155,9 @@ const ROWS: [Row; 33] = [
     ),
     Row(
         ExitCode::NotRdb,
-        "A file to load is of another kind: it does not begin as RDB files do, or goes on behind the end of one, as an \
-         append-only file does.",
-        "Give a file that SAVE or BGSAVE has written.",
+        "A file to load is of another kind: it begins neither as RDB files do nor as append-only files do, or goes on behind \
+         the end of an RDB file with what is no command; or there is no such file in a directory.",
+        "Give a file that SAVE or BGSAVE has written, an append-only file, or the directory of one.",
         false,
     ),
     Row(
@@ -277,6 +279,12 @@ const ROWS: [Row; 33] = [
         ExitCode::TimeTooEarly,
         "Nothing that is kept reaches back to the time of --recover-until.",
         "Ask for a later time, or restore older sets and logs.",
+        false,
+    ),
+    Row(
+        ExitCode::Command,
+        "A command of an append-only file to load is unknown, or is refused.",
+        "Rewrite the file in the Redis that wrote it (BGREWRITEAOF), or save there and import the RDB file.",
         false,
     ),
 ];

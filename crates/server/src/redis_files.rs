@@ -12,7 +12,8 @@
 //! Where commands are kept there may be an RDB file beside them; a Redis with `appendonly yes` does not load it, and no more
 //! do we.
 
-use aof::redis::{AofFile, Manifest, ManifestError, TailPolicy};
+use aof::redis::{AofFile, Base, Manifest, ManifestError, TailPolicy};
+use config::ExitCode;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,19 @@ pub(crate) struct RedisFile {
     pub(crate) path: PathBuf,
     /// What is done if it ends in the middle of a command.
     pub(crate) tail: TailPolicy,
+    /// Whether it may be empty: an increment to which nothing was added. Any other empty file has lost what it had.
+    pub(crate) may_be_empty: bool,
+}
+
+impl RedisFile {
+    /// What it begins with, told by its first bytes. What is neither is taken for a damaged RDB file.
+    pub(crate) fn base(&self, first: &[u8]) -> Base {
+        match first.first() {
+            Some(b'*' | b'#') => Base::Commands,
+            None if self.may_be_empty => Base::Commands,
+            _ => Base::Rdb,
+        }
+    }
 }
 
 /// Why it cannot be told which files there are.
@@ -70,6 +84,21 @@ pub(crate) enum FindError {
     },
 }
 
+impl FindError {
+    /// The process's exit code.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Unreadable { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => ExitCode::NotThere,
+                io::ErrorKind::PermissionDenied => ExitCode::Unreadable,
+                _ => ExitCode::ReadFailed,
+            },
+            Self::Manifest { .. } => ExitCode::Damaged,
+            Self::Nothing { .. } | Self::Several { .. } => ExitCode::NotRdb,
+        }
+    }
+}
+
 impl RedisFiles {
     /// Finds them. Errors: it cannot be told which they are. Whether they can be read shows when they are.
     pub(crate) fn find(path: &Path) -> Result<Self, FindError> {
@@ -84,7 +113,8 @@ impl RedisFiles {
     }
 
     fn one(path: PathBuf) -> Self {
-        Self { files: vec![RedisFile { path, tail: TailPolicy::LeaveOut }], notes: Vec::new() }
+        let file = RedisFile { path, tail: TailPolicy::LeaveOut, may_be_empty: false };
+        Self { files: vec![file], notes: Vec::new() }
     }
 }
 
@@ -153,7 +183,8 @@ fn of_manifest(path: &Path) -> Result<RedisFiles, FindError> {
         let name: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(&file.name);
         // Only the last file may end in the middle of a command: behind it nothing was written.
         let tail = if index + 1 == count { TailPolicy::LeaveOut } else { TailPolicy::Refuse };
-        RedisFile { path: directory.join(name), tail }
+        let may_be_empty = index > 0 || manifest.base.is_none();
+        RedisFile { path: directory.join(name), tail, may_be_empty }
     };
     Ok(RedisFiles { files: manifest.files().enumerate().map(file).collect(), notes: Vec::new() })
 }

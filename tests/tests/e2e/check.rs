@@ -44,7 +44,7 @@ fn what_cannot_be_looked_at_is_said_on_one_line() {
     fails(directory.path(), &["--fix"], 78, "unexpected argument '--fix'");
     fails(directory.path(), &["--repair"], 78, "only the logs in a data directory");
     std::fs::write(directory.path().join("text"), "text").expect("it can be written");
-    fails(directory.path(), &[], 66, "keeps nothing");
+    fails(directory.path(), &[], 81, "keeps nothing");
 }
 
 #[test]

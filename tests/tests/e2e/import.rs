@@ -1,5 +1,6 @@
 //! Loading at start: a file of Redis becomes all of the data, or nothing is served and the server says why.
 
+mod append_only;
 mod meanwhile;
 mod refused;
 
@@ -13,6 +14,9 @@ use tempfile::TempDir;
 use crate::dump::{fill, reading};
 use rdb::Version;
 use rdb::file::{Attributes, Base, Writer};
+
+/// Counters of use that do not fall as minutes pass.
+const LFU: [&str; 4] = ["--maxmemory-policy", "allkeys-lfu", "--lfu-decay-time", "0"];
 
 /// A server that has loaded `dump.rdb` of this directory.
 #[track_caller]
@@ -46,7 +50,7 @@ fn field(client: &mut Client, section: &str, name: &str) -> Option<String> {
 
 #[test]
 fn all_that_a_file_of_redis_has_is_there_on_any_number_of_cores() {
-    let Some(redis) = RedisServer::with(&["--maxmemory-policy", "allkeys-lfu"]) else { return };
+    let Some(redis) = RedisServer::with(&LFU) else { return };
     let mut original = redis.client();
     let mut keys = fill(&mut original);
     for (index, key) in keys.iter().enumerate().filter(|(index, _)| index % 3 == 0) {
@@ -75,7 +79,7 @@ fn all_that_a_file_of_redis_has_is_there_on_any_number_of_cores() {
     assert_eq!(original.line("SELECT 0"), "+OK");
     assert_eq!(original.line("SAVE"), "+OK");
     for cores in ["1", "2", "3"] {
-        let args = ["--cores", cores, "--pin", "no", "--maxmemory-policy", "allkeys-lfu"];
+        let args = [&["--cores", cores, "--pin", "no"][..], &LFU].concat();
         let server = imported(redis.dir_handle(), &args);
         let mut client = server.client();
         assert_eq!(field(&mut client, "persistence", "loading").as_deref(), Some("0"));

@@ -70,8 +70,8 @@ pub(super) const PROCESS: &[Param] = &[
         "import",
         text!(import),
         "\"\"",
-        "An RDB file of Redis (dump.rdb) to load at start, relative to where the server was started; empty loads \
-         nothing. The server serves nothing before all of it is loaded, and ends if it cannot be.",
+        "Data of Redis to begin with, relative to where the server was started: an RDB file (dump.rdb), an append-only file, \
+         the append-only directory of Redis 7, or a directory with one of these; empty loads nothing. The server serves nothing before all of it is loaded, and ends if it cannot be.",
     )
     .at_restart(),
     plain(

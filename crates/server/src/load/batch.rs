@@ -58,11 +58,6 @@ enum Held {
 }
 
 impl Batch {
-    /// An empty one.
-    pub(super) fn new(keeps_expired: bool) -> Self {
-        Self { keeps_expired, ..Self::default() }
-    }
-
     /// Adds a key; `at` is where in the file it begins.
     pub(super) fn add(&mut self, key: rdb::file::Key<'_>, slot: Slot, at: u64) {
         let name = self.put(&key.key);

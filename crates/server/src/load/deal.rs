@@ -58,16 +58,23 @@ pub(super) struct Dealer {
     node: Rc<Node>,
     /// What is being filled for each shard.
     filling: Vec<Batch>,
+    /// Whether keys whose time has come are put in all the same.
+    keeps_expired: bool,
 }
 
 impl Dealer {
     pub(super) fn new(node: Rc<Node>, keeps_expired: bool) -> Self {
-        let empty = || Batch::new(keeps_expired);
+        let empty = Batch::default;
         let shards = node.router.shards() as usize;
         // One of each is being filled, the others go round.
         let spares = (0..shards).map(|_| (1..BATCHES_MAX).map(|_| empty()).collect());
         *node.returned.spares.borrow_mut() = spares.collect();
-        Self { node, filling: (0..shards).map(|_| empty()).collect() }
+        Self { node, filling: (0..shards).map(|_| empty()).collect(), keeps_expired }
+    }
+
+    /// Puts in what comes from now on, even if its time has come.
+    pub(super) fn keep_expired(&mut self) {
+        self.keeps_expired = true;
     }
 
     /// Adds a key. `Some` is a shard whose batch is to be sent before the next key.
@@ -84,6 +91,7 @@ impl Dealer {
     pub(super) async fn send(&mut self, shard: ShardId) -> Result<(), Twice> {
         let node = Rc::clone(&self.node);
         let batch = &mut self.filling[shard.index()];
+        batch.keeps_expired = self.keeps_expired;
         if node.is_home(shard) {
             batch.put_in(&mut node.state.borrow_mut().core, node.ticks.get().unix_ms());
             node.returned.note(&node.state.borrow().core, &mut batch.tally);

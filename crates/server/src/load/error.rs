@@ -1,5 +1,7 @@
 //! Why data could not be loaded: which file, where in it, and what the operator does about it.
 
+use crate::redis_files::FindError;
+use aof::redis::AofError;
 use aof::{Generation, Lsn};
 use config::ExitCode;
 use durable::Refusal;
@@ -75,7 +77,7 @@ pub(crate) enum LoadError {
         path: PathBuf,
     },
     /// It is a directory, a device or the like.
-    #[error("cannot load {}: it is not a plain file; name an RDB file itself", path.display())]
+    #[error("cannot load {}: it is not a plain file", path.display())]
     NotAFile {
         /// The path asked for.
         path: PathBuf,
@@ -100,8 +102,8 @@ pub(crate) enum LoadError {
     },
     /// It goes on behind its end.
     #[error(
-        "cannot load {}: at byte {at}: the RDB file ends here, and more bytes follow; an append-only file cannot be \
-         imported, and if the rest means nothing, cut it off (truncate -s {at})",
+        "cannot load {}: at byte {at}: the RDB file ends here, and what follows is no command of an append-only file; if it \
+         means nothing, cut it off (truncate -s {at})",
         path.display()
     )]
     Trailing {
@@ -109,6 +111,41 @@ pub(crate) enum LoadError {
         path: PathBuf,
         /// Where it ends.
         at: u64,
+    },
+    /// It cannot be told which files are to be imported.
+    #[error("cannot load: {0}; name an RDB file, an append-only file, or the directory of one")]
+    Find(FindError),
+    /// The commands of an append-only file are damaged, or cut off where they may not be.
+    #[error("cannot load {}: {error}; {}", path.display(), aof_remedy(*error))]
+    Aof {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        error: AofError,
+    },
+    /// A command of an append-only file was refused.
+    #[error(
+        "cannot load {}: behind byte {at}: {command}: {why}; rewrite the file in the Redis that wrote it (BGREWRITEAOF), or \
+         save there and import the RDB file",
+        path.display()
+    )]
+    Command {
+        /// The file.
+        path: PathBuf,
+        /// It is among the commands that begin here.
+        at: u64,
+        /// The command's name and first argument.
+        command: String,
+        /// What was answered.
+        why: String,
+    },
+    /// A command of an append-only file is for a database that there is not.
+    #[error("cannot load {}: there are keys in database {db}; start with --databases {} or more", path.display(), db + 1)]
+    CommandDatabase {
+        /// The file.
+        path: PathBuf,
+        /// The database.
+        db: u16,
     },
     /// A key is in it twice.
     #[error(
@@ -143,18 +180,31 @@ pub(crate) enum LoadError {
 }
 
 impl LoadError {
+    /// A file, or a directory of files, cannot be opened or read.
+    pub(super) fn unreadable(path: PathBuf, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::NotThere { path },
+            io::ErrorKind::PermissionDenied => Self::Forbidden { path },
+            _ => Self::Disk { path, at: 0, source },
+        }
+    }
+
     /// The process's exit code: each thing to do about it has its own.
     pub(crate) fn exit_code(&self) -> i32 {
         let code = match self {
             Self::Refused(refusal) => return refusal.exit_code().into(),
             Self::ImportOverData { .. } => ExitCode::Config,
             Self::Effect { .. } => ExitCode::LogDamaged,
-            Self::Databases { .. } => ExitCode::Database,
+            Self::Databases { .. } | Self::CommandDatabase { .. } => ExitCode::Database,
             Self::System(_) => ExitCode::System,
             Self::NotThere { .. } => ExitCode::NotThere,
             Self::Forbidden { .. } => ExitCode::Unreadable,
             Self::NotAFile { .. } | Self::Disk { .. } => ExitCode::ReadFailed,
             Self::Trailing { .. } => ExitCode::NotRdb,
+            Self::Find(error) => error.exit_code(),
+            Self::Aof { error: AofError::Format { .. }, .. } => ExitCode::Damaged,
+            Self::Aof { error: AofError::Truncated { .. }, .. } => ExitCode::Truncated,
+            Self::Command { .. } => ExitCode::Command,
             Self::Twice { .. } => ExitCode::Damaged,
             Self::Library { .. } => ExitCode::Library,
             Self::Rdb { error, .. } => match error.problem {
@@ -173,9 +223,29 @@ impl LoadError {
     }
 }
 
+impl From<FindError> for LoadError {
+    fn from(error: FindError) -> Self {
+        match error {
+            FindError::Unreadable { path, source } => Self::unreadable(path, source),
+            error => Self::Find(error),
+        }
+    }
+}
+
+fn aof_remedy(error: AofError) -> &'static str {
+    match error {
+        AofError::Format { .. } => "it is damaged: copy it again, or see redis-check-aof",
+        AofError::Truncated { .. } => {
+            "only the last of several files may end so, and only with aof-load-truncated yes: copy it again"
+        }
+    }
+}
+
 fn remedy(problem: &Problem) -> String {
     match problem {
-        Problem::NotRdb { .. } => "give a file that SAVE or BGSAVE has written".into(),
+        Problem::NotRdb { .. } => {
+            "give a file that SAVE or BGSAVE has written, or an append-only file".into()
+        }
         Problem::Version { .. } => "write it with Redis 7.4 or older, or take a newer Lacewing".into(),
         Problem::Truncated { .. } => {
             "it was not written or not copied whole: copy it again, or take an older one".into()

@@ -1,18 +1,21 @@
 //! One file in the form of Redis's snapshots, read by one core and dealt to all: a file of a set, or one that is imported.
 
+use super::append_only::Commands;
 use super::batch::Twice;
 use super::bytes::{Counted, OfSet};
 use super::deal::Dealer;
+use super::replay::Misrun;
 use super::source::Source;
 use super::{LoadError, Stopped};
 use crate::node::Node;
+use aof::redis::{AofError, Base, TailPolicy};
 use durable::manifest::{DbKeys, Manifest};
 use durable::sets::{self, SetFault};
 use durable::store::SetStore;
 use rdb::file::{End, Event, Options, Problem, Reader, Sum};
 use reactor::pieces::Pieces;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -56,13 +59,43 @@ pub(crate) enum FileFailure {
 }
 
 /// What is wrong with a file, wherever it came from.
-enum Wrong {
-    Disk { at: u64, error: io::Error },
+pub(super) enum Wrong {
+    Disk {
+        at: u64,
+        error: io::Error,
+    },
     Rdb(rdb::file::Error),
-    Trailing { at: u64 },
+    Aof(AofError),
+    /// A command that begins here, or a little further on, was refused.
+    Command {
+        at: u64,
+        command: String,
+        why: String,
+    },
+    /// A command is for a database that there is not.
+    Database(u16),
+    System(io::Error),
+    Trailing {
+        at: u64,
+    },
     Twice(Twice),
-    Library { at: u64, reason: String },
+    Library {
+        at: u64,
+        reason: String,
+    },
     Stopped,
+}
+
+impl Wrong {
+    /// A command of those that begin at `at` was not run.
+    pub(super) fn misrun(at: u64, misrun: Misrun) -> Self {
+        match misrun {
+            Misrun::Stopped => Self::Stopped,
+            Misrun::Refused { command, why } => Self::Command { at, command, why },
+            Misrun::Database(db) => Self::Database(db),
+            Misrun::System(error) => Self::System(error),
+        }
+    }
 }
 
 /// Loads a file to its last byte; all its keys are put in afterwards.
@@ -70,7 +103,10 @@ pub(super) async fn load(node: &Rc<Node>, job: FileJob) -> Result<FileLoaded, Fi
     let shared = Arc::clone(&node.state.borrow().core.shared);
     let FileJob { file, keeps_expired, is_over, .. } = job;
     let (bytes, source, of): (_, Box<dyn Read + Send>, _) = match file {
-        LoadFile::Import(Source { path, file, bytes }) => (Some(bytes), Box::new(file), Of::Import(path)),
+        LoadFile::Import(Source { path, file, bytes, base, tail }) => {
+            // Whoever still writes to it does so behind what is imported.
+            (Some(bytes), Box::new(file.take(bytes)), Of::Import { path, bytes, base, tail })
+        }
         LoadFile::OfSet { store, manifest, place } => {
             let entry = &manifest.files[place];
             let path = store.path(manifest.number, &entry.name);
@@ -93,16 +129,14 @@ pub(super) async fn load(node: &Rc<Node>, job: FileJob) -> Result<FileLoaded, Fi
         counts_bytes: bytes.is_some(),
         is_over,
     };
-    let result = loading.read(source, bytes).await;
+    let result = match &of {
+        Of::Import { path, bytes, base, tail } => loading.import(source, path, *bytes, *base, *tail).await,
+        Of::Set { .. } => loading.whole(source, bytes).await,
+    };
     // Whatever became of it: nothing is on its way any more.
     let finished = loading.dealer.finish().await;
-    match result.and_then(|end| finished.map_err(Wrong::Twice).map(|()| end)) {
-        Ok(end) => {
-            if let (Of::Import(path), false) = (&of, matches!(end.sum, Sum::Verified(_))) {
-                tracing::warn!(file = %path.display(), "this file has no checksum: what it holds was not verified");
-            }
-            Ok(FileLoaded { keys: loading.counts() })
-        }
+    match result.and_then(|()| finished.map_err(Wrong::Twice)) {
+        Ok(()) => Ok(FileLoaded { keys: loading.counts() }),
         Err(wrong) => Err(of.failure(wrong).await),
     }
 }
@@ -135,15 +169,64 @@ enum Slice {
 }
 
 impl Loading {
-    async fn read(&mut self, source: Box<dyn Read + Send>, bytes: Option<u64>) -> Result<End, Wrong> {
-        let disk = |at, error| Wrong::Disk { at, error };
-        let pieces = Pieces::read(source, PIECE_BYTES, PIECES_MAX).map_err(|error| disk(0, error))?;
+    /// Reads a file that is nothing but keys.
+    async fn whole(&mut self, source: Box<dyn Read + Send>, bytes: Option<u64>) -> Result<(), Wrong> {
+        let pieces = pieces(source)?;
+        let (end, rest) = self.keys(&pieces, bytes).await?;
+        let behind = pieces.next().await.map_err(|error| Wrong::Disk { at: end.bytes, error })?;
+        if rest.is_empty() && behind.is_none() { Ok(()) } else { Err(Wrong::Trailing { at: end.bytes }) }
+    }
+
+    /// Reads a file of Redis: keys, or commands, or commands behind keys.
+    async fn import(
+        &mut self,
+        source: Box<dyn Read + Send>,
+        path: &Path,
+        bytes: u64,
+        base: Base,
+        tail: TailPolicy,
+    ) -> Result<(), Wrong> {
+        let pieces = pieces(source)?;
+        let (mut offset, mut first) = (0, Vec::new());
+        if base == Base::Rdb {
+            let (end, rest) = self.keys(&pieces, Some(bytes)).await?;
+            if !matches!(end.sum, Sum::Verified(_)) {
+                tracing::warn!(file = %path.display(), "this file has no checksum: what it holds was not verified");
+            }
+            (offset, first) = (end.bytes, rest);
+            if first.is_empty() {
+                let next = pieces.next().await.map_err(|error| Wrong::Disk { at: offset, error })?;
+                first = next.unwrap_or_default();
+            }
+            match first.first() {
+                None => return Ok(()),
+                Some(b'*' | b'#') => {}
+                Some(_) => return Err(Wrong::Trailing { at: offset }),
+            }
+            // What the commands are about is there before the first of them.
+            self.dealer.finish().await.map_err(Wrong::Twice)?;
+            super::step(&self.node, first.len() as u64, 0).await;
+        }
+        let (node, is_over) = (&self.node, self.is_over.as_ref());
+        let loaded = Commands { node, is_over, pieces, offset, bytes, tail }.run(first).await?;
+        if let Some((at, left)) = loaded.truncated {
+            tracing::warn!(
+                file = %path.display(), at, bytes = left,
+                "the end of this file is left out: it is no whole command, or an unfinished transaction"
+            );
+        }
+        tracing::info!(file = %path.display(), commands = loaded.commands, "commands were run");
+        Ok(())
+    }
+
+    /// Reads keys to the end of them. Returns what was read of the bytes behind it, too.
+    async fn keys(&mut self, pieces: &Pieces, bytes: Option<u64>) -> Result<(End, Vec<u8>), Wrong> {
         let mut reader = {
             let core = &self.node.state.borrow().core;
             let (limits, databases) = (core.keyspace.limits(), core.config.databases.into());
             Reader::new(Options { limits, size: bytes, databases, ..Options::default() })
         };
-        let end = loop {
+        loop {
             if self.node.stopping.get() || self.is_over.load(Relaxed) {
                 return Err(Wrong::Stopped);
             }
@@ -157,21 +240,19 @@ impl Loading {
                     reactor::task::yield_if_needed().await;
                 }
                 Slice::Long => reactor::task::yield_if_needed().await,
-                Slice::Hungry => match pieces.next().await.map_err(|error| disk(reader.offset(), error))? {
-                    Some(piece) => {
-                        reader.feed(&piece);
-                        pieces.give_back(piece);
+                Slice::Hungry => {
+                    let next = pieces.next().await;
+                    match next.map_err(|error| Wrong::Disk { at: reader.offset(), error })? {
+                        Some(piece) => {
+                            reader.feed(&piece);
+                            pieces.give_back(piece);
+                        }
+                        None => reader.ended(),
                     }
-                    None => reader.ended(),
-                },
-                Slice::End(end) => break end,
+                }
+                Slice::End(end) => return Ok((end, reader.left().to_vec())),
             }
-        };
-        let behind = pieces.next().await.map_err(|error| disk(end.bytes, error))?;
-        if !reader.left().is_empty() || behind.is_some() {
-            return Err(Wrong::Trailing { at: end.bytes });
         }
-        Ok(end)
     }
 
     /// Reads some keys.
@@ -204,13 +285,15 @@ impl Loading {
         Ok(Slice::Long)
     }
 
-    fn aux(&self, name: &[u8], value: &[u8]) {
+    fn aux(&mut self, name: &[u8], value: &[u8]) {
         let text = || std::str::from_utf8(value).ok();
         match name {
             rdb::file::aux::USED_MEMORY => {
                 let bytes = text().and_then(|text| text.parse().ok()).unwrap_or(0);
                 self.node.state.borrow().core.shared.loading.rdb_used_mem.fetch_add(bytes, Relaxed);
             }
+            // Commands follow, and what became of keys whose time has come is among them.
+            rdb::file::aux::AOF_BASE | AOF_PREAMBLE if value == b"1" => self.dealer.keep_expired(),
             rdb::file::aux::REDIS_VERSION => {
                 tracing::debug!(version = text().unwrap_or("?"), "the file says which Redis it is for");
             }
@@ -226,14 +309,14 @@ impl Loading {
 
 /// Where a file came from, which decides what is said of it.
 enum Of {
-    Import(PathBuf),
+    Import { path: PathBuf, bytes: u64, base: Base, tail: TailPolicy },
     Set { path: String, store: Arc<dyn SetStore>, manifest: Arc<Manifest>, place: usize },
 }
 
 impl Of {
     async fn failure(self, wrong: Wrong) -> FileFailure {
         let (path, store, manifest, place) = match self {
-            Self::Import(path) => return imported(path, wrong),
+            Self::Import { path, .. } => return imported(path, wrong),
             Self::Set { path, store, manifest, place } => (path, store, manifest, place),
         };
         let what = match wrong {
@@ -257,6 +340,10 @@ impl Of {
             }
             Wrong::Library { at, reason } => {
                 format!("at byte {at}: a library of functions is refused: {reason}")
+            }
+            Wrong::System(error) => return FileFailure::Failed(LoadError::System(error)),
+            Wrong::Aof(_) | Wrong::Command { .. } | Wrong::Database(_) => {
+                unreachable!("a set has no commands")
             }
         };
         // Most likely its bytes are not what was written; the rest of it says so.
@@ -284,7 +371,15 @@ fn imported(path: PathBuf, wrong: Wrong) -> FileFailure {
         Wrong::Trailing { at } => LoadError::Trailing { path, at },
         Wrong::Twice(Twice { at, db, key }) => LoadError::Twice { path, at, db, key },
         Wrong::Library { at, reason } => LoadError::Library { path, at, reason },
+        Wrong::Aof(error) => LoadError::Aof { path, error },
+        Wrong::Command { at, command, why } => LoadError::Command { path, at, command, why },
+        Wrong::Database(db) => LoadError::CommandDatabase { path, db },
+        Wrong::System(error) => LoadError::System(error),
     })
+}
+
+fn pieces(source: Box<dyn Read + Send>) -> Result<Pieces, Wrong> {
+    Pieces::read(source, PIECE_BYTES, PIECES_MAX).map_err(Wrong::System)
 }
 
 impl From<FileFailure> for Stopped {
@@ -297,6 +392,8 @@ impl From<FileFailure> for Stopped {
     }
 }
 
+/// What Redis before 7.0 says in an RDB part that commands follow.
+const AOF_PREAMBLE: &[u8] = b"aof-preamble";
 /// How the name of a file ends that is in a zstd frame.
 const PACKED: &str = ".zst";
 const THREAD: &str = "lacewing-verify";

@@ -15,6 +15,7 @@
 //! A command that reads or writes data is admitted on a core once its [`Admission`] was given a [`Recovered`], which only
 //! this module can make: when a load was whole, or when there was nothing to load. See [`recovered`].
 
+mod append_only;
 mod batch;
 mod bytes;
 mod deal;
@@ -46,7 +47,7 @@ use durable::recover::{OnLoadFailure, Options};
 use durable::sets::SetFault;
 use order::Desk;
 use progress::Progress;
-use source::Source;
+use source::Import;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -60,8 +61,8 @@ use worker::Readers;
 /// What is to be done at a start, as the configuration says.
 pub(crate) struct Job {
     options: Options,
-    /// A file of Redis to begin with.
-    import: Option<Source>,
+    /// Files of Redis to begin with.
+    import: Option<Import>,
     /// Whether a log is written.
     writes_log: bool,
 }
@@ -69,7 +70,9 @@ pub(crate) struct Job {
 impl Job {
     /// What the configuration says; files to import are open. Errors: they cannot be.
     pub(crate) fn of(config: &Config, boot: BootId) -> Result<Self, LoadError> {
-        let import = config.import.as_ref().map(|path| Source::import(path.as_ref())).transpose()?;
+        let import =
+            config.import.as_ref().map(|path| Import::open(path.as_ref(), config.aof_load_truncated));
+        let import = import.transpose()?;
         let options = Options {
             on_load_failure: match config.on_load_failure {
                 config::OnLoadFailure::Refuse => OnLoadFailure::Refuse,

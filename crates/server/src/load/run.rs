@@ -4,7 +4,7 @@
 use super::file::{FileFailure, FileJob, FileLoaded, LoadFile};
 use super::order::{News, Order, give};
 use super::progress::Progress;
-use super::source::Source;
+use super::source::Import;
 use super::{Job, LoadError, Recovered, Setback, Stopped, next_news, replay};
 use crate::hop::Item;
 use crate::node::Node;
@@ -75,8 +75,8 @@ async fn conduct(node: &Rc<Node>, progress: &Progress, job: Job) -> Result<Done,
             }
             recover::Recovered::Whole(plan) => plan,
         };
-        if let Some(source) = import {
-            return Err(LoadError::ImportOverData { path: source.path }.into());
+        if let Some(import) = import {
+            return Err(LoadError::ImportOverData { path: import.path }.into());
         }
         match load(node, progress, &plan).await {
             Ok(keys) => return accept(node, plan, keys, writes_log).await,
@@ -105,12 +105,12 @@ fn learn(setback: Setback, plan: &Plan, options: &mut Options) -> Result<(), Sto
     Ok(())
 }
 
-/// Begins with nothing, or with a file of Redis.
+/// Begins with nothing, or with files of Redis.
 async fn begin_empty(
     node: &Rc<Node>,
     progress: &Progress,
     empty: Empty,
-    import: Option<Source>,
+    import: Option<Import>,
     writes_log: bool,
 ) -> Result<Done, Stopped> {
     if let Some(reason) = &empty.given_up {
@@ -120,11 +120,13 @@ async fn begin_empty(
         );
     }
     let recovered = if import.is_some() { Recovered::whole() } else { Recovered::empty() };
-    if let Some(source) = import {
-        progress.files(source.bytes);
-        progress.file(&source.path.display().to_string(), source.bytes);
-        for loaded in load_files(node, vec![LoadFile::Import(source)], false).await? {
-            loaded?;
+    if let Some(import) = import {
+        progress.files(import.bytes());
+        for source in import.files {
+            progress.file(&source.path.display().to_string(), source.bytes);
+            for loaded in load_files(node, vec![LoadFile::Import(source)], false).await? {
+                loaded?;
+            }
         }
     }
     let data = Arc::clone(&node.control.data);

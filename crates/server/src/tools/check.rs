@@ -48,13 +48,7 @@ impl Failure {
 
 impl From<FindError> for Failure {
     fn from(error: FindError) -> Self {
-        match &error {
-            FindError::Unreadable { path, source } => Self::disk(path, source),
-            FindError::Manifest { .. } => Self::new(error.to_string(), ExitCode::Damaged),
-            FindError::Nothing { .. } | FindError::Several { .. } => {
-                Self::new(error.to_string(), ExitCode::NotThere)
-            }
-        }
+        Self::new(error.to_string(), error.exit_code())
     }
 }
 

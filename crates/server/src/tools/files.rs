@@ -67,7 +67,8 @@ fn look_at(file: &RedisFile, progress: &Progress) -> Result<Finding, Failure> {
     }
     let ended = match wrong {
         Some(wrong) => Err(wrong),
-        None => walk.end(),
+        // An empty file was not looked at so far.
+        None => walk.take(&[]).and_then(|()| walk.end()),
     };
     let verdict = match &ended {
         Err(Wrong(text, code)) => Verdict::damaged(text.clone(), *code),
@@ -101,7 +102,6 @@ fn verdict(tally: &Tally) -> Verdict {
 struct Walk<'a> {
     file: &'a RedisFile,
     bytes: u64,
-    first: Vec<u8>,
     rdb: Option<RdbPart>,
     aof: Option<AofReader>,
     tally: Tally,
@@ -109,21 +109,15 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(file: &'a RedisFile, bytes: u64) -> Self {
-        Self { file, bytes, first: Vec::new(), rdb: None, aof: None, tally: Tally::default() }
+        Self { file, bytes, rdb: None, aof: None, tally: Tally::default() }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
         if self.rdb.is_none() && self.aof.is_none() {
-            self.first.extend_from_slice(bytes);
-            if self.first.len() < MAGIC_BYTES && (self.first.len() as u64) < self.bytes {
-                return Ok(());
-            }
-            let first = std::mem::take(&mut self.first);
-            match Base::of(&first) {
+            match self.file.base(bytes) {
                 Base::Rdb => self.rdb = Some(RdbPart::new(Some(self.bytes))),
                 Base::Commands => self.aof = Some(AofReader::new(0, self.bytes, self.file.tail)),
             }
-            return self.take(&first);
         }
         if let Some(part) = &mut self.rdb {
             part.take(bytes).map_err(|error| rdb_wrong(&self.file.path, error))?;
@@ -172,5 +166,4 @@ fn aof_wrong(error: AofError) -> Wrong {
     Wrong(error.to_string(), u8::try_from(code.code()).expect("exit codes fit a byte"))
 }
 
-const MAGIC_BYTES: usize = 5;
 const READ_BYTES: usize = 1 << 20;

@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 use stdx::{Args, DbIndex, Span};
 
 /// The far end of a connection with this core.
-pub(super) struct Client {
+pub(in crate::load) struct Client {
     socket: Socket,
     decoder: Decoder,
     parser: Parser,
@@ -36,7 +36,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Connects this core with itself. Errors: no descriptors to be had.
-    pub(super) fn connect(node: &Rc<Node>) -> io::Result<Self> {
+    pub(in crate::load) fn connect(node: &Rc<Node>) -> io::Result<Self> {
         let (near, far) = UnixStream::pair()?;
         near.set_nonblocking(true)?;
         far.set_nonblocking(true)?;
@@ -70,8 +70,18 @@ impl Client {
         })
     }
 
+    /// The database that is selected.
+    pub(in crate::load) fn db(&self) -> DbIndex {
+        self.db
+    }
+
     /// Runs commands, the first of which is for `db`, and waits until all have run.
-    pub(super) async fn run(&mut self, node: &Node, db: DbIndex, commands: &[u8]) -> Result<(), Misrun> {
+    pub(in crate::load) async fn run(
+        &mut self,
+        node: &Node,
+        db: DbIndex,
+        commands: &[u8],
+    ) -> Result<(), Misrun> {
         self.select(node, db)?;
         let mut at = 0;
         while at < commands.len() {

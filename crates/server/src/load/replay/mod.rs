@@ -18,6 +18,7 @@ mod conduct;
 mod direct;
 mod reader;
 
+pub(super) use client::Client;
 pub(super) use conduct::replay;
 pub(super) use reader::Reader;
 
@@ -49,8 +50,8 @@ pub(super) enum Trouble {
     Failed(LoadError),
 }
 
-/// Why a command of a log was not run.
-enum Misrun {
+/// Why a command of a log, or of a file of Redis, was not run.
+pub(super) enum Misrun {
     Stopped,
     /// It was refused; what it is, and what was said.
     Refused {
