@@ -82,6 +82,19 @@ impl Server {
         Self::started(start_on_free_port(command, &new_dir()).map(Self))
     }
 
+    /// As [`Server::with`]; writing a file beyond a limit that is set while it runs (`prlimit --fsize`) is an error to it, as
+    /// a full disk is.
+    #[track_caller]
+    pub fn ignoring_file_limits(args: &[&str]) -> Self {
+        let command = |port: &str, dir: &Path| {
+            let mut command = Command::new("sh");
+            command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(Self::binary());
+            command.args(FIXED).args(["--port", port, "--dir"]).arg(dir).args(args);
+            command
+        };
+        Self::started(start_on_free_port(command, &new_dir()).map(Self))
+    }
+
     #[track_caller]
     fn started(result: Result<Self, String>) -> Self {
         result.unwrap_or_else(|log| panic!("lacewing did not start:\n{log}"))
@@ -259,7 +272,7 @@ fn new_dir() -> Arc<TempDir> {
 const REDIS: &str = "redis-server";
 /// What every Lacewing here is started with.
 /// No log is written unless a test asks for one.
-const FIXED: [&str; 6] = ["--bind", "127.0.0.1", "--cores", "2", "--appendonly", "no"];
+const FIXED: [&str; 8] = ["--bind", "127.0.0.1", "--cores", "2", "--appendonly", "no", "--save", ""];
 
 /// Ports tried before giving up.
 const PORT_ATTEMPTS: usize = 5;

@@ -5,6 +5,7 @@ use crate::effects::Effects;
 use crate::health::Health;
 use crate::long::LongParts;
 use crate::parking::Parking;
+use crate::saves::Saves;
 use crate::scripting::{LongScript, Paused};
 use crate::tracking::Invalidations;
 use crate::transaction::Watched;
@@ -71,6 +72,10 @@ pub enum Action {
     },
     /// MEMORY PURGE: give free memory back to the system.
     PurgeMemory,
+    /// A snapshot was asked for: see [`Saves`].
+    Save,
+    /// BGSAVE CANCEL: give up the one under way.
+    CancelSave,
 }
 
 /// What all cores share: facts that do not change, and counters.
@@ -106,6 +111,8 @@ pub struct Shared {
     pub loading: LoadingGauges,
     /// Whether what is written can be kept.
     pub health: Health,
+    /// The snapshots of the data.
+    pub saves: Saves,
     /// Bytes used by each shard's data, as it last told; written by [`Core::tell_used_bytes`] alone.
     pub used_bytes: Vec<AtomicUsize>,
     /// Their sum.
@@ -207,6 +214,9 @@ pub struct Core {
     pub actions: Vec<Action>,
     /// The wait of the client whose command has answered [`crate::Outcome::Park`]: taken at once by who ran it.
     pub parking: Option<Parking>,
+    /// The command that has answered is SAVE: its answer is to be held back until there is a snapshot. Taken at once by who
+    /// ran it.
+    pub waits_for_save: bool,
     /// Keys that the blocking command under way leaves to others, who have waited for longer; empty otherwise.
     pub reserved: Vec<Box<[u8]>>,
     /// How many clients, connected to this core, wait with a timeout (INFO clients_in_timeout_table).
@@ -273,6 +283,7 @@ impl Core {
             effects: Effects::default(),
             actions: Vec::new(),
             parking: None,
+            waits_for_save: false,
             reserved: Vec::new(),
             waiting_with_timeout: 0,
             awaited_on_nokey: 0,

@@ -376,7 +376,15 @@ impl CommandError {
     pub const NO_SHUTDOWN: Self = text("ERR No shutdown in progress.");
     /// SLOWLOG GET.
     pub const SLOWLOG_COUNT: Self = text("ERR count should be greater than or equal to -1");
-    /// SAVE and its kin; Lacewing's own.
+    /// SAVE, BGSAVE.
+    pub const SAVE_UNDER_WAY: Self = text("ERR Background save already in progress");
+    /// BGSAVE.
+    pub const REWRITE_UNDER_WAY: Self = text("ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.");
+    /// BGREWRITEAOF.
+    pub const REWRITE_ALREADY: Self = text("ERR Background append only file rewriting already in progress");
+    /// BGSAVE CANCEL, as Valkey has it.
+    pub const NO_SAVE: Self = text("ERR Background saving is currently not in progress or scheduled");
+    /// SHUTDOWN SAVE, DEBUG RELOAD NOSAVE; Lacewing's own.
     pub const NO_PERSISTENCE: Self = text("ERR persistence is not part of this version of Lacewing: nothing was saved, the data are in memory only");
 
     /// REPLICAOF, SYNC and their kin; Lacewing's own.

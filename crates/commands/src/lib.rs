@@ -31,6 +31,7 @@ pub mod pubsub;
 #[cfg(test)]
 mod reference;
 pub mod row;
+pub mod saves;
 pub mod scripting;
 pub mod server;
 pub mod set;

@@ -51,7 +51,12 @@ pub(crate) fn check_events(commands: &[&str], expected: &str) {
 impl World {
     /// A server of `cores` cores with a client at the first.
     pub(crate) fn new(cores: u16) -> Self {
-        let shared = Arc::new(Shared { run_id: "f".repeat(40), started: START, ..Shared::default() });
+        let shared = Arc::new(Shared {
+            run_id: "f".repeat(40),
+            started: START,
+            saves: crate::saves::Saves::new(cores.into(), START),
+            ..Shared::default()
+        });
         let slot_at = |core: u16| (SLOTS * core as usize / cores as usize) as u16;
         let core = |id: u16| {
             let keyspace = Keyspace::new(slot_at(id)..slot_at(id + 1), 16, 7);

@@ -9,6 +9,8 @@ const REDIS: &str = include_str!("redis-7.2-commands.txt");
 
 /// Where a command that is there differs from Redis, and why.
 const DIFFERENCES: &[(&str, &str)] = &[
+    ("bgrewriteaof", "takes a snapshot; then what the log has of the time before it is removed"),
+    ("bgsave", "forks no process; `CANCEL`, as in Valkey, gives up the one under way or scheduled"),
     (
         "client|list",
         "`argv-mem`, `oll` and `omem` are 0; `tot-mem` and `multi-mem` count Lacewing's own structures; `watch`, the last \
@@ -32,7 +34,6 @@ const DIFFERENCES: &[(&str, &str)] = &[
          `cores`; `used_memory` counts keys, values, tables and clients, not the program itself nor the 512 KiB that \
          each database in use takes however few its keys are",
     ),
-    ("lastsave", "0 until something was saved; Redis tells when it started"),
     ("latency|doctor", "in its own words"),
     ("latency|graph", "drawn in its own way"),
     ("latency|histogram", "bounds are 1 us, 2 us, 4 us... from buckets at most 25 % wide"),
@@ -57,6 +58,10 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
     ("replicaof", "only `NO ONE`; a host answers an error until there is replication"),
     ("role", "always a master without replicas, as there is no replication yet"),
+    (
+        "save",
+        "other clients are served meanwhile; two that come at once are answered by one snapshot that began after both",
+    ),
     (
         "scan",
         "cursors are numbers of 64 bits without a meaning to clients, as documented; their values differ",
@@ -91,8 +96,6 @@ const DIFFERENCES: &[(&str, &str)] = &[
 /// Commands that are there to answer an error: by name or, for its subcommands, container; and the reason.
 const REFUSED: &[(&str, &str)] = &[
     ("asking", "as Redis does when cluster support is disabled"),
-    ("bgrewriteaof", "until there is persistence, rather than pretend"),
-    ("bgsave", "until there is persistence, rather than pretend"),
     ("cluster", "as Redis does when cluster support is disabled"),
     ("cluster|help", "as Redis does when cluster support is disabled"),
     ("failover", "as Redis does when there are no replicas"),
@@ -100,7 +103,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("readonly", "as Redis does when cluster support is disabled"),
     ("readwrite", "as Redis does when cluster support is disabled"),
     ("replconf", "until there is replication, rather than pretend"),
-    ("save", "until there is persistence, rather than pretend"),
     ("sync", "until there is replication, rather than pretend"),
 ];
 

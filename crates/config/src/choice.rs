@@ -117,6 +117,16 @@ pub enum OnLoadFailure {
     Empty,
 }
 
+/// How the files of snapshots are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SnapshotCompression {
+    /// Each file as a whole, with zstd.
+    #[default]
+    Zstd,
+    /// Not at all, but for what `rdbcompression` does to long strings.
+    No,
+}
+
 names!(MaxmemoryPolicy {
     "volatile-lru" => VolatileLru,
     "volatile-lfu" => VolatileLfu,
@@ -139,6 +149,7 @@ names!(OnLoadFailure { "refuse" => Refuse, "previous" => Previous, "empty" => Em
 names!(Access { "no" => No, "yes" => Yes, "local" => Local });
 names!(AppendFsync { "everysec" => Everysec, "always" => Always, "no" => No });
 names!(PipelineOrder { "relaxed" => Relaxed, "strict" => Strict });
+names!(SnapshotCompression { "zstd" => Zstd, "no" => No });
 
 #[cfg(test)]
 mod tests {
@@ -161,6 +172,7 @@ mod tests {
         check::<AppendFsync>();
         check::<OnLoadFailure>();
         check::<PipelineOrder>();
+        check::<SnapshotCompression>();
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     Access, AppendFsync, BindAddress, Cores, KeyspaceEvents, LogLevel, MaxmemoryPolicy, MemoryOrPercent,
-    OnLoadFailure, OutputLimits, Percentiles, Pin, PipelineOrder, Secret, Supervised, Until, Value, table,
+    OnLoadFailure, OutputLimits, Percentiles, Pin, PipelineOrder, SavePoints, Schedule, Secret,
+    SnapshotCompression, Supervised, Until, Value, table,
 };
 
 /// Declares the struct and `blank`, which has every field empty: the defaults come from the table alone.
@@ -174,6 +175,18 @@ config! {
         pub hll_sparse_max_bytes: u64,
         /// `appendfsync`.
         pub appendfsync: AppendFsync,
+        /// `save`.
+        pub save: SavePoints,
+        /// `snapshot-schedule`.
+        pub snapshot_schedule: Schedule,
+        /// `snapshot-keep`, at least 1.
+        pub snapshot_keep: u32,
+        /// `snapshot-compression`.
+        pub snapshot_compression: SnapshotCompression,
+        /// `rdb-save-incremental-fsync`.
+        pub rdb_save_incremental_fsync: bool,
+        /// `stop-writes-on-bgsave-error`.
+        pub stop_writes_on_bgsave_error: bool,
         /// `rdbcompression`.
         pub rdbcompression: bool,
 

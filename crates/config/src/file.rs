@@ -210,7 +210,6 @@ pub(crate) mod tests {
                 Err(format!("a.conf, line 1: '{line}': {reason}"))
             );
         };
-        check("save 3600 1", "persistence is not part of this version");
         check("replicaof 10.0.0.1 6379", "replication is not part of this version");
         check("slaveof 10.0.0.1 6379", "replication is not part of this version");
         check("min-replicas-to-write 1", "replication is not part of this version");

@@ -54,6 +54,7 @@ impl Config {
     {
         let params = self.settable(pairs, origin)?;
         let mut next = self.clone();
+        next.save.seal();
         for (param, (name, value)) in params.iter().zip(pairs) {
             let outcome = match std::str::from_utf8(value.as_ref()) {
                 Ok(text) => param.set(&mut next, &[text]),
@@ -127,7 +128,7 @@ mod tests {
         check(&["HZ", "h[z]"], "HZ=10");
         check(&["lazyfree-lazy-user-*"], "lazyfree-lazy-user-del=no lazyfree-lazy-user-flush=no");
         check(&["hash-max-*-value"], "hash-max-listpack-value=64 hash-max-ziplist-value=64");
-        check(&["save", "appendonly"], "save= appendonly=no");
+        check(&["save"], "save=3600 1 300 100 60 10000");
         check(&["slaveof"], "slaveof=");
         check(&["UNIXSOCKETPERM"], "UNIXSOCKETPERM=0");
         check(&["key-load-delay", "key-load-d*"], "key-load-delay=0");
@@ -176,7 +177,7 @@ mod tests {
             &[("hash-max-ziplist-entries", "5"), ("hash-max-listpack-entries", "6")],
             Ok(&["hash-max-listpack-entries"]),
         );
-        check(&[("aof-use-rdb-preamble", "yes"), ("save", "")], Ok(&[]));
+        check(&[("aof-use-rdb-preamble", "yes"), ("save", "")], Ok(&["save"]));
         check(
             &[("bind-nothing", "")],
             Err("ERR Unknown option or number of arguments for CONFIG SET - 'bind-nothing'"),
@@ -222,7 +223,7 @@ mod tests {
         check(&[(scores, "a b c")], scores, bounds);
         check(&[(scores, "-3000 1 2")], scores, bounds);
         check(&[("recover-until", "0")], "recover-until", "can't set immutable config");
-        check(&[("save", "60 1")], "save", "persistence is not part of this version");
+        check(&[("save", "60")], "save", "Invalid save parameters");
     }
 
     #[test]

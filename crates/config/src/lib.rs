@@ -25,6 +25,8 @@ mod percentiles;
 mod policy;
 mod render;
 mod rewrite;
+mod save_points;
+mod schedule;
 mod secret;
 mod suggest;
 pub mod table;
@@ -33,7 +35,9 @@ mod until;
 mod value;
 
 pub use bind::{BIND_MAX, BindAddress};
-pub use choice::{Access, AppendFsync, Choice, LogLevel, OnLoadFailure, PipelineOrder, Supervised};
+pub use choice::{
+    Access, AppendFsync, Choice, LogLevel, OnLoadFailure, PipelineOrder, SnapshotCompression, Supervised,
+};
 pub use command_line::{Invocation, Startup, from_args, load};
 pub use cores::{CORES_MAX, Cores, Pin};
 pub use error::{ConfigError, Place, SetError};
@@ -48,6 +52,8 @@ pub use param::{Change, Field, Group, Kind, Param, Special};
 pub use percentiles::{PERCENTILES_MAX, Percentiles};
 pub use policy::MaxmemoryPolicy;
 pub use render::{example_conf, parameters_md};
+pub use save_points::{SavePoint, SavePoints};
+pub use schedule::Schedule;
 pub use secret::Secret;
 pub use tool::{Check, Tool};
 pub use until::Until;

@@ -21,3 +21,11 @@ pub enum MaxmemoryPolicy {
     /// Keys with an expiry, soonest to expire first.
     VolatileTtl,
 }
+
+impl MaxmemoryPolicy {
+    /// Whether it asks when or how often a key was used, so that this is kept where keys are saved.
+    pub fn asks_for_use(self) -> bool {
+        use MaxmemoryPolicy::{AllKeysLfu, AllKeysLru, VolatileLfu, VolatileLru};
+        matches!(self, AllKeysLru | AllKeysLfu | VolatileLru | VolatileLfu)
+    }
+}

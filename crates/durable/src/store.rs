@@ -70,6 +70,11 @@ pub trait Sink: Send {
     /// Appends.
     fn write(&mut self, bytes: &[u8]) -> Result<(), DiskError>;
 
+    /// Makes safe what was written so far, where that makes the end quicker.
+    fn sync(&mut self) -> Result<(), DiskError> {
+        Ok(())
+    }
+
     /// Ends the file and makes it safe.
     fn finish(self: Box<Self>) -> Result<(), DiskError>;
 }

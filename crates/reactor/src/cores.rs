@@ -16,7 +16,7 @@ use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
 
 use crate::{StartError, turn, uring, watch};
 
-pub use affinity::unpin;
+pub use affinity::{stand_back, unpin};
 pub use layout::{Cores, Layout, PinMode};
 pub use probe::{probe, raise_nofile};
 

@@ -53,6 +53,8 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
         Action::ShutdownAbort => {}
         Action::Sleep { micros } => std::thread::sleep(Duration::from_micros(micros)),
         Action::Log { line } => tracing::warn!("DEBUG LOG: {line}"),
+        Action::Save => crate::snapshot::asked(node),
+        Action::CancelSave => crate::snapshot::cancel(node),
         Action::PurgeMemory => crate::memory::give_back(),
     }
     Ok(())

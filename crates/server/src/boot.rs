@@ -27,7 +27,7 @@ use shard::Waitroom;
 use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use stdx::rng::Rng;
 use stdx::{ShardId, UnixMs};
@@ -69,6 +69,7 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         admitting: AtomicUsize::new(0),
         listening: places.join(" "),
         data,
+        saving: AtomicBool::new(false),
         failure: Mutex::new(None),
         ended: AtomicUsize::new(0),
     });
@@ -138,10 +139,17 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common) -> Rc<Node> {
     Rc::new(Node {
         id,
         router,
-        state: RefCell::new(State { core, participant, scratch: None, waitroom: Waitroom::default() }),
+        state: RefCell::new(State {
+            core,
+            participant,
+            scratch: None,
+            waitroom: Waitroom::default(),
+            snapshot: shard::Snapshot::default(),
+        }),
         mailbox: ports.open_unattended(),
         links: RefCell::new(Links::default()),
         timeouts: crate::wait::Timeouts::default(),
+        snapshots: crate::snapshot::Snapshots::default(),
         publishing: Publishing::new(router.shards()),
         journal: Journal::new().expect("descriptors are reserved for every core"),
         cuts: crate::cut::Cuts::default(),
@@ -172,6 +180,7 @@ async fn serve(node: Rc<Node>, listeners: Vec<Listener>, job: Option<Job>, start
     reactor::task::spawn(crate::cron::run(Rc::clone(&node)));
     reactor::task::spawn(crate::wait::run_timeouts(Rc::clone(&node)));
     reactor::task::spawn(crate::courier::serve(Rc::clone(&node)));
+    crate::snapshot::start(&node);
     reactor::task::spawn(crate::script::serve(Rc::clone(&node)));
     reactor::task::spawn(crate::load::serve(Rc::clone(&node)));
     if node.id.index() == 0 {
@@ -310,6 +319,7 @@ fn shared(config: &Config, config_file: Option<String>, cores: usize, rng: &mut 
         evictable_keys: (0..cores).map(|_| AtomicUsize::new(0)).collect(),
         client_bytes: (0..cores).map(|_| AtomicUsize::new(0)).collect(),
         client_bytes_max: (0..cores).map(|_| AtomicUsize::new(0)).collect(),
+        saves: commands::saves::Saves::new(cores, unix_ms()),
         ..Shared::default()
     };
     crate::process::measure(&shared);

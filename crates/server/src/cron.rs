@@ -123,6 +123,7 @@ fn refuses_writes(node: &Node) -> bool {
 
 fn each_second(node: &Node, now: UnixMs) {
     end_idle_clients(node, now);
+    crate::snapshot::look(node, now);
     if node.id.index() == 0 {
         crate::process::measure(&node.state.borrow().core.shared);
     }

@@ -32,9 +32,7 @@ use coordinator::locks::TxId;
 use coordinator::tx::{Notice, Order};
 pub(crate) use deed::Deed;
 use home::UnderWay;
-pub(crate) use serve::serve;
-#[allow(unused_imports, reason = "snapshots start so")]
-pub(crate) use serve::take;
+pub(crate) use serve::{serve, take};
 pub(crate) use shard::{answer, perform};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -63,7 +63,11 @@ pub(crate) fn receive(node: &Node, exec: Box<Exec>) {
     if let Some(error) = node.control.busy.error(node.id) {
         return crate::script::busy::refuse(node, Parked::Exec(exec), &error);
     }
-    let admitted = admit(&mut node.state.borrow_mut(), exec);
+    let admitted = {
+        let state = &mut *node.state.borrow_mut();
+        crate::snapshot::meet_exec(node, state, &exec);
+        admit(state, exec)
+    };
     if let Some(exec) = admitted {
         run(node, &exec);
     }

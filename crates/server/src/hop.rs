@@ -95,6 +95,8 @@ pub(crate) enum Item {
     LoadNews(Box<crate::load::News>),
     /// All data is there: serve, with this log if there is one.
     Recovered(crate::load::Recovered, Option<Box<durable::log::LogWriter>>),
+    /// About a snapshot.
+    Snapshot(Box<crate::snapshot::Message>),
     /// Stop serving and end.
     Stop,
     /// What was here has been taken.

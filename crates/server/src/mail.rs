@@ -140,6 +140,7 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
             Item::LoadOrder(order) => node.load.orders.put(order),
             Item::LoadNews(news) => node.load.news.put(*news),
             Item::Recovered(recovered, log) => crate::load::admit(node, recovered, log.map(|log| *log)),
+            Item::Snapshot(message) => crate::snapshot::receive(node, from, *message),
             Item::Stop => crate::stop::stop_here(node),
         }
     }
@@ -192,7 +193,7 @@ fn run(
                     Item::Part(order) => {
                         spent.turn_to(order.origin.client, back);
                         crate::journal::beware(node);
-                        spread::try_part(state, ticks, hop, order, back);
+                        spread::try_part(node, state, ticks, hop, order, back);
                         let end = ticks.now();
                         spent.add(ticks.nanos(last, end));
                         last = end;
@@ -220,6 +221,7 @@ fn run(
                     state.core.keyspace.end_offer(buffer);
                     continue;
                 }
+                crate::snapshot::meet(node, state, remote.caller.db, remote.command, args);
                 if must_park(node, state, remote, args, from) {
                     state.core.keyspace.end_offer(buffer);
                     continue;

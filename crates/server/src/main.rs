@@ -31,6 +31,7 @@ mod publish;
 mod redis_files;
 mod script;
 mod settings;
+mod snapshot;
 mod spread;
 mod stop;
 mod tools;

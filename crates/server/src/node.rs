@@ -12,6 +12,7 @@ use crate::script::Scripts;
 use crate::script::busy::Busy;
 use crate::transaction::{OrderPart, Parked};
 use commands::{ClientSlot, Core};
+use coordinator::locks::TxId;
 use coordinator::participant::Participant;
 use coordinator::router::Router;
 use keyspace::Keyspace;
@@ -19,7 +20,7 @@ use reactor::mailbox::Mailbox;
 use shard::Waitroom;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub(crate) struct Node {
     pub(crate) handled: crate::mail::Handled,
     pub(crate) flushes: crate::track::Flushes,
     pub(crate) timeouts: crate::wait::Timeouts,
+    pub(crate) snapshots: crate::snapshot::Snapshots,
     /// Where sockets are read into; a connection that has nothing left over needs no buffer of its own.
     pub(crate) read_buffer: RefCell<Box<[u8]>>,
     pub(crate) lookahead: RefCell<Lookahead>,
@@ -70,6 +72,8 @@ pub(crate) struct State {
     pub(crate) scratch: Option<Keyspace>,
     /// Who waits for keys of this shard.
     pub(crate) waitroom: Waitroom<Sink>,
+    /// The shard's part in a snapshot.
+    pub(crate) snapshot: shard::Snapshot<TxId>,
 }
 
 /// What an order of a transaction carries.
@@ -114,10 +118,20 @@ pub(crate) struct Control {
     /// Where the server listens, as the log says it.
     pub(crate) listening: String,
     pub(crate) data: Arc<DataDir>,
+    /// A snapshot is being taken, or about to be.
+    pub(crate) saving: AtomicBool,
     /// Why what was to be loaded could not be.
     pub(crate) failure: Mutex<Option<LoadError>>,
     /// How many cores have ended all their connections, when the server stops.
     pub(crate) ended: AtomicUsize,
+}
+
+impl Control {
+    /// Whether a snapshot is being taken, or about to be: orders say more then.
+    #[inline]
+    pub(crate) fn is_saving(&self) -> bool {
+        self.saving.load(Relaxed)
+    }
 }
 
 /// The connections of one core, at the places of their clients.

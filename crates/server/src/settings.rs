@@ -44,6 +44,9 @@ pub(crate) fn apply(node: &Rc<Node>, names: &[&str], before: Config) -> Result<(
                 has_news = true;
             }
             "notify-keyspace-events" => commands::pubsub::listen(core),
+            "save" | "stop-writes-on-bgsave-error" if node.id.index() == 0 => {
+                crate::snapshot::tell_health(core);
+            }
             "loglevel" => crate::log::set_level(core.config.loglevel),
             _ => {}
         }

@@ -13,6 +13,7 @@ use crate::connection::Outgoing;
 use crate::flights::FlightId;
 use crate::journal::deeds::Deeds;
 use crate::node::{Node, State};
+use crate::snapshot;
 use commands::effects::Cut;
 use commands::{Caller, ClientSlot, CommandError, CommandRef, Core, Crossing, Flags};
 use coordinator::locks::{Claim, Mode, Scope, TxId};
@@ -230,7 +231,9 @@ impl Spread {
     fn send(&self, node: &Node, to: ShardId, order: Order) {
         let part = self.deal.part_of(to);
         let names = if order.acquire == Acquire::Held { &[] } else { self.deal.names(part) };
-        let args = (order.act == Act::Run).then(|| self.args_of(to));
+        // Where a snapshot is taken, what it will do to the keys is asked before it has their locks.
+        let asks = order.acquire != Acquire::Held && node.control.is_saving();
+        let args = (order.act == Act::Run || asks).then(|| self.args_of(to));
         let number = if order.release && self.wrote.contains(to) { self.number } else { 0 };
         let tx = (self.machine.id(), number);
         node.mailbox.outbox(to.index(), |hop| hop.part(&self.origin, tx, order, names, args));
@@ -244,6 +247,9 @@ impl Spread {
         let claim = Claim { scope: Scope::Keys(self.deal.names(part)), mode: self.mode };
         if order.act == Act::Abandon {
             return part::abandon(state, (tx, order), claim, (self.origin, node.id));
+        }
+        if order.acquire != Acquire::Held {
+            snapshot::meet(node, state, self.origin.caller.db, self.origin.command, self.args_of(node.id));
         }
         let State { core, participant, .. } = state;
         if order.acquire != Acquire::Held && !part::acquire(participant, tx, order, claim) {

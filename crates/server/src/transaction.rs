@@ -21,6 +21,7 @@ use crate::flights::{FlightId, Letter};
 use crate::hop::Sink;
 use crate::loan::Loan;
 use crate::node::{Node, State};
+use crate::snapshot;
 use crate::wait::Fate;
 use crate::watching::WatchPart;
 use chore::{Chore, Locks};
@@ -85,6 +86,27 @@ impl Task {
                 work.parts.iter().any(|part| part.shard == shard).then(|| work.claim(shard))
             }
             Self::Held(locks, _) => locks.claim(shard),
+        }
+    }
+
+    /// Shows to the snapshot that is being taken what is to be locked here.
+    #[cold]
+    fn meet(&self, node: &Node, state: &mut State) {
+        match self {
+            Self::Command(work) => {
+                let Some(part) = work.parts.iter().find(|part| part.shard == node.id) else { return };
+                if work.lends {
+                    snapshot::meet_keys(node, state, work.caller.db, part.args.as_args().iter());
+                } else if !part.names.is_empty() {
+                    snapshot::meet(node, state, work.caller.db, work.command, part.args.as_args());
+                }
+            }
+            Self::Held(locks, _) if locks.is_exclusive() => {
+                if let Some((db, keys)) = locks.keys(node.id) {
+                    snapshot::meet_keys(node, state, db, keys);
+                }
+            }
+            Self::Held(..) => {}
         }
     }
 

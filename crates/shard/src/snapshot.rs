@@ -304,6 +304,11 @@ impl<T> Snapshot<T> {
         self.let_go();
     }
 
+    /// Whether one is about to be opened.
+    pub fn is_armed(&self) -> bool {
+        self.phase == Phase::Armed
+    }
+
     /// Whether there is none, so that one can be armed.
     pub fn is_idle(&self) -> bool {
         self.phase == Phase::Idle

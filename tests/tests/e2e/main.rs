@@ -21,6 +21,7 @@ mod rdb_files;
 mod recovery;
 mod scripts;
 mod serializable;
+mod snapshots;
 mod sorting;
 mod spreads;
 mod systemd;

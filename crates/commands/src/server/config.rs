@@ -43,6 +43,7 @@ pub(super) fn reset_stat(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, Comm
     ctx.core.over_limit_since = None;
     let stats = &mut ctx.core.keyspace.stats;
     *stats = keyspace::KeyspaceStats { dirty: stats.dirty, ..Default::default() };
+    ctx.core.shared.saves.reset_counts();
     ctx.out.ok();
     Ok(Outcome::Done)
 }

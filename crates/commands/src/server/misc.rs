@@ -1,4 +1,4 @@
-//! TIME, ROLE, WAIT, MODULE LIST, and the commands about saving, which answer that there is nothing to save to.
+//! TIME, ROLE, WAIT, MODULE LIST.
 
 use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::error::CommandError;
@@ -39,20 +39,8 @@ pub(super) fn module_list(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, Com
     Ok(Outcome::Done)
 }
 
-/// LASTSAVE: 0, as nothing was ever saved.
-pub(super) fn last_save(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
-    ctx.out.int(0);
-    Ok(Outcome::Done)
-}
-
-/// SAVE, BGSAVE, BGREWRITEAOF: refused rather than pretended.
-pub(super) fn no_persistence(_: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
-    Err(CommandError::NO_PERSISTENCE)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::{World, check};
 
     #[test]
@@ -71,13 +59,5 @@ mod tests {
         check(&["WAIT 1 a"], "-ERR timeout is not an integer or out of range");
         check(&["WAIT 1 -1"], "-ERR timeout is negative");
         check(&["MODULE LIST"], "*0");
-    }
-
-    #[test]
-    fn nobody_is_told_that_data_were_saved() {
-        for line in ["SAVE", "BGSAVE", "BGSAVE SCHEDULE", "BGREWRITEAOF", "SHUTDOWN SAVE"] {
-            check(&[line], &format!("-{}", CommandError::NO_PERSISTENCE));
-        }
-        check(&["LASTSAVE"], ":0");
     }
 }

@@ -14,6 +14,7 @@ mod misc;
 pub mod redact;
 mod replication;
 mod rows;
+mod save;
 mod shutdown;
 mod slowlog;
 

@@ -111,6 +111,8 @@ mod tests {
             "latency-tracking-info-percentiles" => "1 99.99",
             "notify-keyspace-events" => "glxKm",
             "recover-until" => "2026-01-31T12:00:00Z",
+            "save" => "900 1 30 5",
+            "snapshot-schedule" => "*/15 3 * * mon",
             other => panic!("give {other} a value here"),
         }
     }

@@ -7,10 +7,14 @@ use super::{INT_MAX, LONG_MAX, MEMORY_MAX};
 use crate::AppendFsync;
 use crate::Param;
 use crate::Shape::{Bool, Choice, Int, Memory, OomScores, Text};
-use crate::param::{choice, fixed, flag, inert, memory, number, plain};
+use crate::param::{Special, choice, fixed, flag, inert, memory, number, plain, special};
+use crate::{Schedule, SnapshotCompression};
 
 pub(super) const NO_PERSISTENCE: &str = "persistence is not part of this version";
 pub(super) const NO_REPLICATION: &str = "replication is not part of this version";
+
+/// Snapshots cannot be written without.
+const ALWAYS_CHECKED: &str = "snapshots always end with a checksum";
 
 pub(super) const PERSISTENCE: &[Param] = &[
     plain(
@@ -27,12 +31,44 @@ pub(super) const PERSISTENCE: &[Param] = &[
         "Size of one file of the log. Files are removed whole, when a snapshot has made them needless.",
     )
     .at_start(),
-    fixed(
+    special(
         "save",
-        &[""],
+        Special {
+            form: "seconds changes ...",
+            set: |config, words| config.save.set(words),
+            get: |config| config.save.to_string(),
+            lines: |config| config.save.lines(),
+        },
+        "3600 1 300 100 60 10000",
+        "Takes a snapshot when so many keys were changed since the last one, and that is longer ago than so many \
+         seconds: after an hour, if only one was changed, but after a minute if 10000 were. Empty takes none by itself. A \
+         snapshot also lets go what the log has of the time before it.",
+    ),
+    special(
+        "snapshot-schedule",
+        Special {
+            form: "minute hour day-of-month month day-of-week",
+            set: |config, words| Schedule::parse(words).map(|schedule| config.snapshot_schedule = schedule),
+            get: |config| config.snapshot_schedule.to_string(),
+            lines: |config| vec![stdx::words::quote_if_needed(&config.snapshot_schedule.to_string())],
+        },
         "\"\"",
-        NO_PERSISTENCE,
-        "Only empty: no snapshots, since persistence is not part of this version.",
+        "Takes a snapshot at these minutes, as cron has them ('30 3 * * *', '*/15 * * * 1-5'), in UTC, whether or not \
+         anything was changed. Empty takes none by the clock.",
+    ),
+    plain(
+        "snapshot-keep",
+        number!(snapshot_keep, 1, INT_MAX),
+        "2",
+        "So many snapshots are kept, and the log from the oldest of them on; older ones are removed when a new one is \
+         whole. With more than one there is one to go back to if the newest cannot be read.",
+    ),
+    plain(
+        "snapshot-compression",
+        choice!(snapshot_compression, SnapshotCompression),
+        "zstd",
+        "Compresses each file of a snapshot as a whole ('zstd'), or not ('no'). Uncompressed, redis-server reads it as \
+         it is; compressed, after zstd -d.",
     ),
     inert("dbfilename", Text, "dump.rdb", NO_PERSISTENCE, "Name of the snapshot's file.").protected(),
     inert("appendfilename", Text, "appendonly.aof", NO_PERSISTENCE, "Name of the log's file.").at_start(),
@@ -46,12 +82,11 @@ pub(super) const PERSISTENCE: &[Param] = &[
          'no': when the kernel wants to.",
     )
     .at_start(),
-    inert(
+    plain(
         "stop-writes-on-bgsave-error",
-        Bool,
+        flag!(stop_writes_on_bgsave_error),
         "yes",
-        NO_PERSISTENCE,
-        "Refuses writes after a failed snapshot.",
+        "Refuses writes after a snapshot has failed, until one succeeds, where 'save' has snapshots taken.",
     ),
     plain(
         "key-load-delay",
@@ -61,10 +96,20 @@ pub(super) const PERSISTENCE: &[Param] = &[
     )
     .unit("microseconds")
     .hidden(),
-    plain("rdbcompression", flag!(rdbcompression), "yes", "Compresses what DUMP writes (LZF)."),
-    inert("rdbchecksum", Bool, "yes", NO_PERSISTENCE, "Ends snapshots with a checksum.").at_start(),
+    plain(
+        "rdbcompression",
+        flag!(rdbcompression),
+        "yes",
+        "Compresses long strings in what DUMP writes, and in snapshots that are not compressed as a whole (LZF).",
+    ),
+    inert("rdbchecksum", Bool, "yes", ALWAYS_CHECKED, "Ends snapshots with a checksum.").at_start(),
     inert("rdb-del-sync-files", Bool, "no", NO_PERSISTENCE, "Deletes snapshots made for replicas."),
-    inert("rdb-save-incremental-fsync", Bool, "yes", NO_PERSISTENCE, "Flushes snapshots piece by piece."),
+    plain(
+        "rdb-save-incremental-fsync",
+        flag!(rdb_save_incremental_fsync),
+        "yes",
+        "Syncs a snapshot's files every 32 MB, so that the disk is not busy for long at the end.",
+    ),
     inert(
         "sanitize-dump-payload",
         Choice(&["no", "yes", "clients"]),

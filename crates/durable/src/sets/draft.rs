@@ -139,6 +139,11 @@ impl FileWriter {
         Ok(())
     }
 
+    /// Syncs what was written so far, so that there is less to be synced at the end.
+    pub fn sync(&mut self) -> Result<(), DiskError> {
+        self.sink.sync()
+    }
+
     /// Bytes so far.
     pub fn bytes(&self) -> u64 {
         self.bytes

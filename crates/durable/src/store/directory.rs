@@ -147,6 +147,10 @@ impl Sink for DirectorySink {
         Ok(())
     }
 
+    fn sync(&mut self) -> Result<(), DiskError> {
+        self.file.sync().trying("sync", &self.path)
+    }
+
     fn finish(self: Box<Self>) -> Result<(), DiskError> {
         self.file.sync().trying("sync", &self.path)
     }

@@ -49,8 +49,18 @@ pub struct Slices {
 impl Keys {
     /// Writes in `version`; `compress` says whether strings of up to 64 KiB are compressed (LZF).
     pub fn new(version: Version, compress: bool) -> Self {
+        Self::keeping(Keeps::Version, version, compress)
+    }
+
+    /// The same, but nothing is left out: what `version` has no words for is written as a newer one does, and
+    /// [`Keys::needed`] says so. A server that knows `version` reads all else, and refuses a file that has such values.
+    pub fn exact(version: Version, compress: bool) -> Self {
+        Self::keeping(Keeps::All, version, compress)
+    }
+
+    fn keeping(keeps: Keeps, version: Version, compress: bool) -> Self {
         let packer = Packer::up_to(if compress { TEXT_MAX } else { 0 });
-        Self { out: Vec::new(), format: Format::new(version, packer, Keeps::Version), db: None, count: 0 }
+        Self { out: Vec::new(), format: Format::new(version, packer, keeps), db: None, count: 0 }
     }
 
     /// The version that a reader must know for what was written so far, 10 at least. It is newer than the one that was

@@ -20,6 +20,16 @@ pub fn unpin() {
     }
 }
 
+/// Has this thread stand behind the cores where CPUs are scarce: it gets what they leave, and at least some tenth. Where that
+/// fails it competes with them.
+pub fn stand_back() {
+    // SAFETY: takes three numbers. On Linux "process 0" is the calling thread.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+}
+
+/// In the kernel's measure its weight is a tenth of that of others.
+const NICE: libc::c_int = 10;
+
 /// The CPUs that this thread, and so any thread it starts, may run on, in ascending order.
 pub(super) fn available() -> io::Result<Vec<usize>> {
     let mut words = vec![0_u64; MASK_WORDS_MIN];

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 /// Makes a cut, on core 0, when those before it are made. It may take its time where something keeps cuts waiting; who
 /// gives up before it has begun is left out.
-#[allow(dead_code, reason = "snapshots start so")]
 pub(crate) async fn take(node: &Rc<Node>, deed: Deed) -> Result<Taken, Ending> {
     assert_eq!(node.id.index(), 0, "cuts are made on core 0");
     let promise = Rc::new(Promise::default());

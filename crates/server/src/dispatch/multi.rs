@@ -11,6 +11,7 @@ use crate::exec::flight::{ExecFlight, Mute};
 use crate::exec::{self, Exec};
 use crate::flights::Flight;
 use crate::hop::Item;
+use crate::snapshot;
 use crate::transaction::Parked;
 use crate::wait::{self, Unit};
 use crate::watching::Watching;
@@ -190,6 +191,9 @@ impl Turn<'_> {
             let reach = watched.fold(transaction.queue.reach(), |reach, watched| reach.with(watched.shard));
             (reach, transaction.queue.has_session())
         };
+        if matches!(reach, Reach::One(shard) if shard == home) {
+            self.meet_queue();
+        }
         let is_idle = self.state.participant.is_idle();
         let kind = match reach {
             Reach::Nowhere => Kind::Local,
@@ -212,6 +216,19 @@ impl Turn<'_> {
             Kind::Signal(shard) if shard != home => self.send_queue(command, queue, watched, shard),
             _ if is_idle || kind == Kind::Local => self.run_queue(command, queue, &watched),
             _ => self.admit_queue(command, queue, watched, kind),
+        }
+    }
+
+    /// Shows the queue to the snapshot that is being taken.
+    fn meet_queue(&mut self) {
+        if !self.state.snapshot.asks() {
+            return;
+        }
+        let Some(transaction) = &mut self.client_mut().transaction else { return };
+        let queue = std::mem::take(&mut transaction.queue);
+        snapshot::meet_queue(self.node, self.state, self.caller.db, &queue);
+        if let Some(transaction) = &mut self.client_mut().transaction {
+            transaction.queue = queue;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Commands whose keys are all on one shard: here, or one hop away.
 
 use super::{Blocked, OUTPUT_STEP_BYTES, Turn, Verdict, hole};
+use crate::snapshot;
 use crate::transaction::{self, ParkedCommand};
 use crate::wait::{self, Call};
 use commands::{Caller, CommandRef, Flags, Outcome};
@@ -37,6 +38,7 @@ impl Turn<'_> {
             }
             return self.send(command, args, slot, kind, shard);
         }
+        snapshot::meet(self.node, self.state, self.caller.db, command, args);
         if !self.state.participant.is_idle() && self.must_park(command, args, slot, kind) {
             return Verdict::Done;
         }
@@ -53,6 +55,7 @@ impl Turn<'_> {
         if !self.node.is_home(shard) {
             return self.send(command, args, slot, kind, shard);
         }
+        snapshot::meet(self.node, self.state, self.caller.db, command, args);
         if !self.state.participant.is_idle() && self.must_park(command, args, slot, kind) {
             return Verdict::Done;
         }

@@ -86,6 +86,9 @@ impl Turn<'_> {
         let router = self.node.router;
         let locks = if callee.is_tame {
             let mut locks = Locks::none(Mode::Exclusive, self.now);
+            if self.node.control.is_saving() {
+                locks = locks.keep_keys(self.caller.db);
+            }
             let keys = args.part(3, callee.keys);
             keys.iter().for_each(|key| locks.add(router.shard_of(Slot::of(key)), key));
             locks

@@ -40,6 +40,9 @@ impl Turn<'_> {
 
     /// Does what commands about the connection have left to do; their reply begins at `replied`.
     pub(super) fn after_session(&mut self, replied: usize) -> Verdict {
+        if std::mem::take(&mut self.state.core.waits_for_save) {
+            self.answer_when_saved(replied);
+        }
         if self.state.core.pubsub.has_changes() {
             self.confirm_later(replied);
         }
@@ -53,6 +56,14 @@ impl Turn<'_> {
         } else {
             Verdict::Pause
         }
+    }
+
+    /// Holds back the reply that begins at `replied` until there is a snapshot; if there is none, it is another.
+    #[cold]
+    fn answer_when_saved(&mut self, replied: usize) {
+        self.outgoing.replies.buf().truncate(replied);
+        let sink = self.hole(Kind::Barrier);
+        crate::snapshot::wait(self.node, sink);
     }
 
     /// Holds back the reply that begins at `replied` until every core knows of this client's subscriptions.

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 use stdx::args::OwnedArgs;
-use stdx::{Args, ShardId, UnixMs};
+use stdx::{Args, ShardId};
 
 /// Such an EXEC under way.
 pub(crate) struct ExecFlight {
@@ -86,7 +86,7 @@ impl ExecFlight {
         from: From,
         mute: Mute,
     ) -> Self {
-        let locks = locks(node, &queue, &watched, from.now);
+        let locks = locks(node, &queue, &watched, from);
         let is_one_stage = Self::is_one_stage(node, &queue, &watched);
         let all = 0..queue.len();
         let (hold, doing) = if is_one_stage {
@@ -100,7 +100,8 @@ impl ExecFlight {
         if mute == Mute::No {
             resp::Reply::new(&mut out, from.caller.proto).array(queue.len());
         }
-        let (caller, began) = (from.caller, node.ticks.get().now());
+        let caller = Caller { may_park: false, ..from.caller };
+        let began = node.ticks.get().now();
         Self {
             from,
             command,
@@ -419,15 +420,18 @@ impl ExecFlight {
 }
 
 /// The locks for all that a queue may touch.
-fn locks(node: &Node, queue: &Queue, watched: &[Watched], now: UnixMs) -> Locks {
+fn locks(node: &Node, queue: &Queue, watched: &[Watched], from: From) -> Locks {
     let is_about_connection = |command: CommandRef| matches!(command.row.crossing, Crossing::Session);
     let looks_everywhere =
         queue.iter().any(|queued| queued.place == Place::Special && !is_about_connection(queued.command));
     if looks_everywhere {
-        return Locks::whole(node.router.shards(), Mode::Exclusive, now);
+        return Locks::whole(node.router.shards(), Mode::Exclusive, from.now);
     }
     let lends = queue.iter().any(|queued| queued.place == Place::Shards);
-    let mut locks = Locks::none(if lends { Mode::Exclusive } else { mode(queue) }, now);
+    let mut locks = Locks::none(if lends { Mode::Exclusive } else { mode(queue) }, from.now);
+    if node.control.is_saving() {
+        locks = locks.keep_keys(from.caller.db);
+    }
     let mut keys = Vec::new();
     for queued in queue.iter().filter(|queued| matches!(queued.place, Place::Shard(..) | Place::Shards)) {
         commands::table::keys_of(queued.command, queued.args, &mut keys);

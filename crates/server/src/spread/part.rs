@@ -5,6 +5,7 @@ use crate::clock::Ticks;
 use crate::hop::{Hop, Part, Place, Sink, Stretch};
 use crate::journal::deeds;
 use crate::node::{Node, Ordered, State};
+use crate::snapshot;
 use crate::wait::{self, Unit};
 use commands::effects::{self, Cut};
 use commands::{Core, Flags};
@@ -49,7 +50,15 @@ impl PartOrder {
 }
 
 /// Does an order that tries, and appends the answer to `back`.
-pub(crate) fn try_part(state: &mut State, ticks: Ticks, hop: &Hop, order: &PartOrder, back: &mut Hop) {
+pub(crate) fn try_part(
+    node: &Node,
+    state: &mut State,
+    ticks: Ticks,
+    hop: &Hop,
+    order: &PartOrder,
+    back: &mut Hop,
+) {
+    meet(node, state, hop, order);
     let sink = |notice| sink_of(&order.origin, notice);
     if !acquire(&mut state.participant, order.tx, order.order, order.claim(hop)) {
         return back.reply(sink(Notice::Refused), |_| {});
@@ -74,6 +83,9 @@ pub(crate) fn obey(node: &Node, from: ShardId, hop: &Hop, order: &PartOrder) {
         return node.pass_on_wants(state);
     }
     let holds = order.order.acquire == Acquire::Held;
+    if !holds {
+        meet(node, state, hop, order);
+    }
     if !holds && !acquire(&mut state.participant, order.tx, order.order, claim) {
         let args = hop.part_args(order).into();
         let queued = Queued { origin: order.origin, home: from, args };
@@ -105,6 +117,15 @@ pub(crate) fn obey(node: &Node, from: ShardId, hop: &Hop, order: &PartOrder) {
     }
     crate::track::tell_before_reply(node, state, from);
     node.pass_on_wants(state);
+}
+
+/// Shows a part to the snapshot that is being taken. One that only locks has its command with it then.
+fn meet(node: &Node, state: &mut State, hop: &Hop, order: &PartOrder) {
+    let Origin { command, caller, .. } = order.origin;
+    let args = hop.part_args(order);
+    if args.len() > 0 {
+        snapshot::meet(node, state, caller.db, command, args);
+    }
 }
 
 /// Takes a part out of the lines in which it waits. Clients that wait for keys may be served that it has kept them from.

@@ -12,7 +12,7 @@ use coordinator::locks::{Claim, KeyName, Mode, Scope};
 use coordinator::shards::ShardSet;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use stdx::{ShardId, UnixMs};
+use stdx::{DbIndex, ShardId, UnixMs};
 
 /// The locks of a held transaction.
 pub(crate) struct Locks {
@@ -21,6 +21,14 @@ pub(crate) struct Locks {
     pub(super) now: UnixMs,
     /// By shard; a shard without names is locked whole.
     names: BTreeMap<ShardId, Vec<KeyName>>,
+    /// While a snapshot is taken: the keys themselves.
+    keys: Option<Keys>,
+}
+
+/// Keys of one database, each with its shard.
+struct Keys {
+    db: DbIndex,
+    keys: Vec<(ShardId, Box<[u8]>)>,
 }
 
 /// What one shard does in a stage.
@@ -46,17 +54,33 @@ pub(crate) struct List {
 impl Locks {
     /// All shards, each as a whole.
     pub(crate) fn whole(shards: u16, mode: Mode, now: UnixMs) -> Self {
-        Self { mode, now, names: (0..shards).map(|shard| (ShardId(shard), Vec::new())).collect() }
+        let names = (0..shards).map(|shard| (ShardId(shard), Vec::new())).collect();
+        Self { mode, now, names, keys: None }
     }
 
     /// No key; they are added.
     pub(crate) fn none(mode: Mode, now: UnixMs) -> Self {
-        Self { mode, now, names: BTreeMap::new() }
+        Self { mode, now, names: BTreeMap::new(), keys: None }
+    }
+
+    /// Keeps the keys themselves too, which are of database `db`.
+    pub(crate) fn keep_keys(mut self, db: DbIndex) -> Self {
+        self.keys = Some(Keys { db, keys: Vec::new() });
+        self
+    }
+
+    /// The keys of `shard` and their database, if they are kept.
+    pub(super) fn keys(&self, shard: ShardId) -> Option<(DbIndex, impl Iterator<Item = &[u8]>)> {
+        let Keys { db, keys } = self.keys.as_ref()?;
+        Some((*db, keys.iter().filter(move |(of, _)| *of == shard).map(|(_, key)| &**key)))
     }
 
     /// Adds a key of `shard`.
     pub(crate) fn add(&mut self, shard: ShardId, key: &[u8]) {
         self.names.entry(shard).or_default().push(name(key));
+        if let Some(kept) = &mut self.keys {
+            kept.keys.push((shard, key.into()));
+        }
     }
 
     /// Whether it may change what it has locked.

@@ -15,7 +15,7 @@ use commands::{Caller, ClientSlot, CommandRef, Flags, Outcome, effects};
 use coordinator::locks::{Claim, Mode, Scope, TxId};
 use coordinator::participant::Deed;
 use coordinator::shards::ShardSet;
-use coordinator::tx::{Act, Notice, Order};
+use coordinator::tx::{Acquire, Act, Notice, Order};
 use shard::WaiterId;
 use std::rc::Rc;
 use stdx::{Args, UnixMs};
@@ -36,6 +36,9 @@ pub(super) fn obey(node: &Rc<Node>, tx: TxId, order: Order, part: OrderPart) {
         let claim = task.claim(node.id).unwrap_or(NO_CLAIM);
         if order.act == Act::Nothing {
             deeds::mark(node, &mut state.core, part.number, part.home);
+        }
+        if order.acquire != Acquire::Held && state.snapshot.asks() {
+            task.meet(node, state);
         }
         state.participant.order(tx, order, claim, Ordered::Work(part));
         let freed = match order.act {

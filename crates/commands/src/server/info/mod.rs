@@ -1,6 +1,7 @@
 //! INFO. Each core writes what it counted ([`report::Report`]); home adds up and prints the sections asked for.
 
 mod report;
+mod saves;
 mod sections;
 
 use crate::ctx::{Ctx, Outcome};

@@ -51,7 +51,7 @@ const fn usual(title: &'static str, print: fn(&Scene<'_>, &mut String)) -> Secti
     Section { title, usual: true, per_command: false, print }
 }
 
-fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
+pub(super) fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
     write!(text, "{name}:{value}\r\n").expect("a String takes what is written");
 }
 
@@ -160,22 +160,13 @@ fn persistence(scene: &Scene<'_>, text: &mut String) {
     let loading = &scene.core.shared.loading;
     line(text, "loading", u8::from(loading.on.load(Relaxed)));
     line(text, "async_loading", 0);
-    zeros(text, &["current_cow_peak", "current_cow_size", "current_cow_size_age"]);
-    line(text, "current_fork_perc", "0.00");
-    zeros(text, &["current_save_keys_processed", "current_save_keys_total"]);
-    line(text, "rdb_changes_since_last_save", scene.report.sum(Sum::Dirty));
-    zeros(text, &["rdb_bgsave_in_progress", "rdb_last_save_time"]);
-    line(text, "rdb_last_bgsave_status", "ok");
-    line(text, "rdb_last_bgsave_time_sec", -1);
-    line(text, "rdb_current_bgsave_time_sec", -1);
-    zeros(text, &["rdb_saves", "rdb_last_cow_size"]);
+    let desk = scene.core.shared.saves.view();
+    super::saves::progress(scene, &desk, text);
+    super::saves::snapshots(scene, &desk, text);
     line(text, "rdb_last_load_keys_expired", loading.keys_expired.load(Relaxed));
     line(text, "rdb_last_load_keys_loaded", loading.keys_loaded.load(Relaxed));
-    zeros(text, &["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
-    line(text, "aof_last_rewrite_time_sec", -1);
-    line(text, "aof_current_rewrite_time_sec", -1);
-    line(text, "aof_last_bgrewrite_status", "ok");
-    zeros(text, &["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    zeros(text, &["aof_enabled"]);
+    super::saves::rewrites(scene, &desk, text);
     line(text, "aof_last_write_status", "ok");
     zeros(text, &["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
     if loading.on.load(Relaxed) {

@@ -6,7 +6,9 @@ mod command;
 mod observe;
 
 use crate::row::{Arg, Command, Crossing, Flags, Lock, Merge};
-use crate::server::{cluster as cluster_commands, command as commands, debug, info, lolwut, misc, shutdown};
+use crate::server::{
+    cluster as cluster_commands, command as commands, debug, info, lolwut, misc, save, shutdown,
+};
 
 /// The administrator's, in every state of the server.
 const ADMINISTRATION: Flags = Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE);
@@ -168,7 +170,7 @@ pub(in crate::server) const COMMANDS: &[Command] = &[
         arity: 1,
         flags: IN_ANY_STATE.or(Flags::FAST),
         categories: &["admin", "dangerous"],
-        handler: misc::last_save,
+        handler: save::last_save,
         summary: "Answers when the data were last saved.",
         since: "1.0.0",
         group: "server",
@@ -179,7 +181,7 @@ pub(in crate::server) const COMMANDS: &[Command] = &[
         name: "save",
         arity: 1,
         flags: Flags::NO_ASYNC_LOADING.or(Flags::ADMIN).or(Flags::NOSCRIPT).or(Flags::NO_MULTI),
-        handler: misc::no_persistence,
+        handler: save::save,
         summary: "Saves the data and waits for it.",
         since: "1.0.0",
         group: "server",
@@ -190,7 +192,7 @@ pub(in crate::server) const COMMANDS: &[Command] = &[
         name: "bgsave",
         arity: -1,
         flags: Flags::NO_ASYNC_LOADING.or(Flags::ADMIN).or(Flags::NOSCRIPT),
-        handler: misc::no_persistence,
+        handler: save::bgsave,
         summary: "Saves the data in the background.",
         since: "1.0.0",
         group: "server",
@@ -202,7 +204,7 @@ pub(in crate::server) const COMMANDS: &[Command] = &[
         name: "bgrewriteaof",
         arity: 1,
         flags: Flags::NO_ASYNC_LOADING.or(Flags::ADMIN).or(Flags::NOSCRIPT),
-        handler: misc::no_persistence,
+        handler: save::rewrite,
         summary: "Writes the log anew in the background.",
         since: "1.0.0",
         group: "server",

@@ -1,0 +1,195 @@
+//! Snapshots: from a cut to a set that is whole.
+//!
+//! ```text
+//!  core 0              a thread             every core                    its thread
+//!  asked for ────────► a number, files ──┐
+//!  cut: locks all ◄──────────────────────┘
+//!  at the cut ───────────────────────────► capture opened
+//!  locks given back                        slices of the walk ── pieces ► checksums, zstd, disk
+//!  waits for all ◄──────────────────────── its file is whole ◄─────────── synced
+//!  all are whole ────► the manifest; what is not needed any more is removed
+//!  who waited is answered
+//! ```
+//!
+//! One is taken at a time. Whoever wants one asks on any core ([`commands::saves::Saves`]); core 0 takes them ([`serve`]). A
+//! failure anywhere, BGSAVE CANCEL, or the end of the server gives it up: then nothing of it counts, and what was there
+//! before is as it was. There is a set only when its manifest is there, last of all (`durable::sets`).
+//!
+//! Nothing here waits for the disk on a core: what blocks is done by threads.
+
+mod due;
+mod error;
+mod file;
+mod meet;
+mod run;
+mod walk;
+
+pub(crate) use due::{look, tell_health};
+pub(crate) use error::SaveError;
+pub(crate) use meet::{meet, meet_exec, meet_keys, meet_queue};
+pub(crate) use walk::{arm, disarm, open};
+
+use crate::hop::{Item, Sink};
+use crate::mail;
+use crate::node::Node;
+use durable::manifest::SetFile;
+use file::{How, Seat};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use stdx::ShardId;
+
+/// What a core keeps of snapshots.
+#[derive(Default)]
+pub(crate) struct Snapshots {
+    part: walk::Part,
+    /// Of core 0: those that are to be taken, and the one under way.
+    desk: Desk,
+}
+
+/// What core 0 keeps.
+#[derive(Default)]
+struct Desk {
+    /// Whoever waits for a snapshot that begins after they came.
+    waiting: RefCell<Vec<Waiter>>,
+    under_way: RefCell<Option<Arc<Job>>>,
+    /// What came of the parts.
+    parts: RefCell<Vec<Result<SetFile, SaveError>>>,
+    waker: RefCell<Option<Waker>>,
+    /// The minute at which the schedule was looked at last.
+    minute: Cell<Option<i64>>,
+}
+
+/// A client that has said SAVE, connected to this core.
+type Waiter = (ShardId, Sink);
+
+/// One snapshot, the same for all cores.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The number that the set will have.
+    set: u64,
+    how: How,
+    /// By shard, until it is taken.
+    seats: Vec<Mutex<Option<Seat>>>,
+    is_cancelled: AtomicBool,
+}
+
+/// What the cores tell each other.
+pub(crate) enum Message {
+    /// To core 0: one was asked for.
+    Asked,
+    /// To core 0: a client of the sender waits for one.
+    Wait(Sink),
+    /// To core 0: give up the one under way.
+    Cancel,
+    /// To core 0: what came of the sender's part.
+    Part(Result<SetFile, SaveError>),
+    /// The one under way was given up.
+    GivenUp,
+    /// It is whole: what was changed before it needs none any more.
+    Saved,
+}
+
+impl Job {
+    fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Relaxed)
+    }
+
+    fn take_seat(&self, shard: ShardId) -> Seat {
+        let seat = self.seats[shard.index()].lock().expect("nobody panics with it").take();
+        seat.expect("a shard has one part in a snapshot")
+    }
+}
+
+impl Desk {
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// A command has asked for one.
+pub(crate) fn asked(node: &Node) {
+    tell_home(node, Message::Asked);
+}
+
+/// A client of this core waits for one: the answer fills its hole.
+pub(crate) fn wait(node: &Node, sink: Sink) {
+    tell_home(node, Message::Wait(sink));
+}
+
+/// BGSAVE CANCEL.
+pub(crate) fn cancel(node: &Node) {
+    tell_home(node, Message::Cancel);
+}
+
+/// A message from a core.
+pub(crate) fn receive(node: &Node, from: ShardId, message: Message) {
+    let desk = &node.snapshots.desk;
+    match message {
+        Message::Asked => {}
+        Message::Wait(sink) => desk.waiting.borrow_mut().push((from, sink)),
+        Message::Cancel => give_up(node),
+        Message::Part(result) => desk.parts.borrow_mut().push(result),
+        Message::GivenUp => return node.snapshots.part.wake(),
+        Message::Saved => {
+            let dirty = &mut node.state.borrow_mut().core.keyspace.stats.dirty;
+            *dirty = dirty.saturating_sub(node.snapshots.part.saved());
+            return;
+        }
+    }
+    desk.wake();
+}
+
+fn tell_home(node: &Node, message: Message) {
+    if node.id.index() == 0 {
+        return receive(node, node.id, message);
+    }
+    node.mailbox.outbox(0, |hop| hop.say(Item::Snapshot(Box::new(message))));
+}
+
+/// Tells every core, this one too.
+fn tell_all(node: &Node, message: fn() -> Message) {
+    for core in (0..node.router.shards() as usize).filter(|&core| core != node.id.index()) {
+        node.mailbox.outbox(core, |hop| hop.say(Item::Snapshot(Box::new(message()))));
+    }
+    receive(node, node.id, message());
+}
+
+/// Core 0: the one under way is to end without a set.
+fn give_up(node: &Node) {
+    if let Some(job) = &*node.snapshots.desk.under_way.borrow() {
+        job.is_cancelled.store(true, Relaxed);
+        tell_all(node, || Message::GivenUp);
+    }
+}
+
+/// Takes snapshots, on core 0, as they are asked for, for as long as the core runs; and does this core's part, as on every core.
+pub(crate) fn start(node: &Rc<Node>) {
+    reactor::task::spawn(walk::serve(Rc::clone(node)));
+    if node.id.index() == 0 {
+        reactor::task::spawn(run::serve(Rc::clone(node)));
+    }
+}
+
+/// Answers whoever waited.
+fn answer(node: &Node, waiting: Vec<Waiter>, result: &Result<(), String>) {
+    let mut reply = Vec::new();
+    let mut out = resp::Reply::new(&mut reply, resp::Proto::Resp2);
+    match result {
+        Ok(()) => out.ok(),
+        Err(error) => out.error(format!("ERR {error}").as_bytes()),
+    }
+    for (home, sink) in waiting {
+        if home == node.id {
+            mail::fill(node, sink, &reply);
+        } else {
+            node.mailbox.outbox(home.index(), |hop| {
+                hop.reply(sink, |out| out.extend_from_slice(&reply));
+            });
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Snapshots that nobody asks for: save points and the schedule. Looked at on core 0, once a second.
+
+use crate::node::Node;
+use commands::Core;
+use commands::saves::{Asked, Desk, SaveKind};
+use config::SavePoint;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use stdx::UnixMs;
+
+/// Tells the others whether writes are to be refused, as snapshots fail. On core 0.
+pub(crate) fn tell_health(core: &Core) {
+    let minds = core.config.stop_writes_on_bgsave_error && !core.config.save.as_slice().is_empty();
+    core.shared.health.set_saves_fail(minds && core.shared.saves.has_failed());
+}
+
+/// Tells core 0 how much this core has changed, and on core 0 asks for a snapshot if one is due.
+pub(crate) fn look(node: &Node, now: UnixMs) {
+    let (shared, due) = {
+        let core = &node.state.borrow().core;
+        let shared = Arc::clone(&core.shared);
+        shared.saves.cores[node.id.index()].dirty.store(core.keyspace.stats.dirty, Relaxed);
+        if node.id.index() != 0 || !node.admission.is_open() {
+            return;
+        }
+        let minute = now.0.div_euclid(60_000);
+        let was_looked_at = node.snapshots.desk.minute.replace(Some(minute)) == Some(minute);
+        if !was_looked_at && core.config.snapshot_schedule.has(minute) {
+            tracing::info!("a snapshot is due by snapshot-schedule");
+            (shared, true)
+        } else {
+            let dirty = shared.saves.sum(|core| &core.dirty);
+            let desk = shared.saves.view();
+            let point = core.config.save.as_slice().iter().find(|point| is_due(point, dirty, &desk, now));
+            if let Some(SavePoint { seconds, changes }) = point {
+                tracing::info!("a snapshot is due: {changes} changes in {seconds} seconds");
+            }
+            (shared, point.is_some())
+        }
+    };
+    if due && shared.saves.ask(SaveKind::Snapshot, true, now) == Asked::Started {
+        super::asked(node);
+    }
+}
+
+/// Whether a save point is reached, and the last attempt was not a failure a moment ago.
+fn is_due(point: &SavePoint, dirty: u64, desk: &Desk, now: UnixMs) -> bool {
+    let tally = desk.tally(SaveKind::Snapshot);
+    let pause_ms = RETRY_MIN_MS << tally.failures.saturating_sub(1).min(RETRY_DOUBLINGS_MAX);
+    desk.current.is_none()
+        && dirty >= point.changes
+        && now.0 / 1000 - desk.last_save_s > point.seconds as i64
+        && (tally.is_ok || now.0 - tally.last_end.0 > pause_ms)
+}
+
+/// Redis waits so long after a failure. Each further one doubles it, up to 80 seconds.
+const RETRY_MIN_MS: i64 = 5000;
+const RETRY_DOUBLINGS_MAX: u64 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commands::saves::{Saved, Saves};
+
+    const START: UnixMs = UnixMs(1_000_000_000);
+
+    fn later(ms: i64) -> UnixMs {
+        UnixMs(START.0 + ms)
+    }
+
+    #[test]
+    fn a_point_is_reached_by_changes_and_time() {
+        let desk = Saves::new(1, START).view();
+        let point = SavePoint { seconds: 60, changes: 100 };
+        assert!(!is_due(&point, 100, &desk, later(60_999)), "not yet");
+        assert!(!is_due(&point, 99, &desk, later(61_000)), "too few");
+        assert!(is_due(&point, 100, &desk, later(61_000)));
+    }
+
+    #[test]
+    fn failures_are_repeated_more_and_more_slowly() {
+        let saves = Saves::new(1, START);
+        let point = SavePoint { seconds: 1, changes: 1 };
+        let due = |saves: &Saves, ms| is_due(&point, 1, &saves.view(), later(ms));
+        for (at, pause) in [(10_000, 5000), (20_000, 10_000), (40_000, 20_000)] {
+            assert!(due(&saves, at));
+            saves.ask(SaveKind::Snapshot, false, later(at));
+            assert!(!due(&saves, at), "one is under way");
+            saves.end(Err("no".into()), later(at));
+            assert!(!due(&saves, at + pause) && due(&saves, at + pause + 1), "{at}");
+        }
+        saves.ask(SaveKind::Rewrite, false, later(100_000));
+        saves.end(Ok(Saved::default()), later(100_000));
+        assert!(!due(&saves, 101_000) && due(&saves, 102_000), "it is a snapshot");
+    }
+}

@@ -1,0 +1,222 @@
+//! Core 0: takes snapshots, one after the other.
+
+use super::file::{How, Seat};
+use super::{Job, SaveError, answer, tell_all};
+use crate::clock::unix_ms;
+use crate::cut::{self, Deed, Taken};
+use crate::data_dir::DataDir;
+use crate::node::Node;
+use commands::saves::{Current, Saved};
+use config::{Config, SnapshotCompression};
+use durable::manifest::{Manifest, Position, SetFile};
+use durable::sets::{Commit, Draft, Pruned};
+use reactor::task::offload;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Instant;
+use stdx::ShardId;
+use stdx::rng::Rng;
+
+/// Takes what is asked for, for as long as the core runs.
+pub(super) async fn serve(node: Rc<Node>) {
+    let shared = Arc::clone(&node.state.borrow().core.shared);
+    while let Some(current) = next(&node).await {
+        let waiting = node.snapshots.desk.waiting.take();
+        let began = Instant::now();
+        node.control.saving.store(true, Relaxed);
+        let result = run(&node).await;
+        node.control.saving.store(false, Relaxed);
+        node.snapshots.desk.under_way.take();
+        node.snapshots.desk.parts.take();
+        report(&current, &result, began);
+        let now = unix_ms();
+        match &result {
+            Ok(manifest) => {
+                let saved = Saved { set: manifest.number, keys: manifest.keys(), bytes: manifest.bytes() };
+                shared.saves.end(Ok(saved), now);
+                tell_all(&node, || super::Message::Saved);
+            }
+            Err(SaveError::Cancelled | SaveError::Ending) => shared.saves.end_cancelled(),
+            Err(error) => shared.saves.end(Err(error.to_string()), now),
+        }
+        super::tell_health(&node.state.borrow().core);
+        answer(&node, waiting, &result.map(|_| ()).map_err(|error| error.to_string()));
+    }
+    let waiting = node.snapshots.desk.waiting.take();
+    answer(&node, waiting, &Err(SaveError::Ending.to_string()));
+}
+
+/// Waits for something to take. `None` when the server ends.
+async fn next(node: &Node) -> Option<Current> {
+    let shared = Arc::clone(&node.state.borrow().core.shared);
+    let desk = &node.snapshots.desk;
+    poll_fn(|cx| {
+        if node.poll_stopping(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        *desk.waker.borrow_mut() = Some(cx.waker().clone());
+        let waits = !desk.waiting.borrow().is_empty();
+        shared.saves.next(waits, unix_ms()).map_or(Poll::Pending, |current| Poll::Ready(Some(current)))
+    })
+    .await
+}
+
+fn report(current: &Current, result: &Result<Manifest, SaveError>, began: Instant) {
+    let (kind, seconds) = (current.kind, format!("{:.3}", began.elapsed().as_secs_f64()));
+    match result {
+        Ok(manifest) => {
+            let (set, keys, bytes) = (manifest.number, manifest.keys(), manifest.bytes());
+            tracing::info!(?kind, set, keys, bytes, seconds, "snapshot taken");
+        }
+        Err(SaveError::Cancelled) => tracing::info!(?kind, seconds, "snapshot cancelled"),
+        Err(SaveError::Ending) => tracing::info!(?kind, "snapshot given up: the server ends"),
+        Err(error) => {
+            tracing::error!(?kind, seconds, "NO SNAPSHOT was taken: {error}; the one before is untouched");
+        }
+    }
+}
+
+async fn run(node: &Rc<Node>) -> Result<Manifest, SaveError> {
+    let data = Arc::clone(&node.control.data);
+    let (how, keep) = {
+        let config = &node.state.borrow().core.config;
+        (how(config), config.snapshot_keep as usize)
+    };
+    let (shards, seed) = (node.router.shards(), node.state.borrow_mut().core.rng.next_u64());
+    let (draft, job) = {
+        let data = Arc::clone(&data);
+        offload(move || prepare(&data, shards, how, seed)).await??
+    };
+    *node.snapshots.desk.under_way.borrow_mut() = Some(Arc::clone(&job));
+    tracing::info!(set = job.set, "taking a snapshot");
+    let written = write(node, &job).await;
+    match written {
+        Ok((taken, files)) => {
+            let (manifest, pruned) = offload(move || commit(&data, draft, &taken, files, keep)).await??;
+            tell_pruned(pruned);
+            Ok(manifest)
+        }
+        Err(error) => {
+            // What cannot be removed now is removed before the next one.
+            let aborted = offload(move || draft.abort()).await;
+            if let Ok(Err(error)) = aborted {
+                tracing::warn!(%error, "what was written of a snapshot is left behind");
+            }
+            Err(error)
+        }
+    }
+}
+
+fn how(config: &Config) -> How {
+    let compresses_files = config.snapshot_compression == SnapshotCompression::Zstd;
+    How {
+        compresses_files,
+        compresses_strings: config.rdbcompression && !compresses_files,
+        sync_bytes: config.rdb_save_incremental_fsync.then_some(SYNC_BYTES),
+    }
+}
+
+/// On a thread: a number for the set, and files.
+fn prepare(data: &DataDir, shards: u16, how: How, seed: u64) -> Result<(Draft, Arc<Job>), SaveError> {
+    let mut held = data.held().ok_or(SaveError::NotLoaded)?;
+    let (_, loaded) = held.parts();
+    if let Err(error) = loaded.sweep(&data.places, None) {
+        tracing::warn!(%error, "what an earlier snapshot has left behind cannot be removed");
+    }
+    let draft = Draft::begin(&data.places, loaded, &mut Rng::new(seed))?;
+    match seats(&draft, shards, how) {
+        Ok(seats) => {
+            let job = Job { set: draft.number(), how, seats, is_cancelled: AtomicBool::new(false) };
+            Ok((draft, Arc::new(job)))
+        }
+        Err(error) => {
+            // The first error is the one that matters.
+            let _ = draft.abort();
+            Err(error)
+        }
+    }
+}
+
+fn seats(draft: &Draft, shards: u16, how: How) -> Result<Vec<Mutex<Option<Seat>>>, SaveError> {
+    let seat = |shard| {
+        let file = draft.file(ShardId(shard), how.compresses_files)?;
+        Ok(Mutex::new(Some(Seat::start(file, how)?)))
+    };
+    (0..shards).map(seat).collect()
+}
+
+/// The cut, and the files of all shards.
+async fn write(node: &Rc<Node>, job: &Arc<Job>) -> Result<(Taken, Vec<SetFile>), SaveError> {
+    let taken = cut::take(node, Deed::Capture(Arc::clone(job))).await.map_err(|_| SaveError::Ending)?;
+    let shards = node.router.shards() as usize;
+    let desk = &node.snapshots.desk;
+    let mut files = Vec::with_capacity(shards);
+    let mut failure = None;
+    for _ in 0..shards {
+        let part = poll_fn(|cx| {
+            if let Some(part) = desk.parts.borrow_mut().pop() {
+                return Poll::Ready(part);
+            }
+            *desk.waker.borrow_mut() = Some(cx.waker().clone());
+            node.poll_stopping(cx).map(|()| Err(SaveError::Ending))
+        })
+        .await;
+        match part {
+            Ok(file) => files.push(file),
+            // The other cores end too; nobody answers any more.
+            Err(SaveError::Ending) => return Err(SaveError::Ending),
+            Err(error) => {
+                // The first says why; those after it were given up for it.
+                failure.get_or_insert(error);
+                super::give_up(node);
+            }
+        }
+    }
+    failure.map_or(Ok((taken, files)), Err)
+}
+
+/// On a thread: what was written becomes a set, and what it makes needless goes.
+fn commit(
+    data: &DataDir,
+    draft: Draft,
+    taken: &Taken,
+    files: Vec<SetFile>,
+    keep: usize,
+) -> Result<(Manifest, Pruned), SaveError> {
+    let generation = match data.generation().filter(|_| !taken.lsns.is_empty()) {
+        Some(generation) => generation,
+        None => durable::generation::next(&data.places)?,
+    };
+    let mut held = data.held().ok_or(SaveError::NotLoaded)?;
+    let (identity, loaded) = held.parts();
+    let cut = if taken.lsns.is_empty() { 0 } else { taken.number };
+    let commit = Commit {
+        node: identity.node,
+        version: commands::VERSION.to_owned(),
+        cut: taken.at,
+        now: unix_ms(),
+        position: Position { generation, cut, lsns: taken.lsns.clone() },
+    };
+    let manifest = draft.commit(commit, files, identity, loaded).inspect_err(|_| {
+        // The first error is the one that matters.
+        let _ = loaded.sweep(&data.places, None);
+    })?;
+    let pruned = loaded.prune(&data.places, keep).unwrap_or_else(|error| {
+        tracing::warn!(%error, "older snapshots, or the log before them, cannot be removed");
+        Pruned::default()
+    });
+    Ok((manifest, pruned))
+}
+
+fn tell_pruned(pruned: Pruned) {
+    if pruned != Pruned::default() {
+        let Pruned { sets, log_files } = pruned;
+        tracing::info!(?sets, log_files, "what the new snapshot makes needless was removed");
+    }
+}
+
+/// The disk is told to follow after so many bytes, as Redis does.
+const SYNC_BYTES: u64 = 32 << 20;
