@@ -49,7 +49,7 @@ impl ServerSpec {
         let lacewing = this.with_file_name("lacewing");
         let lacewing = shlex::try_quote(lacewing.to_str().context("a path that is not UTF-8")?)?.into_owned();
         Ok(vec![
-            format!("lacewing={lacewing} --port {{port}} --cores {{cores}} --dir {{dir}}").parse()?,
+            format!("lacewing={lacewing} --port {{port}} --cores {{cores}} --dir {{dir}} --appendonly no --save ''").parse()?,
             "redis=redis-server --port {port} --save '' --appendonly no --dir {dir}".parse()?,
         ])
     }

@@ -26,7 +26,7 @@ fn redis_cli_speaks_both_protocols_and_prints_every_format() {
         &["-3", "--no-raw", "CONFIG", "GET", "maxmemory-policy"],
         "1# \"maxmemory-policy\" => \"noeviction\"\n",
     );
-    check(&["-2", "--no-raw", "CONFIG", "GET", "appendonly"], "1) \"appendonly\"\n2) \"no\"\n");
+    check(&["-2", "--no-raw", "CONFIG", "GET", "appendfsync"], "1) \"appendfsync\"\n2) \"everysec\"\n");
     check(&["--csv", "MGET", "a", "b", "none"], "\"1\",\"2\",NULL\n");
     check(&["--json", "MGET", "a", "none"], "[\"1\",null]\n");
     check(&["-n", "3", "DBSIZE"], "0\n");

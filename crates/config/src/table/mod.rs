@@ -203,6 +203,8 @@ mod tests {
         let defaults = Config::default();
         config.dir.clone_from(&defaults.dir);
         config.pidfile = None;
+        assert!(!config.appendonly && defaults.appendonly, "it says no where nothing said means yes");
+        config.appendonly = true;
         assert_eq!(config, defaults);
     }
 

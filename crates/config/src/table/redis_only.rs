@@ -20,8 +20,8 @@ pub(super) const PERSISTENCE: &[Param] = &[
     plain(
         "appendonly",
         flag!(appendonly),
-        "no",
-        "Writes every change to the log in the data directory, so that it is there after a restart; see appendfsync.",
+        "yes",
+        "Writes every change to the log in the data directory, so that it is there after a crash; see appendfsync.",
     )
     .at_start(),
     plain(
