@@ -8,6 +8,7 @@ mod directory;
 mod files;
 mod finding;
 mod json;
+mod packed;
 mod piece;
 mod progress;
 mod rdb_part;

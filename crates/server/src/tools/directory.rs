@@ -3,6 +3,7 @@
 use crate::tools::check::Failure;
 use crate::tools::finding::{Finding, Findings, State, Verdict};
 use crate::tools::json::Json;
+use crate::tools::packed::Packed;
 use crate::tools::progress::Progress;
 use crate::tools::rdb_part::RdbPart;
 use crate::tools::utc::utc;
@@ -79,7 +80,10 @@ impl Watch for Shown<'_> {
     }
 
     fn contents(&mut self, name: &str, bytes: u64) -> Option<Box<dyn Contents>> {
-        name.ends_with(".rdb").then(|| Box::new(RdbPart::new(Some(bytes))) as Box<dyn Contents>)
+        if name.ends_with(".zst") {
+            return Some(Box::new(Packed::new()?));
+        }
+        Some(Box::new(RdbPart::new(Some(bytes))))
     }
 }
 

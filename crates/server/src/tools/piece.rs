@@ -1,10 +1,12 @@
-//! One file of a data directory, looked at alone: a segment of the log, a manifest, a beginning, an identity. What it says of
+//! One file of a data directory, looked at alone: a segment of the log, a packed file of a set, a manifest, a beginning, an identity. What it says of
 //! other files is not looked at.
 
 use crate::tools::check::Failure;
 use crate::tools::finding::{Finding, Findings, State, Verdict};
+use crate::tools::packed::Packed;
 use aof::{HEADER_LEN, Header, Scanner};
 use config::ExitCode;
+use durable::check::Contents;
 use durable::{Begin, Identity, Manifest};
 use std::fs;
 use std::fs::File;
@@ -19,6 +21,8 @@ pub(super) fn look(path: &Path, first: &[u8]) -> Result<Option<Findings>, Failur
         ("a segment of the log", segment(path)?)
     } else if first.starts_with(ENVELOPE) {
         enveloped(path)?
+    } else if first.starts_with(ZSTD) {
+        ("a file of a snapshot set", packed(path)?)
     } else {
         return Ok(None);
     };
@@ -78,6 +82,30 @@ fn row<T: Content>(
             Finding { what, time: None, count: None, bytes: size, lsns: None, verdict }
         }
     }
+}
+
+fn packed(path: &Path) -> Result<Finding, Failure> {
+    let disk = |error| Failure::disk(path, &error);
+    let mut file = File::open(path).map_err(disk)?;
+    let bytes = file.metadata().map_err(disk)?.len();
+    let no_memory = || Failure::new("no memory to unpack it", ExitCode::System);
+    let mut packed = Box::new(Packed::new().ok_or_else(no_memory)?);
+    let mut buffer = vec![0; READ_BYTES];
+    let found = loop {
+        let got = file.read(&mut buffer).map_err(disk)?;
+        if got == 0 {
+            break packed.end();
+        }
+        if let Err(wrong) = packed.feed(&buffer[..got]) {
+            break Err(wrong);
+        }
+    };
+    let what = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (count, verdict) = match found {
+        Ok(keys) => (Some((keys.iter().map(|db| db.keys).sum(), "keys")), Verdict::whole()),
+        Err(wrong) => (None, Verdict::damaged(wrong, SET_FILE_DAMAGED)),
+    };
+    Ok(Finding { what, time: None, count, bytes, lsns: None, verdict })
 }
 
 fn segment(path: &Path) -> Result<Finding, Failure> {
@@ -165,4 +193,6 @@ fn read(file: &mut File, buffer: &mut [u8], left: u64) -> std::io::Result<usize>
 
 const SEGMENT: &[u8] = b"LWLOG\r\n\x1a";
 const ENVELOPE: &[u8] = b"LACEWING";
+const ZSTD: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD];
+const SET_FILE_DAMAGED: u8 = 97;
 const READ_BYTES: usize = 1 << 20;
