@@ -83,7 +83,8 @@ impl Large {
 
     /// Bytes of memory that it takes in a box.
     pub fn memory(&self) -> usize {
-        good_size(size_of::<Self>()) + each!(self, value => value.memory())
+        const BOX_BYTES: usize = good_size(size_of::<Large>());
+        BOX_BYTES + each!(self, value => value.memory())
     }
 
     /// How many elements it holds.

@@ -32,7 +32,7 @@ pub use entry::{Detached, EntryRef};
 pub use expiry::ExpireCycle;
 pub use keyspace::Keyspace;
 pub use load::LoadedValue;
-pub use prefetch::Approached;
+pub use prefetch::{Approached, TOGETHER_MAX};
 pub use stdx::size::good_size;
 pub use types::{
     Access, Cause, Changed, Cursor, Effects, ExpiredFields, Happened, Held, Key, KeyspaceStats, Locks,

@@ -46,6 +46,32 @@ impl Keyspace {
         has_large
     }
 
+    /// Both, with one lookup for each key: the keys of some commands, [`TOGETHER_MAX`] at most, and what those commands name
+    /// beside them, if anything. False when none of the values of these is large.
+    pub fn prefetch_both<'k>(
+        &self,
+        db: DbIndex,
+        named: impl Iterator<Item = (Key<'k>, Option<&'k [u8]>)> + Clone,
+    ) -> bool {
+        let elements = named.clone().filter_map(|(key, element)| Some((key, element?)));
+        let Some(db) = self.dbs.get(db.index()).filter(|db| db.entry_bytes > WORTH_IT_BYTES) else {
+            return self.prefetch_elements(db, elements);
+        };
+        for (key, _) in named.clone() {
+            db.prefetch_slot(key.slot);
+        }
+        let mut found = [None; TOGETHER_MAX];
+        for (place, (key, element)) in found.iter_mut().zip(named) {
+            if let Some(entry) = db.peek(key.slot, self.hasher.hash(key.bytes)) {
+                entry.prefetch();
+                *place = element.map(|element| (entry, element));
+            }
+        }
+        let found = found.iter().flatten();
+        found.clone().for_each(|(entry, _)| entry.prefetch_large());
+        found.fold(false, |has_large, (entry, element)| has_large | entry.prefetch_element(element))
+    }
+
     /// The first half of [`Keyspace::prefetch`], for keys that come one at a time: asks for the first place of a lookup.
     /// `None` when the key is near anyway.
     #[inline]
@@ -65,5 +91,7 @@ impl Keyspace {
     }
 }
 
+/// Keys of so many commands are fetched together: enough to overlap their waits, few enough to stay in the nearest cache.
+pub const TOGETHER_MAX: usize = 32;
 /// With fewer bytes than this, values included, a database is in the cache anyway.
 const WORTH_IT_BYTES: usize = 256 * 1024;

@@ -68,8 +68,16 @@ fn elements_are_brought_near_in_large_values_only_and_stay_as_they_are() {
     }
     let near = |keyspace: &Keyspace, keys: &[&'static str]| {
         let named = keys.iter().map(|key| (Key::new(key.as_bytes()), &b"member 2"[..]));
-        keyspace.prefetch_elements(DB, named)
+        let is_large = keyspace.prefetch_elements(DB, named.clone());
+        assert_eq!(
+            keyspace.prefetch_both(DB, named.clone().map(|(key, member)| (key, Some(member)))),
+            is_large
+        );
+        assert!(!keyspace.prefetch_both(DB, named.map(|(key, _)| (key, None))), "nothing is named");
+        is_large
     };
+    // So much that fetching it ahead is worth it.
+    (0..10_000).for_each(|number| set(&mut keyspace, format!("key {number}").as_bytes(), b"value"));
     assert!(!near(&keyspace, &["string", "small", "missing"]));
     assert!(near(&keyspace, &["small", "large", "missing"]));
     assert!(!keyspace.prefetch_elements(DbIndex(9), [(Key::new(b"large"), &b"x"[..])].into_iter()));

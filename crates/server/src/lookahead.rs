@@ -4,7 +4,7 @@
 
 use crate::node::Node;
 use commands::{CommandRef, Crossing};
-use keyspace::{Approached, Key, Keyspace};
+use keyspace::{Approached, Key, Keyspace, TOGETHER_MAX};
 use resp::Parser;
 use stdx::{Args, DbIndex, Slot, Span};
 
@@ -55,7 +55,15 @@ impl Planned {
         (node.router.shard_of(slot) == node.id).then_some(Key { bytes, slot })
     }
 
-    /// That key, and the element of its value that the command names.
+    /// That key, and the element of its value that the command names, if it names one.
+    fn local_names<'a>(&'a self, node: &Node, bytes: &'a [u8]) -> Option<(Key<'a>, Option<&'a [u8]>)> {
+        let (key, command) = (self.local_key(node, bytes)?, self.command?);
+        let element =
+            (command.element != 0).then(|| self.args(bytes).get(command.element as usize)).flatten();
+        Some((key, element))
+    }
+
+    /// The same where it names one.
     fn local_element<'a>(&'a self, node: &Node, bytes: &'a [u8]) -> Option<(Key<'a>, &'a [u8])> {
         let command = self.command.filter(|command| command.element != 0)?;
         let element = self.args(bytes).get(command.element as usize)?;
@@ -102,16 +110,19 @@ impl Lookahead {
         if planned.len() < 2 {
             return;
         }
-        if !self.plan.is_near {
-            keyspace.prefetch(db, planned.iter().filter_map(|one| one.local_key(node, bytes)));
-        }
-        if self.elements_rest > 0 {
-            self.elements_rest -= 1;
-        } else if !keyspace
-            .prefetch_elements(db, planned.iter().filter_map(|one| one.local_element(node, bytes)))
-        {
-            self.elements_rest = ELEMENTS_REST;
-        }
+        let has_large = match (self.plan.is_near, self.elements_rest > 0) {
+            (true, true) => true,
+            (false, true) => {
+                keyspace.prefetch(db, planned.iter().filter_map(|one| one.local_key(node, bytes)));
+                true
+            }
+            (true, false) => keyspace
+                .prefetch_elements(db, planned.iter().filter_map(|one| one.local_element(node, bytes))),
+            (false, false) => {
+                keyspace.prefetch_both(db, planned.iter().filter_map(|one| one.local_names(node, bytes)))
+            }
+        };
+        self.elements_rest = if has_large { self.elements_rest.saturating_sub(1) } else { ELEMENTS_REST };
     }
 
     /// Asks for the memory of the keys of the commands in `bytes`, which run later in this turn: as [`Lookahead::take_up`] has
@@ -175,8 +186,8 @@ pub(crate) fn is_script(command: CommandRef) -> bool {
 /// Where the keys of a script begin.
 const SCRIPT_KEY: usize = 3;
 
-/// How many commands are looked at together: enough to overlap their waits, few enough to stay in the nearest cache.
-const COMMANDS_MAX: usize = 32;
+/// How many commands are looked at together.
+const COMMANDS_MAX: usize = TOGETHER_MAX;
 /// How many keys of different connections are fetched together, about.
 const APPROACHED_MAX: usize = 128;
 /// When there was no large value among those of some commands, so many times it is not looked for one.

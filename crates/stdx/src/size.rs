@@ -3,7 +3,7 @@
 /// The size of the block that mimalloc (version 3, 64-bit) gives for `size` bytes: what `mi_good_size` answers.
 /// Idempotent, so that an entry allocated with its rounded size can be resized in place within its class.
 #[inline]
-pub fn good_size(size: usize) -> usize {
+pub const fn good_size(size: usize) -> usize {
     let words = size.div_ceil(WORD);
     if words <= EXACT_WORDS {
         return if words == 0 { WORD } else { words * WORD };

@@ -11,6 +11,9 @@ use super::back;
 use crate::Element;
 use stdx::size::good_size;
 
+/// Bytes that the processor fetches at once.
+const LINE: usize = 64;
+
 /// Bytes of elements that a chunk holds, unless it is one longer element: a listpack of 8 KiB without its frame.
 pub(super) const CHUNK_MAX: usize = 8192 - super::FRAME;
 /// The smallest buffer.
@@ -95,7 +98,8 @@ impl Chunk {
     /// Bytes of memory of its buffer.
     #[inline]
     pub(super) fn memory(&self) -> usize {
-        if self.room.is_empty() { 0 } else { good_size(self.room.len()) }
+        debug_assert!(self.room.is_empty() || good_size(self.room.len()) == self.room.len());
+        self.room.len()
     }
 
     /// Whether an element of so many bytes, back-length included, may come in.
@@ -195,12 +199,15 @@ impl Chunk {
     /// Fetches its first or last element into the cache, for it will be read soon.
     #[inline]
     pub(super) fn prefetch(&self, end: End) {
-        let place = match end {
-            End::Front => self.live().first(),
-            End::Back => self.live().last(),
-        };
-        if let Some(place) = place {
-            crate::item::fetch(place);
+        let live = self.live();
+        let (Some(first), Some(last)) = (live.first(), live.last()) else { return };
+        match end {
+            End::Front => crate::item::fetch(first),
+            End::Back => {
+                crate::item::fetch(last);
+                // The last element's begin may lie in the line before.
+                crate::item::fetch(&live[live.len().saturating_sub(LINE)]);
+            }
         }
     }
 

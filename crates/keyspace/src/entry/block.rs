@@ -449,6 +449,18 @@ pub(crate) fn prefetch<T>(place: &T) {
     fetch(std::ptr::from_ref(place).cast::<u8>());
 }
 
+/// The same to its end.
+#[inline]
+pub(crate) fn prefetch_whole<T>(place: &T) {
+    let first = std::ptr::from_ref(place).cast::<u8>();
+    for line in (0..size_of::<T>()).step_by(LINE) {
+        fetch(first.wrapping_add(line));
+    }
+}
+
+/// Bytes that the processor fetches at once.
+const LINE: usize = 64;
+
 #[inline]
 fn fetch(address: *const u8) {
     #[cfg(target_arch = "x86_64")]

@@ -176,6 +176,18 @@ impl Entry {
         self.block().prefetch();
     }
 
+    /// Fetches a large value's own place into the cache, where it says where its elements are.
+    #[inline]
+    pub(crate) fn prefetch_large(&self) {
+        let block = self.block();
+        if !self.is_away()
+            && block.header().kind() != Kind::String
+            && let Stored::Large(large) = block.stored()
+        {
+            block::prefetch_whole(large);
+        }
+    }
+
     /// Fetches an element of a large value into the cache; false when the value is small, or a string.
     #[inline]
     pub(crate) fn prefetch_element(&self, element: &[u8]) -> bool {
