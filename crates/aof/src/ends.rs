@@ -221,10 +221,12 @@ fn is_whole(log: &Summary, must: Option<&Lsn>) -> Result<(), EndsError> {
 }
 
 /// Whether nothing stands behind the first place without a record: a process that is killed leaves its last record torn, and
-/// nothing else.
+/// nothing else. A segment has its header before it has its name.
 fn has_no_hole(log: &Summary) -> Result<(), EndsError> {
     match log.damage {
-        Some(damage) if log.behind.records > 0 || matches!(damage, Damage::Gap { .. }) => {
+        Some(damage)
+            if log.behind.records > 0 || matches!(damage, Damage::Gap { .. } | Damage::Header(_)) =>
+        {
             let (shard, records) = (log.log.shard, log.behind.records);
             Err(EndsError::Hole { shard, end: log.end, records, damage })
         }

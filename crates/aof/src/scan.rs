@@ -79,7 +79,10 @@ pub enum ScanError {
         end: Lsn,
     },
     /// A segment of another log, or of another place in it.
-    #[error("the segment at {base} belongs elsewhere: it says {found:?}")]
+    #[error(
+        "the segment at {base} belongs elsewhere: it says that it is that of shard {} of {} in generation {}, at {}, of node {}",
+        .found.log.shard.0, .found.log.shards, .found.log.generation, .found.base, .found.log.node
+    )]
     Foreign {
         /// Where it was given.
         base: Lsn,
@@ -236,6 +239,13 @@ impl Scanner {
 
     /// The segment is over.
     fn close(&mut self) {
+        if let Phase::Header(base) = self.phase
+            && self.base.is_some()
+            && self.rest() == 0
+        {
+            // Nobody had to ask for records of an empty file.
+            self.header(base).expect("no bytes say nothing that is wrong");
+        }
         assert!(self.unfed == 0, "{} bytes of the segment were not fed", self.unfed);
         assert!(self.read == self.buf.len(), "records of the segment were not taken");
     }

@@ -83,6 +83,27 @@ fn while_the_kernel_runs_on_no_record_is_lost_from_among_others() {
     check(&["p1p!p", "p1"], NEW, Rule::PowerLoss, &[2, 2]);
 }
 
+/// A header is there before the name is; after a loss of power the name may be alone.
+#[test]
+fn while_the_kernel_runs_on_no_segment_is_without_its_header() {
+    let id = log(0, 1);
+    let summary = || {
+        let header = Header { log: id, boot: OLD, base: Lsn(0), synced: Lsn(0), created: UnixMs(500) };
+        let (mut bytes, mut encoder) = (header.encode().to_vec(), Encoder::new(id, Lsn(0)));
+        encoder.begin_plain(&mut bytes, stdx::DbIndex(0));
+        encoder.seal(&mut bytes, Stamp { always: false, synced: Lsn(0) });
+        let mut scanner = Scanner::new(id, Lsn(0));
+        scanner.segment(Lsn(0), bytes.len() as u64).unwrap();
+        scanner.feed(&bytes);
+        while scanner.next().unwrap().is_some() {}
+        scanner.segment(encoder.next_lsn(), 0).unwrap();
+        scanner.finish()
+    };
+    let error = ends(&[summary()], &known(OLD)).unwrap_err();
+    assert!(matches!(error, EndsError::Hole { records: 0, .. }), "{error}");
+    assert_eq!(ends(&[summary()], &known(NEW)).unwrap().rule, Rule::Alone);
+}
+
 #[test]
 fn after_a_loss_of_power_logs_end_at_the_newest_common_cut() {
     check(&["p1pp2p", "p1pppp"], NEW, Rule::PowerLoss, &[2, 2]);

@@ -207,6 +207,21 @@ fn a_segment_without_header_ends_the_log() {
 }
 
 #[test]
+fn an_empty_segment_has_no_header_whether_or_not_it_is_asked_for_records() {
+    let mut writer = Writer::new();
+    writer.plain("a", 0).roll(0);
+    let mut scanner = Scanner::new(log(), Lsn(0));
+    scanner.segment(Lsn(0), writer.segments[0].1.len() as u64).unwrap();
+    scanner.feed(&writer.segments[0].1);
+    while scanner.next().unwrap().is_some() {}
+    scanner.segment(writer.segments[1].0, 0).unwrap();
+    let summary = scanner.finish();
+    assert_eq!((summary.records, summary.damage), (1, Some(Damage::Header(HeaderError::Empty))));
+    writer.segments[1].1.clear();
+    assert_eq!(writer.scan().unwrap().1.damage, summary.damage);
+}
+
+#[test]
 fn what_belongs_elsewhere_is_refused() {
     let mut writer = Writer::new();
     writer.plain("a", 0);
