@@ -241,7 +241,7 @@ const ROWS: [Row; 34] = [
     ),
     Row(
         ExitCode::SetFileMissing,
-        "The newest snapshot set lacks a file, and the log does not make up for it.",
+        "The newest snapshot set is gone or lacks a file, and the log does not make up for it.",
         "Restore it from a backup, or start with --on-load-failure previous.",
         false,
     ),

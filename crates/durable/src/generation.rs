@@ -199,7 +199,7 @@ pub fn begin(
     disk.sync_dir(&directory).trying("sync", &directory)?;
     write_small(disk, &layout::begin(generation), &envelope::seal(&begin), Over::Nothing)?;
     disk.sync_dir(&directory).trying("sync", &directory)?;
-    identity.mark(disk)?;
+    identity.begun(disk, generation)?;
     Ok((begin, writers))
 }
 

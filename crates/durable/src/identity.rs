@@ -2,14 +2,15 @@
 //!
 //! Order: the identity is there, synced, before anything else is made; the first generation's `begin` or the first set's
 //! manifest is there, synced, before the identity says that there is data; and it says so before the first
-//! write is acknowledged. So after a crash anywhere, an identity that says "data" stands beside data, or the data was removed.
+//! write is acknowledged. It is the same with each later one. So after a crash anywhere, an identity that says "data" stands beside data, or the data was removed.
 
 use std::io;
 
-use aof::NodeId;
+use aof::{Generation, NodeId};
 
 use crate::disk::{Attempt, Disk, DiskError, Over, read_small, write_small};
-use crate::layout::IDENTITY;
+use crate::layout::{IDENTITY, SetNumber};
+use crate::manifest::{Manifest, Position};
 use stdx::UnixMs;
 use stdx::envelope::{self, Content, Decode, Encode};
 
@@ -23,6 +24,51 @@ pub struct Identity {
     pub made_ms: i64,
     /// Whether it ever held a log or a set.
     pub held_data: bool,
+    /// What there is at least: a start that finds less has lost something.
+    pub newest: Newest,
+    /// What became of it when the operator last asked for the state of an earlier time.
+    pub taken_back: Option<TakenBack>,
+}
+
+/// The newest that was written and not given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "stdx::envelope::bincode")]
+pub struct Newest {
+    /// The generation that began last; 0 if none has.
+    pub generation: Generation,
+    /// The set that was committed last.
+    pub set: Option<NewestSet>,
+}
+
+/// What is to be known of a set when it is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "stdx::envelope::bincode")]
+pub struct NewestSet {
+    /// Its number.
+    pub number: SetNumber,
+    /// The generation of its cut.
+    pub generation: Generation,
+    /// Whether a log was written then, so that logs may have what it has.
+    pub is_in_log: bool,
+}
+
+impl NewestSet {
+    /// That set.
+    pub(crate) fn of(manifest: &Manifest) -> Self {
+        let Position { generation, lsns, .. } = &manifest.position;
+        Self { number: manifest.number, generation: *generation, is_in_log: !lsns.is_empty() }
+    }
+}
+
+/// That the data was taken back to an earlier time, or is about to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "stdx::envelope::bincode")]
+pub struct TakenBack {
+    /// That time, in milliseconds since 1970.
+    pub until_ms: i64,
+    /// Whether a generation or a set has followed. Before, a start goes on with it, for some of what is newer is in quarantine already.
+    /// Afterwards, whoever asks for the same time again, as a service that is restarted does, keeps what was written since.
+    pub is_done: bool,
 }
 
 impl Content for Identity {
@@ -53,17 +99,47 @@ impl Identity {
 
     /// A new one for a directory that has none, written and synced.
     pub fn create(disk: &dyn Disk, node: NodeId, now: UnixMs) -> Result<Self, DiskError> {
-        let identity = Self { node, made_ms: now.0, held_data: false };
+        let identity =
+            Self { node, made_ms: now.0, held_data: false, newest: Newest::default(), taken_back: None };
         identity.write(disk, Over::Nothing)?;
         Ok(identity)
     }
 
-    /// From here on the directory is one that holds data. Does nothing if it was.
-    pub fn mark(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
-        if !self.held_data {
-            let marked = Self { held_data: true, ..self.clone() };
-            marked.write(disk, Over::Old)?;
-            *self = marked;
+    /// A generation has begun. From here on the directory is one that holds data; and if that was taken back, this is what it is now.
+    pub(crate) fn begun(&mut self, disk: &dyn Disk, generation: Generation) -> Result<(), DiskError> {
+        let newest = Newest { generation, ..self.newest };
+        self.change(disk, Self { held_data: true, newest, taken_back: self.done(), ..self.clone() })
+    }
+
+    /// A set was committed: as [`Identity::begun`].
+    pub(crate) fn saved(&mut self, disk: &dyn Disk, manifest: &Manifest) -> Result<(), DiskError> {
+        let newest = Newest { set: Some(NewestSet::of(manifest)), ..self.newest };
+        self.change(disk, Self { held_data: true, newest, taken_back: self.done(), ..self.clone() })
+    }
+
+    fn done(&self) -> Option<TakenBack> {
+        self.taken_back.map(|taken_back| TakenBack { is_done: true, ..taken_back })
+    }
+
+    /// This is what there is: all of it was loaded.
+    pub(crate) fn loaded(
+        &mut self,
+        disk: &dyn Disk,
+        newest: Newest,
+        taken_back: Option<TakenBack>,
+    ) -> Result<(), DiskError> {
+        self.change(disk, Self { held_data: true, newest, taken_back, ..self.clone() })
+    }
+
+    /// There is nothing, as the operator wants it.
+    pub(crate) fn given_up(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
+        self.change(disk, Self { newest: Newest::default(), taken_back: None, ..self.clone() })
+    }
+
+    fn change(&mut self, disk: &dyn Disk, new: Self) -> Result<(), DiskError> {
+        if *self != new {
+            new.write(disk, Over::Old)?;
+            *self = new;
         }
         Ok(())
     }

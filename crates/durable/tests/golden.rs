@@ -4,6 +4,7 @@
 
 use aof::{BootId, Generation, Lsn, NodeId};
 use durable::generation::{LogEnd, Past};
+use durable::identity::{Newest, NewestSet, TakenBack};
 use durable::manifest::{DbKeys, Position, SetFile};
 use durable::{Begin, Identity, Manifest};
 use stdx::envelope::{self, Content};
@@ -25,8 +26,15 @@ fn check<T: Content + PartialEq + std::fmt::Debug>(value: &T, golden: &str) {
 
 #[test]
 fn identity() {
-    let identity = Identity { node: NODE, made_ms: 1_700_000_000_123, held_data: true };
+    let newest = Newest { generation: Generation(7), set: None };
+    let identity =
+        Identity { node: NODE, made_ms: 1_700_000_000_123, held_data: true, newest, taken_back: None };
     check(&identity, include_str!("golden/identity.hex"));
+    let set = NewestSet { number: 300, generation: Generation(6), is_in_log: true };
+    let taken_back = TakenBack { until_ms: 1_700_000_000_000, is_done: true };
+    let newest = Newest { set: Some(set), ..newest };
+    let identity = Identity { newest, taken_back: Some(taken_back), ..identity };
+    check(&identity, include_str!("golden/identity-of-a-set.hex"));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use aof::{Generation, Lsn};
 
 use crate::disk::Disk;
 use crate::generation::{Begin, BeginState};
+use crate::identity::TakenBack;
 use crate::layout;
 use crate::manifest::{Manifest, Position};
 use crate::recover::logs::{self, EndsFailure, Leg};
@@ -25,11 +26,36 @@ use stdx::{ShardId, UnixMs};
 
 /// Makes the plan.
 pub(super) fn choose(disk: &dyn Disk, survey: &Survey, options: &Options) -> Result<Plan, Refusal> {
-    if let Some(until) = options.until {
-        return at_time(disk, survey, options, until);
+    let before = survey.identity.as_ref().and_then(|identity| identity.taken_back);
+    let asked = options.until.map(|until| until.0);
+    let (until_ms, note) = match (asked, before) {
+        (_, Some(TakenBack { until_ms, is_done: false })) => {
+            (Some(asked.map_or(until_ms, |asked| asked.min(until_ms))), Some(BEGUN))
+        }
+        (Some(asked), Some(TakenBack { until_ms, is_done: true })) if asked == until_ms => (None, Some(DONE)),
+        (asked, _) => (asked, None),
+    };
+    let mut plan = match until_ms {
+        Some(until_ms) => at_time(disk, survey, options, UnixMs(until_ms))?,
+        None => newest(disk, survey, options)?,
+    };
+    plan.taken_back = match until_ms {
+        Some(until_ms) => Some(TakenBack { until_ms, is_done: false }),
+        None => before.filter(|_| asked.is_some()),
+    };
+    plan.notes.extend(note.map(str::to_owned));
+    if until_ms.is_some()
+        && let Err(missing) = survey.check_newest()
+    {
+        plan.notes.push(format!("what is recovered may be older than it could be: {}", missing.cause()));
     }
-    let mut failure = None;
-    for start in starts(survey) {
+    Ok(plan)
+}
+
+fn newest(disk: &dyn Disk, survey: &Survey, options: &Options) -> Result<Plan, Refusal> {
+    let mut failure = survey.check_newest().err();
+    let candidates = if failure.is_none() { starts(survey) } else { Vec::new() };
+    for start in candidates {
         let start = match usable(start, options) {
             Ok(start) => start,
             Err(refusal) => {
@@ -173,15 +199,23 @@ fn way(survey: &Survey, start: Start<'_>, head: &Begin) -> Result<Vec<Leg>, Refu
             None => return Err(hole(begin)),
             Some(log) => {
                 ends = Some(log.ends.clone());
-                begin = match survey.begin(log.generation) {
-                    Some(begin) => begin,
-                    None => return Err(hole(begin)),
-                };
+                begin = earlier(survey, begin, log.generation)?;
             }
         }
     }
     legs.reverse();
     Ok(legs)
+}
+
+/// How the generation began that `begin` continues.
+fn earlier<'a>(survey: &'a Survey, begin: &Begin, generation: Generation) -> Result<&'a Begin, Refusal> {
+    let listed = survey.generations.iter().find(|one| one.generation == generation);
+    match listed.map(|one| &one.begin) {
+        Some(BeginState::Begun(earlier)) => Ok(earlier),
+        Some(BeginState::Damaged(what)) => Err(Refusal::BeginDamaged { generation, what: what.clone() }),
+        Some(BeginState::Unreadable(error)) => Err(Refusal::disk(error.copy())),
+        Some(BeginState::Unbegun) | None => Err(hole(begin)),
+    }
 }
 
 fn hole(begin: &Begin) -> Refusal {
@@ -423,13 +457,14 @@ impl Plan {
             ends: None,
             lost: None,
             notes: Vec::new(),
+            taken_back: None,
             identity: survey.identity.clone(),
             aside: Aside::default(),
             boot: options.boot,
         };
         if survey.identity.is_none() {
             plan.notes.push(format!(
-                "there is no {}; it will be made for node {}",
+                "there is no {}, so nobody can tell whether there was anything newer; it will be made for node {}",
                 layout::IDENTITY,
                 plan.node
             ));
@@ -461,3 +496,9 @@ impl Plan {
         self.aside.paths.extend(aside);
     }
 }
+
+/// What an operator is told of a wish for an earlier time that was carried out.
+const DONE: &str = "the data was taken back to the time of recover-until at an earlier start; what was written since is kept, and the \
+     parameter has no effect any more";
+/// And of one that was not, to the end.
+const BEGUN: &str = "an earlier start had begun to take the data back to an earlier time, and was cut off; this one goes on with it";

@@ -7,7 +7,7 @@ use aof::{BootId, Generation, LogId, Lsn, NodeId, SegmentName};
 
 use crate::disk::{Attempt, Disk, DiskError, ensure_dir, list_sorted, read_full_at, write_all_at};
 use crate::generation::{LogEnd, Past};
-use crate::identity::Identity;
+use crate::identity::{Identity, Newest, NewestSet, TakenBack};
 use crate::layout::{self, LOGS, QUARANTINE, SETS, SetNumber};
 use crate::manifest::{DbKeys, Manifest};
 use crate::recover::survey::Survey;
@@ -33,6 +33,8 @@ pub struct Plan {
     pub lost: Option<Lost>,
     /// What an operator should know besides.
     pub notes: Vec<String>,
+    /// What the identity is to say of it.
+    pub(super) taken_back: Option<TakenBack>,
     pub(super) identity: Option<Identity>,
     /// What is no part of it and would be in the way of later starts.
     pub(super) aside: Aside,
@@ -97,6 +99,14 @@ impl Plan {
         Past { set: self.set.as_ref().map(|set| set.number), log }
     }
 
+    fn newest(&self) -> Newest {
+        let last = self.replays.last();
+        Newest {
+            generation: last.map_or(Generation(0), |last| last.generation),
+            set: self.set.as_ref().map(NewestSet::of),
+        }
+    }
+
     /// What lies behind the ends of the logs, by shard.
     pub fn dropped(&self) -> impl Iterator<Item = (ShardId, Dropped)> {
         let ends = self.ends.iter().flat_map(|(_, ends)| ends);
@@ -128,8 +138,9 @@ impl Plan {
         if let Some(last) = self.replays.last().filter(|last| last.boot == self.boot) {
             settle(disk, last)?;
         }
+        // Before anything is moved, for a start that is cut off here goes on with less than there was, as the operator wanted.
+        identity.loaded(disk, self.newest(), self.taken_back)?;
         self.aside.put(disk)?;
-        identity.mark(disk)?;
         Ok((identity, Loaded::new(self.set.as_ref().map(|set| set.number))))
     }
 
@@ -265,10 +276,11 @@ impl Empty {
     /// was none, and the right to save and prune.
     pub fn accept(self, places: &Places, node: NodeId, now: UnixMs) -> Result<(Identity, Loaded), DiskError> {
         let disk = places.disk();
-        let identity = match self.identity {
+        let mut identity = match self.identity {
             Some(identity) => identity,
             None => Identity::create(disk, node, now)?,
         };
+        identity.given_up(disk)?;
         self.aside.put(disk)?;
         Ok((identity, Loaded::new(None)))
     }

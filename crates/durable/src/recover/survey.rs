@@ -1,16 +1,16 @@
 //! All that is in the directory, before anything is decided.
 
-use aof::{Generation, NodeId};
+use aof::{Generation, Lsn, NodeId};
 
 use crate::disk::Attempt;
 use crate::generation::{self, Begin, BeginState, ListedGeneration};
 use crate::identity::Identity;
-use crate::layout::{self, MANIFEST};
-use crate::manifest::Manifest;
+use crate::layout::{self, MANIFEST, SetNumber};
+use crate::manifest::{Manifest, Position};
 use crate::recover::Options;
 use crate::recover::plan::Empty;
 use crate::refusal::Refusal;
-use crate::sets::{self, Listed, SetState};
+use crate::sets::{self, Listed, SetFault, SetState};
 use crate::store::Places;
 
 /// What the directory holds.
@@ -62,6 +62,32 @@ impl Survey {
             Some((path, found)) => Err(Refusal::Foreign { path, found, own }),
             None => Ok(()),
         }
+    }
+
+    /// That there is at least what the identity says there was.
+    pub(super) fn check_newest(&self) -> Result<(), Refusal> {
+        let Some(newest) = self.identity.as_ref().map(|identity| identity.newest) else { return Ok(()) };
+        let head = self.head().map_or(Generation(0), |head| head.generation);
+        // A set that was written when no log was stands for all generations before.
+        let is_later = |manifest: &Manifest| {
+            let Position { generation, lsns, .. } = &manifest.position;
+            lsns.is_empty() && *generation > newest.generation
+        };
+        if head < newest.generation && !self.manifests().any(is_later) {
+            return Err(Refusal::LogMissing { generation: newest.generation, shard: None, at: Lsn(0) });
+        }
+        match newest.set {
+            // Whatever led to a generation that is later, it says itself.
+            Some(set) if !set.is_in_log && head < set.generation && !self.has_set(set.number) => {
+                let fault = SetFault::Missing { path: layout::set(set.number) };
+                Err(Refusal::set(set.number, fault))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn has_set(&self, number: SetNumber) -> bool {
+        self.sets.iter().any(|set| set.number >= number && set.is_data())
     }
 
     /// That no number stands for two sets: what a number says must be the same everywhere.

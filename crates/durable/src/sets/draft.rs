@@ -103,7 +103,7 @@ impl Draft {
             io::ErrorKind::AlreadyExists => CommitError::Taken(self.number),
             _ => error.into(),
         })?;
-        identity.mark(self.places.disk())?;
+        identity.saved(self.places.disk(), &manifest)?;
         loaded.committed(self.number);
         Ok(manifest)
     }
