@@ -170,6 +170,8 @@ pub struct LoadingGauges {
     pub keys_loaded: AtomicU64,
     /// Keys that it left out, since their time had come.
     pub keys_expired: AtomicU64,
+    /// Commands of logs and of append-only files that it ran.
+    pub commands_run: AtomicU64,
 }
 
 impl Shared {

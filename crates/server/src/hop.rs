@@ -91,6 +91,8 @@ pub(crate) enum Item {
     Loaded(Box<crate::load::Batch>),
     /// Load something.
     LoadOrder(crate::load::Order),
+    /// Parts of transactions for your shard, to be run at their places in its log.
+    LoadParts(crate::load::PartBatch),
     /// What became of an order of yours.
     LoadNews(Box<crate::load::News>),
     /// All data is there: serve, with this log if there is one.

@@ -138,6 +138,7 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
             Item::Load(batch) => crate::load::receive(node, from, batch),
             Item::Loaded(batch) => crate::load::returned(node, from, *batch),
             Item::LoadOrder(order) => node.load.orders.put(order),
+            Item::LoadParts(batch) => node.load.parts.receive(batch),
             Item::LoadNews(news) => node.load.news.put(*news),
             Item::Recovered(recovered, log) => crate::load::admit(node, recovered, log.map(|log| *log)),
             Item::Snapshot(message) => crate::snapshot::receive(node, from, *message),

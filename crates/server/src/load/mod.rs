@@ -34,6 +34,7 @@ pub(crate) use deal::{Returned, receive, returned};
 pub(crate) use error::LoadError;
 pub(crate) use order::{News, Order};
 pub(crate) use recovered::{Admission, Recovered};
+pub(crate) use replay::PartBatch;
 pub(crate) use run::run;
 pub(crate) use worker::serve;
 
@@ -47,8 +48,9 @@ use durable::recover::{OnLoadFailure, Options};
 use durable::sets::SetFault;
 use order::Desk;
 use progress::Progress;
+use replay::Parts;
 use source::Import;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -95,6 +97,10 @@ pub(crate) struct Desks {
     pub(crate) orders: Desk<Order>,
     pub(crate) news: Desk<News>,
     readers: Readers,
+    /// What it was dealt of transactions.
+    pub(crate) parts: Parts,
+    /// On core 0: how often logs were begun to be run.
+    attempts: Cell<u64>,
     /// On core 0, while it conducts a load.
     progress: RefCell<Option<Rc<Progress>>>,
 }
@@ -138,11 +144,23 @@ async fn next_news(node: &Node) -> Result<News, Stopped> {
     next.await.ok_or(Stopped::Asked)
 }
 
-/// So many bytes were loaded, with so many keys or commands: says so, and waits as key-load-delay has it.
-async fn step(node: &Node, bytes: u64, count: u64) {
+/// So many bytes were loaded, with so many keys: says so, and waits as key-load-delay has it.
+async fn step(node: &Node, bytes: u64, keys: u64) {
     if bytes != 0 {
         node.state.borrow().core.shared.loading.loaded_bytes.fetch_add(bytes, Relaxed);
     }
+    dawdle(node, keys).await;
+}
+
+/// So many commands were run: as [`step`].
+async fn ran(node: &Node, commands: u64) {
+    if commands != 0 {
+        node.state.borrow().core.shared.loading.commands_run.fetch_add(commands, Relaxed);
+    }
+    dawdle(node, commands).await;
+}
+
+async fn dawdle(node: &Node, count: u64) {
     if let Some(progress) = &*node.load.progress.borrow() {
         progress.tell_log();
     }

@@ -20,14 +20,17 @@ pub(crate) enum Order {
     File(Box<FileJob>),
     /// Forget everything: [`News::Emptied`].
     Empty,
-    /// Open this shard's log. Nothing is said.
+    /// Open this shard's log. Nothing is said; if it cannot be, that is the answer to the first order to read it.
     Log(Arc<LogJob>, ShardId),
-    /// Read this shard's log on, and run it up to what is to be met for: [`News::Stands`].
-    GoOn(ShardId),
+    /// Read this shard's log up to the next cut, and deal the transactions that can be taken apart, but for those of which shards
+    /// take part whose logs have ended: [`News::Scanned`].
+    Scan(ShardId, Arc<[bool]>),
+    /// When so many batches of parts have come: run this shard's log up to what is to be met for: [`News::Stands`].
+    GoOn(ShardId, u64),
     /// Run the transaction at which this shard's log stands: [`News::Ran`].
     Run(ShardId),
     /// Leave the logs, which are done.
-    Close,
+    Close(Arc<LogJob>),
 }
 
 /// What a core says.
@@ -36,6 +39,8 @@ pub(crate) enum News {
     File(usize, Result<FileLoaded, FileFailure>),
     /// Nothing is there any more.
     Emptied,
+    /// A log was read up to the next cut, and so many batches of parts were sent to each shard on the way.
+    Scanned(Vec<u64>),
     /// The log of this shard stands.
     Stands(ShardId, Lsn, Head),
     /// The transaction at which this shard's log stood was run.

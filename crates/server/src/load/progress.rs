@@ -62,7 +62,13 @@ impl Progress {
     /// All that was loaded is of no use.
     pub(super) fn again(&self) {
         let gauges = &self.shared.loading;
-        for gauge in [&gauges.loaded_bytes, &gauges.keys_loaded, &gauges.keys_expired, &gauges.rdb_used_mem] {
+        for gauge in [
+            &gauges.loaded_bytes,
+            &gauges.keys_loaded,
+            &gauges.keys_expired,
+            &gauges.commands_run,
+            &gauges.rdb_used_mem,
+        ] {
             gauge.store(0, Relaxed);
         }
         self.logged.set(0);
@@ -85,8 +91,19 @@ impl Progress {
         (u128::from(done) * 100 / u128::from(total.max(1))).min(100) as u64
     }
 
-    fn keys(&self) -> u64 {
-        self.shared.loading.keys_loaded.load(Relaxed)
+    /// Keys of files that were put in, and commands of logs that were run.
+    fn counts(&self) -> (u64, u64) {
+        let gauges = &self.shared.loading;
+        (gauges.keys_loaded.load(Relaxed), gauges.commands_run.load(Relaxed))
+    }
+
+    /// The same for people: what there is none of is left out.
+    fn counted(&self) -> String {
+        match self.counts() {
+            (keys, 0) => format!("{keys} keys"),
+            (0, commands) => format!("{commands} commands"),
+            (keys, commands) => format!("{keys} keys, {commands} commands"),
+        }
     }
 
     /// Tells the log, if it is time.
@@ -96,27 +113,28 @@ impl Progress {
             self.logged.set(percent);
             self.clear();
             let percent = percent - percent % LOG_PERCENT;
-            tracing::info!(percent, keys = self.keys(), mb_per_s = self.mb_per_s(), "loading");
+            let (keys, commands) = self.counts();
+            tracing::info!(percent, keys, commands, mb_per_s = self.mb_per_s(), "loading");
         }
     }
 
     fn tell_terminal(&self) {
         if self.on_terminal {
-            let (what, percent, keys) = (self.what.borrow(), self.percent(), self.keys());
+            let (what, percent, counted) = (self.what.borrow(), self.percent(), self.counted());
             let (speed, left) = (self.mb_per_s(), self.left_s());
             // Nobody is told if the terminal has gone.
             let _ = write!(
                 std::io::stderr(),
-                "\r\x1b[K{what}: {percent} %, {keys} keys, {speed} MB/s, {left} s left"
+                "\r\x1b[K{what}: {percent} %, {counted}, {speed} MB/s, {left} s left"
             );
         }
     }
 
     /// The service manager's patience with starts is counted anew from each message.
     fn tell_manager(&self) {
-        let (what, percent, keys) = (self.what.borrow(), self.percent(), self.keys());
+        let (what, percent, counted) = (self.what.borrow(), self.percent(), self.counted());
         crate::notify::notify(&format!(
-            "STATUS=Starting, {what}: {percent} %, {keys} keys\nEXTEND_TIMEOUT_USEC={PATIENCE_US}"
+            "STATUS=Starting, {what}: {percent} %, {counted}\nEXTEND_TIMEOUT_USEC={PATIENCE_US}"
         ));
     }
 

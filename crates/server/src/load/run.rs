@@ -9,7 +9,7 @@ use super::{Job, LoadError, Recovered, Setback, Stopped, next_news, replay};
 use crate::hop::Item;
 use crate::node::Node;
 use aof::Generation;
-use aof::ends::Dropped;
+use aof::ends::{Dropped, Rule};
 use durable::generation::Past;
 use durable::log::LogWriter;
 use durable::manifest::{DbKeys, Manifest};
@@ -284,9 +284,20 @@ fn foretell(plan: &Plan) {
             lost.reason
         );
     }
+    let is_of_a_time = matches!(plan.ends, Some((Rule::Time, _)));
     for (shard, dropped) in plan.dropped() {
         let Dropped { records, bytes, since, damage, .. } = dropped;
         let since_ms = since.map_or(0, |since| since.0);
+        if is_of_a_time {
+            tracing::warn!(
+                shard = shard.0,
+                records,
+                bytes,
+                since_ms,
+                "what is newer is left out, as was asked for"
+            );
+            continue;
+        }
         let what = damage.map_or_else(|| "power was lost".to_owned(), |damage| damage.to_string());
         tracing::warn!(
             shard = shard.0,
@@ -306,7 +317,8 @@ fn report(node: &Node, progress: &Progress) {
     let (keys, expired) = (gauges.keys_loaded.load(Relaxed), gauges.keys_expired.load(Relaxed));
     if gauges.total_bytes.load(Relaxed) > 0 {
         let seconds = format!("{:.3}", progress.elapsed().as_secs_f64());
-        tracing::info!(keys, expired, seconds, "loaded");
+        let commands = gauges.commands_run.load(Relaxed);
+        tracing::info!(keys, expired, commands, seconds, "loaded");
     }
     let (used, limit) = (core.used_bytes() as u64, core.config.maxmemory);
     if limit != 0 && used > limit {

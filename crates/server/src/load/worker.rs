@@ -1,5 +1,6 @@
 //! One core's share of a load: does what core 0 orders, file by file, log by log.
 
+use super::LoadError;
 use super::file;
 use super::order::{News, Order, tell};
 use super::replay::{Reader, Trouble};
@@ -10,16 +11,16 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use stdx::{DbIndex, ShardId};
 
-/// The logs that a core reads, but for those that are being read on.
+/// The logs that a core reads, but for those that are being read on; or why one could not be opened.
 #[derive(Default)]
-pub(crate) struct Readers(RefCell<BTreeMap<ShardId, Reader>>);
+pub(crate) struct Readers(RefCell<BTreeMap<ShardId, Result<Reader, LoadError>>>);
 
 impl Readers {
-    fn put(&self, shard: ShardId, reader: Reader) {
+    fn put(&self, shard: ShardId, reader: Result<Reader, LoadError>) {
         self.0.borrow_mut().insert(shard, reader);
     }
 
-    fn take(&self, shard: ShardId) -> Reader {
+    fn take(&self, shard: ShardId) -> Result<Reader, LoadError> {
         self.0.borrow_mut().remove(&shard).expect("a log that was opened, and does one thing at a time")
     }
 }
@@ -37,37 +38,48 @@ pub(crate) async fn serve(node: Rc<Node>) {
                 empty(&node).await;
                 tell(&node, News::Emptied);
             }
-            Order::Log(job, shard) => match Reader::open(&node, job, shard) {
-                Ok(reader) => node.load.readers.put(shard, reader),
-                Err(error) => tell(&node, News::Failed(error)),
-            },
-            Order::GoOn(shard) => {
-                let node = Rc::clone(&node);
-                reactor::task::spawn(async move {
-                    let mut reader = node.load.readers.take(shard);
-                    let news = match reader.go_on().await {
-                        Ok((lsn, head)) => News::Stands(shard, lsn, head),
-                        Err(trouble) => of(trouble),
-                    };
-                    node.load.readers.put(shard, reader);
-                    tell(&node, news);
+            Order::Log(job, shard) => {
+                let reader = Reader::open(&node, job, shard);
+                node.load.readers.put(shard, reader);
+            }
+            Order::Scan(shard, ended) => {
+                with_reader(&node, shard, async move |_, reader| {
+                    reader.scan(&ended).await.map(News::Scanned)
                 });
             }
-            Order::Run(shard) => {
-                let node = Rc::clone(&node);
-                reactor::task::spawn(async move {
-                    let mut reader = node.load.readers.take(shard);
-                    let news = match reader.run_whole().await {
-                        Ok(()) => News::Ran(shard),
-                        Err(trouble) => of(trouble),
-                    };
-                    node.load.readers.put(shard, reader);
-                    tell(&node, news);
-                });
+            Order::GoOn(shard, batches) => with_reader(&node, shard, async move |node, reader| {
+                node.load.parts.until(batches).await;
+                reader.go_on().await.map(|(lsn, head)| News::Stands(shard, lsn, head))
+            }),
+            Order::Run(shard) => with_reader(&node, shard, async move |_, reader| {
+                reader.run_whole().await.map(|()| News::Ran(shard))
+            }),
+            Order::Close(job) => {
+                node.load.readers.0.borrow_mut().clear();
+                node.load.parts.close(job.attempt());
             }
-            Order::Close => node.load.readers.0.borrow_mut().clear(),
         }
     }
+}
+
+/// Has this core read the log of a shard on, beside other work, and tell what came of it.
+fn with_reader(
+    node: &Rc<Node>,
+    shard: ShardId,
+    work: impl AsyncFnOnce(&Node, &mut Reader) -> Result<News, Trouble> + 'static,
+) {
+    let node = Rc::clone(node);
+    reactor::task::spawn(async move {
+        let news = match node.load.readers.take(shard) {
+            Ok(mut reader) => {
+                let done = work(&node, &mut reader).await;
+                node.load.readers.put(shard, Ok(reader));
+                done.unwrap_or_else(of)
+            }
+            Err(error) => News::Failed(error),
+        };
+        tell(&node, news);
+    });
 }
 
 fn of(trouble: Trouble) -> News {

@@ -186,6 +186,8 @@ fn load(loading: &LoadingGauges, now: UnixMs, text: &mut String) {
     line(text, "loading_loaded_bytes", loaded);
     line(text, "loading_loaded_perc", format_args!("{:.2}", loaded as f64 * 100.0 / total.max(1) as f64));
     // In its first second there is too little to tell from, and Redis says 1.
+    line(text, "loading_keys_loaded", loading.keys_loaded.load(Relaxed));
+    line(text, "loading_commands_run", loading.commands_run.load(Relaxed));
     line(text, "loading_eta_seconds", if elapsed == 0 { 1 } else { left });
 }
 

@@ -142,7 +142,7 @@ impl Client {
         self.out.clear();
         self.out.shrink_to(2 * CHUNK_BYTES);
         (self.sent, self.answered) = (0, 0);
-        crate::load::step(node, 0, commands).await;
+        crate::load::ran(node, commands).await;
         Ok(())
     }
 

@@ -8,19 +8,24 @@
 //! ```
 //!
 //! If there are as many shards as there were when the log was written, a log's plain records are for the shard of the core that
-//! reads it, and are run on it directly ([`direct`]). Everything else goes the way of clients' commands, through a connection of
-//! the server with itself ([`client`]), which finds the shards.
+//! reads it, and are run on it directly ([`direct`]). So are most transactions over several shards: before the logs are run up to the
+//! next cut, all are read up to it, and each shard is dealt its part of the transactions that can be taken apart ([`split`]). These
+//! need no meeting. Plain records that follow each other are joined on the way ([`ahead`]). Everything else goes the way of clients' commands, through a connection of the server with itself ([`client`]),
+//! which finds the shards.
 //!
 //! Commands run at a time before all others ([`crate::clock::before_all_times`]): no key expires but as the journal says.
 
+mod ahead;
 mod client;
 mod conduct;
 mod direct;
 mod reader;
+mod split;
 
 pub(super) use client::Client;
 pub(super) use conduct::replay;
 pub(super) use reader::Reader;
+pub(crate) use split::{Batch as PartBatch, Parts};
 
 use super::LoadError;
 use aof::Lsn;
@@ -32,6 +37,8 @@ use stdx::ShardId;
 
 /// The logs of one generation.
 pub(crate) struct LogJob {
+    /// Counts the times that logs were begun to be run in this process.
+    attempt: u64,
     replay: Replay,
     disk: Arc<dyn Disk>,
     /// Whether a log's shard is the core that reads it.
@@ -64,6 +71,11 @@ pub(super) enum Misrun {
 }
 
 impl LogJob {
+    /// Which time it is that logs are run.
+    pub(super) fn attempt(&self) -> u64 {
+        self.attempt
+    }
+
     fn trouble(&self, shard: ShardId, lsn: Lsn, misrun: Misrun) -> Trouble {
         let generation = self.replay.generation;
         match misrun {

@@ -1,12 +1,14 @@
 //! One log, read and run by one core.
 
+use super::ahead::{Ahead, Kept, What};
 use super::client::Client;
 use super::direct::{Direct, Ran};
+use super::split::PartDealer;
 use super::{LogJob, Misrun, Trouble};
 use crate::load::LoadError;
 use crate::load::bytes::{Segment, Segments};
 use crate::node::Node;
-use aof::{Head, Kind, Lsn, ScanError, Scanner};
+use aof::{Head, Kind, Lsn, MeetingError, ScanError, Scanner, TxNumber};
 use durable::Refusal;
 use durable::disk::DiskError;
 use reactor::pieces::Pieces;
@@ -29,6 +31,10 @@ pub(crate) struct Reader {
     unfed: u64,
     /// A piece, and how much of it was given to the scanner.
     piece: Option<(Vec<u8>, usize)>,
+    /// What was read and not run.
+    ahead: Ahead,
+    /// The part of a transaction that is run.
+    part: Vec<u8>,
     /// The transaction at whose whole record it stands.
     whole: Option<Whole>,
     runner: Runner,
@@ -60,6 +66,7 @@ impl Reader {
             Segments::open(job.disk.as_ref(), &job.replay, shard).map_err(Refusal::disk)?;
         let pieces = Pieces::read(segments, PIECE_BYTES, PIECES_MAX).map_err(LoadError::System)?;
         let (start, end) = (job.replay.starts[shard.index()], job.replay.ends[shard.index()]);
+        let ahead = Ahead::of(job.replay.shards);
         let runner = Runner {
             node: Rc::clone(node),
             job: Arc::clone(&job),
@@ -76,38 +83,164 @@ impl Reader {
             segments: list.into(),
             unfed: 0,
             piece: None,
+            ahead,
+            part: Vec::new(),
             whole: None,
             runner,
         })
     }
 
-    /// Reads on, and runs plain records, up to the next place that is not one. Of a transaction's whole record the commands are
-    /// kept for [`Reader::run_whole`].
-    pub(in crate::load) async fn go_on(&mut self) -> Result<(Lsn, Head), Trouble> {
-        loop {
-            if self.node.stopping.get() || self.job.is_over.load(Relaxed) {
-                return Err(Trouble::Stopped);
-            }
+    /// Reads up to the next cut, or as far ahead as may be, and deals the transactions that can be taken apart, if each shard has a
+    /// core, and the logs of all that take part go on. How many batches of parts were sent to each shard.
+    pub(in crate::load) async fn scan(&mut self, ended: &[bool]) -> Result<Vec<u64>, Trouble> {
+        self.ahead.begin();
+        let mut dealer = PartDealer::new(Rc::clone(&self.node), self.job.attempt, self.shard);
+        while !self.ahead.is_full() {
+            self.check_stopped()?;
             match self.scanner.next() {
                 Ok(Some(record)) => {
-                    if let Kind::Plain { db, commands } = record.kind {
-                        self.runner.run(record.lsn, db, commands).await?;
-                        reactor::task::yield_if_needed().await;
-                        continue;
+                    let is_dealt = match record.kind {
+                        Kind::Whole { tx, participants, db, commands }
+                            if self.job.is_direct
+                                && !participants.iter().any(|shard| ended[shard.index()]) =>
+                        {
+                            dealer.deal(tx, participants, db, commands)
+                        }
+                        _ => false,
+                    };
+                    self.ahead.push(&record, is_dealt);
+                    if matches!(record.kind, Kind::Cut { .. } | Kind::End { .. }) {
+                        break;
                     }
-                    if let Kind::Whole { db, commands, .. } = record.kind {
-                        self.whole = Some(Whole { lsn: record.lsn, db, commands: commands.to_vec() });
-                    }
-                    return Ok((record.lsn, Head::of(&record).expect("it is no plain one")));
+                    continue;
                 }
                 Ok(None) => {}
                 Err(error) => return Err(self.unsound(error)),
             }
             if self.scanner.is_done() {
-                return Ok((self.job.replay.ends[self.shard.index()], Head::End { orderly: false }));
+                break;
             }
             self.feed().await?;
+            reactor::task::yield_if_needed().await;
         }
+        Ok(dealer.finish())
+    }
+
+    /// Runs plain records, and what was dealt, up to the next place that is to be met for. Of a transaction's whole record the
+    /// commands are kept for [`Reader::run_whole`].
+    pub(in crate::load) async fn go_on(&mut self) -> Result<(Lsn, Head), Trouble> {
+        loop {
+            self.check_stopped()?;
+            let (lsn, head) = match self.ahead.pop() {
+                Some(kept) => match self.run_kept(kept).await? {
+                    Some(stands) => stands,
+                    None => continue,
+                },
+                None => match self.run_next().await? {
+                    Some(stands) => stands,
+                    None => continue,
+                },
+            };
+            if !self.passes(lsn, &head).await? {
+                return Ok((lsn, head));
+            }
+        }
+    }
+
+    /// Runs a record that was read ahead; gives back what is to be met for.
+    async fn run_kept(&mut self, Kept { lsn, what }: Kept) -> Result<Option<(Lsn, Head)>, Trouble> {
+        Ok(match what {
+            What::Plain { db, commands } => {
+                self.runner.run(lsn, db, self.ahead.commands(commands)).await?;
+                reactor::task::yield_if_needed().await;
+                None
+            }
+            What::Dealt(tx) => {
+                // It may be that nothing of it is for this shard.
+                self.run_part(lsn, tx, self.shard).await?;
+                None
+            }
+            What::Whole { head, db, commands } => {
+                let commands = self.ahead.commands(commands).to_vec();
+                self.whole = Some(Whole { lsn, db, commands });
+                Some((lsn, head))
+            }
+            What::Other(head) => Some((lsn, head)),
+        })
+    }
+
+    /// Runs the next record that was not read ahead, or reads more; gives back what is to be met for.
+    async fn run_next(&mut self) -> Result<Option<(Lsn, Head)>, Trouble> {
+        match self.scanner.next() {
+            Ok(Some(record)) => {
+                let lsn = record.lsn;
+                let Some(head) = Head::of(&record) else {
+                    let Kind::Plain { db, commands } = record.kind else { unreachable!("it has no head") };
+                    self.runner.run(lsn, db, commands).await?;
+                    reactor::task::yield_if_needed().await;
+                    return Ok(None);
+                };
+                if let Kind::Whole { db, commands, .. } = record.kind {
+                    self.whole = Some(Whole { lsn, db, commands: commands.to_vec() });
+                }
+                return Ok(Some((lsn, head)));
+            }
+            Ok(None) => {}
+            Err(error) => return Err(self.unsound(error)),
+        }
+        if self.scanner.is_done() {
+            let end = self.job.replay.ends[self.shard.index()];
+            return Ok(Some((end, Head::End { orderly: false })));
+        }
+        self.feed().await?;
+        Ok(None)
+    }
+
+    /// Goes past the marker of a transaction that was dealt, and runs its part; anything else is to be met for.
+    async fn passes(&mut self, lsn: Lsn, head: &Head) -> Result<bool, Trouble> {
+        if !self.job.is_direct {
+            return Ok(false);
+        }
+        let left = self.node.load.parts.first();
+        match (head, left) {
+            (Head::Marker { tx, home }, _) => return self.run_part(lsn, *tx, *home).await,
+            // The markers of these were lost in a crash, and with them all that depends on them.
+            (Head::End { orderly: false }, Some(_)) => {
+                while let Some((tx, home)) = self.node.load.parts.first() {
+                    self.run_part(lsn, tx, home).await?;
+                }
+            }
+            (Head::Cut(_) | Head::End { orderly: true }, Some((tx, home))) => {
+                let shard = self.shard;
+                return Err(self.unmet(&MeetingError::NoMarker { shard, lsn, tx, home, home_lsn: lsn }));
+            }
+            _ => {}
+        }
+        Ok(false)
+    }
+
+    /// Runs what this shard was dealt of a transaction, if it was.
+    async fn run_part(&mut self, lsn: Lsn, tx: TxNumber, home: ShardId) -> Result<bool, Trouble> {
+        match self.node.load.parts.take(tx, &mut self.part) {
+            None => Ok(false),
+            Some(found) if found != home => {
+                let shard = self.shard;
+                Err(self.unmet(&MeetingError::Differs { tx, home: found, shard, lsn }))
+            }
+            Some(_) => {
+                self.runner.run(lsn, DbIndex(0), &self.part).await?;
+                reactor::task::yield_if_needed().await;
+                Ok(true)
+            }
+        }
+    }
+
+    fn unmet(&self, error: &MeetingError) -> Trouble {
+        Trouble::Damaged(self.job.damaged(error.to_string()))
+    }
+
+    fn check_stopped(&self) -> Result<(), Trouble> {
+        if self.runner.is_over() { Err(Trouble::Stopped) } else { Ok(()) }
     }
 
     /// Runs the transaction at which it stands, over all shards.
@@ -178,7 +311,7 @@ impl Runner {
             }
             let (used, ran) =
                 self.direct.run(&self.node, &commands[at..]).map_err(|misrun| self.trouble(lsn, misrun))?;
-            crate::load::step(&self.node, 0, self.direct.take_count()).await;
+            crate::load::ran(&self.node, self.direct.take_count()).await;
             at += used;
             if let Ran::UpToOther { len } = ran {
                 let db = self.direct.db();
