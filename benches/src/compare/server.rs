@@ -2,9 +2,10 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -98,7 +99,7 @@ pub struct Instance {
     child: Child,
     target: Target,
     /// Kept until the server has ended.
-    directory: TempDir,
+    directory: Arc<TempDir>,
 }
 
 impl Instance {
@@ -106,9 +107,17 @@ impl Instance {
     /// Errors: it ended or did not answer within [`READY_WAIT`] (the end of its output is in the message), or runs
     /// outside of `cpus`.
     pub fn start(spec: &ServerSpec, cpus: &[usize]) -> Result<Self> {
-        let directory = tempfile::Builder::new().prefix("compare-").tempdir()?;
-        let data = directory.path().join("data");
-        fs::create_dir(&data)?;
+        Self::start_in(spec, cpus, new_directory()?, READY_WAIT)
+    }
+
+    /// As [`Instance::start`], in a directory that another instance may have left data in, which may take until `wait` to load.
+    pub fn start_in(
+        spec: &ServerSpec,
+        cpus: &[usize],
+        directory: Arc<TempDir>,
+        wait: Duration,
+    ) -> Result<Self> {
+        let data = directory.path().join(DATA_NAME);
         let log = File::create(directory.path().join(LOG_NAME))?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut command = spec.command(port, cpus.len(), &data);
@@ -120,7 +129,7 @@ impl Instance {
         });
         let child = started.with_context(|| format!("cannot start {}", spec.program()))?;
         let mut instance = Self { child, target: Target::Tcp("127.0.0.1".to_owned(), port), directory };
-        instance.wait_ready().map_err(|error| {
+        instance.wait_ready(wait).map_err(|error| {
             let log = fs::read_to_string(instance.directory.path().join(LOG_NAME)).unwrap_or_default();
             let lines: Vec<&str> = log.lines().rev().take(LOG_LINES_SHOWN).collect();
             let tail: Vec<&str> = lines.into_iter().rev().collect();
@@ -130,14 +139,14 @@ impl Instance {
         Ok(instance)
     }
 
-    fn wait_ready(&mut self) -> Result<()> {
+    fn wait_ready(&mut self, wait: Duration) -> Result<()> {
         let start = Instant::now();
         loop {
             let answer = Client::connect(&self.target).and_then(|mut client| client.call(&["PING"]));
             match answer {
                 Ok(_) => return Ok(()),
                 Err(_) if let Some(status) = self.child.try_wait()? => bail!("it ended: {status}"),
-                Err(error) if start.elapsed() > READY_WAIT => return Err(error),
+                Err(error) if start.elapsed() > wait => return Err(error),
                 Err(_) => thread::sleep(READY_STEP),
             }
         }
@@ -166,7 +175,22 @@ impl Instance {
         version.map_or_else(|| "version unknown".to_owned(), |(name, version)| format!("{name} {version}"))
     }
 
+    /// Where its data is.
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join(DATA_NAME)
+    }
+
+    /// Kills it, and returns its directory.
+    pub fn kill(mut self) -> Result<Arc<TempDir>> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(Arc::clone(&self.directory))
+    }
+
     fn stop(&mut self) -> Result<()> {
+        if self.child.try_wait()?.is_some() {
+            return Ok(());
+        }
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).context("no process id")?;
         kill_process(pid, Signal::TERM)?;
         let start = Instant::now();
@@ -190,6 +214,13 @@ impl Drop for Instance {
     }
 }
 
+/// A directory for an instance, with one in it for data.
+pub fn new_directory() -> Result<Arc<TempDir>> {
+    let directory = tempfile::Builder::new().prefix("compare-").tempdir()?;
+    fs::create_dir(directory.path().join(DATA_NAME))?;
+    Ok(Arc::new(directory))
+}
+
 fn info_field(info: &str, field: &str) -> Option<String> {
     let value = |line: &str| line.strip_prefix(field)?.strip_prefix(':').map(|value| value.trim().to_owned());
     info.lines().find_map(value)
@@ -202,6 +233,7 @@ const STOP_WAIT: Duration = Duration::from_secs(10);
 /// Between two looks.
 const READY_STEP: Duration = Duration::from_millis(10);
 const LOG_NAME: &str = "server.log";
+const DATA_NAME: &str = "data";
 const LOG_LINES_SHOWN: usize = 10;
 
 #[cfg(test)]
