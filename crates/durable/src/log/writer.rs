@@ -46,6 +46,7 @@ pub struct LogWriter {
     /// Whether the directory has names that may not survive.
     pub(crate) has_new_names: bool,
     spare: Option<Spare>,
+    /// Whether a job is to make one, or has: two would be made at the same place.
     is_spare_asked_for: bool,
     pub(crate) is_syncing: bool,
     /// Whether an append failed and may have left something behind `written`.
@@ -158,8 +159,10 @@ impl LogWriter {
         let bytes = segment_bytes.max(aof::HEADER_LEN as u64 + len);
         // A spare that could not be used stays the spare: the next attempt begins it anew.
         let next = Segment::make(self.disk.as_ref(), &header, self.spare.as_ref(), bytes)?;
-        self.spare = None;
-        self.is_spare_asked_for = false;
+        if self.spare.take().is_some() {
+            // One that is still being made is for the segment after this.
+            self.is_spare_asked_for = false;
+        }
         self.has_partial = false;
         self.has_new_names = true;
         let old = std::mem::replace(&mut self.current, next);

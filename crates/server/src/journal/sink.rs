@@ -40,6 +40,8 @@ pub(crate) struct LogSink {
     spare_at: Option<Instant>,
     /// After one could not be made: why.
     no_spare: Option<String>,
+    /// What became of one while the log was mended.
+    early_spare: Option<Result<Spare, DiskError>>,
     /// Why the log does not take records, if so, in the system's words.
     trouble: Option<String>,
     /// In trouble it tries only when it was told to.
@@ -84,6 +86,7 @@ impl LogSink {
             mend_pause: MEND_PAUSE_MIN,
             spare_at: None,
             no_spare: None,
+            early_spare: None,
             trouble: None,
             may_try: false,
             orders,
@@ -215,8 +218,9 @@ impl LogSink {
                     tracing::warn!(shard, %error, "no room could be made for the log's next segment");
                 }
                 self.no_spare = reason;
-                if let Some(log) = &mut self.log {
-                    log.spare(made);
+                match &mut self.log {
+                    Some(log) => log.spare(made),
+                    None => self.early_spare = Some(made),
                 }
             }
             News::Mended(log, result) => self.mended(log, result),
@@ -231,8 +235,11 @@ impl LogSink {
         }
     }
 
-    fn mended(&mut self, log: Box<LogWriter>, result: Result<(), MendError>) {
+    fn mended(&mut self, mut log: Box<LogWriter>, result: Result<(), MendError>) {
         (self.written, self.synced) = (log.written(), log.synced());
+        if let Some(made) = self.early_spare.take() {
+            log.spare(made);
+        }
         self.log = Some(*log);
         match result {
             Ok(()) => {

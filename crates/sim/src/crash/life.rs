@@ -1,15 +1,16 @@
 //! One server's lives.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use aof::{BootId, Encoder, Lsn, NodeId, Stamp, TxNumber};
 use durable::generation::{self, Beginning, Past};
 use durable::identity::Identity;
-use durable::log::{LogError, LogWriter};
+use durable::log::{LogError, LogWriter, Spare, SpareJob};
 use durable::manifest::{DbKeys, Position};
 use durable::recover::{self, Recovered};
 use durable::sets::{Commit, Draft, Loaded};
-use durable::{Places, lock};
+use durable::{DiskError, Places, lock};
 use stdx::{DbIndex, Rng, ShardId, UnixMs};
 
 use crate::crash::history::{Data, History, Violation};
@@ -108,6 +109,16 @@ struct Server {
     next_tx: u64,
     /// Records that an append did not take, by shard.
     stalled: Vec<Vec<u8>>,
+    /// By shard, the thread that makes room ahead.
+    spares: Vec<Spares>,
+}
+
+/// A thread that makes room ahead.
+#[derive(Default)]
+struct Spares {
+    jobs: VecDeque<SpareJob>,
+    /// What it has done, and nobody has heard of.
+    made: VecDeque<Result<Spare, DiskError>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,6 +240,7 @@ impl World {
         let policy = if self.rng.one_in(2) { Policy::Always } else { Policy::Everysec };
         let encoders = logs.iter().map(|log| Encoder::new(*log.log(), Lsn(0))).collect();
         let stalled = vec![Vec::new(); logs.len()];
+        let spares = logs.iter().map(|_| Spares::default()).collect();
         Ok(Ok(Server {
             places,
             identity,
@@ -242,6 +254,7 @@ impl World {
             durable_cut: 0,
             next_tx: 1,
             stalled,
+            spares,
         }))
     }
 
@@ -264,6 +277,7 @@ impl World {
     }
 
     fn step(&mut self, server: &mut Server) -> Result<(), Failed> {
+        self.make_spares(server);
         match self.rng.below(20) {
             0..=8 => self.write(server),
             9..=12 => self.transaction(server),
@@ -274,6 +288,25 @@ impl World {
             }
             17..=18 => self.snapshot(server),
             _ => self.switch(server),
+        }
+    }
+
+    /// Room for segments is asked for, made, and heard of at any time.
+    fn make_spares(&mut self, server: &mut Server) {
+        let shard = self.rng.index(server.logs.len());
+        let (log, Spares { jobs, made }) = (&mut server.logs[shard], &mut server.spares[shard]);
+        if self.rng.one_in(2) {
+            jobs.extend(log.spare_job());
+        }
+        if self.rng.one_in(2)
+            && let Some(job) = jobs.pop_front()
+        {
+            made.push_back(job.run());
+        }
+        if self.rng.one_in(2)
+            && let Some(made) = made.pop_front()
+        {
+            log.spare(made);
         }
     }
 

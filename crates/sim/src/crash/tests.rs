@@ -1,4 +1,6 @@
 use super::*;
+use durable::log::LogWriter;
+use stdx::UnixMs;
 
 fn clean(seed: u64, crash_at: Option<u64>, crash: Crash) -> Run {
     Run { seed, crash_at, crash, planted: None, faults: 0 }
@@ -66,6 +68,29 @@ fn every_planted_mistake_is_found() {
 fn a_run_is_its_seed() {
     let one = clean(3, Some(200), Crash::Power);
     assert_eq!(format!("{:?}", run(&one)), format!("{:?}", run(&one)));
+}
+
+/// Found by crash rounds of the real server: two were made at the same place, and the log went on in a file without a name.
+#[test]
+fn room_that_comes_late_is_for_a_later_segment() {
+    let disk = MemDisk::new(1);
+    let (mut log, mut encoder) = hazards::log(&disk);
+    let mut append = |log: &mut LogWriter, len: usize| {
+        let record = hazards::record(&mut encoder, &"x".repeat(len));
+        log.append(&record, UnixMs(1)).unwrap()
+    };
+    append(&mut log, 3000);
+    let late = log.spare_job().unwrap();
+    append(&mut log, 3000);
+    assert!(log.spare_job().is_none(), "one is under way");
+    let made = late.run();
+    log.spare(made);
+    append(&mut log, 3000);
+    let next = log.spare_job().unwrap().run();
+    log.spare(next);
+    let end = append(&mut log, 3000);
+    disk.crash(Crash::Kill);
+    assert_eq!(hazards::end(&disk, hazards::BOOT), end);
 }
 
 mod hazards;

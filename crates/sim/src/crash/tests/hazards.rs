@@ -5,21 +5,21 @@ use std::sync::Arc;
 use aof::{BootId, Encoder, Lsn, NodeId, Stamp};
 use durable::Places;
 use durable::generation::{self, Beginning, Past};
-use durable::log::{LogError, LogWriter, MendError};
+use durable::log::{LogError, MendError};
 use durable::recover::{self, Options, Recovered};
-use stdx::{DbIndex, UnixMs};
+use stdx::DbIndex;
 
 use super::*;
 use crate::disk::DiskFault;
 
 const NOW: UnixMs = UnixMs(1);
-const BOOT: BootId = BootId([1; 16]);
+pub(super) const BOOT: BootId = BootId([1; 16]);
 
 fn places(disk: &MemDisk) -> Places {
     Places::local(Arc::new(disk.clone()))
 }
 
-fn log(disk: &MemDisk) -> (LogWriter, Encoder) {
+pub(super) fn log(disk: &MemDisk) -> (LogWriter, Encoder) {
     let places = places(disk);
     let Ok(Recovered::Empty(empty)) = recover::recover(&places, &Options::new(BOOT)) else { panic!("empty") };
     let (mut identity, loaded) = empty.accept(&places, NodeId([7; 20]), NOW).unwrap();
@@ -31,7 +31,7 @@ fn log(disk: &MemDisk) -> (LogWriter, Encoder) {
     (log, encoder)
 }
 
-fn record(encoder: &mut Encoder, text: &str) -> Vec<u8> {
+pub(super) fn record(encoder: &mut Encoder, text: &str) -> Vec<u8> {
     let mut buf = Vec::new();
     encoder.begin_plain(&mut buf, DbIndex(0));
     buf.extend_from_slice(text.as_bytes());
@@ -40,7 +40,7 @@ fn record(encoder: &mut Encoder, text: &str) -> Vec<u8> {
 }
 
 /// Where the log ends for the next process.
-fn end(disk: &MemDisk, boot: BootId) -> Lsn {
+pub(super) fn end(disk: &MemDisk, boot: BootId) -> Lsn {
     match recover::recover(&places(disk), &Options::new(boot)) {
         Ok(Recovered::Whole(plan)) => plan.replays[0].ends[0],
         other => panic!("{other:?}"),
