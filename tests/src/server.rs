@@ -95,6 +95,24 @@ impl Server {
         Self::started(start_on_free_port(command, &new_dir()).map(Self))
     }
 
+    /// As [`Server::on`], with a terminal for its output; `None`, and a line saying so, without the program that makes one.
+    #[track_caller]
+    pub fn on_terminal(dir: Arc<TempDir>, args: &[&str]) -> Option<Self> {
+        if !installed("script") {
+            return None;
+        }
+        let command = |port: &str, dir: &Path| {
+            let mut command = Command::new("script");
+            let program = [Self::binary().to_str().expect("its path is UTF-8")];
+            let given = ["--port", port, "--dir", dir.to_str().expect("temporary paths are UTF-8")];
+            let words = [&program[..], &FIXED, &given, args].concat();
+            let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+            command.args(["--quiet", "--return", "--command", &quoted.join(" "), "/dev/null"]);
+            command
+        };
+        Some(Self::started(start_on_free_port(command, &dir).map(Self)))
+    }
+
     #[track_caller]
     fn started(result: Result<Self, String>) -> Self {
         result.unwrap_or_else(|log| panic!("lacewing did not start:\n{log}"))

@@ -3,6 +3,8 @@
 
 mod meanwhile;
 mod refused;
+mod saved;
+mod sets;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,6 +49,11 @@ fn logs(dir: &TempDir, generation: u64) -> Vec<PathBuf> {
 fn end_of(log: &Path) -> usize {
     let bytes = std::fs::read(log).expect("it can be read");
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
+
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.expect("it is later than 1970").as_millis() as i64
 }
 
 /// How a server ended.

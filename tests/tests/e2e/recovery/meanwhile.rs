@@ -1,6 +1,6 @@
 //! While logs are run again: who is answered what, and how it is ended.
 
-use lacewing_tests::{Client, Server};
+use lacewing_tests::{Client, Server, until};
 
 use super::{LOGGING, directory, run, server};
 
@@ -41,6 +41,7 @@ fn clients_hear_that_the_log_is_being_loaded() {
         };
         assert!(number("loading_total_bytes", &mut client) > 2e6);
         assert!(number("loading_eta_seconds", &mut client) >= 0.0);
+        until("commands are counted", || (number("loading_commands_run", &mut client) > 0.0).then_some(()));
         assert_eq!(client.line("CONFIG SET key-load-delay 0"), "+OK");
         new.wait_for_log("ready to accept connections");
         assert_eq!(client.line("DBSIZE"), ":5000");
@@ -95,4 +96,25 @@ fn data_beyond_maxmemory_is_loaded_and_told() {
         assert!(client.line("SET more 1").starts_with("-OOM"));
         new.kill();
     }
+}
+
+/// Whoever starts it by hand sees how far it is, in one line.
+#[test]
+fn a_terminal_shows_how_far_the_load_is() {
+    let dir = directory();
+    let mut old = server(&dir, 2, &[]);
+    let mut client = old.client();
+    let commands: Vec<Vec<Vec<u8>>> = (0..5000)
+        .map(|number| ["SET".into(), format!("k{number}"), "v".repeat(400)].map(String::into_bytes).to_vec())
+        .collect();
+    client.pipeline(&commands);
+    old.kill();
+    let args = [&LOGGING[..], &["--key-load-delay", "200"]].concat();
+    let Some(new) = Server::on_terminal(dir, &args) else { return };
+    let line = new.log();
+    let line = line.rsplit('\r').find(|line| line.contains(" s left")).expect("there was such a line");
+    let words = line.trim_start_matches("\x1b[K");
+    assert!(words.starts_with("loading 0000000001: "), "{words}");
+    assert!(words.contains(" commands, ") && words.contains(" MB/s, "), "{words}");
+    new.client().send_line("SHUTDOWN NOSAVE");
 }

@@ -21,7 +21,7 @@ fn start(dir: &Path, args: &[&str]) -> Ended {
 
 /// A start that is refused with this code, and these words on its last line; nothing is changed in the directory.
 #[track_caller]
-fn refused(dir: &Path, args: &[&str], code: i32, texts: &[&str]) {
+pub(super) fn refused(dir: &Path, args: &[&str], code: i32, texts: &[&str]) {
     let before = listing(dir);
     let ended = start(dir, args);
     assert_eq!(ended.status.code(), Some(code), "{ended:?}");
@@ -228,6 +228,12 @@ fn a_missing_piece_of_the_log_is_refused() {
     std::fs::rename(&begin, &aside).expect("it is there");
     refused(dir.path(), &[], 100, &["the beginning of generation 1 of the log is damaged"]);
     std::fs::rename(&aside, &begin).expect("it is there");
+    drop(server(&dir, 2, &[]));
+    // And with a later one, that continues it.
+    std::fs::copy(&begin, &aside).expect("it is there");
+    overwrite(&begin, 20, b"xxxx");
+    refused(dir.path(), &[], 100, &["the beginning of generation 1 of the log is damaged"]);
+    std::fs::copy(&aside, &begin).expect("it is there");
     let whole = server(&dir, 2, &[]);
     assert_eq!(whole.client().line("DBSIZE"), ":400");
 }
@@ -240,6 +246,36 @@ fn a_missing_generation_is_a_hole() {
     second.kill();
     std::fs::remove_dir_all(dir.path().join("log/0000000001")).expect("it is there");
     refused(dir.path(), &[], 99, &["generation 2 of the log continues generation 1", "not there"]);
+}
+
+/// HAZARDS 4: nothing that is left says that there was more, but the identity.
+#[test]
+fn a_generation_that_went_is_missed() {
+    let dir = left_behind("SET a 1", &[]);
+    let mut second = server(&dir, 2, &[]);
+    run(&mut second.client(), "SET b 1");
+    second.kill();
+    let (last, aside) = (dir.path().join("log/0000000002"), dir.path().join("aside"));
+    std::fs::rename(&last, &aside).expect("it is there");
+    let texts = ["generation 2 of the log is missing", "Restore it from a backup", "previous"];
+    refused(dir.path(), &[], 99, &texts);
+    // As if it were on a volume that is not mounted.
+    std::os::unix::fs::symlink("/nowhere/2", &last).expect("it can be made");
+    refused(dir.path(), &[], 99, &texts);
+    std::fs::remove_file(&last).expect("it is there");
+    std::os::unix::fs::symlink(&aside, &last).expect("it can be made");
+    let mut whole = server(&dir, 2, &[]);
+    assert_eq!(whole.client().line("EXISTS a b"), ":2");
+    whole.kill();
+    std::fs::remove_file(&last).expect("it is there");
+    refused(dir.path(), &[], 99, &["generation 3 of the log continues generation 2", "not there"]);
+    let mut new = server(&dir, 2, &["--on-load-failure", "previous"]);
+    new.wait_for_log("is LOST");
+    assert_eq!(new.client().line("EXISTS a b"), ":1");
+    new.kill();
+    // That is what there is from now on.
+    let again = server(&dir, 2, &[]);
+    assert_eq!(again.client().line("EXISTS a b"), ":1");
 }
 
 #[test]
