@@ -10,6 +10,7 @@ mod process;
 mod program;
 mod server;
 mod show;
+pub mod stores;
 mod wait;
 
 pub use client::Client;

@@ -73,6 +73,14 @@ pub enum ExitCode {
     TimeTooEarly = 102,
     /// A command of a file to load is refused.
     Command = 103,
+    /// The bucket of `snapshot-dir` is not there.
+    BucketMissing = 105,
+    /// The object store refuses this server.
+    StoreForbidden = 106,
+    /// The object store does not answer.
+    StoreUnreachable = 107,
+    /// The object store does not do what is needed.
+    StoreUnusable = 108,
 }
 
 impl ExitCode {
@@ -85,7 +93,7 @@ impl ExitCode {
 /// A code, when it happens, what to do, and whether starting again without a change can help.
 struct Row(ExitCode, &'static str, &'static str, bool);
 
-const ROWS: [Row; 34] = [
+const ROWS: [Row; 38] = [
     Row(
         ExitCode::Clean,
         "SHUTDOWN, SIGTERM or SIGINT was carried out, also while data was loaded; or help or the version was asked \
@@ -285,6 +293,30 @@ const ROWS: [Row; 34] = [
         ExitCode::Command,
         "A command of an append-only file to load is unknown, or is refused.",
         "Rewrite the file in the Redis that wrote it (BGREWRITEAOF), or save there and import the RDB file.",
+        false,
+    ),
+    Row(
+        ExitCode::BucketMissing,
+        "The bucket of `snapshot-dir` is not there. It is never made, and never taken for an empty one.",
+        "Correct `snapshot-dir`, or find out what became of the bucket.",
+        false,
+    ),
+    Row(
+        ExitCode::StoreForbidden,
+        "The object store refuses the credentials or the rights that the server has, or it has none.",
+        "See object-stores.md; the message has what the store said.",
+        false,
+    ),
+    Row(
+        ExitCode::StoreUnreachable,
+        "The object store did not answer for as long as `retry` in `snapshot-dir` says.",
+        "Look at the network, the name and the endpoint.",
+        true,
+    ),
+    Row(
+        ExitCode::StoreUnusable,
+        "The object store answers with what makes no sense, or cannot do what is needed.",
+        "The message has what it said: the endpoint or the region may be wrong.",
         false,
     ),
 ];

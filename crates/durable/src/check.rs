@@ -77,6 +77,8 @@ pub struct Row {
     pub kind: Kind,
     /// The number of the set or the generation.
     pub number: u64,
+    /// Where the set is, if not in the data directory.
+    pub elsewhere: Option<String>,
     /// When its data is of, or when it was begun.
     pub time: Option<UnixMs>,
     /// Keys, of a set; records, of a log.
@@ -197,11 +199,12 @@ fn counted(places: &Places, read: &Arc<AtomicU64>) -> Counted {
 }
 
 fn row(kind: Kind, number: u64, verdict: Verdict) -> Row {
-    Row { kind, number, time: None, count: None, bytes: 0, lsns: None, verdict }
+    Row { kind, number, elsewhere: None, time: None, count: None, bytes: 0, lsns: None, verdict }
 }
 
 fn set_row(read: &AtomicU64, listed: &Listed, watch: &mut dyn Watch, options: &mut Options) -> Row {
-    let plain = |verdict| row(Kind::Set, listed.number, verdict);
+    let elsewhere = (!listed.is_own).then(|| listed.store.name());
+    let plain = |verdict| Row { elsewhere: elsewhere.clone(), ..row(Kind::Set, listed.number, verdict) };
     let manifest = match &listed.state {
         SetState::Set(manifest) => manifest,
         SetState::Unfinished | SetState::Aside => return plain(Verdict::Unfinished),
@@ -315,7 +318,10 @@ impl Row {
     /// What it is called in a table.
     pub fn name(&self) -> String {
         match self.kind {
-            Kind::Set => layout::set(self.number),
+            Kind::Set => match &self.elsewhere {
+                None => layout::set(self.number),
+                Some(place) => format!("{place}/{}", layout::set_directory(self.number)),
+            },
             Kind::Generation => layout::begin(Generation(self.number)),
             Kind::Log(shard) => format!("{} shard {}", layout::generation(Generation(self.number)), shard.0),
         }

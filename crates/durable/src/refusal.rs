@@ -227,10 +227,10 @@ impl Refusal {
             Self::TornTail { .. } => 101,
             Self::TimeTooEarly { .. } => 102,
             Self::Store(error) => match error.store_trouble() {
-                Some(StoreTrouble::NoBucket) => 103,
-                Some(StoreTrouble::Forbidden) => 104,
-                Some(StoreTrouble::Unreachable) => 105,
-                _ => 106,
+                Some(StoreTrouble::NoBucket) => 105,
+                Some(StoreTrouble::Forbidden) => 106,
+                Some(StoreTrouble::Unreachable) => 107,
+                _ => 108,
             },
         }
     }

@@ -11,6 +11,7 @@
 
 mod directory;
 mod fault;
+mod nothing;
 mod places;
 
 pub use directory::DirectorySets;
@@ -57,6 +58,16 @@ pub trait SetStore: Send + Sync {
 
     /// Puts a set into quarantine: nobody takes it for one any more, and nobody removes it.
     fn set_aside(&self, set: SetNumber) -> Result<(), DiskError>;
+
+    /// A place beside the sets for copies of the log ([`crate::archive`]), of the same kind: its directories are generations.
+    /// `None` for a data directory, which has the log itself.
+    fn archive(&self) -> Option<Arc<dyn SetStore>> {
+        None
+    }
+
+    /// Ends what is under way, for a server that stops: calls of other threads that wait for a network fail, and so do later
+    /// ones. A disk's go on.
+    fn close(&self) {}
 }
 
 impl fmt::Debug for dyn SetStore {

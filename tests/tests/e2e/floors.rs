@@ -32,11 +32,14 @@ const OWNED: &[(&str, &str)] = &[
     ("bincode", "stdx"),
     ("mlua-sys", "script"),
     ("corosensei", "script"),
+    ("object_store", "storage"),
+    ("tokio", "storage"),
+    ("reqwest", "storage"),
 ];
 
 /// Packages that do I/O, read clocks or run tasks: nothing below the line names them, but for its tests.
 const ABOVE_THE_LINE: &[&str] =
-    &["glommio", "futures-lite", "libc", "rustix", "socket2", "tokio", "mio", "tracing"];
+    &["glommio", "futures-lite", "libc", "rustix", "socket2", "tokio", "mio", "object_store", "tracing"];
 
 struct Package {
     name: String,

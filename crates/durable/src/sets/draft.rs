@@ -99,10 +99,14 @@ impl Draft {
             Err(SetFault::Disk(error)) => return Err(error.into()),
             other => other.map_err(CommitError::Lost)?,
         }
-        store.commit(self.number, &envelope::seal(&manifest)).map_err(|error| match error.source.kind() {
-            io::ErrorKind::AlreadyExists => CommitError::Taken(self.number),
-            _ => error.into(),
-        })?;
+        loaded.attempted(self.number);
+        match store.commit(self.number, &envelope::seal(&manifest)) {
+            Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {
+                loaded.lost(self.number);
+                return Err(CommitError::Taken(self.number));
+            }
+            other => other?,
+        }
         identity.saved(self.places.disk(), &manifest)?;
         loaded.committed(self.number);
         Ok(manifest)

@@ -17,6 +17,8 @@ use crate::store::Places;
 pub struct Loaded {
     /// Sets of which it is known that they can be read: loaded or written by this process.
     verified: BTreeSet<SetNumber>,
+    /// Sets that this process may have made: it was not told.
+    attempted: BTreeSet<SetNumber>,
 }
 
 /// What went.
@@ -26,11 +28,22 @@ pub struct Pruned {
     pub sets: Vec<SetNumber>,
     /// Files of the log.
     pub log_files: u64,
+    /// Sets that came while this process has the data, and not from it: another server of this node writes to the same
+    /// place. If there are any, nothing is removed, for what it needs is not known here.
+    pub strangers: Vec<SetNumber>,
 }
 
 impl Loaded {
     pub(crate) fn new(set: Option<SetNumber>) -> Self {
-        Self { verified: set.into_iter().collect() }
+        Self { verified: set.into_iter().collect(), attempted: BTreeSet::new() }
+    }
+
+    pub(crate) fn attempted(&mut self, number: SetNumber) {
+        self.attempted.insert(number);
+    }
+
+    pub(crate) fn lost(&mut self, number: SetNumber) {
+        self.attempted.remove(&number);
     }
 
     pub(crate) fn committed(&mut self, number: SetNumber) {
@@ -67,6 +80,10 @@ impl Loaded {
             .rev()
             .filter(|one| matches!(one.state, SetState::Set(_)) && self.verified.contains(&one.number));
         let Some(oldest) = good.take(keep.max(1)).last().map(|one| one.number) else { return Ok(pruned) };
+        pruned.strangers = self.strangers(&listed);
+        if !pruned.strangers.is_empty() {
+            return Ok(pruned);
+        }
         for one in listed.iter().filter(|one| one.number < oldest) {
             if matches!(one.state, SetState::Set(_)) {
                 // The manifest goes first, so that what is left after a crash is no set.
@@ -85,6 +102,18 @@ impl Loaded {
             }
         }
         Ok(pruned)
+    }
+}
+
+impl Loaded {
+    /// Accepting a plan leaves no set that is newer than the one that was loaded, so whatever is newer is from here, or from a
+    /// stranger.
+    fn strangers(&self, listed: &[sets::Listed]) -> Vec<SetNumber> {
+        let first = self.verified.first();
+        let is_set = |one: &&sets::Listed| matches!(one.state, SetState::Set(_));
+        let since = listed.iter().filter(is_set).filter(|one| Some(&one.number) > first);
+        let own = |number: &SetNumber| self.verified.contains(number) || self.attempted.contains(number);
+        since.map(|one| one.number).filter(|number| !own(number)).collect()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::disk::{
     Attempt, Disk, DiskError, File, Over, Source, ensure_dir, list_sorted, write_all_at, write_small,
 };
-use crate::layout::{self, ASIDE_MARK, MANIFEST, SETS, SetNumber};
+use crate::layout::{self, ASIDE_MARK, LOGS, MANIFEST, SETS, SetNumber};
 use crate::store::{SetStore, Sink, Stored};
 
 /// The sets of a data directory, or of a directory that holds nothing else.
@@ -14,17 +14,19 @@ pub struct DirectorySets {
     disk: Arc<dyn Disk>,
     /// "" or what stands before a set's directory.
     root: &'static str,
+    /// Whether it is a directory that holds nothing else.
+    is_elsewhere: bool,
 }
 
 impl DirectorySets {
     /// The `snapshots` of a data directory, which need not be there yet.
     pub fn own(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, root: SETS }
+        Self { disk, root: SETS, is_elsewhere: false }
     }
 
     /// A directory of its own for sets alone, which must be there.
     pub fn elsewhere(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, root: "" }
+        Self { disk, root: "", is_elsewhere: true }
     }
 
     fn directory(&self, set: SetNumber) -> String {
@@ -39,7 +41,7 @@ impl DirectorySets {
 
     /// What an operator calls a path: those of the data directory go without its name, as all of it do.
     fn shown(&self, path: &str) -> String {
-        if self.root.is_empty() { format!("{}/{path}", self.disk.name()) } else { path.to_owned() }
+        if self.is_elsewhere { format!("{}/{path}", self.disk.name()) } else { path.to_owned() }
     }
 
     fn sync(&self, set: SetNumber) -> Result<(), DiskError> {
@@ -123,6 +125,11 @@ impl SetStore for DirectorySets {
             }
             other => other.trying("remove", &self.shown(&directory)),
         }
+    }
+
+    fn archive(&self) -> Option<Arc<dyn SetStore>> {
+        let archive = Self { disk: Arc::clone(&self.disk), root: LOGS, is_elsewhere: true };
+        (self.is_elsewhere && self.root.is_empty()).then(|| Arc::new(archive) as Arc<dyn SetStore>)
     }
 
     fn set_aside(&self, set: SetNumber) -> Result<(), DiskError> {

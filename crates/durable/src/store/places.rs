@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::disk::Disk;
+use crate::store::nothing::Nothing;
 use crate::store::{DirectorySets, SetStore};
 
 /// The data directory, and where its server's sets are: there, and perhaps elsewhere. Sets are looked for in both; new
@@ -31,6 +32,11 @@ impl Places {
         Self { disk, ..self.clone() }
     }
 
+    /// A place as a machine finds it that has no data directory yet. For looking only.
+    pub fn without_directory(elsewhere: Arc<dyn SetStore>) -> Self {
+        Self::with(Arc::new(Nothing), elsewhere)
+    }
+
     /// The data directory.
     pub fn disk(&self) -> &dyn Disk {
         self.disk.as_ref()
@@ -49,6 +55,18 @@ impl Places {
     /// Where new sets go.
     pub fn target(&self) -> &Arc<dyn SetStore> {
         self.elsewhere.as_ref().unwrap_or(&self.own)
+    }
+
+    /// Where copies of the log go, if new sets go elsewhere.
+    pub fn archive(&self) -> Option<Arc<dyn SetStore>> {
+        self.elsewhere.as_ref()?.archive()
+    }
+
+    /// Ends what is under way in places that are reached over a network, for a server that stops.
+    pub fn close(&self) {
+        if let Some(place) = &self.elsewhere {
+            place.close();
+        }
     }
 
     /// Every place, with whether it is the data directory's own.

@@ -50,7 +50,10 @@ pub(super) fn end(node: &Node) -> Option<Option<Taken>> {
     }
     node.cuts.last.set(cut.number);
     let lsns: Vec<Lsn> = lsns.into_iter().flatten().collect();
-    assert!(lsns.is_empty() || lsns.len() == node.router.shards().into(), "all journals are on, or none");
+    assert!(
+        lsns.is_empty() || lsns.len() == usize::from(node.router.shards()),
+        "all journals are on, or none"
+    );
     Some(Some(Taken { number: cut.number, at: cut.at, lsns }))
 }
 

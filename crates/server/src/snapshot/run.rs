@@ -213,8 +213,15 @@ fn commit(
 
 fn tell_pruned(pruned: Pruned) {
     if pruned != Pruned::default() {
-        let Pruned { sets, log_files } = pruned;
-        tracing::info!(?sets, log_files, "what the new snapshot makes needless was removed");
+        let Pruned { sets, log_files, strangers } = pruned;
+        if !strangers.is_empty() {
+            tracing::error!(
+                ?strangers,
+                "ANOTHER SERVER of this node writes snapshots to the same place: nothing is removed there; stop one of them"
+            );
+        } else {
+            tracing::info!(?sets, log_files, "what the new snapshot makes needless was removed");
+        }
     }
 }
 

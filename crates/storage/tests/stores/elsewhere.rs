@@ -1,0 +1,81 @@
+//! Sets in a directory that is not the data directory: the same code decides.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use durable::SetStore;
+use durable::recover::{self, OnLoadFailure, Options, Recovered};
+use durable::store::DirectorySets;
+use storage::Directory;
+
+use crate::node::{self, BOOT, Node, fresh, loads, refused, refused_at};
+
+fn store(path: &Path) -> Arc<dyn SetStore> {
+    Arc::new(DirectorySets::elsewhere(Arc::new(Directory::open(path).unwrap())))
+}
+
+#[test]
+fn sets_go_there_and_are_found_there() {
+    let place = tempfile::tempdir().unwrap();
+    let mut node = Node::begin(store(place.path()), 1);
+    for number in 1..=3 {
+        assert_eq!(node.save(&[b"a", b"b"]).unwrap().number, number);
+    }
+    assert!(!node.path("snapshots").exists() && place.path().join("0000000003/manifest").exists());
+    assert_eq!(node.loaded.prune(&node.places, 1).unwrap().sets, [1, 2]);
+    assert!(!place.path().join("0000000001").exists());
+    let plan = loads(store(place.path()));
+    assert_eq!(plan.set.unwrap().number, 3);
+    assert_eq!(plan.store.unwrap().name(), place.path().display().to_string());
+}
+
+#[test]
+fn what_is_not_mounted_is_not_empty() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    drop(place);
+    let text = refused(store, 74);
+    assert!(text.contains("No such file"), "{text}");
+}
+
+#[test]
+fn an_unmounted_place_of_a_node_with_data_is_not_a_first_start() {
+    let (place, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut node = Node::begin(store(place.path()), 1);
+    node.save(&[b"a"]).unwrap();
+    let places = durable::Places::with(node.places.shared_disk().clone(), store(other.path()));
+    refused_at(&places, 91);
+}
+
+#[test]
+fn messages_name_the_place() {
+    let place = tempfile::tempdir().unwrap();
+    let manifest = Node::begin(store(place.path()), 1).save(&[b"a"]).unwrap();
+    let file = place.path().join("0000000001").join(&manifest.files[0].name);
+    fs::remove_file(&file).unwrap();
+    let text = refused(store(place.path()), 96);
+    assert!(text.contains(&file.display().to_string()), "{text}");
+}
+
+#[test]
+fn what_is_put_aside_stays_and_is_out_of_the_way() {
+    let place = tempfile::tempdir().unwrap();
+    let mut node = Node::begin(store(place.path()), 1);
+    node.save(&[b"a"]).unwrap();
+    let newer = node.save(&[b"b"]).unwrap();
+    let file = place.path().join("0000000002").join(&newer.files[0].name);
+    fs::write(&file, b"B").unwrap();
+    let (_scratch, places) = fresh(store(place.path()));
+    let mut options = Options { on_load_failure: OnLoadFailure::Previous, ..Options::new(BOOT) };
+    let Ok(Recovered::Whole(plan)) = recover::recover_verified(&places, &mut options) else {
+        panic!("a plan")
+    };
+    let keys = vec![plan.set.as_ref().unwrap().files[0].keys.clone()];
+    let (_, loaded) = plan.accept(&places, &keys, node::NOW).unwrap();
+    loaded.sweep(&places, None).unwrap();
+    loaded.prune(&places, 1).unwrap();
+    assert_eq!(fs::read(&file).unwrap(), b"B");
+    assert_eq!(loads(store(place.path())).set.unwrap().number, 1);
+    assert_eq!(durable::sets::next_number(&places).unwrap(), 3);
+}
