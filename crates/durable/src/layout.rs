@@ -9,6 +9,8 @@ pub const IDENTITY: &str = "lacewing.id";
 pub const LOCK: &str = "lock";
 /// The log's generations.
 pub const LOGS: &str = "log";
+/// The log while it is put together from an archive.
+pub const LOGS_ASIDE: &str = "log.new";
 /// The snapshot sets.
 pub const SETS: &str = "snapshots";
 /// What could not be read, or belongs to a past that was left.

@@ -7,6 +7,7 @@
 //! The formats are those of docs/formats/directory.md, the rules those of docs/decisions/0017-durability.md.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod check;
 pub mod disk;
 pub mod generation;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use aof::{BootId, Generation, Lsn, NodeId};
+use durable::archive::Piece;
 use durable::generation::{LogEnd, Past};
 use durable::identity::{Newest, NewestSet, TakenBack};
 use durable::manifest::{DbKeys, Position, SetFile};
@@ -74,4 +75,11 @@ fn manifest() {
         files: vec![file(0, vec![DbKeys { db: 0, keys: 9 }, DbKeys { db: 3, keys: 1 }]), file(1, Vec::new())],
     };
     check(&manifest, include_str!("golden/manifest.hex"));
+}
+
+#[test]
+fn piece() {
+    let (from, to) = (vec![Lsn(64), Lsn(128)], vec![Lsn(4096), Lsn(128)]);
+    let piece = Piece { generation: Generation(7), cut: 107, at_ms: 1_700_000_000_123, from, to };
+    check(&piece, include_str!("golden/piece.hex"));
 }

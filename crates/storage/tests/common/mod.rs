@@ -14,7 +14,7 @@ use durable::manifest::{DbKeys, Manifest, Position};
 use durable::recover::{self, OnLoadFailure, Options, Plan, Recovered};
 use durable::sets::{Commit, Draft, Loaded};
 use durable::store::Places;
-use durable::{Identity, Refusal};
+use durable::{Begin, Disk, Identity, Refusal};
 use stdx::{DbIndex, Rng, ShardId, UnixMs};
 use storage::Directory;
 
@@ -34,23 +34,36 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::start_with(Places::local)
+    }
+
+    pub(crate) fn start_with(places: impl FnOnce(Arc<dyn Disk>) -> Places) -> Self {
         let scratch = tempfile::tempdir().unwrap();
-        let places = Places::local(Arc::new(Directory::open(scratch.path()).unwrap()));
+        let places = places(Arc::new(Directory::open(scratch.path()).unwrap()));
         let Recovered::Empty(empty) = recover::recover(&places, &Options::new(BOOT)).unwrap() else {
             panic!("it is empty")
         };
-        let (mut identity, loaded) = empty.accept(&places, NodeId([5; 20]), NOW).unwrap();
-        let beginning = Beginning {
-            boot: BOOT,
-            version: "test".to_owned(),
-            now: NOW,
-            shards: 2,
-            past: Past::default(),
-            segment_bytes: 4096,
-        };
-        let (begin, logs) = generation::begin(&places, beginning, &mut identity, &loaded).unwrap();
+        let (identity, loaded) = empty.accept(&places, NodeId([5; 20]), NOW).unwrap();
+        Self::go_on(scratch, places, identity, loaded, Past::default())
+    }
+
+    /// One that has loaded what was there, `past`.
+    pub(crate) fn go_on(
+        scratch: tempfile::TempDir,
+        places: Places,
+        mut identity: Identity,
+        loaded: Loaded,
+        past: Past,
+    ) -> Self {
+        let (begin, logs) = generation::begin(&places, beginning(past, NOW), &mut identity, &loaded).unwrap();
         let encoders = logs.iter().map(|log| Encoder::new(*log.log(), Lsn(0))).collect();
         Self { scratch, places, identity, loaded, generation: begin.generation, logs, encoders }
+    }
+
+    /// Begins another generation, with nothing.
+    pub(crate) fn begin_again(&mut self, now: UnixMs) -> (Begin, Vec<LogWriter>) {
+        generation::begin(&self.places, beginning(Past::default(), now), &mut self.identity, &self.loaded)
+            .unwrap()
     }
 
     pub(crate) fn write(&mut self, shard: usize, text: &str) {
@@ -83,7 +96,16 @@ impl Server {
     pub(crate) fn save(&mut self, text: &str, with_log: bool) -> Manifest {
         let lsns = if with_log { self.logs.iter().map(LogWriter::written).collect() } else { Vec::new() };
         let generation = if with_log { self.generation } else { generation::next(&self.places).unwrap() };
-        let position = Position { generation, cut: 0, lsns };
+        self.save_as(text, Position { generation, cut: 0, lsns })
+    }
+
+    /// A set of the data at a cut that was the last thing written.
+    pub(crate) fn save_at(&mut self, text: &str, cut: u64) -> Manifest {
+        let lsns = self.logs.iter().map(LogWriter::written).collect();
+        self.save_as(text, Position { generation: self.generation, cut, lsns })
+    }
+
+    fn save_as(&mut self, text: &str, position: Position) -> Manifest {
         let mut rng = Rng::new(self.scratch.path().as_os_str().len() as u64);
         let draft = Draft::begin(&self.places, &self.loaded, &mut rng).unwrap();
         let file = |shard| {
@@ -122,6 +144,10 @@ impl Server {
         assert!(text.contains(". "), "no remedy: {text}");
         refusal
     }
+}
+
+fn beginning(past: Past, now: UnixMs) -> Beginning {
+    Beginning { boot: BOOT, version: "test".to_owned(), now, shards: 2, past, segment_bytes: 4096 }
 }
 
 pub(crate) fn set_file(server: &Server, manifest: &Manifest, shard: usize) -> PathBuf {
