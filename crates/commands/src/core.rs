@@ -1,5 +1,6 @@
 //! One core's state, as far as commands may see it.
 
+use crate::archived::Archived;
 use crate::client::{ClientSlot, Clients};
 use crate::effects::Effects;
 use crate::health::Health;
@@ -113,6 +114,8 @@ pub struct Shared {
     pub health: Health,
     /// The snapshots of the data.
     pub saves: Saves,
+    /// How far the log is archived.
+    pub archived: Archived,
     /// Bytes used by each shard's data, as it last told; written by [`Core::tell_used_bytes`] alone.
     pub used_bytes: Vec<AtomicUsize>,
     /// Their sum.

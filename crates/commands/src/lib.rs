@@ -4,6 +4,7 @@
 //! how it crosses shards, which keys it names, what COMMAND answers — follows from its row.
 #![forbid(unsafe_code)]
 
+pub mod archived;
 pub mod bitmap;
 #[cfg(test)]
 mod capture;

@@ -65,6 +65,10 @@ config! {
         pub databases: u16,
         /// `dir`.
         pub dir: String,
+        /// `snapshot-dir`: where snapshot sets go; `None` is the data directory.
+        pub snapshot_dir: Option<String>,
+        /// `log-archive-interval`, in seconds; 0 is never.
+        pub log_archive_interval_s: u32,
         /// `import`: the file to load at start; `None` is none.
         pub import: Option<String>,
         /// `on-load-failure`.

@@ -47,9 +47,13 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
     // Before the directory changes, from which a relative path was meant.
     let config_file = config_file.map(|path| absolute(&path));
     config.import = config.import.map(|path| absolute(&path));
+    if let Some(place) = &config.snapshot_dir {
+        let place = storage::absolute_place(place);
+        config.snapshot_dir = Some(place.map_err(|error| LoadError::SnapshotDir(error.into()))?);
+    }
     enter_directory(&mut config)?;
     let mut rng = Rng::new(entropy());
-    let data = Arc::new(DataDir::open(&config, node_id(&mut rng)).map_err(LoadError::from)?);
+    let data = Arc::new(DataDir::open(&config, node_id(&mut rng))?);
     let mut job = Some(Job::of(&config, data.boot)?);
     let layout = Layout::plan(wanted_cores(&config), pin_mode(&config))?;
     let count = layout.cores.len();
@@ -153,6 +157,7 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common) -> Rc<Node> {
         publishing: Publishing::new(router.shards()),
         journal: Journal::new().expect("descriptors are reserved for every core"),
         cuts: crate::cut::Cuts::default(),
+        archiving: crate::archive::Archiving::default(),
         handled: crate::mail::Handled::default(),
         flushes: crate::track::Flushes::new(router.shards()),
         read_buffer: RefCell::new(vec![0; READ_BUFFER_BYTES].into()),

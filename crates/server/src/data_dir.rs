@@ -4,16 +4,20 @@
 //! Everything here but [`DataDir::open`] is called on threads of their own: it reads, writes and syncs.
 
 use crate::clock::unix_ms;
+use crate::load::LoadError;
 use aof::{BootId, Generation, NodeId};
 use config::Config;
+use durable::archive::{self, Unpacked};
 use durable::disk::Attempt;
 use durable::generation::{self, Beginning, Past};
 use durable::log::LogWriter;
 use durable::manifest::DbKeys;
-use durable::recover::{self, Empty, Options, Plan, Recovered};
+use durable::recover::{self, Empty, OnLoadFailure, Options, Plan, Recovered};
 use durable::sets::Loaded;
 use durable::{Disk, DiskError, Identity, Lock, Places, Refusal};
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use storage::Directory;
@@ -28,7 +32,10 @@ pub(crate) struct DataDir {
     new_node: NodeId,
     /// How large a segment of the log is.
     segment_bytes: u64,
+    /// Locked by threads for as long as they save, so never on a core.
     holding: Mutex<Holding>,
+    /// The generation of the log that is written, 0 for none.
+    generation: AtomicU64,
     /// Given back when the process has ended.
     _lock: Mutex<Box<dyn Lock>>,
 }
@@ -40,8 +47,6 @@ struct Holding {
     identity: Option<Identity>,
     /// Without it nothing is saved and nothing is removed.
     loaded: Option<Loaded>,
-    /// The generation of the log that is written, if one is.
-    generation: Option<Generation>,
 }
 
 /// What may be saved and removed by: the directory's identity, and the proof that this process has all that was in it.
@@ -58,23 +63,38 @@ impl Held<'_> {
 
 impl DataDir {
     /// Opens the directory and takes it for this process. It is never made. `node` is whose it is, if it is nobody's yet.
-    pub(crate) fn open(config: &Config, node: NodeId) -> Result<Self, Refusal> {
+    pub(crate) fn open(config: &Config, node: NodeId) -> Result<Self, LoadError> {
         let root = Path::new(&config.dir);
         let directory = Directory::open(root).trying("open", &config.dir).map_err(Refusal::directory)?;
         let boot = storage::boot_id().trying("read", "the kernel's boot id").map_err(Refusal::disk)?;
         let lock = take(&directory)?;
         Ok(Self {
-            places: Places::local(Arc::new(directory)),
+            places: places(directory, config.snapshot_dir.as_deref())?,
             boot: BootId(boot),
             new_node: node,
             segment_bytes: config.log_segment_bytes,
             holding: Mutex::default(),
+            generation: AtomicU64::new(0),
             _lock: Mutex::new(lock),
         })
     }
 
-    /// What there is, by reading it. Changes nothing.
+    /// What there is, by reading it. Changes nothing, but for a directory that has nothing: that gets the log that was archived.
     pub(crate) fn recover(&self, options: &Options) -> Result<Recovered, Refusal> {
+        let passes_faults = options.on_load_failure != OnLoadFailure::Refuse;
+        if let Some(unpacked) = archive::unpack(&self.places, passes_faults)? {
+            let Unpacked { generations, bytes, until, fault } = unpacked;
+            if let Some(fault) = fault {
+                tracing::error!("a part of the archived log is LOST: {fault}");
+            }
+            let until_ms = until.map_or(0, |until| until.0);
+            tracing::warn!(
+                generations,
+                bytes,
+                until_ms,
+                "the data directory is empty: the log was restored from its archive"
+            );
+        }
         recover::recover(&self.places, options)
     }
 
@@ -106,7 +126,7 @@ impl DataDir {
 
     /// The generation of the log that is written, if one is.
     pub(crate) fn generation(&self) -> Option<Generation> {
-        self.holding.lock().expect("nobody panics with it").generation
+        Some(self.generation.load(Acquire)).filter(|number| *number != 0).map(Generation)
     }
 
     /// Begins the next generation of the log, which continues `past`, and gives a writer for each shard. Panics before the
@@ -123,7 +143,7 @@ impl DataDir {
             segment_bytes: self.segment_bytes,
         };
         let (begin, writers) = generation::begin(&self.places, beginning, identity, loaded)?;
-        held.0.generation = Some(begin.generation);
+        self.generation.store(begin.generation.0, Release);
         Ok(writers)
     }
 }
@@ -132,6 +152,15 @@ impl std::fmt::Debug for DataDir {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DataDir").field("disk", &self.places.disk().name()).finish_non_exhaustive()
     }
+}
+
+/// Where sets are: `elsewhere` too, if that is a place.
+fn places(directory: Directory, elsewhere: Option<&str>) -> Result<Places, LoadError> {
+    let disk = Arc::new(directory);
+    let Some(place) = elsewhere else { return Ok(Places::local(disk)) };
+    let store =
+        storage::open_sets(place, Some(".".into()), reactor::cores::unpin).map_err(LoadError::SnapshotDir)?;
+    Ok(Places::with(disk, store))
 }
 
 /// Takes the directory's lock, and waits up to [`PREDECESSOR_MAX`] for a predecessor that is just ending.

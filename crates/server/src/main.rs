@@ -2,6 +2,7 @@
 
 mod accept;
 mod action;
+mod archive;
 mod boot;
 mod clients;
 mod clock;

@@ -36,6 +36,7 @@ pub(crate) struct Node {
     pub(crate) publishing: Publishing,
     pub(crate) journal: Journal,
     pub(crate) cuts: crate::cut::Cuts,
+    pub(crate) archiving: crate::archive::Archiving,
     pub(crate) handled: crate::mail::Handled,
     pub(crate) flushes: crate::track::Flushes,
     pub(crate) timeouts: crate::wait::Timeouts,

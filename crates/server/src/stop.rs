@@ -33,6 +33,11 @@ pub(crate) fn stop_here(node: &Rc<Node>) {
 /// Waits until this core is told to stop and all connections, of other cores too, have ended, or [`ENDING_MAX`] has passed.
 pub(crate) async fn stopped(node: &Rc<Node>) {
     node.until_stopping().await;
+    if node.id.index() == 0 {
+        crate::archive::end(node);
+        // Threads that wait for a store over the network have nobody to wait for them any more.
+        node.control.data.places.close();
+    }
     let deadline = reactor::timer::now() + ENDING_MAX;
     while node.links.borrow().iter().next().is_some() && reactor::timer::now() < deadline {
         reactor::timer::sleep(ENDING_STEP).await;

@@ -40,7 +40,7 @@ fn what_cannot_be_looked_at_is_said_on_one_line() {
         assert!(is_told, "no {text:?} in {}", ended.stderr);
     };
     fails(&directory.path().join("no"), &[], 66, "No such file");
-    fails(Path::new("s3://bucket/prefix"), &[], 78, "object stores");
+    fails(Path::new("s4://bucket/prefix"), &[], 78, "is no place");
     fails(directory.path(), &["--fix"], 78, "unexpected argument '--fix'");
     fails(directory.path(), &["--repair"], 78, "only the logs in a data directory");
     std::fs::write(directory.path().join("text"), "text").expect("it can be written");

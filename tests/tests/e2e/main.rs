@@ -24,6 +24,7 @@ mod serializable;
 mod snapshots;
 mod sorting;
 mod spreads;
+mod stores;
 mod systemd;
 mod tools;
 mod tracking;

@@ -12,7 +12,7 @@ use rdb::file::{Event, Options, Reader};
 
 /// A field of INFO persistence.
 #[track_caller]
-fn field(client: &mut Client, name: &str) -> String {
+pub(crate) fn field(client: &mut Client, name: &str) -> String {
     let info = client.call(&["INFO", "persistence"]);
     let text = String::from_utf8_lossy(info.as_bytes().expect("INFO is text")).into_owned();
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -21,14 +21,14 @@ fn field(client: &mut Client, name: &str) -> String {
 
 /// Waits until no snapshot is under way, and says what became of the last.
 #[track_caller]
-fn ended(client: &mut Client) -> String {
+pub(crate) fn ended(client: &mut Client) -> String {
     until("the snapshot ends", || (field(client, "rdb_bgsave_in_progress") == "0").then_some(()));
     field(client, "rdb_last_bgsave_status")
 }
 
 /// Takes a snapshot in the background, to its end.
 #[track_caller]
-fn snapshot(client: &mut Client) {
+pub(crate) fn snapshot(client: &mut Client) {
     assert_eq!(client.line("BGSAVE"), "+Background saving started");
     assert_eq!(ended(client), "ok");
 }

@@ -67,6 +67,24 @@ pub(super) const PROCESS: &[Param] = &[
     )
     .at_start(),
     plain(
+        "snapshot-dir",
+        text!(snapshot_dir),
+        "\"\"",
+        "Where snapshot sets are written, and looked for at start besides the data directory: a directory that is there, \
+         or s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, with parameters behind a '?'; see \
+         docs/operations/object-stores.md. No secrets: they are in the environment or in a file. Empty is the data directory.",
+    )
+    .at_restart(),
+    plain(
+        "log-archive-interval",
+        number!(log_archive_interval_s, 0, 86_400),
+        "0",
+        "How often what was written to the log is copied to snapshot-dir as well, so that a machine that is lost with its disk \
+         loses no more than that; 0 is never. A start in an empty data directory goes on from what was copied.",
+    )
+    .unit("seconds")
+    .at_restart(),
+    plain(
         "import",
         text!(import),
         "\"\"",

@@ -104,7 +104,9 @@ async fn attempt(node: &Rc<Node>, deed: &Deed, needs_news: bool) -> Tried {
         }
         home::end(node).map_or(Poll::Pending, Poll::Ready)
     });
-    taken.await.map_or(Tried::NotNow, Tried::Taken)
+    let Some(taken) = taken.await else { return Tried::NotNow };
+    crate::archive::mark(node, &taken);
+    Tried::Taken(taken)
 }
 
 /// Asks all cores, and waits until they have answered, while nothing is locked. The answers are one: of what all say, that which

@@ -9,6 +9,7 @@ use rdb::file::Problem;
 use std::io;
 use std::path::PathBuf;
 use stdx::{DbIndex, ShardId};
+use storage::PlaceFailure;
 
 /// Why a load failed. Every message is one line. Nothing was served.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,9 @@ pub(crate) enum LoadError {
     /// The data directory cannot be used, or what is in it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// `snapshot-dir` is no place, or lacks something.
+    #[error("snapshot-dir: {0}")]
+    SnapshotDir(PlaceFailure),
     /// A file is to be imported, and there is data already.
     #[error(
         "cannot import {}: the data directory holds data; start without `import` to serve that, or give an empty directory \
@@ -193,7 +197,8 @@ impl LoadError {
     pub(crate) fn exit_code(&self) -> i32 {
         let code = match self {
             Self::Refused(refusal) => return refusal.exit_code().into(),
-            Self::ImportOverData { .. } => ExitCode::Config,
+            Self::SnapshotDir(PlaceFailure::Bucket(storage::OpenError::Thread(_))) => ExitCode::System,
+            Self::SnapshotDir(_) | Self::ImportOverData { .. } => ExitCode::Config,
             Self::Effect { .. } => ExitCode::LogDamaged,
             Self::Databases { .. } | Self::CommandDatabase { .. } => ExitCode::Database,
             Self::System(_) => ExitCode::System,

@@ -189,6 +189,9 @@ pub(crate) fn admit(node: &Node, recovered: Recovered, log: Option<LogWriter>) {
         }
         commands::pubsub::listen(core);
     }
+    if node.id.index() == 0 {
+        crate::archive::start(node).expect("a thread for the archive");
+    }
     node.admission.open(recovered);
     let cores = node.router.shards() as usize;
     if node.control.admitting.fetch_add(1, AcqRel) + 1 == cores {

@@ -54,9 +54,7 @@ impl From<FindError> for Failure {
 
 fn look(asked: &Check) -> Result<Findings, Failure> {
     if asked.path.contains("://") {
-        let text =
-            format!("{}: object stores cannot be checked yet; copy the set to a directory", asked.path);
-        return Err(Failure::new(text, ExitCode::Config));
+        return directory::look_elsewhere(&asked.path, asked.repair);
     }
     let path = Path::new(&asked.path);
     let metadata = fs::metadata(path).map_err(|error| Failure::disk(path, &error))?;

@@ -9,6 +9,8 @@ use crate::tools::rdb_part::RdbPart;
 use crate::tools::utc::utc;
 use aof::BootId;
 use aof::ends::{Dropped, Rule};
+use config::ExitCode;
+use durable::archive::{self, Looked};
 use durable::check::{self, Contents, Kind, Outcome, Repaired, Report, Row, Watch};
 use durable::recover::Plan;
 use durable::{Disk, Lock, Places, Refusal, Trouble, layout, lock};
@@ -33,13 +35,53 @@ pub(super) fn look(path: &Path, repair: bool) -> Result<Findings, Failure> {
     let progress = Progress::begin();
     let report = check::check(&places, boot, &mut Shown(&progress))?;
     drop(progress);
-    let mut findings = findings(&directory, &report);
+    let mut findings = findings(directory.name(), "a data directory", &report);
     findings.remarks.splice(0..0, repaired.iter().map(repaired_line));
     findings.remarks.extend(note);
     if repair {
         findings.more.push(("repaired", Json::List(repaired.iter().map(repaired_json).collect())));
     }
     Ok(findings)
+}
+
+/// Looks at the snapshot sets in a bucket.
+pub(super) fn look_elsewhere(place: &str, repair: bool) -> Result<Findings, Failure> {
+    let failed = |text: String| Failure::new(text, ExitCode::Config);
+    if repair {
+        return Err(failed(format!(
+            "{place}: only the logs in a data directory of Lacewing can be repaired"
+        )));
+    }
+    let store = storage::open_sets(place, None, || {}).map_err(|error| failed(error.to_string()))?;
+    let name = store.name();
+    let boot = storage::boot_id().map_err(|error| Failure::disk(Path::new(place), &error))?;
+    let progress = Progress::begin();
+    let places = Places::without_directory(store);
+    let report = check::check(&places, BootId(boot), &mut Shown(&progress))?;
+    let archive = archive::look(&places).map_err(Refusal::disk)?;
+    drop(progress);
+    let mut findings = findings(name, "snapshot sets", &report);
+    if findings.code == 0 && archive.iter().any(|one| one.fault.is_some()) {
+        findings.code = ExitCode::LogDamaged.code() as u8;
+    }
+    findings.rows.extend(archive.into_iter().map(archived));
+    Ok(findings)
+}
+
+/// A generation in an archive.
+fn archived(one: Looked) -> Finding {
+    let verdict = match one.fault {
+        None => Verdict::whole(),
+        Some(what) => Verdict::damaged(what, ExitCode::LogDamaged.code() as u8),
+    };
+    Finding {
+        what: one.place,
+        time: one.until,
+        count: Some((one.records, "records")),
+        bytes: one.bytes,
+        lsns: None,
+        verdict,
+    }
 }
 
 /// The lock, if it was taken, and what is to be said of it.
@@ -87,7 +129,7 @@ impl Watch for Shown<'_> {
     }
 }
 
-fn findings(directory: &Directory, report: &Report) -> Findings {
+fn findings(path: String, kind: &'static str, report: &Report) -> Findings {
     let mut remarks = Vec::new();
     for (path, bytes) in &report.quarantine {
         remarks.push(format!("In {path} {bytes} bytes are kept that are no part of the data."));
@@ -99,8 +141,8 @@ fn findings(directory: &Directory, report: &Report) -> Findings {
     }
     let quarantine = report.quarantine.iter().map(|(path, _)| Json::from(path.as_str())).collect();
     Findings {
-        path: directory.name(),
-        kind: "a data directory",
+        path,
+        kind,
         rows: report.rows.iter().map(finding).collect(),
         remarks,
         more: vec![("start", start_json(&report.outcome)), ("quarantine", Json::List(quarantine))],

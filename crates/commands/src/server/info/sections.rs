@@ -169,6 +169,13 @@ fn persistence(scene: &Scene<'_>, text: &mut String) {
     super::saves::rewrites(scene, &desk, text);
     line(text, "aof_last_write_status", "ok");
     zeros(text, &["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    if let Some(archived) = scene.core.shared.archived.view() {
+        line(text, "log_archive_status", if archived.failures == 0 { "ok" } else { "err" });
+        line(text, "log_archive_last_time", archived.newest.0 / 1000);
+        line(text, "log_archive_pending_bytes", archived.owed_bytes);
+        line(text, "log_archive_consecutive_failures", archived.failures);
+        line(text, "log_archive_last_error", archived.error);
+    }
     if loading.on.load(Relaxed) {
         load(loading, scene.now, text);
     }
