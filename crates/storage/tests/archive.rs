@@ -316,7 +316,7 @@ fn of_two_servers_that_begin_a_generation_one_archives() {
     let mut again = archive(&server, 3);
     assert_eq!(again.at(), mark.lsns);
     let mark = cut(&mut server, 2);
-    again.mark(mark.clone());
+    again.mark(mark);
     again.ship().unwrap();
 }
 

@@ -64,12 +64,11 @@ fn has_log(disk: &dyn Disk) -> Result<bool, DiskError> {
     Ok(!list_sorted(disk, LOGS)?.is_empty())
 }
 
+/// Generations, and what is wrong with the last of them, if anything is.
+type Found = (Vec<Chain>, Option<String>);
+
 /// What there is to unpack, by rising generation; `None` if nothing of it is of use.
-fn read(
-    places: &Places,
-    store: &Arc<dyn SetStore>,
-    passes_faults: bool,
-) -> Result<Option<(Vec<Chain>, Option<String>)>, Refusal> {
+fn read(places: &Places, store: &Arc<dyn SetStore>, passes_faults: bool) -> Result<Option<Found>, Refusal> {
     let mut stored = store.list()?;
     stored.sort_by_key(|one| one.number);
     let (mut chains, mut fault) = (Vec::new(), None);

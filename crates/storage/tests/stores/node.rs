@@ -47,7 +47,7 @@ pub(crate) fn refused(elsewhere: Arc<dyn SetStore>, code: u8) -> String {
 
 #[track_caller]
 pub(crate) fn refused_at(places: &Places, code: u8) -> String {
-    let refusal = start(places).err().expect("a start is refused");
+    let refusal = start(places).expect_err("a start is refused");
     assert_eq!(refusal.exit_code(), code, "{refusal}");
     refusal.to_string()
 }
