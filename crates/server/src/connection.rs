@@ -56,6 +56,8 @@ pub(crate) struct Connection {
     broken: bool,
     /// How often it has gone round in this turn; as often as it may, once its commands took long.
     rounds: usize,
+    /// It was left with nothing to do but to read: so it still is, unless it was kicked.
+    only_reads: bool,
 }
 
 impl Connection {
@@ -89,6 +91,7 @@ impl Connection {
             eof: false,
             broken: false,
             rounds: 0,
+            only_reads: false,
         }
     }
 
@@ -101,6 +104,10 @@ impl Connection {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turned> {
+        let was_kicked = self.link.take_kick();
+        if std::mem::take(&mut self.only_reads) && !was_kicked && self.has_read(cx) {
+            return Poll::Pending;
+        }
         self.link.listen(cx);
         while self.rounds < ROUNDS_PER_TURN {
             self.rounds += 1;
@@ -122,24 +129,45 @@ impl Connection {
                 self.rounds = 0;
                 return Poll::Pending;
             }
-            match self.read(cx) {
-                Poll::Pending => {
-                    self.rounds = 0;
-                    return Poll::Pending;
-                }
-                Poll::Ready(Ok(0)) => self.ended(),
-                Poll::Ready(Ok(_)) => {
-                    // Answers when the others that are ready have been read: one path of the kernel at a time stays in
-                    // the processor's caches, and clients are woken together.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Poll::Ready(Err(_)) => self.broken = true,
+            if self.has_read(cx) {
+                return Poll::Pending;
             }
         }
         self.rounds = 0;
         self.flush(cx);
         Poll::Ready(Turned::MayGoOn)
+    }
+
+    /// Reads once. False when the connection has come to its end; else its task is woken, at once if something came.
+    #[inline]
+    fn has_read(&mut self, cx: &mut Context<'_>) -> bool {
+        match self.read(cx) {
+            Poll::Pending => {
+                self.rounds = 0;
+                self.only_reads = self.has_nothing_else();
+            }
+            Poll::Ready(Ok(0)) => {
+                self.ended();
+                return false;
+            }
+            // Answers when the others that are ready have been read: one path of the kernel at a time stays in the
+            // processor's caches, and clients are woken together.
+            Poll::Ready(Ok(_)) => cx.waker().wake_by_ref(),
+            Poll::Ready(Err(_)) => {
+                self.broken = true;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether it has nothing to do before it is kicked, or something comes to be read.
+    #[inline]
+    fn has_nothing_else(&self) -> bool {
+        self.blocked.is_none()
+            && self.flights.is_empty()
+            && self.input.len() == 0
+            && self.link.wire.borrow().output.is_empty()
     }
 
     /// Takes up what had to wait: the multi-shard commands under way, then the bytes behind them.

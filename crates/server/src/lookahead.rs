@@ -26,7 +26,7 @@ pub(crate) struct Plan {
     planned: Vec<Planned>,
     len: usize,
     /// The memory of their keys was asked for when they came.
-    is_near: bool,
+    pub(crate) is_near: bool,
 }
 
 /// One command that has been parsed.
@@ -125,29 +125,19 @@ impl Lookahead {
         self.elements_rest = if has_large { self.elements_rest.saturating_sub(1) } else { ELEMENTS_REST };
     }
 
-    /// Asks for the memory of the keys of the commands in `bytes`, which run later in this turn: as [`Lookahead::take_up`] has
-    /// it. None when nothing is to be gained by waiting.
-    pub(crate) fn approach(
-        &mut self,
-        parser: &Parser,
-        bytes: &[u8],
-        node: &Node,
-        db: DbIndex,
-    ) -> Option<Plan> {
-        if self.approached.len() >= APPROACHED_MAX {
-            return None;
-        }
+    /// Parses the commands at the start of `bytes`, for [`Lookahead::take_up`], and asks for the memory of their keys: it is near
+    /// sooner if they run later in this turn, which pays where [`Plan::is_near`] says so.
+    pub(crate) fn approach(&mut self, parser: &Parser, bytes: &[u8], node: &Node, db: DbIndex) -> Plan {
         self.fill(parser, bytes, 0);
         let before = self.approached.len();
-        let keyspace = &node.state.borrow().core.keyspace;
-        let Plan { planned, len, .. } = &self.plan;
-        let keys = planned[..*len].iter().filter_map(|one| one.local_key(node, bytes));
-        self.approached.extend(keys.filter_map(|key| keyspace.approach(db, key)));
-        if self.approached.len() == before {
-            return None;
+        if before < APPROACHED_MAX {
+            let keyspace = &node.state.borrow().core.keyspace;
+            let planned = self.plan.planned[..self.plan.len].iter();
+            let keys = planned.filter_map(|one| one.local_key(node, bytes));
+            self.approached.extend(keys.filter_map(|key| keyspace.approach(db, key)));
         }
-        self.plan.is_near = true;
-        Some(std::mem::replace(&mut self.plan, self.spare.pop().unwrap_or_default()))
+        self.plan.is_near = self.approached.len() > before;
+        std::mem::replace(&mut self.plan, self.spare.pop().unwrap_or_default())
     }
 
     /// Before the first of the commands runs whose keys were approached.

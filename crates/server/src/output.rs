@@ -143,6 +143,7 @@ impl Output {
     }
 
     /// Whether all is sent that was taken.
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,4 +1,8 @@
 //! The socket calls that glommio lacks: none of them waits, none of them raises SIGPIPE.
+//!
+//! Receiving and sending enter the kernel by its numbers. The C library's functions are points at which a thread may be
+//! cancelled, and say so to the thread before and after each call; no thread of ours ever is, and they are the two calls that
+//! every request makes.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -26,8 +30,11 @@ pub(super) fn receive(fd: RawFd, buf: &mut [u8]) -> io::Result<usize> {
 
 /// The same into memory that need not be initialized; as many bytes as it says are, from the start.
 fn receive_into(fd: RawFd, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-    // SAFETY: `room` is valid for its length and only written.
-    check(|| unsafe { libc::recv(fd, room.as_mut_ptr().cast(), room.len(), libc::MSG_DONTWAIT) })
+    let (start, len, nobody) = (room.as_mut_ptr(), room.len(), ptr::null_mut::<libc::c_void>());
+    // SAFETY: `room` is valid for its length and only written; no address is asked for.
+    check(|| unsafe {
+        libc::syscall(libc::SYS_recvfrom, fd, start, len, libc::MSG_DONTWAIT, nobody, nobody) as isize
+    })
 }
 
 /// Receives at most `max` bytes into the room that `buf` has behind its last byte, which neither grows nor moves it.
@@ -42,8 +49,9 @@ pub(super) fn receive_more(fd: RawFd, buf: &mut Vec<u8>, max: usize) -> io::Resu
 
 /// Sends what the socket's buffer takes now.
 pub(super) fn send(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
-    // SAFETY: `bytes` is valid for its length and only read.
-    check(|| unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), SEND_FLAGS) })
+    let (start, len, nobody) = (bytes.as_ptr(), bytes.len(), ptr::null::<libc::c_void>());
+    // SAFETY: `bytes` is valid for its length and only read; no address is given.
+    check(|| unsafe { libc::syscall(libc::SYS_sendto, fd, start, len, SEND_FLAGS, nobody, 0) as isize })
 }
 
 /// Sends what the socket's buffer takes now of several slices, in order. Slices beyond the kernel's bound are left.

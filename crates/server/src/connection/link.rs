@@ -25,6 +25,8 @@ pub(crate) struct Link {
     /// A shard has become busy with a script: commands that wait for it are refused.
     pub(crate) is_told_busy: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    /// Whether it is to look at the world anew.
+    is_kicked: Cell<bool>,
     pub(super) killed: Cell<bool>,
     /// Whether [`crate::courier`] is to send what is ready.
     pub(crate) is_called: Cell<bool>,
@@ -82,6 +84,7 @@ impl Link {
             answers: RefCell::default(),
             is_told_busy: Cell::new(false),
             waker: RefCell::default(),
+            is_kicked: Cell::new(false),
             killed: Cell::new(false),
             is_called: Cell::new(false),
             pushed_bytes: Cell::new(0),
@@ -94,6 +97,7 @@ impl Link {
 
     /// Has the connection look at the world anew.
     pub(crate) fn kick(&self) {
+        self.is_kicked.set(true);
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }
@@ -109,6 +113,12 @@ impl Link {
     #[inline]
     pub(crate) fn is_killed(&self) -> bool {
         self.killed.get()
+    }
+
+    /// Whether it was kicked since this was last asked.
+    #[inline]
+    pub(super) fn take_kick(&self) -> bool {
+        self.is_kicked.take()
     }
 
     pub(super) fn listen(&self, cx: &Context<'_>) {

@@ -59,11 +59,11 @@ impl Connection {
         }
     }
 
-    /// Asks for the memory that short commands will need; false when they might as well run at once.
+    /// Parses short commands, and asks for the memory that they will need; false when they might as well run at once.
     fn approach(&mut self, bytes: &[u8]) -> bool {
         let mut lookahead = self.node.lookahead.borrow_mut();
-        self.plan = lookahead.approach(&self.parser, bytes, &self.node, self.caller.db);
-        self.plan.is_some()
+        let plan = lookahead.approach(&self.parser, bytes, &self.node, self.caller.db);
+        self.plan.insert(plan).is_near
     }
 
     fn count_input(&mut self, len: usize) {
