@@ -86,8 +86,8 @@ impl ExecFlight {
         from: From,
         mute: Mute,
     ) -> Self {
-        let locks = locks(node, &queue, &watched, from);
         let is_one_stage = Self::is_one_stage(node, &queue, &watched);
+        let locks = locks(node, &queue, &watched, is_one_stage, from);
         let all = 0..queue.len();
         let (hold, doing) = if is_one_stage {
             let lists = lists(&queue, all.clone(), from.caller, from);
@@ -419,16 +419,16 @@ impl ExecFlight {
     }
 }
 
-/// The locks for all that a queue may touch.
-fn locks(node: &Node, queue: &Queue, watched: &[Watched], from: From) -> Locks {
+/// The locks for all that a queue may touch. Others may read what it only reads, but not between its stages: they would find
+/// that keys have expired since it began, and remove those that it has found alive.
+fn locks(node: &Node, queue: &Queue, watched: &[Watched], is_one_stage: bool, from: From) -> Locks {
     let is_about_connection = |command: CommandRef| matches!(command.row.crossing, Crossing::Session);
     let looks_everywhere =
         queue.iter().any(|queued| queued.place == Place::Special && !is_about_connection(queued.command));
     if looks_everywhere {
         return Locks::whole(node.router.shards(), Mode::Exclusive, from.now);
     }
-    let lends = queue.iter().any(|queued| queued.place == Place::Shards);
-    let mut locks = Locks::none(if lends { Mode::Exclusive } else { mode(queue) }, from.now);
+    let mut locks = Locks::none(if is_one_stage { mode(queue) } else { Mode::Exclusive }, from.now);
     if node.control.is_saving() {
         locks = locks.keep_keys(from.caller.db);
     }

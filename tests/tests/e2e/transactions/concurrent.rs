@@ -217,3 +217,48 @@ fn random_block(rng: &mut Rng, client: &mut Client, keys: &[String]) {
         other => panic!("{commands:?} is answered {other:?}"),
     }
 }
+
+/// Keys expire while transactions that read them twice are under way, and others look at them all the time.
+#[test]
+fn no_key_expires_in_the_middle_of_a_transaction() {
+    const KEYS: usize = 8;
+    let server = server();
+    let keys: Vec<String> = (0..KEYS).map(|key| format!("key:{key}")).collect();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (server, keys, done) = (&server, &keys, &done);
+        for _ in 0..4 {
+            scope.spawn(move || {
+                let gets: Vec<[&str; 2]> = keys.iter().map(|key| ["GET", key]).collect();
+                let mut client = server.client();
+                while !done.load(Relaxed) {
+                    client.pipeline(&gets);
+                }
+            });
+        }
+        scope.spawn(move || {
+            let sets: Vec<[&str; 5]> = keys.iter().map(|key| ["SET", key, "v", "PX", "2"]).collect();
+            let mut client = server.client();
+            while !done.load(Relaxed) {
+                client.pipeline(&sets);
+                thread::yield_now();
+            }
+        });
+        let mut clients: Vec<Client> = (0..4).map(|_| server.client()).collect();
+        let mut alive = 0;
+        for round in 0..4000 {
+            // Something about the connection between the two, so that they are stages of their own.
+            let get = ["GET", &*keys[round % KEYS]];
+            let queue: [&[&str]; 5] = [&["MULTI"], &get, &["PING"], &get, &["EXEC"]];
+            let replies = clients[round % 4].pipeline(&queue);
+            let Some(Value::Array(seen)) = replies.last() else { panic!("{replies:?}") };
+            if seen[0] != seen[2] {
+                done.store(true, Relaxed);
+                panic!("{seen:?}");
+            }
+            alive += usize::from(seen[0].as_bytes().is_some());
+        }
+        done.store(true, Relaxed);
+        assert!(alive > 0, "some were alive");
+    });
+}
