@@ -88,6 +88,9 @@ impl Turn<'_> {
         if !self.may_go(Kind::Barrier, command, args) {
             return Verdict::Blocked(Blocked::Order);
         }
+        if transaction::is_full(self.state, command, self.now) {
+            return self.refuse(command, shard::OUT_OF_MEMORY);
+        }
         let len = self.len;
         let client = self.client_mut();
         (client.last_command, client.running_len) = (command.full_name, len);

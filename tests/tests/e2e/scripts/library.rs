@@ -34,6 +34,26 @@ fn scripts_are_known_to_all_cores() {
 }
 
 #[test]
+fn libraries_are_not_taken_in_when_memory_is_full() {
+    const LIBRARY: &str = "#!lua name=one\nredis.register_function('one', function() return 1 end)";
+    const FULL: &str = r"-OOM command not allowed when used memory > \'maxmemory\'.";
+    for cores in ["1", "4"] {
+        let server = server(cores);
+        let mut client = server.client();
+        assert_eq!(show(&client.call(&["FUNCTION", "LOAD", LIBRARY])), "\"one\"");
+        let dumped = client.call(&["FUNCTION", "DUMP"]);
+        let dump = dumped.as_bytes().expect("a dump").to_vec();
+        assert_eq!(client.line("FUNCTION FLUSH"), "+OK");
+        assert_eq!(client.line("SET fill 1234567890"), "+OK");
+        assert_eq!(client.line("CONFIG SET maxmemory 1"), "+OK");
+        assert_eq!(show(&client.call(&["FUNCTION", "LOAD", LIBRARY])), FULL, "{cores} cores");
+        assert_eq!(show(&client.call(&[b"FUNCTION" as &[u8], b"RESTORE", &dump])), FULL, "{cores} cores");
+        assert_eq!(client.line("FUNCTION LIST"), "[]");
+        assert_eq!(client.line("FUNCTION FLUSH"), "+OK", "what frees memory is run");
+    }
+}
+
+#[test]
 fn functions_are_known_to_all_cores() {
     const LIBRARY: &str = "#!lua name=counting\nlocal step = 1\n\
         redis.register_function('count', function(keys) return redis.call('INCRBY', keys[1], step) end)\n\
