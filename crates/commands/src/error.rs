@@ -320,6 +320,8 @@ impl CommandError {
     pub const UNBLOCK_REASON: Self = text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
     /// MONITOR.
     pub const MONITOR_DENIED: Self = text("ERR MONITOR isn't allowed for DENY BLOCKING client");
+    /// SSUBSCRIBE.
+    pub const SSUBSCRIBE_DENIED: Self = text("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
     /// CLIENT TRACKING.
     pub const NO_SUCH_REDIRECT: Self = text("ERR The client ID you want redirect to does not exist");
     /// CLIENT TRACKING.

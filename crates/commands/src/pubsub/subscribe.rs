@@ -18,6 +18,10 @@ pub(super) fn psubscribe(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, C
 
 /// SSUBSCRIBE shardchannel [shardchannel ...]
 pub(super) fn ssubscribe(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    // Not inside MULTI, where the other two are for the sake of old clients.
+    if !ctx.may_park {
+        return Err(CommandError::SSUBSCRIBE_DENIED);
+    }
     join(ctx, args, Kind::Shard, "ssubscribe")
 }
 

@@ -149,6 +149,25 @@ fn a_subscriber_that_publishes_inside_reads_it_after_its_reply() {
 }
 
 #[test]
+fn who_expects_one_reply_per_command_neither_monitors_nor_subscribes_to_shard_channels() {
+    for server in servers() {
+        for queue in [&[][..], &["SET a 1"], &["SET a 1", "SET b 1"], &["SET a 1", "DBSIZE"]] {
+            let mut client = server.client();
+            client.line("MULTI");
+            queue.iter().for_each(|line| drop(client.line(line)));
+            for line in ["MONITOR", "SSUBSCRIBE x", "MONITOR"] {
+                assert_eq!(client.line(line), "+QUEUED");
+            }
+            let reply = client.line("EXEC");
+            let monitor = r"-ERR MONITOR isn\'t allowed for DENY BLOCKING client";
+            let subscribe = r"-ERR SSUBSCRIBE isn\'t allowed for a DENY BLOCKING client";
+            assert!(reply.ends_with(&format!("{monitor}, {subscribe}, {monitor}]")), "{queue:?}: {reply}");
+            assert_eq!(client.line("PING"), "+PONG");
+        }
+    }
+}
+
+#[test]
 fn subscriptions_inside_are_confirmed_in_their_place() {
     for server in servers() {
         for (queue, rest) in [(["SET a 1", "SET b 1"], "+OK, +OK"), (["SET a 1", "DBSIZE"], "+OK, :2")] {
