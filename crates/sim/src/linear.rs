@@ -230,15 +230,22 @@ pub fn explain<M: Model + fmt::Debug>(
         .collect();
     before.sort_by_key(|&at| history[at].returned);
     let recent = &before[before.len().saturating_sub(CALLS_SHOWN)..];
+    // What decides the call may lie long before it.
+    let keys = M::footprint(&history[*call].op);
+    let mut related: Vec<usize> =
+        (0..history.len()).filter(|&at| M::footprint(&history[at].op) & keys != 0).collect();
+    related.sort_by_key(|&at| history[at].invoked);
+    related.retain(|&at| history[at].invoked <= until);
     let lines = |calls: &[usize]| calls.iter().map(line).collect::<String>();
     let states: String = states.iter().map(|state| format!("  {state:?}\n")).collect();
     format!(
         "a call that can have taken effect nowhere:\n{}answered before it was sent, the last {}:\n{}\
-         unanswered when it was answered:\n{}states that were possible then:\n{states}",
+         unanswered when it was answered:\n{}states that were possible then:\n{states}all before it that touch its keys:\n{}",
         line(call),
         recent.len(),
         lines(recent),
         lines(pending),
+        lines(&related),
     )
 }
 
