@@ -127,11 +127,12 @@ fn a_client_that_waits_for_a_key_gets_its_messages() {
     on_one_core_and_four(|server| {
         for key in ["a", "b", "c", "d"] {
             let (mut client, mut other) = (server.client().resp3(), server.client());
-            ask(&mut client, "SUBSCRIBE c");
+            // A channel for each: the client before may not have gone yet.
+            ask(&mut client, &format!("SUBSCRIBE c{key}"));
             client.send(&["BLPOP", key, "0"]);
             for number in 0..20 {
-                assert_eq!(other.line(&format!("PUBLISH c {number}")), ":1");
-                assert_eq!(next(&mut client), format!(r#">["message", "c", "{number}"]"#));
+                assert_eq!(other.line(&format!("PUBLISH c{key} {number}")), ":1");
+                assert_eq!(next(&mut client), format!(r#">["message", "c{key}", "{number}"]"#));
             }
             assert_eq!(other.line(&format!("RPUSH {key} v")), ":1");
             assert_eq!(next(&mut client), format!(r#"["{key}", "v"]"#));
