@@ -196,6 +196,12 @@ impl<B: Batch> Mailbox<B> {
         });
     }
 
+    /// Sends a batch of its own at once, past all that was gathered or sealed: for what has to hurry, tells of nothing that
+    /// waits, and may come at any place among the rest. Errors: the peer has no room; here is the batch.
+    pub fn send_past(&self, peer: usize, batch: B) -> Result<(), B> {
+        self.0.inboxes[peer].push(self.0.index, batch)
+    }
+
     /// Has a task of this core woken at the end of every turn in which something was gathered, or when a peer has room again
     /// for what it refused: it is to send the outboxes. To be called whenever that task is polled, before it sends.
     pub fn attend(&self, cx: &Context<'_>) {

@@ -217,6 +217,34 @@ fn what_is_said_in_one_turn_arrives_as_one_batch() {
     });
 }
 
+#[test]
+fn what_hurries_passes_what_was_gathered_and_what_was_sealed() {
+    on_mesh(2, |core, mut reader| async move {
+        if core.index == 1 {
+            let got = [reader.next().await, reader.next().await, reader.next().await];
+            assert_eq!(got, [(0, 9), (0, 1), (0, 2)]);
+            return reader.leave_together().await;
+        }
+        reader.say(1, 1);
+        reader.mailbox.seal(5);
+        reader.say(1, 2);
+        assert!(reader.mailbox.send_past(1, Numbers(vec![9])).is_ok());
+        assert!(reader.mailbox.release(5));
+        reader.mailbox.flush_now();
+        let mut refused = 0;
+        for _ in 0..=INBOX_BATCHES_MAX {
+            let goes = reader.mailbox.send_past(0, Numbers(vec![7]));
+            refused += usize::from(goes.is_err_and(|batch| batch.0 == [7]));
+        }
+        // It does not look at its inbox, but the other core may have said goodbye to it.
+        assert!((1..=2).contains(&refused), "{refused}");
+        for _ in refused..=INBOX_BATCHES_MAX {
+            assert_eq!(reader.next().await, (0, 7));
+        }
+        reader.leave_together().await;
+    });
+}
+
 /// The receiver does not look until the sender has flushed far more batches than an inbox holds.
 #[test]
 fn a_full_inbox_delays_and_loses_nothing() {
