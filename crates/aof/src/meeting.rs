@@ -39,8 +39,8 @@
 //!
 //! All that this leans on: records and markers are written before what they tell of can be seen (the rule of leaving, in
 //! docs/decisions/0017-durability.md); a core releases T's locks after T's marker is in its journal; home's whole record and number
-//! come in one step, with all locks held; and home holds a lock on its own shard by then, of no key even, so that no cut passes there in
-//! between.
+//! come in one step, with all locks held; and no cut passes at home in between: home holds a lock on its own shard by then, of no
+//! key even, or a cut is written nowhere before it has the locks of all shards, and lets none go before it is written everywhere.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -192,6 +192,7 @@ async fn serve(node: Rc<Node>, listeners: Vec<Listener>, job: Option<Job>, start
         reactor::task::spawn(crate::watch::signals(Rc::clone(&node)));
         reactor::task::spawn(crate::watch::watchdog(Rc::clone(&node)));
         reactor::task::spawn(crate::cut::serve(Rc::clone(&node)));
+        reactor::task::spawn(crate::cut::policy::follow(Rc::clone(&node)));
     }
     for listener in listeners {
         reactor::task::spawn(crate::accept::accept(Rc::clone(&node), listener));

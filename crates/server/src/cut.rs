@@ -23,21 +23,27 @@
 
 mod deed;
 mod home;
+pub(crate) mod policy;
 mod serve;
 mod shard;
 
+use crate::flights::FlightId;
+use crate::hop::{Hop, Item};
 use crate::node::Node;
 use aof::Lsn;
+use commands::ClientSlot;
 use coordinator::locks::TxId;
 use coordinator::tx::{Notice, Order};
 pub(crate) use deed::Deed;
 use home::UnderWay;
-pub(crate) use serve::{serve, take};
-pub(crate) use shard::{answer, perform};
+pub(crate) use serve::serve;
+pub(crate) use serve::{on_disk, take};
+pub(crate) use shard::{answer, look_at_disk, perform};
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::Waker;
 use stdx::{ShardId, UnixMs};
 
@@ -64,6 +70,8 @@ pub(crate) struct Cut {
     /// The newest cut that is known to be on the disk in all logs, 0 for none.
     durable: u64,
     deed: Deed,
+    /// Some shard could not bring it to its disk, where that was asked: the deed is not done.
+    is_unsafe: AtomicBool,
 }
 
 /// Between core 0 and the others.
@@ -76,6 +84,10 @@ pub(crate) enum Message {
     Order(TxId, Order, Arc<Cut>),
     /// What has become of it, and the place in the journal.
     News(Notice, Option<Lsn>),
+    /// The newest cut that is on the disk here.
+    OnDisk(u64),
+    /// Say when the policy that was asked for is in force, to this flight of a client here.
+    AwaitPolicy(ClientSlot, FlightId),
 }
 
 /// What a core answers when it is asked.
@@ -85,8 +97,6 @@ pub(crate) struct Ready {
     is_ready: bool,
     /// Something was journalled since the last cut.
     has_news: bool,
-    /// The newest cut that is on the disk here, 0 for none.
-    synced: u64,
 }
 
 /// The cuts of a server; most of it is used on core 0 alone.
@@ -103,8 +113,17 @@ pub(crate) struct Cuts {
     /// Notices that the cut under way has yet to take in.
     inbox: RefCell<VecDeque<(ShardId, Notice, Option<Lsn>)>>,
     is_advancing: Cell<bool>,
+    /// By shard the newest cut that is on the disk there.
+    on_disk: RefCell<BTreeMap<ShardId, u64>>,
+    /// Who waits for one.
+    waiting: RefCell<Vec<Waker>>,
+    pub(crate) policy: policy::Asked,
+    /// Of each core: a cut that home is told of when it is on the disk.
+    owed: RefCell<Option<(Arc<Cut>, Option<Lsn>)>>,
     /// Of each core: the number of the last cut of which its part was done.
     performed: Cell<u64>,
+    /// Of each core: the newest cut of which home was told that it is on the disk.
+    told: Cell<u64>,
     /// Who makes the cuts.
     waker: RefCell<Option<Waker>>,
 }
@@ -135,16 +154,31 @@ impl Cuts {
     }
 }
 
+/// Sends a message at once, past what waits for the end of the turn or for the disk: locks are held, or are about to be, and it
+/// tells nothing of data. No command stands between two shards at a cut, so there is nothing that it could overtake.
+fn post(node: &Node, peer: ShardId, message: Message) {
+    let mut hop = Hop::default();
+    hop.say(Item::Cut(Box::new(message)));
+    if let Err(mut hop) = node.mailbox.send_past(peer.index(), hop) {
+        let items = hop.take_items();
+        node.mailbox.outbox(peer.index(), |hop| items.into_iter().for_each(|item| hop.say(item)));
+    }
+}
+
 /// A message from another core.
 pub(crate) fn receive(node: &Rc<Node>, from: ShardId, message: Message) {
     match message {
         Message::Ask(question) => shard::asked(node, from, question),
         Message::Ready(question, ready) => serve::answered(node, question, ready),
+        Message::OnDisk(number) => serve::on_disk_at(node, from, number),
+        Message::AwaitPolicy(client, flight) => policy::asked(node, from, client, flight),
         Message::Order(tx, order, cut) => shard::obey(node, tx, order, cut),
         Message::News(notice, lsn) => home::hear(node, from, notice, lsn),
     }
 }
 
+/// Where cuts are made.
+const HOME: ShardId = ShardId(0);
 /// How often a cut is made for the log while something is written. What a loss of power takes is at most what was written since the last
 /// cut that is on the disk.
 const PERIOD: std::time::Duration = std::time::Duration::from_millis(800);

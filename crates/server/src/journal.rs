@@ -184,6 +184,9 @@ impl Journal {
         };
         *self.writer.borrow_mut() = Some(writer);
         self.policy.set(policy);
+        // Those of an earlier log are not in this one.
+        self.cuts.borrow_mut().clear();
+        self.synced_cut.set(0);
         self.is_on.set(true);
         effects::follow(core, true);
     }
@@ -192,6 +195,20 @@ impl Journal {
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.is_on.get()
+    }
+
+    /// When the log is synced.
+    pub(crate) fn policy(&self) -> AppendFsync {
+        self.policy.get()
+    }
+
+    /// Has it synced so from now on. If `always` is the old policy or the new one, that is to be at a cut that is on the disk
+    /// everywhere ([`crate::cut::policy`]).
+    pub(crate) fn set_policy(&self, policy: AppendFsync) {
+        if let Some(writer) = &mut *self.writer.borrow_mut() {
+            writer.stamp.always = policy == AppendFsync::Always;
+        }
+        self.policy.set(policy);
     }
 
     /// Whether the log takes no records. What was done meanwhile, and whatever tells of it, waits; the rest goes on.
@@ -211,14 +228,15 @@ impl Journal {
         Some(writer.encoder.next_lsn())
     }
 
-    /// Adds a cut and has the disk follow up to it. Returns the position behind it; `None` when nothing is journalled.
-    pub(crate) fn cut(&self, core: &mut Core, number: u64, at: UnixMs, durable: u64) -> Option<Lsn> {
-        let lsn = self.add(core, Record::Cut { number, at, durable })?;
+    /// Adds a cut and has the disk follow up to it, if the policy asks that or the cut does. Returns the position behind it; `None` when nothing is journalled.
+    pub(crate) fn cut(&self, core: &mut Core, cut: Record<'_>, needs_disk: bool) -> Option<Lsn> {
+        let Record::Cut { number, .. } = cut else { unreachable!("it is called for cuts") };
+        let lsn = self.add(core, cut)?;
         self.write(core);
         self.has_news.set(false);
         let place = self.recorded.get();
         self.cuts.borrow_mut().push_back((number, place));
-        if self.policy.get() != AppendFsync::No {
+        if needs_disk || self.policy.get() != AppendFsync::No {
             self.wanted.set(place);
         }
         self.follow_disk();
@@ -516,6 +534,7 @@ pub(crate) async fn serve(node: Rc<Node>) {
         while disk.poll_rung(cx).is_ready() {}
         leave(&node);
         let_replies_go(&node);
+        crate::cut::look_at_disk(&node);
         Poll::<()>::Pending
     })
     .await;

@@ -100,8 +100,8 @@ struct World {
     /// How many events were ever planned.
     planned: u64,
     events: BinaryHeap<Reverse<Event>>,
-    /// When the last message on each link arrives.
-    links: BTreeMap<(Node, Node), u64>,
+    /// When the last message on each link arrives; those of cuts have links of their own.
+    links: BTreeMap<(Node, Node, bool), u64>,
     hops: usize,
     violations: Vec<Violation>,
     crashes: Vec<Crash>,
@@ -408,11 +408,17 @@ impl World {
         self.events.push(Reverse(Event { at, number: self.planned, what }));
     }
 
-    /// A message arrives after those sent before it on the same link.
+    /// A message arrives after those sent before it on the same link. What is said for a cut passes all else, and is passed.
     fn send(&mut self, from: Node, to: Node, message: Message) {
+        let is_cut = match message {
+            Message::Order(tx, ..) | Message::Notice(tx, ..) => {
+                self.shared.workload.commands[tx.0 as usize].verb == Verb::Cut
+            }
+            _ => false,
+        };
         let slow = if self.rng.one_in(30) { 20 } else { 1 };
         let mut at = self.now + between(&mut self.rng, 1, self.pace.delay_max) * slow;
-        let last = self.links.entry((from, to)).or_default();
+        let last = self.links.entry((from, to, is_cut)).or_default();
         let is_hop = matches!((from, to), (Node::Core(_), Node::Core(_)));
         if !(is_hop && self.shared.fault == Some(Fault::LinksReorder)) {
             at = at.max(*last + 1);

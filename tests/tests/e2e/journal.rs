@@ -308,6 +308,36 @@ fn cuts_stand_in_all_journals_and_never_in_a_transaction() {
     }
 }
 
+#[test]
+fn the_policy_changes_at_one_cut_in_all_journals() {
+    for cores in [1, 2, 3] {
+        let dir = Arc::new(TempDir::new().expect("a temporary directory"));
+        let mut server = journalling(&dir, &cores.to_string(), "everysec");
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for number in 0..COUNTERS {
+                let (client, is_over) = (server.client(), &is_over);
+                scope.spawn(move || load::count(client, number, is_over));
+            }
+            let mut client = server.client();
+            for policy in ["everysec", "always", "everysec", "always", "no", "everysec"] {
+                assert_eq!(client.line(&format!("CONFIG SET appendfsync {policy}")), "+OK");
+                // In all logs something is written by this policy.
+                (0..30).for_each(|key| drop(client.line(&format!("INCR n{key}"))));
+            }
+            is_over.store(true, Relaxed);
+        });
+        assert!(server.stop().success());
+        let logs = dir.path().join("log/0000000001");
+        let changes = replay::policies(&logs, 0);
+        let policies: Vec<bool> = changes.iter().map(|change| change.1).collect();
+        assert_eq!(policies, [false, true, false, true, false], "{cores} cores: {changes:?}");
+        for shard in 1..cores {
+            assert_eq!(replay::policies(&logs, shard), changes, "{cores} cores");
+        }
+    }
+}
+
 /// Without writes there are no cuts.
 #[test]
 fn cuts_are_made_only_while_something_is_written() {

@@ -80,8 +80,7 @@ pub(super) const PERSISTENCE: &[Param] = &[
         "When the log is brought to the disk. 'everysec': a killed process loses nothing, a loss of power at most 1.1 \
          seconds, the same on all shards. 'always': before anything is answered that depends on it; nothing is lost. \
          'no': when the kernel wants to.",
-    )
-    .at_start(),
+    ),
     plain(
         "stop-writes-on-bgsave-error",
         flag!(stop_writes_on_bgsave_error),

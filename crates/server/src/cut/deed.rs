@@ -3,6 +3,7 @@
 use crate::node::{Node, State};
 use crate::snapshot;
 use aof::Lsn;
+use config::AppendFsync;
 use std::sync::Arc;
 use stdx::UnixMs;
 
@@ -14,6 +15,10 @@ pub(crate) enum Deed {
     Log,
     /// This snapshot's capture is opened.
     Capture(Arc<snapshot::Job>),
+    /// The cut is brought to the disk soon, whatever the policy.
+    Sync,
+    /// From now on the log is synced by this policy.
+    Policy(AppendFsync),
 }
 
 /// A cut as one shard sees it.
@@ -28,11 +33,28 @@ pub(crate) struct Instant {
 }
 
 impl Deed {
+    /// Whether the cut is to be brought to the disk soon even where nobody asks that of the log (`appendfsync no`).
+    pub(super) fn needs_disk(&self) -> bool {
+        match self {
+            Self::Log => false,
+            // A set that says where the log goes on is not to be there before the log is.
+            Self::Sync | Self::Policy(_) | Self::Capture(_) => true,
+        }
+    }
+
+    /// Whether it has to be there, on all shards, before any of them is let go.
+    pub(super) fn waits_for_disk(&self, node: &Node) -> bool {
+        match self {
+            Self::Log | Self::Sync | Self::Capture(_) => false,
+            Self::Policy(policy) => super::policy::waits_for_disk(node, *policy),
+        }
+    }
+
     /// The cut's claim is about to be entered here: what comes from now on, and conflicts with it, runs after the cut. It may
     /// be said twice of one cut.
     pub(super) fn enter(&self, _: &Node, state: &mut State) {
         match self {
-            Self::Log => {}
+            Self::Log | Self::Sync | Self::Policy(_) => {}
             Self::Capture(_) => snapshot::arm(state),
         }
     }
@@ -40,15 +62,23 @@ impl Deed {
     /// This is the cut: all shards are locked, and its record is in the journal.
     pub(super) fn perform(&self, node: &Node, state: &mut State, cut: Instant) {
         match self {
-            Self::Log => {}
+            Self::Log | Self::Sync | Self::Policy(_) => {}
             Self::Capture(job) => snapshot::open(node, state, job, cut.at),
         }
     }
 
-    /// The claim is taken back, and nothing was done.
+    /// All shards have done their part, and the locks are about to go.
+    pub(super) fn end(&self, node: &Node, _: &mut State) {
+        match self {
+            Self::Log | Self::Sync | Self::Capture(_) => {}
+            Self::Policy(policy) => node.journal.set_policy(*policy),
+        }
+    }
+
+    /// The claim is taken back, and nothing was done; or a shard could not bring the cut to its disk.
     pub(super) fn give_up(&self, node: &Node, state: &mut State) {
         match self {
-            Self::Log => {}
+            Self::Log | Self::Sync | Self::Policy(_) => {}
             Self::Capture(_) => snapshot::disarm(node, state),
         }
     }

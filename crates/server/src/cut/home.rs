@@ -1,14 +1,13 @@
 //! Core 0's side of a cut: the machine is driven by what the shards say, so it comes to its end whoever waits for it.
 
 use super::{Cut, Deed, Message, Taken, shard};
-use crate::hop::Item;
-use crate::journal;
 use crate::node::Node;
 use crate::transaction::new_tx;
 use aof::Lsn;
 use coordinator::tx::{Notice, Order, Outcome, Plan, Step, Transaction};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use stdx::ShardId;
 
 /// A cut under way.
@@ -21,11 +20,19 @@ pub(super) struct UnderWay {
 }
 
 /// Begins a cut; ask [`end`] for what becomes of it.
-pub(super) fn begin(node: &Rc<Node>, deed: Deed, durable: u64) {
+pub(super) fn begin(node: &Rc<Node>, deed: Deed) {
     let shards = node.router.shards();
     let machine = Transaction::new(new_tx(node), node.id, Plan::Whole(shards)).keeping();
     let number = node.cuts.last.get() + 1;
-    let cut = Arc::new(Cut { home: node.id, number, at: crate::clock::unix_ms(), durable, deed });
+    let durable = super::serve::durable(node);
+    let cut = Arc::new(Cut {
+        home: node.id,
+        number,
+        at: crate::clock::unix_ms(),
+        durable,
+        deed,
+        is_unsafe: AtomicBool::new(false),
+    });
     let lsns = vec![None; shards as usize];
     let before = node.cuts.under_way.replace(Some(UnderWay { machine, cut, lsns, outcome: None }));
     assert!(before.is_none(), "one cut at a time");
@@ -88,8 +95,8 @@ fn advance(node: &Rc<Node>) {
 }
 
 impl UnderWay {
-    /// Takes in what has come, and sends what is for others, at once: locks are held. Returns what is for this shard, which
-    /// comes after, for others may have waited for it here that then take their time.
+    /// Takes in what has come, and sends what is for others. Returns what is for this shard, which comes after, for others may have
+    /// waited for it here that then take their time.
     fn step(&mut self, node: &Node) -> Vec<Order> {
         for (from, notice, lsn) in node.cuts.inbox.borrow_mut().drain(..) {
             if lsn.is_some() {
@@ -98,23 +105,17 @@ impl UnderWay {
             self.machine.handle(from, notice);
         }
         let mut home = Vec::new();
-        let mut has_mail = false;
         while let Some(step) = self.machine.poll() {
             match step {
                 Step::Home(order) => home.push(order),
                 Step::Send { to, order } => {
-                    has_mail = true;
-                    let message = Message::Order(self.machine.id(), order, Arc::clone(&self.cut));
-                    node.mailbox.outbox(to.index(), |hop| hop.say(Item::Cut(Box::new(message))));
+                    super::post(node, to, Message::Order(self.machine.id(), order, Arc::clone(&self.cut)));
                 }
                 // Each shard has journalled its own part.
                 Step::Ran => {}
                 Step::Granted => unreachable!("only held transactions are granted"),
                 Step::Done(outcome) => self.outcome = Some(outcome),
             }
-        }
-        if has_mail {
-            journal::leave(node);
         }
         home
     }

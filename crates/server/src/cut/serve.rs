@@ -1,14 +1,14 @@
 //! Who makes the cuts, on core 0: those that were asked for, one after the other, and those for the log.
 
 use super::{Deed, Ending, Message, PERIOD, Promise, Ready, Request, Taken, home, shard};
-use crate::hop::Item;
 use crate::node::Node;
 use reactor::timer;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use stdx::ShardId;
 
 /// Makes a cut, on core 0, when those before it are made. It may take its time where something keeps cuts waiting; who
 /// gives up before it has begun is left out.
@@ -28,6 +28,33 @@ pub(crate) async fn take(node: &Rc<Node>, deed: Deed) -> Result<Taken, Ending> {
         }
     })
     .await
+}
+
+/// Waits, on core 0, until a cut is on the disk in all logs; if there are logs.
+pub(crate) async fn on_disk(node: &Rc<Node>, taken: &Taken) -> Result<(), Ending> {
+    poll_fn(|cx| {
+        if taken.lsns.is_empty() || durable(node) >= taken.number {
+            return Poll::Ready(Ok(()));
+        }
+        node.cuts.waiting.borrow_mut().push(cx.waker().clone());
+        node.poll_stopping(cx).map(|()| Err(Ending))
+    })
+    .await
+}
+
+/// The newest cut that is on the disk in all logs, 0 for none.
+pub(super) fn durable(node: &Node) -> u64 {
+    let on_disk = node.cuts.on_disk.borrow();
+    (0..node.router.shards())
+        .map(|shard| on_disk.get(&ShardId(shard)).copied().unwrap_or(0))
+        .min()
+        .unwrap_or(0)
+}
+
+/// A shard has this cut on its disk.
+pub(super) fn on_disk_at(node: &Node, shard: ShardId, number: u64) {
+    node.cuts.on_disk.borrow_mut().insert(shard, number);
+    node.cuts.waiting.take().into_iter().for_each(Waker::wake);
 }
 
 /// Runs on core 0 until the server ends.
@@ -94,7 +121,7 @@ async fn attempt(node: &Rc<Node>, deed: &Deed, needs_news: bool) -> Tried {
     if needs_news && !ready.has_news {
         return Tried::NothingNew;
     }
-    home::begin(node, deed.clone(), ready.synced);
+    home::begin(node, deed.clone());
     let mut patience = Some(Box::pin(timer::sleep(PATIENCE)));
     let taken = poll_fn(|cx| {
         node.cuts.waker.replace(Some(cx.waker().clone()));
@@ -117,8 +144,7 @@ async fn ask(node: &Rc<Node>) -> Ready {
     node.cuts.question.set((number, peers.len()));
     node.cuts.ready.set(shard::ready(node));
     for peer in peers {
-        let question = Message::Ask(number);
-        node.mailbox.outbox(peer, |hop| hop.say(Item::Cut(Box::new(question))));
+        super::post(node, ShardId(peer as u16), Message::Ask(number));
     }
     until(node, |node, _| node.cuts.question.get().1 == 0).await;
     node.cuts.ready.get()
@@ -131,11 +157,9 @@ pub(super) fn answered(node: &Node, question: u64, ready: Ready) {
         return;
     }
     let all = node.cuts.ready.get();
-    node.cuts.ready.set(Ready {
-        is_ready: all.is_ready && ready.is_ready,
-        has_news: all.has_news || ready.has_news,
-        synced: all.synced.min(ready.synced),
-    });
+    node.cuts
+        .ready
+        .set(Ready { is_ready: all.is_ready && ready.is_ready, has_news: all.has_news || ready.has_news });
     node.cuts.question.set((asked, missing - 1));
     node.cuts.wake();
 }

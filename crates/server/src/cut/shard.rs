@@ -1,9 +1,8 @@
 //! A shard's side of a cut.
 
 use super::deed::Instant;
-use super::{Cut, Message, Ready};
-use crate::hop::Item;
-use crate::journal;
+use super::{Cut, HOME, Message, Ready};
+use crate::journal::Record;
 use crate::node::{Node, Ordered};
 use crate::wait::{self, Unit};
 use aof::Lsn;
@@ -11,25 +10,22 @@ use coordinator::locks::{Claim, Mode, Scope, TxId};
 use coordinator::tx::{Acquire, Act, Notice, Order};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use stdx::ShardId;
 
 /// Another core asks whether a cut is welcome here.
 pub(super) fn asked(node: &Node, from: ShardId, question: u64) {
-    let answer = Message::Ready(question, ready(node));
-    node.mailbox.outbox(from.index(), |hop| hop.say(Item::Cut(Box::new(answer))));
+    super::post(node, from, Message::Ready(question, ready(node)));
 }
 
 /// Whether a cut is welcome here, and what is new.
 pub(super) fn ready(node: &Node) -> Ready {
     let state = &*node.state.borrow();
-    let is_held_up = !state.core.long_scripts.is_empty()
-        || state.participant.has_guards()
-        // What a cut says would wait for a log that takes no records, and everything behind it too.
-        || node.journal.is_failing();
+    let is_held_up =
+        !state.core.long_scripts.is_empty() || state.participant.has_guards() || node.journal.is_failing();
     Ready {
         is_ready: !is_held_up && node.admission.is_open() && !node.stopping.get(),
         has_news: node.journal.has_news(&state.core),
-        synced: node.journal.synced_cut(),
     }
 }
 
@@ -40,8 +36,10 @@ pub(super) fn obey(node: &Rc<Node>, tx: TxId, order: Order, cut: Arc<Cut>) {
         if order.acquire != Acquire::Held {
             cut.deed.enter(node, state);
         }
-        if order == Order::RELEASE && node.cuts.performed.get() != cut.number {
-            cut.deed.give_up(node, state);
+        if order == Order::RELEASE {
+            let is_done = node.cuts.performed.get() == cut.number && !cut.is_unsafe.load(Ordering::Acquire);
+            let deed = &cut.deed;
+            if is_done { deed.end(node, state) } else { deed.give_up(node, state) }
         }
         state.participant.order(tx, order, WHOLE, Ordered::Cut(cut));
         if order.act == Act::Abandon || order == Order::RELEASE {
@@ -54,16 +52,21 @@ pub(super) fn obey(node: &Rc<Node>, tx: TxId, order: Order, cut: Arc<Cut>) {
 }
 
 /// This shard's part, now that the locks of all are held.
-pub(crate) fn perform(node: &Rc<Node>, act: Act, cut: &Cut) {
+pub(crate) fn perform(node: &Rc<Node>, act: Act, cut: &Arc<Cut>) {
     assert_eq!(act, Act::Run, "nothing is lent for a cut");
     let lsn = {
         let state = &mut *node.state.borrow_mut();
-        let Cut { number, at, durable, .. } = *cut;
-        let lsn = node.journal.cut(&mut state.core, number, at, durable);
+        let Cut { number, at, durable, .. } = **cut;
+        let record = Record::Cut { number, at, durable };
+        let lsn = node.journal.cut(&mut state.core, record, cut.deed.needs_disk());
         cut.deed.perform(node, state, Instant { number, at, lsn });
         node.cuts.performed.set(number);
         lsn
     };
+    if lsn.is_some() && cut.deed.waits_for_disk(node) {
+        node.cuts.owed.replace(Some((Arc::clone(cut), lsn)));
+        return look_at_disk(node);
+    }
     tell(node, cut, Notice::Ran, lsn);
 }
 
@@ -77,12 +80,36 @@ pub(crate) fn answer(node: &Rc<Node>, cut: &Cut, notice: Notice) {
 
 fn tell(node: &Rc<Node>, cut: &Cut, notice: Notice, lsn: Option<Lsn>) {
     if cut.home == node.id {
-        return super::home::hear(node, node.id, notice, lsn);
+        super::home::hear(node, node.id, notice, lsn);
+    } else {
+        super::post(node, cut.home, Message::News(notice, lsn));
     }
-    let news = Message::News(notice, lsn);
-    node.mailbox.outbox(cut.home.index(), |hop| hop.say(Item::Cut(Box::new(news))));
-    // Locks are held: not at the end of the turn, but now.
-    journal::leave_to(node, &mut node.state.borrow_mut().core, cut.home.index());
+}
+
+/// Has home know what has come to the disk here. Called whenever the disk may have followed.
+#[inline]
+pub(crate) fn look_at_disk(node: &Rc<Node>) {
+    let newest = node.journal.synced_cut();
+    if node.cuts.told.replace(newest) == newest {
+    } else if node.id == HOME {
+        super::serve::on_disk_at(node, node.id, newest);
+    } else {
+        super::post(node, HOME, Message::OnDisk(newest));
+    }
+    if node.cuts.owed.borrow().is_some() {
+        look_at_owed(node, newest);
+    }
+}
+
+/// The cut that home waits for is on the disk; or the disk fails, and nobody is to wait for that.
+#[cold]
+fn look_at_owed(node: &Rc<Node>, newest: u64) {
+    let is_failing = node.journal.is_failing();
+    let owed = node.cuts.owed.borrow_mut().take_if(|(cut, _)| is_failing || newest >= cut.number);
+    if let Some((cut, lsn)) = owed {
+        cut.is_unsafe.fetch_or(newest < cut.number, Ordering::AcqRel);
+        tell(node, &cut, Notice::Ran, lsn);
+    }
 }
 
 const WHOLE: Claim<'static> = Claim { scope: Scope::Whole, mode: Mode::Exclusive };

@@ -6,6 +6,7 @@ use super::walk::Walk;
 use super::work::Work;
 use super::{From, Message, OrderPart, Task, new_tx};
 use crate::connection::{Link, Outgoing};
+use crate::cut;
 use crate::flights::{FlightId, Letter};
 use crate::hop::{Item, Part, Sink};
 use crate::journal::deeds::{Deeds, Done};
@@ -141,7 +142,10 @@ impl InFlight {
             if self.refusal.is_none() && self.takes_next_step(node) {
                 continue;
             }
-            match self.tellers.ask(node, self.client, self.id) {
+            let asks_policy = matches!(self.progress, Progress::Gathering(_))
+                && self.work.command.full_name == "config|set";
+            let policy = if asks_policy { cut::policy::ask(node, self.client, self.id) } else { 0 };
+            match self.tellers.ask(node, self.client, self.id) + policy {
                 0 => break,
                 missing => self.progress = Progress::Telling(missing),
             }

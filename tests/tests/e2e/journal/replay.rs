@@ -115,6 +115,22 @@ pub(super) fn cuts(dir: &Path, shard: u16) -> Vec<u64> {
     cuts
 }
 
+/// Behind which cuts a log's records begin to be written under `always`, or not any more: 0 for its beginning.
+pub(super) fn policies(dir: &Path, shard: u16) -> Vec<(u64, bool)> {
+    let log = Log::read(dir, shard);
+    let (mut at, mut cut) = (Lsn::default(), 0);
+    let mut policies: Vec<(u64, bool)> = Vec::new();
+    while let Some(record) = log.record(at) {
+        at = record.end();
+        if let Kind::Cut { number, .. } = record.kind {
+            cut = number;
+        } else if policies.last().is_none_or(|last| last.1 != record.always) {
+            policies.push((cut, record.always));
+        }
+    }
+    policies
+}
+
 /// Sends commands as they are, and waits for their replies.
 fn run(commands: &[u8], client: &mut Client) {
     let mut rest = commands;
