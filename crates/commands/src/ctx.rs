@@ -179,6 +179,16 @@ impl<'a> Ctx<'a> {
         }
     }
 
+    /// The same of the command's own line.
+    #[inline]
+    pub fn effect_as_is(&mut self, key: &[u8], args: Args<'_>) {
+        debug_assert!(args.iter().any(|arg| arg == key), "an effect names its key");
+        if self.core.effects.journals() {
+            effects::gather(self.core);
+            self.core.effects.push_line(self.caller.db, args);
+        }
+    }
+
     /// The same of a command that names no key: on whole databases, which every shard runs (FLUSHALL, SWAPDB), or on what all
     /// cores share, which the first does (FUNCTION LOAD). Every shard that runs it says it, one that had nothing to change too: its
     /// own effects then tell where it stood among them.

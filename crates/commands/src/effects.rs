@@ -173,6 +173,13 @@ impl Effects {
         self.draft.push(db, args);
     }
 
+    /// The same of a command line.
+    #[inline]
+    pub(crate) fn push_line(&mut self, db: DbIndex, args: Args<'_>) {
+        debug_assert_ne!(self.part, AsIs::Is, "an effect after the command's own");
+        self.draft.push_line(db, args);
+    }
+
     pub(crate) fn fire(&mut self, db: DbIndex, class: Event, name: &'static str, key: &[u8]) {
         self.fired.push(Fired { db, class, name, key: key.into() });
     }
@@ -259,7 +266,7 @@ fn settle(core: &mut Core, mark: Mark, command: CommandRef, caller: &Caller, arg
         if effects.part == AsIs::May && effects.draft.added_since(effects.unit) == 0 {
             effects.part = AsIs::Is;
         } else {
-            effects.push(caller.db, args.iter());
+            effects.push_line(caller.db, args);
         }
     }
     // The command that has the server keep effects began before.

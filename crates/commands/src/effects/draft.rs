@@ -54,6 +54,17 @@ impl Draft {
         encode(&mut self.bytes, args);
     }
 
+    /// Adds a command as one effect, its bytes as they came where they may stay so.
+    #[inline]
+    pub(super) fn push_line(&mut self, db: DbIndex, args: Args<'_>) {
+        let Some(line) = args.line() else { return self.push(db, args.iter()) };
+        if self.db != db {
+            self.select(db);
+        }
+        self.count += 1;
+        self.bytes.extend_from_slice(line);
+    }
+
     /// Has all that was added since be one step for others, if it is more than one effect.
     pub(super) fn wrap(&mut self, since: Place) {
         if self.added_since(since) > 1 {
@@ -233,6 +244,36 @@ mod tests {
         let mut bytes = Vec::new();
         encode(&mut bytes, [&b"a"[..]; 12].into_iter());
         assert!(bytes.starts_with(b"*12\r\n$1\r\na\r\n"));
+    }
+
+    #[test]
+    fn a_line_is_copied_only_if_it_is_what_would_be_written() {
+        let check = |line: &[u8], is_copied: bool| {
+            let (mut parser, mut spans) = (Parser::new(Limits::default()), Vec::new());
+            let behind = [line, b"*1\r\n$4\r\nPING\r\n"].concat();
+            let Ok(Parsed::Command { len }) = parser.parse(&behind, &mut spans) else { panic!("no command") };
+            assert_eq!(len, line.len());
+            let args = Args::new(&behind, &spans);
+            assert_eq!(args.line(), is_copied.then_some(line), "{}", line.escape_ascii());
+            let (mut draft, mut written) = (Draft::default(), Vec::new());
+            draft.push_line(DbIndex(0), args);
+            encode(&mut written, args.iter());
+            assert_eq!(draft.finish(), written, "{}", line.escape_ascii());
+            // A part of it is not the line.
+            assert_eq!(args.from(1).line().or(args.to(1).line().filter(|_| args.len() > 1)), None);
+        };
+        check(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n", true);
+        check(b"*1\r\n$4\r\nPING\r\n", true);
+        check(b"*3\r\n$3\r\nset\r\n$0\r\n\r\n$12\r\n*3\r\n$3\r\nSET\r\r\n", true);
+        let long = [b"*2\r\n$3\r\nGET\r\n$12345\r\n", &[b'x'; 12345][..], b"\r\n"].concat();
+        check(&long, true);
+        // Two bytes end an argument, whichever.
+        check(b"*3\r\n$3\r\nSETxx$1\r\nk\r\n$1\r\nv\r\n", false);
+        check(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nvxx", false);
+        check(b"*3\r\n$3\r\nSET\r\n$1\rxk\r\n$1\r\nv\r\n", false);
+        let many = [b"*10\r\n$3\r\nDEL\r\n".to_vec(), b"$1\r\nk\r\n".repeat(9)].concat();
+        check(&many, false);
+        check(b"*1\r\n$10\r\nABCDEFGHIJ\r\n", false);
     }
 
     #[test]

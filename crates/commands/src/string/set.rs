@@ -65,7 +65,8 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     if args.len() > 3 {
         return set_with_options(ctx, args);
     }
-    store(ctx, args.at(1), args.at(2), Ttl::Clear);
+    put(ctx, args.at(1), args.at(2), Ttl::Clear);
+    ctx.effect_as_is(args.at(1), args);
     ctx.out.ok();
     Ok(Outcome::Done)
 }
@@ -197,9 +198,7 @@ fn getset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
 /// Stores a string; its effect is SET with the expiry as an instant, whichever command it was.
 #[inline]
 fn store(ctx: &mut Ctx<'_>, name: &[u8], value: &[u8], ttl: Ttl) {
-    let key = ctx.key(name);
-    ctx.core.keyspace.set_string(ctx.caller.db, key, NewString::Bytes(value), ttl, ctx.now);
-    ctx.event(Event::STRING, "set", name);
+    put(ctx, name, value, ttl);
     match ttl {
         Ttl::Clear => ctx.effect(name, &[b"SET", name, value]),
         Ttl::Keep => ctx.effect(name, &[b"SET", name, value, b"KEEPTTL"]),
@@ -208,6 +207,14 @@ fn store(ctx: &mut Ctx<'_>, name: &[u8], value: &[u8], ttl: Ttl) {
             ctx.effect_at(name, &[b"SET", name, value, b"PXAT"], at);
         }
     }
+}
+
+/// The same without its effect.
+#[inline]
+fn put(ctx: &mut Ctx<'_>, name: &[u8], value: &[u8], ttl: Ttl) {
+    let key = ctx.key(name);
+    ctx.core.keyspace.set_string(ctx.caller.db, key, NewString::Bytes(value), ttl, ctx.now);
+    ctx.event(Event::STRING, "set", name);
 }
 
 fn exists(ctx: &mut Ctx<'_>, key: &[u8]) -> bool {
