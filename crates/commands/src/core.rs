@@ -4,6 +4,7 @@ use crate::archived::Archived;
 use crate::client::{ClientSlot, Clients};
 use crate::effects::Effects;
 use crate::health::Health;
+use crate::log::{LogFigures, LogGauges, LogWait};
 use crate::long::LongParts;
 use crate::parking::Parking;
 use crate::saves::Saves;
@@ -116,6 +117,8 @@ pub struct Shared {
     pub saves: Saves,
     /// How far the log is archived.
     pub archived: Archived,
+    /// What the logs follow.
+    pub log: LogGauges,
     /// Bytes used by each shard's data, as it last told; written by [`Core::tell_used_bytes`] alone.
     pub used_bytes: Vec<AtomicUsize>,
     /// Their sum.
@@ -222,6 +225,8 @@ pub struct Core {
     /// The command that has answered is SAVE: its answer is to be held back until there is a snapshot. Taken at once by who
     /// ran it.
     pub waits_for_save: bool,
+    /// The command that has run is to be answered when the logs are so far: taken at once by who ran it.
+    pub waits_for_log: Option<LogWait>,
     /// Keys that the blocking command under way leaves to others, who have waited for longer; empty otherwise.
     pub reserved: Vec<Box<[u8]>>,
     /// How many clients, connected to this core, wait with a timeout (INFO clients_in_timeout_table).
@@ -235,6 +240,8 @@ pub struct Core {
     pub long: LongParts,
     /// What all cores share.
     pub shared: Arc<Shared>,
+    /// This shard's log.
+    pub log: LogFigures,
     /// What this core counts.
     pub stats: Stats,
     /// The slow commands that ran here.
@@ -289,11 +296,13 @@ impl Core {
             actions: Vec::new(),
             parking: None,
             waits_for_save: false,
+            waits_for_log: None,
             reserved: Vec::new(),
             waiting_with_timeout: 0,
             awaited_on_nokey: 0,
             unwatched: Vec::new(),
             long: LongParts::default(),
+            log: LogFigures::default(),
             stats,
             slowlog: Slowlog::new(shared.next_slowlog_id.clone()),
             latency: LatencyMonitor::default(),

@@ -82,6 +82,10 @@ impl CommandError {
     pub const BIT_WANTED: Self = text("ERR The bit argument must be 1 or 0.");
     /// BITOP.
     pub const BITOP_NOT: Self = text("ERR BITOP NOT must be called with a single source key.");
+    /// WAITAOF.
+    pub const NOT_ZERO_OR_ONE: Self = text("ERR value is out of range, value must between 0 and 1");
+    /// WAITAOF.
+    pub const NO_LOG_TO_WAIT_FOR: Self = text("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
     /// SPOP, LPOP and others that take a count.
     pub const NOT_POSITIVE: Self = text("ERR value is out of range, must be positive");
     /// SRANDMEMBER, HRANDFIELD, LPOS.

@@ -41,6 +41,14 @@ enum Level {
     All,
 }
 
+/// Whether a command reads or writes data. `flags`: as for [`Health::refuses`].
+pub fn is_about_data(command: CommandRef, flags: Flags) -> bool {
+    flags.has(Flags::WRITE)
+        || flags.has(Flags::READONLY)
+        || matches!(command.row.crossing, Crossing::Script)
+        || (matches!(command.row.crossing, Crossing::Exec) && flags.has(Flags::MAY_REPLICATE))
+}
+
 impl Health {
     /// Whether anything is refused.
     #[inline]
@@ -54,10 +62,7 @@ impl Health {
         let level = self.level.load(Relaxed);
         // Redis has monitors find out by PING.
         let writes = flags.has(Flags::WRITE) || command.full_name == "ping";
-        let is_data = writes
-            || flags.has(Flags::READONLY)
-            || matches!(command.row.crossing, Crossing::Script)
-            || (matches!(command.row.crossing, Crossing::Exec) && flags.has(Flags::MAY_REPLICATE));
+        let is_data = writes || is_about_data(command, flags);
         let is_refused = level != Level::Nothing as u8 && (writes || (is_data && level == Level::All as u8));
         is_refused.then(|| self.refusal()).flatten()
     }

@@ -23,6 +23,7 @@ pub mod help;
 pub mod hyperloglog;
 mod key_specs;
 pub mod list;
+pub mod log;
 pub mod long;
 pub mod monitor;
 mod names;

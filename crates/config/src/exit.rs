@@ -73,6 +73,8 @@ pub enum ExitCode {
     TimeTooEarly = 102,
     /// A command of a file to load is refused.
     Command = 103,
+    /// The server has ended as asked, but could not bring the log to the disk.
+    Unsynced = 104,
     /// The bucket of `snapshot-dir` is not there.
     BucketMissing = 105,
     /// The object store refuses this server.
@@ -93,7 +95,7 @@ impl ExitCode {
 /// A code, when it happens, what to do, and whether starting again without a change can help.
 struct Row(ExitCode, &'static str, &'static str, bool);
 
-const ROWS: [Row; 38] = [
+const ROWS: [Row; 39] = [
     Row(
         ExitCode::Clean,
         "SHUTDOWN, SIGTERM or SIGINT was carried out, also while data was loaded; or help or the version was asked \
@@ -294,6 +296,13 @@ const ROWS: [Row; 38] = [
         "A command of an append-only file to load is unknown, or is refused.",
         "Rewrite the file in the Redis that wrote it (BGREWRITEAOF), or save there and import the RDB file.",
         false,
+    ),
+    Row(
+        ExitCode::Unsynced,
+        "The server ended as asked, and the disk failed at the end: the log could not be brought to it.",
+        "Mend the disk, and start again before the machine is switched off: what was acknowledged is in the kernel's memory, and \
+         the next start writes it anew. Under `appendfsync always` nothing was acknowledged that is not on the disk.",
+        true,
     ),
     Row(
         ExitCode::BucketMissing,

@@ -13,6 +13,7 @@ use anyhow::Context;
 use aof::NodeId;
 use commands::Core;
 use commands::core::Shared;
+use commands::log::LogGauges;
 use config::{BindAddress, Config};
 use coordinator::participant::Participant;
 use coordinator::router::Router;
@@ -75,6 +76,7 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         data,
         saving: AtomicBool::new(false),
         failure: Mutex::new(None),
+        unsynced_bytes: AtomicU64::new(0),
         ended: AtomicUsize::new(0),
     });
     let hash_seed = rng.next_u64();
@@ -112,8 +114,22 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
     if let Some(error) = control.failure.lock().expect("no core panics").take() {
         return Err(error.into());
     }
+    let bytes = control.unsynced_bytes.load(std::sync::atomic::Ordering::Acquire);
+    if bytes > 0 {
+        return Err(Unsynced { bytes }.into());
+    }
     tracing::info!("bye");
     Ok(())
+}
+
+/// The server has ended, and not all that it did is known to be on the disk.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{bytes} bytes of the log could not be brought to the disk: what was acknowledged is in the kernel's memory and survives unless \
+     power is lost; what was not may be gone"
+)]
+pub(crate) struct Unsynced {
+    bytes: u64,
 }
 
 /// What all cores start with.
@@ -154,6 +170,7 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common) -> Rc<Node> {
         links: RefCell::new(Links::default()),
         timeouts: crate::wait::Timeouts::default(),
         snapshots: crate::snapshot::Snapshots::default(),
+        log_waiters: crate::wait::LogWaiters::default(),
         publishing: Publishing::new(router.shards()),
         journal: Journal::new().expect("descriptors are reserved for every core"),
         cuts: crate::cut::Cuts::default(),
@@ -321,6 +338,7 @@ fn shared(config: &Config, config_file: Option<String>, cores: usize, rng: &mut 
         total_system_memory: crate::process::machine_memory(),
         allocator: "mimalloc",
         supervised: if std::env::var_os("NOTIFY_SOCKET").is_some() { "systemd" } else { "no" },
+        log: LogGauges::new(cores),
         used_bytes: (0..cores).map(|_| AtomicUsize::new(0)).collect(),
         evictable_keys: (0..cores).map(|_| AtomicUsize::new(0)).collect(),
         client_bytes: (0..cores).map(|_| AtomicUsize::new(0)).collect(),

@@ -188,7 +188,9 @@ impl Connection {
         if self.flights.is_empty() {
             return;
         }
-        crate::journal::beware(&self.node);
+        if self.flights.are_about_data() {
+            crate::journal::beware(&self.node);
+        }
         let landed = self.flights.advance(&self.node, &self.link);
         if landed.barrier {
             self.follow_up();

@@ -89,7 +89,7 @@ fn send(node: &Node, link: &Rc<Link>) {
     if !gate.is_open && output.has_next(outgoing) {
         let place = journal::place(node);
         output.set_apart(outgoing, place);
-        journal::wait(node, link, place);
+        journal::wait_for(node, link, place);
     }
     if output.is_blocked() {
         // It waits for room already.

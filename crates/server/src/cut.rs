@@ -36,11 +36,10 @@ use coordinator::locks::TxId;
 use coordinator::tx::{Notice, Order};
 pub(crate) use deed::Deed;
 use home::UnderWay;
-pub(crate) use serve::serve;
-pub(crate) use serve::{on_disk, take};
+pub(crate) use serve::{on_disk, serve, take};
 pub(crate) use shard::{answer, look_at_disk, perform};
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -84,8 +83,8 @@ pub(crate) enum Message {
     Order(TxId, Order, Arc<Cut>),
     /// What has become of it, and the place in the journal.
     News(Notice, Option<Lsn>),
-    /// The newest cut that is on the disk here.
-    OnDisk(u64),
+    /// One more cut is on the disk here.
+    OnDisk,
     /// Say when the policy that was asked for is in force, to this flight of a client here.
     AwaitPolicy(ClientSlot, FlightId),
 }
@@ -113,16 +112,14 @@ pub(crate) struct Cuts {
     /// Notices that the cut under way has yet to take in.
     inbox: RefCell<VecDeque<(ShardId, Notice, Option<Lsn>)>>,
     is_advancing: Cell<bool>,
-    /// By shard the newest cut that is on the disk there.
-    on_disk: RefCell<BTreeMap<ShardId, u64>>,
-    /// Who waits for one.
+    /// Who waits for a cut to be on the disk.
     waiting: RefCell<Vec<Waker>>,
     pub(crate) policy: policy::Asked,
     /// Of each core: a cut that home is told of when it is on the disk.
     owed: RefCell<Option<(Arc<Cut>, Option<Lsn>)>>,
     /// Of each core: the number of the last cut of which its part was done.
     performed: Cell<u64>,
-    /// Of each core: the newest cut of which home was told that it is on the disk.
+    /// Of each core: the newest cut of which the others know that it is on the disk here.
     told: Cell<u64>,
     /// Who makes the cuts.
     waker: RefCell<Option<Waker>>,
@@ -170,7 +167,7 @@ pub(crate) fn receive(node: &Rc<Node>, from: ShardId, message: Message) {
     match message {
         Message::Ask(question) => shard::asked(node, from, question),
         Message::Ready(question, ready) => serve::answered(node, question, ready),
-        Message::OnDisk(number) => serve::on_disk_at(node, from, number),
+        Message::OnDisk => serve::one_more_on_disk(node),
         Message::AwaitPolicy(client, flight) => policy::asked(node, from, client, flight),
         Message::Order(tx, order, cut) => shard::obey(node, tx, order, cut),
         Message::News(notice, lsn) => home::hear(node, from, notice, lsn),

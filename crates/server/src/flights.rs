@@ -135,6 +135,15 @@ impl Flights {
         self.under_way.is_empty() && self.spreads.is_empty()
     }
 
+    /// Whether any may tell of data: what only asks about the server does not.
+    pub(crate) fn are_about_data(&self) -> bool {
+        !self.spreads.is_empty()
+            || self.under_way.iter().any(|flight| match flight {
+                Flight::Command(in_flight) => in_flight.is_about_data(),
+                _ => true,
+            })
+    }
+
     /// Adds a fan-out that has started.
     pub(crate) fn spread(&mut self, spread: Box<Spread>) {
         self.spreads.push_back(spread);

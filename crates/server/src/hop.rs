@@ -199,6 +199,11 @@ impl Item {
         }
     }
 
+    /// Whether it is a shard's reply for a flight that locks nothing, and runs nothing by itself.
+    pub(crate) fn is_for_flight(&self) -> bool {
+        matches!(self, Item::Reply(sink, _) if matches!(sink.part, Part::Shard(..)))
+    }
+
     /// Tells a client's core that a command of its was slow.
     pub(crate) fn slow(command: CommandRef, client: ClientSlot, args: Args<'_>, nanos: u64) -> Self {
         Self::Slow(Box::new(Slow { client, command, args: args.into(), nanos }))

@@ -29,31 +29,33 @@
 //! [`Output`]: crate::output::Output
 
 pub(crate) mod deeds;
+mod leave;
 pub(crate) mod sink;
+mod writer;
+
+pub(crate) use leave::{
+    beware, end, gate, leave, leave_now, leave_to, open_gate, place, serve, tend, wait_for,
+};
+pub(crate) use writer::Record;
 
 use crate::clock::unix_ms;
 use crate::connection::Link;
-use crate::hop::Hop;
-use crate::node::Node;
-use crate::output::Gate;
-use aof::{Encoder, Lsn, Stamp, TxNumber};
+use aof::Lsn;
 use commands::Core;
-use commands::core::Shared;
 use commands::effects;
 use commands::health::LogTrouble;
+use commands::log::LogFigures;
 use config::AppendFsync;
-use coordinator::shards::ShardSet;
 use reactor::bell::{Bell, Ear, bell};
 use sink::LogSink;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
-use stdx::{DbIndex, ShardId, UnixMs};
+use stdx::{ShardId, UnixMs};
+use writer::Writer;
 
 /// One core's journal: off until it is given a log. Places in it are counted in bytes over all the logs that it ever had, and
 /// never become less.
@@ -96,47 +98,6 @@ pub(crate) struct Journal {
     waiting: RefCell<VecDeque<(u64, Rc<Link>)>>,
 }
 
-/// What is to be written, and where.
-struct Writer {
-    /// Whole records that the kernel does not have.
-    bytes: Vec<u8>,
-    encoder: Encoder,
-    stamp: Stamp,
-    sink: LogSink,
-    /// The place of the log's first record.
-    base: u64,
-    shared: Arc<Shared>,
-}
-
-/// A record that stands between what commands of this shard alone have done. Cuts are added with [`Journal::cut`].
-pub(crate) enum Record<'a> {
-    /// What a transaction over several shards did, whose home is this core.
-    Whole {
-        /// Taken while all its locks are held.
-        number: u64,
-        /// The others that take part.
-        shards: &'a ShardSet,
-        /// RESP, which begins and ends in database 0.
-        commands: &'a [u8],
-    },
-    /// The place of such a transaction at another shard.
-    Marker {
-        /// Its number.
-        number: u64,
-        /// Where the whole record is.
-        home: ShardId,
-    },
-    /// A cut, which all shards have: see [`crate::cut`].
-    Cut {
-        /// Its number.
-        number: u64,
-        /// When it is.
-        at: UnixMs,
-        /// The newest cut that is known to be on the disk in all logs, 0 for none.
-        durable: u64,
-    },
-}
-
 impl Journal {
     /// One that is off. Errors: no descriptors to be had.
     pub(crate) fn new() -> io::Result<Self> {
@@ -174,14 +135,7 @@ impl Journal {
     /// half done.
     pub(crate) fn start(&self, core: &mut Core, sink: LogSink, policy: AppendFsync) {
         assert!(!self.is_on(), "a core has one log at a time");
-        let writer = Writer {
-            bytes: Vec::new(),
-            encoder: Encoder::new(sink.id(), sink.written()),
-            stamp: Stamp { synced: sink.synced(), always: policy == AppendFsync::Always },
-            base: self.recorded.get() - sink.written().0,
-            sink,
-            shared: Arc::clone(&core.shared),
-        };
+        let writer = Writer::new(sink, self.recorded.get(), policy, Arc::clone(&core.shared));
         *self.writer.borrow_mut() = Some(writer);
         self.policy.set(policy);
         // Those of an earlier log are not in this one.
@@ -189,6 +143,7 @@ impl Journal {
         self.synced_cut.set(0);
         self.is_on.set(true);
         effects::follow(core, true);
+        self.tell_figures(core, self.writer.borrow().as_ref().expect("it was just put there"));
     }
 
     /// Whether anything is journalled.
@@ -224,7 +179,7 @@ impl Journal {
         writer.gather(core);
         writer.add(record);
         self.recorded.set(writer.recorded());
-        self.has_news.set(true);
+        self.note_news(writer);
         Some(writer.encoder.next_lsn())
     }
 
@@ -234,6 +189,7 @@ impl Journal {
         let lsn = self.add(core, cut)?;
         self.write(core);
         self.has_news.set(false);
+        core.shared.log.note_cut(core.id, number);
         let place = self.recorded.get();
         self.cuts.borrow_mut().push_back((number, place));
         if needs_disk || self.policy.get() != AppendFsync::No {
@@ -258,14 +214,34 @@ impl Journal {
         if let Some(writer) = &mut *self.writer.borrow_mut() {
             if writer.gather(core) {
                 self.recorded.set(writer.recorded());
-                self.has_news.set(true);
+                self.note_news(writer);
             }
             if !writer.bytes.is_empty() {
                 writer.append(UnixMs(core.clock_us / 1000));
                 self.written.set(writer.written());
                 self.heed(writer);
+                self.tell_figures(core, writer);
             }
         }
+    }
+
+    fn note_news(&self, writer: &Writer) {
+        if !self.has_news.replace(true) {
+            writer.shared.log.note_news(writer.sink.id().shard);
+        }
+    }
+
+    /// What INFO tells of the log.
+    fn tell_figures(&self, core: &mut Core, writer: &Writer) {
+        core.log = LogFigures {
+            is_on: true,
+            is_always: self.policy.get() == AppendFsync::Always,
+            written_bytes: self.written.get(),
+            unsynced_bytes: self.recorded.get() - self.synced.get(),
+            kept_bytes: self.recorded.get() - self.written.get(),
+            is_syncing: writer.sink.is_syncing(),
+            delayed_syncs: writer.sink.delayed_syncs(),
+        };
     }
 
     /// Follows whether the log takes records.
@@ -325,6 +301,7 @@ impl Journal {
             let mut cuts = self.cuts.borrow_mut();
             while let Some((number, _)) = cuts.pop_front_if(|(_, place)| *place <= synced) {
                 self.synced_cut.set(number);
+                writer.shared.log.note_synced(writer.sink.id().shard, number);
             }
             self.heed(writer);
         }
@@ -334,11 +311,18 @@ impl Journal {
     fn tend(&self, core: &mut Core) {
         if let Some(writer) = &mut *self.writer.borrow_mut() {
             writer.sink.retry();
+            if writer.shared.log.is_waited_for() {
+                self.wanted.set(self.recorded.get());
+            }
             if self.policy.get() == AppendFsync::Everysec {
                 writer.sink.sync_each(SYNC_EACH);
             }
         }
         self.write(core);
+        self.follow_disk();
+        if let Some(writer) = &*self.writer.borrow() {
+            self.tell_figures(core, writer);
+        }
     }
 
     /// Ends the log: nothing is recorded behind this.
@@ -351,201 +335,24 @@ impl Journal {
         }
     }
 
-    /// Waits, with all that this core does, until all that was recorded is on the disk; for the end. False if it is not by
-    /// `deadline`.
+    /// Waits, with all that this core does, until all that was recorded is on the disk; for the end. False if it cannot be had by
+    /// `deadline`, or soon while the disk fails.
     fn finish(&self, core: &mut Core, deadline: Instant) -> bool {
-        self.write(core);
-        let mut writer = self.writer.borrow_mut();
-        let Some(writer) = &mut *writer else { return true };
-        let is_done = writer.sink.finish(deadline) && writer.bytes.is_empty();
-        self.synced.set(writer.synced());
-        is_done
-    }
-}
-
-impl Writer {
-    /// Gives the kernel what it does not have.
-    fn append(&mut self, now: UnixMs) {
-        if self.sink.append(&self.bytes, now) {
-            self.bytes.clear();
-            self.bytes.shrink_to(KEPT_BYTES);
-        }
-    }
-
-    /// The places up to which all is recorded, written, on the disk.
-    fn recorded(&self) -> u64 {
-        self.base + self.encoder.next_lsn().0
-    }
-
-    fn written(&self) -> u64 {
-        self.base + self.sink.written().0
-    }
-
-    fn synced(&self) -> u64 {
-        self.base + self.sink.synced().0
-    }
-
-    /// Makes a record of what commands did, if they did anything.
-    fn gather(&mut self, core: &mut Core) -> bool {
-        effects::gather(core);
-        let draft = core.effects.draft();
-        if draft.is_empty() {
-            return false;
-        }
-        let Self { bytes, encoder, stamp, .. } = self;
-        encoder.begin_plain(bytes, DbIndex(0));
-        bytes.extend_from_slice(draft.finish());
-        encoder.seal(bytes, *stamp);
-        draft.clear();
-        true
-    }
-
-    fn add(&mut self, record: Record<'_>) {
-        let Self { bytes, encoder, stamp, .. } = self;
-        match record {
-            Record::Whole { number, shards, commands } => {
-                let shards: Vec<ShardId> = shards.iter().collect();
-                encoder.begin_whole(bytes, TxNumber(number), &shards, DbIndex(0));
-                bytes.extend_from_slice(commands);
-                encoder.seal(bytes, *stamp);
+        loop {
+            if let Some(writer) = &mut *self.writer.borrow_mut() {
+                writer.sink.retry();
             }
-            Record::Marker { number, home } => {
-                encoder.marker(bytes, TxNumber(number), home, *stamp);
+            self.write(core);
+            let mut writer = self.writer.borrow_mut();
+            let Some(writer) = &mut *writer else { return true };
+            let is_done = writer.sink.finish(deadline) && writer.bytes.is_empty();
+            self.synced.set(writer.synced());
+            let left = deadline.saturating_duration_since(Instant::now());
+            if is_done || left < FINISH_MAX - TROUBLE_MAX {
+                return is_done;
             }
-            Record::Cut { number, at, durable } => {
-                encoder.cut(bytes, number, at, durable, *stamp);
-            }
+            std::thread::sleep(FINISH_STEP);
         }
-    }
-}
-
-/// What a connection may send now. Nothing is written for it. None of the core's connections may be borrowed.
-#[inline]
-pub(crate) fn gate(node: &Node, link: &Link) -> Gate {
-    if node.journal.is_on() { gate_of(node, link) } else { Gate::OPEN }
-}
-
-fn gate_of(node: &Node, link: &Link) -> Gate {
-    let journal = &node.journal;
-    if node.stopping.get() {
-        // There is no next turn.
-        journal.write(&mut node.state.borrow_mut().core);
-        if journal.safe() < journal.recorded.get() {
-            finish(node);
-        }
-    }
-    if journal.holds_replies.get() {
-        hold_replies(node);
-    }
-    let is_dirty = node.state.borrow().core.effects.has_draft();
-    let safe = journal.safe();
-    let is_safe = safe == journal.recorded.get() || (journal.is_failing.get() && link.held.get() <= safe);
-    Gate { is_open: !is_dirty && is_safe, safe }
-}
-
-/// The disk has not taken what was done here: the replies that tell of it wait, and so does whatever comes behind them. All that
-/// is ready may tell of it.
-#[cold]
-fn hold_replies(node: &Node) {
-    node.journal.holds_replies.set(false);
-    let place = place(node);
-    for link in node.links.borrow().iter() {
-        let outgoing = &mut *link.outgoing.borrow_mut();
-        if outgoing.replies.ready() > 0 {
-            link.wire.borrow_mut().output.set_apart(outgoing, place);
-            wait(node, link, place);
-            link.held.set(place);
-        } else if outgoing.replies.outstanding() > 0 || link.wire.borrow().output.has_apart() {
-            // There may be some behind those that other cores owe; and nothing overtakes what waits.
-            link.held.set(place);
-        }
-    }
-}
-
-/// Something runs here whatever the disk does, and what it says may tell of data that must not be seen.
-#[inline]
-pub(crate) fn beware(node: &Node) {
-    if node.journal.hides_data.get() {
-        node.journal.hold();
-    }
-}
-
-/// For the courier: writes what has happened, and says what may be sent. What may not is to be set apart for [`place`], and to be
-/// told of with [`wait`].
-#[inline]
-pub(crate) fn open_gate(node: &Node, link: &Link) -> Gate {
-    if node.journal.is_on() {
-        node.journal.write(&mut node.state.borrow_mut().core);
-        node.journal.follow_disk();
-    }
-    gate(node, link)
-}
-
-/// What was recorded so far is safe beyond this place.
-pub(crate) fn place(node: &Node) -> u64 {
-    node.journal.recorded.get()
-}
-
-/// A connection has set replies apart until the disk has come to `place`.
-pub(crate) fn wait(node: &Node, link: &Rc<Link>, place: u64) {
-    node.journal.waiting.borrow_mut().push_back((place, Rc::clone(link)));
-}
-
-/// Writes the journal and sends what is for other cores, or sets it apart until the disk has followed.
-pub(crate) fn leave(node: &Node) {
-    leave_with(node, || node.journal.write(&mut node.state.borrow_mut().core), || node.mailbox.flush_now());
-}
-
-/// The same while the core is borrowed.
-pub(crate) fn leave_now(node: &Node, core: &mut Core) {
-    leave_with(node, || node.journal.write(core), || node.mailbox.flush_now());
-}
-
-/// The same for what is for one other core.
-pub(crate) fn leave_to(node: &Node, core: &mut Core, peer: usize) {
-    leave_with(node, || node.journal.write(core), || node.mailbox.flush_to(peer));
-}
-
-#[inline]
-fn leave_with(node: &Node, write: impl FnOnce(), send: impl FnOnce()) {
-    let journal = &node.journal;
-    if !journal.is_on() {
-        return send();
-    }
-    write();
-    journal.follow_disk();
-    let (safe, recorded) = (journal.safe(), journal.recorded.get());
-    if node.mailbox.release(safe) && safe == recorded {
-        send();
-    } else if journal.is_failing() && !journal.holds_mails.replace(false) {
-        // Nothing of this tells of what the disk has not taken.
-        node.mailbox.flush_past(recorded, Hop::may_be_late);
-    } else {
-        node.mailbox.seal(recorded);
-    }
-}
-
-/// The postman of a core: comes at the end of every turn, and when the disk has followed.
-pub(crate) async fn serve(node: Rc<Node>) {
-    let ear = node.journal.ear.take().expect("a core has one postman");
-    let disk = ear.listen().expect("memory to watch the journal's disk");
-    poll_fn(|cx| {
-        node.mailbox.attend(cx);
-        while disk.poll_rung(cx).is_ready() {}
-        leave(&node);
-        let_replies_go(&node);
-        crate::cut::look_at_disk(&node);
-        Poll::<()>::Pending
-    })
-    .await;
-}
-
-/// Has the courier send what waited for the disk.
-fn let_replies_go(node: &Node) {
-    let safe = node.journal.safe();
-    let mut waiting = node.journal.waiting.borrow_mut();
-    while let Some((_, link)) = waiting.pop_front_if(|(place, _)| *place <= safe) {
-        node.publishing.courier.call(&link, 0);
     }
 }
 
@@ -559,34 +366,9 @@ fn tell(shard: ShardId, trouble: Option<&LogTrouble>) {
     }
 }
 
-/// In every round of the core's periodic work.
-pub(crate) fn tend(node: &Node) {
-    if node.journal.is_on() {
-        node.journal.tend(&mut node.state.borrow_mut().core);
-        // What waited for the disk may go.
-        node.mailbox.call();
-    }
-}
-
-/// Waits until all that was done here is on the disk. False if it cannot be had.
-fn finish(node: &Node) -> bool {
-    let deadline = *node.journal.deadline.get_or_init(|| Instant::now() + FINISH_MAX);
-    node.journal.finish(&mut node.state.borrow_mut().core, deadline)
-}
-
-/// The end of a core: all that it did is on the disk.
-pub(crate) fn end(node: &Node) {
-    leave(node);
-    node.journal.end(&mut node.state.borrow_mut().core);
-    if !finish(node) {
-        tracing::error!(shard = node.id.0, "the log could not be brought to the disk");
-    }
-    leave(node);
-}
-
 /// The pause between two syncs under `everysec`, in rounds of periodic work: those come four times a second at least.
 const SYNC_EACH: Duration = Duration::from_millis(750);
-/// How long the end of a core waits for its log.
+/// How long the end of a core waits for its log; and how long while the disk fails, trying again so often.
 const FINISH_MAX: Duration = Duration::from_secs(10);
-/// So much memory is kept for the next records.
-const KEPT_BYTES: usize = 256 * 1024;
+const TROUBLE_MAX: Duration = Duration::from_secs(2);
+const FINISH_STEP: Duration = Duration::from_millis(50);

@@ -79,7 +79,9 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
         }
         let item = std::mem::replace(&mut items[at], Item::Gone);
         at += 1;
-        crate::journal::beware(node);
+        if !item.is_for_flight() {
+            crate::journal::beware(node);
+        }
         match item {
             Item::Command(_) | Item::Gone => unreachable!("commands are taken in rows, all else once"),
             Item::Part(order) => {

@@ -93,6 +93,10 @@ fn failed(error: &anyhow::Error) -> ExitCode {
         eprintln!("lacewing: {load}");
         return ended(load.exit_code());
     }
+    if let Some(unsynced) = error.downcast_ref::<boot::Unsynced>() {
+        eprintln!("lacewing: {unsynced}");
+        return ended(Code::Unsynced.code());
+    }
     eprintln!("lacewing: {error:#}");
     ended(Code::CannotCreate.code())
 }

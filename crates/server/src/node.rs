@@ -41,6 +41,7 @@ pub(crate) struct Node {
     pub(crate) flushes: crate::track::Flushes,
     pub(crate) timeouts: crate::wait::Timeouts,
     pub(crate) snapshots: crate::snapshot::Snapshots,
+    pub(crate) log_waiters: crate::wait::LogWaiters,
     /// Where sockets are read into; a connection that has nothing left over needs no buffer of its own.
     pub(crate) read_buffer: RefCell<Box<[u8]>>,
     pub(crate) lookahead: RefCell<Lookahead>,
@@ -123,6 +124,8 @@ pub(crate) struct Control {
     pub(crate) saving: AtomicBool,
     /// Why what was to be loaded could not be.
     pub(crate) failure: Mutex<Option<LoadError>>,
+    /// Bytes of the logs that were not known to be on the disk when the server had ended.
+    pub(crate) unsynced_bytes: AtomicU64,
     /// How many cores have ended all their connections, when the server stops.
     pub(crate) ended: AtomicUsize,
 }

@@ -19,9 +19,11 @@
 //! While a connection waits it has one hole and a barrier in its pipeline: nothing that follows runs. It costs nothing but
 //! its place in line, and one in the order of timeouts.
 
+mod log;
 mod several;
 mod timeouts;
 
+pub(crate) use log::{LogWaiters, begin_for_log, serve as serve_log_waiters};
 pub(crate) use several::{Fate, attempt, call, fate, lend, offered, stays, take_back};
 pub(crate) use timeouts::{Timeouts, run as run_timeouts};
 
@@ -56,6 +58,8 @@ enum Place {
     Shard(ShardId, bool),
     /// At several, and home answers it.
     Shards(Box<Several>),
+    /// Nowhere: it waits until this cut is on the disk in all logs.
+    Log(u64),
 }
 
 /// A shard's message to the home of a client whose command it has parked.
@@ -232,6 +236,10 @@ pub(crate) fn give_up(node: &Node, link: &Link, why: Why) {
             Place::Shard(shard, is_told) => {
                 *is_told = true;
                 *shard
+            }
+            Place::Log(_) => {
+                drop(outgoing);
+                return log::give_up(node, link, why);
             }
             Place::Shards(several) => {
                 let gives_up_now = several.give_up(why);

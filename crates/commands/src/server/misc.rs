@@ -1,7 +1,10 @@
-//! TIME, ROLE, WAIT, MODULE LIST.
+//! TIME, ROLE, WAIT, WAITAOF, MODULE LIST.
 
 use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::error::CommandError;
+use crate::log::LogWait;
+use crate::parking;
+use resp::Reply;
 use stdx::Args;
 
 /// TIME: seconds and microseconds.
@@ -33,6 +36,40 @@ pub(super) fn wait(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
     Ok(Outcome::Done)
 }
 
+/// WAITAOF numlocal numreplicas timeout: waits until this server's log has on the disk what was written so far. There are no
+/// replicas, and waiting would not change it.
+pub(super) fn wait_aof(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let local = ctx.int(args, 1)?;
+    if !(0..=1).contains(&local) {
+        return Err(CommandError::NOT_ZERO_OR_ONE);
+    }
+    parse_int(args.at(2)).filter(|replicas| *replicas >= 0).ok_or(CommandError::NOT_POSITIVE)?;
+    let until = parking::until_ms(args.at(3), ctx.now)?;
+    if local == 1 && !ctx.core.log.is_on {
+        return Err(CommandError::NO_LOG_TO_WAIT_FOR);
+    }
+    let log = &ctx.core.shared.log;
+    if ctx.core.effects.has_draft() {
+        // Of this turn, and on its way into the log.
+        log.note_news(ctx.core.id);
+    }
+    // Under `always` what was answered is on the disk, and so is this answer's past when it leaves.
+    let cut = if ctx.core.log.is_always { 0 } else { log.cut_needed() };
+    if local == 1 && ctx.may_park && log.wait_for(cut) {
+        ctx.core.waits_for_log = Some(LogWait { cut, until });
+    } else {
+        waited(&mut ctx.out, ctx.core.log.is_on && log.durable_cut() >= cut);
+    }
+    Ok(Outcome::Done)
+}
+
+/// The reply to WAITAOF.
+pub fn waited(out: &mut Reply<'_>, is_safe: bool) {
+    out.array(2);
+    out.int(i64::from(is_safe));
+    out.int(0);
+}
+
 /// MODULE LIST: none.
 pub(super) fn module_list(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
     ctx.out.array(0);
@@ -59,5 +96,21 @@ mod tests {
         check(&["WAIT 1 a"], "-ERR timeout is not an integer or out of range");
         check(&["WAIT 1 -1"], "-ERR timeout is negative");
         check(&["MODULE LIST"], "*0");
+    }
+
+    #[test]
+    fn the_log_is_waited_for() {
+        check(&["WAITAOF 0 0 0"], "*2 :0 :0");
+        check(&["WAITAOF 0 3 100"], "*2 :0 :0");
+        let off = "-ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
+        check(&["WAITAOF 1 0 0"], off);
+        check(&["WAITAOF 2 0 0"], "-ERR value is out of range, value must between 0 and 1");
+        check(&["WAITAOF x 0 0"], "-ERR value is not an integer or out of range");
+        check(&["WAITAOF 1 -1 0"], "-ERR value is out of range, must be positive");
+        check(&["WAITAOF 1 0 -1"], "-ERR timeout is negative");
+        check(&["WAITAOF 1 0 x"], "-ERR timeout is not an integer or out of range");
+        let mut world = World::new(1);
+        world.cores[0].log.is_on = true;
+        world.check(&["WAITAOF 1 0 0"], "*2 :1 :0");
     }
 }

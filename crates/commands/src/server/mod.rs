@@ -10,7 +10,7 @@ mod info;
 mod latency;
 mod lolwut;
 mod memory;
-mod misc;
+pub mod misc;
 pub mod redact;
 mod replication;
 mod rows;

@@ -2,6 +2,7 @@
 
 use super::{Deed, Ending, Message, PERIOD, Promise, Ready, Request, Taken, home, shard};
 use crate::node::Node;
+use crate::wait;
 use reactor::timer;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -44,17 +45,13 @@ pub(crate) async fn on_disk(node: &Rc<Node>, taken: &Taken) -> Result<(), Ending
 
 /// The newest cut that is on the disk in all logs, 0 for none.
 pub(super) fn durable(node: &Node) -> u64 {
-    let on_disk = node.cuts.on_disk.borrow();
-    (0..node.router.shards())
-        .map(|shard| on_disk.get(&ShardId(shard)).copied().unwrap_or(0))
-        .min()
-        .unwrap_or(0)
+    node.state.borrow().core.shared.log.durable_cut()
 }
 
-/// A shard has this cut on its disk.
-pub(super) fn on_disk_at(node: &Node, shard: ShardId, number: u64) {
-    node.cuts.on_disk.borrow_mut().insert(shard, number);
+/// A shard has one more cut on its disk: whoever waits for that looks again.
+pub(super) fn one_more_on_disk(node: &Node) {
     node.cuts.waiting.take().into_iter().for_each(Waker::wake);
+    wait::serve_log_waiters(node);
 }
 
 /// Runs on core 0 until the server ends.

@@ -86,18 +86,27 @@ fn tell(node: &Rc<Node>, cut: &Cut, notice: Notice, lsn: Option<Lsn>) {
     }
 }
 
-/// Has home know what has come to the disk here. Called whenever the disk may have followed.
+/// Has those know who wait for what has come to the disk here. Called whenever the disk may have followed.
 #[inline]
 pub(crate) fn look_at_disk(node: &Rc<Node>) {
     let newest = node.journal.synced_cut();
-    if node.cuts.told.replace(newest) == newest {
-    } else if node.id == HOME {
-        super::serve::on_disk_at(node, node.id, newest);
-    } else {
-        super::post(node, HOME, Message::OnDisk(newest));
+    if node.cuts.told.replace(newest) != newest {
+        tell_of_disk(node);
     }
     if node.cuts.owed.borrow().is_some() {
         look_at_owed(node, newest);
+    }
+}
+
+/// Core 0 waits for cuts, and where clients do, they may be anybody's.
+fn tell_of_disk(node: &Node) {
+    let do_clients_wait = node.state.borrow().core.shared.log.is_waited_for();
+    for peer in (0..node.router.shards()).map(ShardId) {
+        if peer == node.id {
+            super::serve::one_more_on_disk(node);
+        } else if peer == HOME || do_clients_wait {
+            super::post(node, peer, Message::OnDisk);
+        }
     }
 }
 

@@ -43,6 +43,10 @@ impl Turn<'_> {
         if std::mem::take(&mut self.state.core.waits_for_save) {
             self.answer_when_saved(replied);
         }
+        if let Some(wait) = self.state.core.waits_for_log.take() {
+            let sink = self.hole(Kind::Barrier);
+            wait::begin_for_log(self.node, &mut self.state.core, self.outgoing, sink, wait);
+        }
         if self.state.core.pubsub.has_changes() {
             self.confirm_later(replied);
         }

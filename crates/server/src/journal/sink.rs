@@ -33,6 +33,7 @@ pub(crate) struct LogSink {
     /// When a sync was last begun.
     synced_at: Instant,
     is_syncing: bool,
+    delayed_syncs: u64,
     /// The failed log is mended, or tried to be, from this time on.
     mend_at: Instant,
     mend_pause: Duration,
@@ -82,6 +83,7 @@ impl LogSink {
             log: Some(log),
             synced_at: now,
             is_syncing: false,
+            delayed_syncs: 0,
             mend_at: now,
             mend_pause: MEND_PAUSE_MIN,
             spare_at: None,
@@ -173,9 +175,24 @@ impl LogSink {
 
     /// The same if the last sync began so long ago that it is time.
     pub(crate) fn sync_each(&mut self, period: Duration) {
-        if self.synced < self.written && self.synced_at.elapsed() >= period {
-            self.sync();
+        if self.synced == self.written || self.synced_at.elapsed() < period {
+            return;
         }
+        if self.is_syncing {
+            self.delayed_syncs += 1;
+            self.synced_at = Instant::now();
+        }
+        self.sync();
+    }
+
+    /// Whether a sync is under way.
+    pub(crate) fn is_syncing(&self) -> bool {
+        self.is_syncing
+    }
+
+    /// How often one was due while another was under way.
+    pub(crate) fn delayed_syncs(&self) -> u64 {
+        self.delayed_syncs
     }
 
     /// Learns what the thread has done.

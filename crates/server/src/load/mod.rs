@@ -195,6 +195,8 @@ pub(crate) fn admit(node: &Node, recovered: Recovered, log: Option<LogWriter>) {
     node.admission.open(recovered);
     let cores = node.router.shards() as usize;
     if node.control.admitting.fetch_add(1, AcqRel) + 1 == cores {
+        let shared = &node.state.borrow().core.shared;
+        shared.log.set_base(shared.loading.total_bytes.load(Relaxed), 0);
         tracing::info!(cores, "ready to accept connections {}", node.control.listening);
         crate::notify::notify("READY=1\nSTATUS=Ready to accept connections");
     }

@@ -126,6 +126,12 @@ impl InFlight {
         self.id
     }
 
+    /// Whether it reads or writes data.
+    pub(crate) fn is_about_data(&self) -> bool {
+        let command = self.work.command;
+        commands::health::is_about_data(command, command.row.flags)
+    }
+
     /// Goes on as far as it can without another letter. True when it is over and its reply fills its hole.
     pub(crate) fn advance(&mut self, node: &Rc<Node>, link: &Link) -> bool {
         self.is_called = false;

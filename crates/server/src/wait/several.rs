@@ -70,7 +70,7 @@ impl Several {
 fn several(outgoing: &mut Outgoing) -> Option<&mut Several> {
     match &mut outgoing.wait.as_mut()?.place {
         Place::Shards(several) => Some(several),
-        Place::Shard(..) => None,
+        Place::Shard(..) | Place::Log(_) => None,
     }
 }
 

@@ -67,9 +67,14 @@ pub(super) enum Sum {
     TrackingClients,
     TrackedKeys,
     TrackedItems,
+    LogWrittenBytes,
+    LogUnsyncedBytes,
+    LogKeptBytes,
+    LogSyncs,
+    LogDelayedSyncs,
 }
 
-const SUMS: usize = Sum::TrackedItems as usize + 1;
+const SUMS: usize = Sum::LogDelayedSyncs as usize + 1;
 
 #[derive(Debug)]
 struct Sums([u64; SUMS]);
@@ -209,6 +214,11 @@ fn sums_of(ctx: &Ctx<'_>) -> [u64; SUMS] {
         tracking as u64,
         ctx.core.tracking.read.len() as u64,
         ctx.core.tracking.read.items(),
+        ctx.core.log.written_bytes,
+        ctx.core.log.unsynced_bytes,
+        ctx.core.log.kept_bytes,
+        u64::from(ctx.core.log.is_syncing),
+        ctx.core.log.delayed_syncs,
     ]
 }
 

@@ -3,9 +3,11 @@
 
 use super::report::{Report, Sum};
 use crate::core::{Core, LoadingGauges};
+use crate::health::LogTrouble;
 use crate::server::memory::{DbUsage, Footprint, percent};
 use crate::table;
 use pubsub::Kind;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::Ordering::{self, Relaxed};
 use stdx::UnixMs;
@@ -165,10 +167,14 @@ fn persistence(scene: &Scene<'_>, text: &mut String) {
     super::saves::snapshots(scene, &desk, text);
     line(text, "rdb_last_load_keys_expired", loading.keys_expired.load(Relaxed));
     line(text, "rdb_last_load_keys_loaded", loading.keys_loaded.load(Relaxed));
-    zeros(text, &["aof_enabled"]);
+    line(text, "aof_enabled", u8::from(scene.core.log.is_on));
     super::saves::rewrites(scene, &desk, text);
-    line(text, "aof_last_write_status", "ok");
+    let troubles = scene.core.shared.health.logs();
+    line(text, "aof_last_write_status", if troubles.is_empty() { "ok" } else { "err" });
     zeros(text, &["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    if scene.core.log.is_on {
+        log(scene, &troubles, text);
+    }
     if let Some(archived) = scene.core.shared.archived.view() {
         line(text, "log_archive_status", if archived.failures == 0 { "ok" } else { "err" });
         line(text, "log_archive_last_time", archived.newest.0 / 1000);
@@ -178,6 +184,22 @@ fn persistence(scene: &Scene<'_>, text: &mut String) {
     }
     if loading.on.load(Relaxed) {
         load(loading, scene.now, text);
+    }
+}
+
+/// The log that is written.
+fn log(scene: &Scene<'_>, troubles: &BTreeMap<u16, LogTrouble>, text: &mut String) {
+    let (sum, gauges) = (|number| scene.report.sum(number), &scene.core.shared.log);
+    line(text, "aof_current_size", gauges.current_bytes(sum(Sum::LogWrittenBytes)));
+    line(text, "aof_base_size", gauges.base_bytes());
+    zeros(text, &["aof_pending_rewrite"]);
+    line(text, "aof_buffer_length", sum(Sum::LogKeptBytes));
+    line(text, "aof_pending_bio_fsync", sum(Sum::LogSyncs));
+    line(text, "aof_delayed_fsync", sum(Sum::LogDelayedSyncs));
+    // From here on Lacewing's own.
+    line(text, "aof_unsynced_bytes", sum(Sum::LogUnsyncedBytes));
+    for (shard, trouble) in troubles {
+        line(text, &format!("aof_write_error_shard_{shard}"), &trouble.reason);
     }
 }
 

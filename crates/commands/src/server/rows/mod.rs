@@ -222,6 +222,22 @@ pub(in crate::server) const COMMANDS: &[Command] = &[
         ..Command::EMPTY
     },
     Command {
+        name: "waitaof",
+        arity: 4,
+        flags: Flags::NOSCRIPT.or(Flags::SIGNALS),
+        categories: &["connection"],
+        handler: misc::wait_aof,
+        summary: "Waits until the log has the writes so far on the disk.",
+        since: "7.2.0",
+        tips: &["request_policy:all_shards", "response_policy:agg_min"],
+        args: &[
+            Arg::new("numlocal", "integer"),
+            Arg::new("numreplicas", "integer"),
+            Arg::new("timeout", "integer"),
+        ],
+        ..Command::EMPTY
+    },
+    Command {
         name: "module",
         arity: -2,
         subcommands: admin::MODULE,
