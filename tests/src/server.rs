@@ -70,6 +70,24 @@ impl Server {
         Self::started(Self::try_in(new_dir(), args, &[], env))
     }
 
+    /// As [`Server::on`], started by another program: `prefix` is that, and its arguments, before the server's command line.
+    #[track_caller]
+    pub fn under(dir: Arc<TempDir>, prefix: &[&str], args: &[&str]) -> Self {
+        let command = |port: &str, dir: &Path| {
+            let mut command = Command::new(prefix[0]);
+            command.args(&prefix[1..]).arg(Self::binary());
+            command.args(FIXED).args(["--port", port, "--dir"]).arg(dir).args(args);
+            command
+        };
+        Self::started(start_on_free_port(command, &dir).map(Self))
+    }
+
+    /// As [`Server::on`], with more in its environment.
+    #[track_caller]
+    pub fn on_with_env(dir: Arc<TempDir>, args: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::started(Self::try_in(dir, args, &[], env))
+    }
+
     /// As [`Server::with`], allowed so many file descriptors; it cannot raise the limit unless it runs as root.
     #[track_caller]
     pub fn with_open_files(limit: u64, args: &[&str]) -> Self {

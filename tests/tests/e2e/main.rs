@@ -9,6 +9,7 @@ mod configuration;
 mod connections;
 mod counts;
 mod differential;
+mod disk;
 mod dump;
 mod floors;
 mod harness;

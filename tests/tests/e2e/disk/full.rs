@@ -1,0 +1,141 @@
+//! A disk that is full: a small file system of memory, which only the server sees.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use lacewing_tests::{Client, Server, run, skipped, until};
+use resp::Value;
+use tempfile::TempDir;
+
+use super::{directory, field, logging, refusal};
+
+/// Whether a process may have file systems of its own.
+fn may_mount() -> bool {
+    let may = run(Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]), b"");
+    if !may.status.success() {
+        skipped("file systems cannot be mounted in a namespace");
+    }
+    may.status.success()
+}
+
+/// A server whose directory is a file system of 6 MB, of which a file `filler` has 3.
+fn server(dir: &Arc<TempDir>, policy: &str) -> Server {
+    let path = dir.path().display();
+    let mount = format!(
+        "mount -t tmpfs -o size=6m tmpfs {path} && head -c 3145728 /dev/zero > {path}/filler && exec \"$0\" \"$@\""
+    );
+    let args = [&logging("2", policy)[..], &["--log-segment-size", "262144"]].concat();
+    Server::under(Arc::clone(dir), &["unshare", "-rm", "sh", "-c", &mount], &args)
+}
+
+/// Where the server's directory is as the test sees it.
+fn seen_from_here(server: &Server, dir: &TempDir) -> PathBuf {
+    let inside = dir.path().strip_prefix("/").expect("temporary paths are absolute");
+    PathBuf::from(format!("/proc/{}/root", server.pid())).join(inside)
+}
+
+fn set(client: &mut Client, number: usize) -> Value {
+    client.call(&["SET", &format!("k{number}"), &format!("{number}-{}", "x".repeat(900))])
+}
+
+const REFUSED: &str = "MISCONF Errors writing to the AOF file: No space left on device";
+
+/// Fills the disk. Returns how many keys were written.
+fn fill(client: &mut Client) -> usize {
+    let mut written = 0;
+    let refusal = until("the disk is full", || {
+        // Some at a time, so that the bound of the wait is one of time.
+        for _ in 0..200 {
+            match set(client, written) {
+                Value::Error(text) => return Some(text),
+                reply => assert!(!reply.is_error()),
+            }
+            written += 1;
+        }
+        None
+    });
+    assert_eq!(String::from_utf8_lossy(&refusal), REFUSED);
+    assert!(written > 1000, "full after {written}");
+    written
+}
+
+/// HAZARDS 31.
+#[test]
+fn a_full_disk_refuses_writes_and_loses_none() {
+    if !may_mount() {
+        return;
+    }
+    for policy in ["everysec", "always", "no"] {
+        let dir = directory();
+        let server = server(&dir, policy);
+        let mut client = server.client();
+        assert_eq!(client.line("SET short v PX 300"), "+OK");
+        let written = fill(&mut client);
+        let refused = format!("-{REFUSED}");
+        for line in ["SET a 1", "DEL k0 k1 k2", "MSET a 1 b 2 c 3", "INCR n", "FLUSHALL", "PING", "RPUSH l 1"]
+        {
+            assert_eq!(client.line(line), refused, "{line}");
+        }
+        assert!(client.line("EVAL 'return redis.call(\"SET\", \"a\", 1)' 0").starts_with(&refused));
+        assert_eq!(client.line("MULTI"), "+OK");
+        assert_eq!(client.line("SET a 1"), refused);
+        assert_eq!(client.line("EXEC"), "-EXECABORT Transaction discarded because of previous errors.");
+        // Reads go on, on all shards, and see what was acknowledged and nothing else.
+        assert_eq!(client.line("EXISTS a b c n l"), ":0");
+        for number in (0..written).step_by(97) {
+            let value = client.call(&["GET", &format!("k{number}")]);
+            let text = value.as_bytes().unwrap_or_else(|| panic!("k{number} of {written} is lost"));
+            assert!(text.starts_with(format!("{number}-").as_bytes()));
+        }
+        // Whose time has come is gone for those who ask, and the log need not be told.
+        until("a key has expired", || (client.line("EXISTS short") == ":0").then_some(()));
+        assert_eq!(field(&mut client, "aof_last_write_status"), "err");
+        assert_eq!(
+            field(&mut client, "aof_buffer_length"),
+            "0",
+            "nothing was done that the log was not told"
+        );
+
+        let here = seen_from_here(&server, &dir);
+        std::fs::remove_file(here.join("filler")).expect("room can be made");
+        until("writes are taken again", || (client.line("SET again 1") == "+OK").then_some(()));
+        assert_eq!(field(&mut client, "aof_last_write_status"), "ok");
+        for number in written..written + 100 {
+            assert_eq!(set(&mut client, number), Value::Simple("OK".into()));
+        }
+        // The directory goes with the process: what a kill would leave is read before.
+        server.signal("STOP");
+        let copy = directory();
+        let copied = run(Command::new("cp").arg("-r").arg(here.join(".")).arg(copy.path()), b"");
+        assert!(copied.status.success(), "{}", copied.stderr);
+        drop(server);
+        let found = Server::on(copy, &["--appendonly", "yes"]);
+        let mut client = found.client();
+        assert_eq!(client.line("DBSIZE"), format!(":{}", written + 101), "{policy}");
+        assert_eq!(client.line("GET again"), "\"1\"");
+    }
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_kept_until_it_does() {
+    if !may_mount() {
+        return;
+    }
+    let dir = directory();
+    let server = server(&dir, "everysec");
+    let mut writer = server.client();
+    // More than there is room for; the log learns of it when it has run.
+    writer.send(&["SET", "large", &"x".repeat(4 << 20)]);
+    let mut client = server.client();
+    assert_eq!(refusal(&server), REFUSED);
+    for number in 0..20 {
+        assert_eq!(client.line(&format!("GET k{number}")), "nil");
+    }
+    let held: u64 = field(&mut client, "aof_buffer_length").parse().expect("a number");
+    assert!(held > 4 << 20, "{held} bytes are kept");
+    std::fs::remove_file(seen_from_here(&server, &dir).join("filler")).expect("room can be made");
+    assert_eq!(writer.read(), Value::Simple("OK".into()));
+    until("writes are taken again", || (client.line("SET a 1") == "+OK").then_some(()));
+    assert_eq!(client.line("STRLEN large"), format!(":{}", 4 << 20));
+}
