@@ -131,6 +131,10 @@ pub(crate) async fn serve(node: Rc<Node>) {
         node.mailbox.attend(cx);
         while disk.poll_rung(cx).is_ready() {}
         leave(&node);
+        if node.journal.holds_replies.get() {
+            // Those that are ready now, and not those of clients that come later.
+            hold_replies(&node);
+        }
         let_replies_go(&node);
         crate::cut::look_at_disk(&node);
         Poll::<()>::Pending
