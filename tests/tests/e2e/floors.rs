@@ -9,7 +9,7 @@ const FLOORS: &[&[&str]] = &[
     &["stdx"],
     &["resp", "datatypes", "config", "metrics"],
     &["aof", "rdb", "pubsub", "script"],
-    &["durable"],
+    &["durable", "replication"],
     &["keyspace"],
     &["commands"],
     &["shard"],

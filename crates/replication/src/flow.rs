@@ -1,0 +1,16 @@
+//! Flows: how Lacewings replicate, a connection for each shard of the master.
+//!
+//! ```text
+//!  master's shard                                              replica
+//!    log ──► Frame::Log ──────────────── at most the window ──►  deal, run, journal
+//!     ▲        Sender: spends credit                               │ applied
+//!     └─────────── Frame::Credit ◄── Receiver: returns it ◄────────┘
+//! ```
+//!
+//! What is sent is the master's log as it is on disk, so where a flow stands is (generation, LSN), and what is missing comes from memory
+//! or from segments, the same bytes ([`resume`]). All flows of a replica resume, or none does. What has not been applied is bounded by
+//! the window on both sides ([`credit`]): a replica that stalls costs its master nothing but log on disk.
+
+pub mod credit;
+pub mod frame;
+pub mod resume;

@@ -1,0 +1,161 @@
+//! Whether the flows of a replica may go on where they stopped: all of them, or none.
+
+use aof::{Generation, Lsn, NodeId};
+
+/// Where a replica stands in its master's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stands {
+    /// Whose log.
+    pub node: NodeId,
+    /// Which generation.
+    pub generation: Generation,
+    /// By shard of that generation.
+    pub lsns: Vec<Lsn>,
+}
+
+/// What a master still has of one generation of its log, in memory or in segments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Which.
+    pub generation: Generation,
+    /// By shard: the first byte that is there, and where the log ends, so far or for good.
+    pub ranges: Vec<(Lsn, Lsn)>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Every flow goes on where it stands; these generations follow one another, the replica's first.
+    Resume(Vec<Generation>),
+    /// All is sent anew, for this reason.
+    Full(WhyFull),
+    /// The replica has more than this master ever wrote, or has kept: the master must not replace it unasked.
+    Older(WhyOlder),
+}
+
+/// Why nothing is resumed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WhyFull {
+    /// The replica has no position.
+    #[error("the replica has nothing of this master's")]
+    Nothing,
+    /// It is of another node.
+    #[error("the replica has the data of node {0}")]
+    Other(NodeId),
+    /// That generation, or one behind it, is no more.
+    #[error("generation {0} of the log is no longer there")]
+    Forgotten(Generation),
+    /// One flow's next byte is no more.
+    #[error("flow {flow} needs byte {needs} of generation {generation}, which begins at {begins}")]
+    Behind {
+        /// Which.
+        flow: u16,
+        /// In which generation.
+        generation: Generation,
+        /// What it needs.
+        needs: Lsn,
+        /// What there is.
+        begins: Lsn,
+    },
+    /// Another number of flows than the generation has logs.
+    #[error("the replica stands at {stands} places, and the generation has {logs} logs")]
+    Count {
+        /// Places.
+        stands: usize,
+        /// Logs.
+        logs: usize,
+    },
+}
+
+/// In what the replica is ahead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("flow {flow} has byte {has} of generation {generation}, which ends at {ends}")]
+pub struct WhyOlder {
+    /// Which flow.
+    pub flow: u16,
+    /// In which generation.
+    pub generation: Generation,
+    /// Where the replica is.
+    pub has: Lsn,
+    /// Where the log ends.
+    pub ends: Lsn,
+}
+
+/// Decides. `kept` by rising generation, the last one the present; each is a continuation of the one before.
+pub fn decide(node: NodeId, kept: &[Kept], stands: Option<&Stands>) -> Decision {
+    let Some(stands) = stands else { return Decision::Full(WhyFull::Nothing) };
+    if stands.node != node {
+        return Decision::Full(WhyFull::Other(stands.node));
+    }
+    let Some(first) = kept.iter().position(|one| one.generation == stands.generation) else {
+        return Decision::Full(WhyFull::Forgotten(stands.generation));
+    };
+    let generation = stands.generation;
+    let ranges = &kept[first].ranges;
+    if ranges.len() != stands.lsns.len() {
+        let (stands, logs) = (stands.lsns.len(), ranges.len());
+        return Decision::Full(WhyFull::Count { stands, logs });
+    }
+    let flows = || (0u16..).zip(ranges.iter().zip(&stands.lsns));
+    // Whoever is ahead anywhere has what this master lost, whatever else is forgotten.
+    if let Some((flow, ((_, ends), has))) = flows().find(|(_, ((_, ends), has))| *has > ends) {
+        return Decision::Older(WhyOlder { flow, generation, has: *has, ends: *ends });
+    }
+    if let Some((flow, ((begins, _), needs))) = flows().find(|(_, ((begins, _), needs))| *needs < begins) {
+        return Decision::Full(WhyFull::Behind { flow, generation, needs: *needs, begins: *begins });
+    }
+    // What follows is needed from its first byte on.
+    let cut = kept[first + 1..].iter().find(|one| one.ranges.iter().any(|(begins, _)| *begins > Lsn(0)));
+    match cut {
+        Some(one) => Decision::Full(WhyFull::Forgotten(one.generation)),
+        None => Decision::Resume(kept[first..].iter().map(|one| one.generation).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NODE: NodeId = NodeId([1; 20]);
+
+    fn kept(generation: u64, ranges: &[(u64, u64)]) -> Kept {
+        let ranges = ranges.iter().map(|(from, to)| (Lsn(*from), Lsn(*to))).collect();
+        Kept { generation: Generation(generation), ranges }
+    }
+
+    fn stands(generation: u64, lsns: &[u64]) -> Stands {
+        let lsns = lsns.iter().map(|lsn| Lsn(*lsn)).collect();
+        Stands { node: NODE, generation: Generation(generation), lsns }
+    }
+
+    #[test]
+    fn hazard_19_all_flows_resume_or_none() {
+        let kept = [kept(3, &[(100, 500), (0, 900)]), kept(4, &[(0, 50), (0, 60), (0, 70)])];
+        let check = |at: Option<Stands>, expected: Decision| {
+            assert_eq!(decide(NODE, &kept, at.as_ref()), expected, "{at:?}");
+        };
+        let resume = |generations: &[u64]| {
+            Decision::Resume(generations.iter().map(|generation| Generation(*generation)).collect())
+        };
+        let full = Decision::Full;
+        check(None, full(WhyFull::Nothing));
+        check(Some(stands(4, &[0, 60, 1])), resume(&[4]));
+        check(Some(stands(3, &[100, 0])), resume(&[3, 4]));
+        check(Some(stands(3, &[500, 900])), resume(&[3, 4]));
+        check(Some(stands(2, &[1, 1])), full(WhyFull::Forgotten(Generation(2))));
+        check(Some(stands(4, &[1, 1])), full(WhyFull::Count { stands: 2, logs: 3 }));
+        let behind = WhyFull::Behind { flow: 0, generation: Generation(3), needs: Lsn(99), begins: Lsn(100) };
+        check(Some(stands(3, &[99, 900])), full(behind));
+        let older = WhyOlder { flow: 1, generation: Generation(3), has: Lsn(901), ends: Lsn(900) };
+        check(Some(stands(3, &[99, 901])), Decision::Older(older));
+        let other = NodeId([2; 20]);
+        check(Some(Stands { node: other, ..stands(4, &[0, 0, 0]) }), full(WhyFull::Other(other)));
+    }
+
+    #[test]
+    fn a_generation_that_has_lost_its_beginning_cannot_be_gone_over() {
+        let kept = [kept(3, &[(0, 5)]), kept(4, &[(64, 128)])];
+        let decision = decide(NODE, &kept, Some(&stands(3, &[5])));
+        assert_eq!(decision, Decision::Full(WhyFull::Forgotten(Generation(4))));
+    }
+}

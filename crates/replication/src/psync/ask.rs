@@ -1,0 +1,77 @@
+//! What a replica asks of its master, as commands.
+
+use resp::encode_command;
+
+use crate::ids::{Position, ReplId};
+
+/// `PING`.
+pub fn ping(out: &mut Vec<u8>) {
+    encode_command(&["PING"], out);
+}
+
+/// `AUTH`, with a user if there is one.
+pub fn auth(user: Option<&str>, password: &str, out: &mut Vec<u8>) {
+    match user {
+        Some(user) => encode_command(&["AUTH", user, password], out),
+        None => encode_command(&["AUTH", password], out),
+    }
+}
+
+/// Where clients reach this node, for the master's INFO and for Sentinel.
+pub fn listening_port(port: u16, out: &mut Vec<u8>) {
+    encode_command(&["REPLCONF", "listening-port", &port.to_string()], out);
+}
+
+/// The address of this node, where it cannot be seen from its connection.
+pub fn ip_address(address: &str, out: &mut Vec<u8>) {
+    encode_command(&["REPLCONF", "ip-address", address], out);
+}
+
+/// That payloads without a length are understood, and histories that continue others.
+pub fn capabilities(out: &mut Vec<u8>) {
+    encode_command(&["REPLCONF", "capa", "eof", "capa", "psync2"], out);
+}
+
+/// Who this node is, for finding out whether it is about to follow itself.
+pub fn lacewing_id(id: ReplId, out: &mut Vec<u8>) {
+    encode_command(&["REPLCONF", "lacewing-id", id.as_str()], out);
+}
+
+/// `PSYNC`: what comes after `position`, or everything.
+pub fn psync(position: Option<Position>, out: &mut Vec<u8>) {
+    match position {
+        Some(Position { replid, offset }) => {
+            encode_command(&["PSYNC", replid.as_str(), &(offset + 1).to_string()], out);
+        }
+        None => encode_command(&["PSYNC", "?", "-1"], out),
+    }
+}
+
+/// `REPLCONF ACK`: how far this node has applied the stream. It is not answered.
+pub fn ack(offset: u64, out: &mut Vec<u8>) {
+    encode_command(&["REPLCONF", "ACK", &offset.to_string()], out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(ask: impl FnOnce(&mut Vec<u8>), expected: &str) {
+        let mut out = Vec::new();
+        ask(&mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), expected.replace('|', "\r\n"));
+    }
+
+    #[test]
+    fn commands_are_those_of_redis() {
+        let replid = ReplId::parse(&[b'b'; 40]).unwrap();
+        check(ping, "*1|$4|PING|");
+        check(|out| auth(None, "x y", out), "*2|$4|AUTH|$3|x y|");
+        check(|out| auth(Some("u"), "p", out), "*3|$4|AUTH|$1|u|$1|p|");
+        check(|out| psync(None, out), "*3|$5|PSYNC|$1|?|$2|-1|");
+        let psync_at = format!("*3|$5|PSYNC|$40|{replid}|$2|10|");
+        check(|out| psync(Some(Position { replid, offset: 9 }), out), &psync_at);
+        check(|out| ack(700, out), "*3|$8|REPLCONF|$3|ACK|$3|700|");
+    }
+}

@@ -1,0 +1,345 @@
+//! One replica, as its master sees it: what it has said of itself, and how far it is.
+//!
+//! ```text
+//!             PSYNC: from the backlog
+//!  Greeting ───────────────────────────────────────────────────────► Online
+//!     │ PSYNC: everything            payload begins    all sent, and   ▲
+//!     └────────────► Waiting ───────────────────► Sending ─────────────┘
+//!                                                     the replica has read it (its first ACK),
+//!                                                     if nothing but a mark ended the payload
+//! ```
+
+use stdx::number::parse_i64;
+
+use crate::backlog::Backlog;
+use crate::ids::{Position, ReplId};
+
+/// What a master knows of one of its replicas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follower {
+    /// The port on which it serves clients; 0 if it has not told.
+    pub listening_port: u16,
+    /// Its address, if it has told.
+    pub ip_address: Option<String>,
+    /// Whether it understands payloads that a mark ends.
+    pub takes_marked: bool,
+    /// Whether it understands that a history has a new name.
+    pub takes_new_ids: bool,
+    /// Who it is, if it is a Lacewing.
+    pub lacewing: Option<ReplId>,
+    /// Whether it wants the payload alone.
+    pub payload_only: bool,
+    phase: Phase,
+    acknowledged: u64,
+    heard_ms: u64,
+}
+
+/// Where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It has not asked for anything yet.
+    Greeting,
+    /// It waits for a payload to be made.
+    Waiting,
+    /// A payload is sent; the stream goes on behind this position.
+    Sending {
+        /// The cut's.
+        from: Position,
+        /// Whether a mark ends the payload, so that the stream waits for the first ACK.
+        is_marked: bool,
+    },
+    /// All of the payload was sent, and its end has not been seen yet.
+    Ending,
+    /// It is sent the stream.
+    Online,
+}
+
+/// The words of INFO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FollowerState {
+    /// `wait_bgsave`.
+    WaitBgsave,
+    /// `send_bulk`.
+    SendBulk,
+    /// `online`.
+    Online,
+}
+
+impl FollowerState {
+    /// As INFO writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WaitBgsave => "wait_bgsave",
+            Self::SendBulk => "send_bulk",
+            Self::Online => "online",
+        }
+    }
+}
+
+/// What REPLCONF is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replconf {
+    /// `+OK`.
+    Ok,
+    /// Nothing.
+    Silence,
+    /// Nothing; the node's own position is to be acknowledged to its master at once.
+    AckNow,
+    /// `+LACEWING`, this node's name and those of its masters.
+    Names,
+}
+
+/// Why REPLCONF is refused; the text is Redis's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplconfError {
+    /// An option without a value.
+    #[error("ERR syntax error")]
+    Syntax,
+    /// A value that is no number.
+    #[error("ERR value is not an integer or out of range")]
+    NotInteger,
+    /// A value that is neither 0 nor 1.
+    #[error("ERR value is out of range, must be in the range 0 to 1")]
+    NotBool,
+    /// An address that is none.
+    #[error("ERR REPLCONF ip-address provided by replica instance is too long: {0} bytes")]
+    TooLong(usize),
+    /// An option that there is not.
+    #[error("ERR Unrecognized REPLCONF option: {0}")]
+    Unrecognized(String),
+}
+
+/// What PSYNC is answered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Psync {
+    /// This line, and then the backlog from this offset on.
+    Continue {
+        /// `+CONTINUE`.
+        line: String,
+        /// The first byte that the replica does not have, counted from 0.
+        from: u64,
+    },
+    /// A full sync: [`Follower::begins`] gives the line once there is a cut.
+    Full,
+    /// `-NOMASTERLINK`: this node is a replica itself, and has no data to give now.
+    NoMasterLink,
+}
+
+impl Follower {
+    /// One that has just connected.
+    pub fn new(now_ms: u64) -> Self {
+        Self {
+            listening_port: 0,
+            ip_address: None,
+            takes_marked: false,
+            takes_new_ids: false,
+            lacewing: None,
+            payload_only: false,
+            phase: Phase::Greeting,
+            acknowledged: 0,
+            heard_ms: now_ms,
+        }
+    }
+
+    /// `REPLCONF <option> <value> ..`, without its first word.
+    pub fn replconf(&mut self, args: &[&[u8]], now_ms: u64) -> Result<Replconf, ReplconfError> {
+        if !args.len().is_multiple_of(2) {
+            return Err(ReplconfError::Syntax);
+        }
+        let mut reply = Replconf::Ok;
+        for pair in args.chunks_exact(2) {
+            let (option, value) = (pair[0].to_ascii_lowercase(), pair[1]);
+            match option.as_slice() {
+                b"listening-port" => {
+                    let port = parse_i64(value).ok_or(ReplconfError::NotInteger)?;
+                    self.listening_port = u16::try_from(port).map_err(|_| ReplconfError::NotInteger)?;
+                }
+                b"ip-address" => match str::from_utf8(value) {
+                    Ok(address) if value.len() < HOST_BYTES_MAX => self.ip_address = Some(address.to_owned()),
+                    _ => return Err(ReplconfError::TooLong(value.len())),
+                },
+                b"capa" => match value.to_ascii_lowercase().as_slice() {
+                    b"eof" => self.takes_marked = true,
+                    b"psync2" => self.takes_new_ids = true,
+                    // What a newer one can do besides.
+                    _ => {}
+                },
+                b"ack" => {
+                    if let Some(offset) = parse_i64(value).and_then(|offset| u64::try_from(offset).ok()) {
+                        self.acknowledge(offset, now_ms);
+                    }
+                    return Ok(Replconf::Silence);
+                }
+                b"getack" => return Ok(Replconf::AckNow),
+                b"rdb-only" => match parse_i64(value).ok_or(ReplconfError::NotInteger)? {
+                    0 => self.payload_only = false,
+                    1 => self.payload_only = true,
+                    _ => return Err(ReplconfError::NotBool),
+                },
+                b"lacewing-id" => {
+                    let id = ReplId::parse(value).ok_or(ReplconfError::Syntax)?;
+                    self.lacewing = Some(id);
+                    reply = Replconf::Names;
+                }
+                _ => return Err(ReplconfError::Unrecognized(String::from_utf8_lossy(pair[0]).into_owned())),
+            }
+        }
+        Ok(reply)
+    }
+
+    /// `PSYNC <replid> <offset>`. `has_data` says whether this node has what its own master has, if it has one.
+    pub fn psync(&mut self, replid: &[u8], offset: i64, backlog: &Backlog, has_data: bool) -> Psync {
+        if !has_data {
+            return Psync::NoMasterLink;
+        }
+        let asked = ReplId::parse(replid).zip(u64::try_from(offset).ok());
+        match asked.and_then(|(replid, next)| backlog.resume(replid, next)) {
+            Some(from) if !self.payload_only => {
+                self.phase = Phase::Online;
+                self.acknowledged = from;
+                let line = if self.takes_new_ids {
+                    format!("+CONTINUE {}\r\n", backlog.replid())
+                } else {
+                    "+CONTINUE\r\n".to_owned()
+                };
+                Psync::Continue { line, from }
+            }
+            _ => {
+                self.phase = Phase::Waiting;
+                Psync::Full
+            }
+        }
+    }
+
+    /// A payload is there to be sent, of the instant at `from`. Returns the line that announces it.
+    pub fn begins(&mut self, from: Position, is_marked: bool) -> String {
+        assert_eq!(self.phase, Phase::Waiting, "a payload is sent to who waits for one");
+        self.phase = Phase::Sending { from, is_marked };
+        self.acknowledged = from.offset;
+        format!("+FULLRESYNC {} {}\r\n", from.replid, from.offset)
+    }
+
+    /// All of the payload was sent.
+    pub fn ends(&mut self, now_ms: u64) {
+        let Phase::Sending { is_marked, .. } = self.phase else { panic!("no payload was sent: {self:?}") };
+        self.phase = if is_marked { Phase::Ending } else { Phase::Online };
+        self.heard_ms = now_ms;
+    }
+
+    /// It has read and applied the stream up to `offset`.
+    pub fn acknowledge(&mut self, offset: u64, now_ms: u64) {
+        self.heard(now_ms);
+        if matches!(self.phase, Phase::Ending) {
+            self.phase = Phase::Online;
+        }
+        if self.phase == Phase::Online {
+            self.acknowledged = self.acknowledged.max(offset);
+        }
+    }
+
+    /// It has said something, if only an empty line.
+    pub fn heard(&mut self, now_ms: u64) {
+        self.heard_ms = self.heard_ms.max(now_ms);
+    }
+
+    /// Where it stands.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// What INFO says of it; nothing before it has asked for data.
+    pub fn state(&self) -> Option<FollowerState> {
+        match self.phase {
+            Phase::Greeting => None,
+            Phase::Waiting => Some(FollowerState::WaitBgsave),
+            Phase::Sending { .. } | Phase::Ending => Some(FollowerState::SendBulk),
+            Phase::Online => Some(FollowerState::Online),
+        }
+    }
+
+    /// Whether it is to be sent the stream.
+    pub fn is_online(&self) -> bool {
+        self.phase == Phase::Online
+    }
+
+    /// Up to where it has acknowledged the stream.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// Milliseconds since it has said anything.
+    pub fn lag_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.heard_ms)
+    }
+
+    /// Whether it has been silent for longer than a replica may be. One that is sent a payload says nothing.
+    pub fn is_lost(&self, now_ms: u64, timeout_ms: u64) -> bool {
+        matches!(self.phase, Phase::Online | Phase::Ending) && self.lag_ms(now_ms) > timeout_ms
+    }
+}
+
+/// Bytes of an address, as Redis has it.
+const HOST_BYTES_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(byte: u8) -> ReplId {
+        ReplId::parse(&[byte; 40]).unwrap()
+    }
+
+    #[test]
+    fn replconf_is_answered_as_redis_does() {
+        let check = |args: &[&str], expected: Result<Replconf, &str>| {
+            let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
+            let got = Follower::new(0).replconf(&args, 1).map_err(|error| error.to_string());
+            assert_eq!(got, expected.map_err(str::to_owned), "{args:?}");
+        };
+        check(&["listening-port", "6380"], Ok(Replconf::Ok));
+        check(&["LISTENING-PORT", "x"], Err("ERR value is not an integer or out of range"));
+        check(&["capa", "eof", "capa", "psync2", "capa", "whatever"], Ok(Replconf::Ok));
+        check(&["ip-address", "10.0.0.1"], Ok(Replconf::Ok));
+        check(&["ack", "12"], Ok(Replconf::Silence));
+        check(&["getack", "*"], Ok(Replconf::AckNow));
+        check(&["capa"], Err("ERR syntax error"));
+        check(&["nonsense", "1"], Err("ERR Unrecognized REPLCONF option: nonsense"));
+        check(&["lacewing-id", id(b'a').as_str()], Ok(Replconf::Names));
+        check(&["lacewing-id", "x"], Err("ERR syntax error"));
+    }
+
+    #[test]
+    fn a_full_sync_with_a_mark_is_over_with_the_first_ack() {
+        let mut follower = Follower::new(0);
+        let backlog = Backlog::new(id(b'a'), 100, 64);
+        assert_eq!(follower.psync(b"?", -1, &backlog, true), Psync::Full);
+        assert_eq!(follower.state(), Some(FollowerState::WaitBgsave));
+        let line = follower.begins(Position { replid: id(b'a'), offset: 100 }, true);
+        assert_eq!(line, format!("+FULLRESYNC {} 100\r\n", id(b'a')));
+        follower.ends(5);
+        assert!(!follower.is_online());
+        follower.acknowledge(100, 6);
+        assert!(follower.is_online());
+        assert_eq!((follower.acknowledged(), follower.lag_ms(9)), (100, 3));
+        follower.acknowledge(90, 9);
+        assert_eq!(follower.acknowledged(), 100, "it does not go back");
+    }
+
+    #[test]
+    fn a_silent_replica_is_lost_and_one_that_takes_a_payload_is_not() {
+        let mut follower = Follower::new(0);
+        let backlog = Backlog::new(id(b'a'), 0, 64);
+        assert_eq!(follower.psync(b"?", -1, &backlog, true), Psync::Full);
+        follower.begins(Position { replid: id(b'a'), offset: 0 }, false);
+        assert!(!follower.is_lost(100_000, 60_000));
+        follower.ends(100_000);
+        assert!(!follower.is_lost(160_000, 60_000));
+        assert!(follower.is_lost(160_001, 60_000));
+    }
+
+    #[test]
+    fn who_has_no_data_gives_none() {
+        let backlog = Backlog::new(id(b'a'), 0, 64);
+        assert_eq!(Follower::new(0).psync(b"?", -1, &backlog, false), Psync::NoMasterLink);
+    }
+}

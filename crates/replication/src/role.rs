@@ -1,0 +1,584 @@
+//! The replica's role: whom this node follows, and every step from the command to the stream.
+//!
+//! ```text
+//!             REPLICAOF                                   CONTINUE
+//!  Master ───────────────► Connecting ──► Greeting ────────────────────────────────────► Following
+//!    ▲                       ▲   ▲           │ FULLRESYNC                                ▲    │ the link ends
+//!    │ NO ONE                │   │           ▼                                           │    ▼
+//!    └── from anywhere       │   │       Receiving ──► Verifying ──► Replacing ──────────┘  Draining
+//!        but Replacing,      │   │           whole         │ a ResyncGrant    replaced        │
+//!        which ends first    │   └── Waiting ◄─────────────┘ nothing has changed              │
+//!                            └──────── ▲ ◄────────────────────────────────────────────────────┘
+//!                                      └── any failure before the grant, with its reason
+//! ```
+//!
+//! Until the grant nothing has changed but what is staged; with it the dataset is replaced, whatever happens to the link or is wished
+//! meanwhile. What the machine is told of an attempt that is over is nobody's.
+//!
+//! Whoever runs it carries out what [`Role::poll`] gives, in order; tells what came of it; hands in bytes with
+//! [`Role::receive`] while [`Role::reads`]; and calls [`Role::tick`] at [`Role::deadline`].
+
+mod backoff;
+mod facts;
+mod greet;
+mod judge;
+mod output;
+mod reason;
+
+pub use facts::{Facts, LinkState, Transfer};
+pub use judge::{History, Report};
+pub use output::{Output, Piece, ResyncGrant};
+pub use reason::{During, Reason};
+
+use std::collections::VecDeque;
+
+use stdx::Rng;
+
+use crate::ids::{Attempt, Endpoint, Position, ReplId};
+use crate::psync::{self, Frame, Payload};
+use backoff::Backoff;
+use greet::{Greeter, Step};
+
+/// The role machine of one node.
+#[derive(Debug)]
+pub struct Role {
+    options: Options,
+    history: History,
+    /// Whom this node follows, if anybody.
+    master: Option<Endpoint>,
+    /// What is to happen when what cannot be stopped is over.
+    wish: Option<Wish>,
+    state: State,
+    attempt: Attempt,
+    /// Whether the attempt has a connection, or one is being made.
+    has_link: bool,
+    /// Whether something of this attempt is staged.
+    has_staged: bool,
+    /// Whether the stream of the master made no sense, so that nothing is resumed.
+    is_torn: bool,
+    last_io_ms: u64,
+    next_word_ms: u64,
+    read: u64,
+    backoff: Backoff,
+    facts: facts::Counters,
+    outputs: VecDeque<Output>,
+    rng: Rng,
+}
+
+/// What an operator has set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// This node's name for other Lacewings; of this process.
+    pub me: ReplId,
+    /// `replica-announce-port`, or the port.
+    pub listening_port: u16,
+    /// `replica-announce-ip`.
+    pub announce_ip: Option<String>,
+    /// `masteruser`.
+    pub user: Option<String>,
+    /// `masterauth`.
+    pub password: Option<String>,
+    /// `repl-timeout`, in milliseconds.
+    pub timeout_ms: u64,
+    /// `replica-accept-less`: whether a master's empty or shorter history may replace this node's data.
+    pub accepts_less: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wish {
+    NoOne,
+    Follow(Endpoint),
+}
+
+#[derive(Debug)]
+enum State {
+    Master,
+    Waiting { until_ms: u64 },
+    Connecting,
+    Greeting(Greeter),
+    Receiving { payload: Payload, from: Position },
+    Verifying { from: Position },
+    Replacing { from: Position },
+    Following,
+    Draining,
+}
+
+impl Role {
+    /// A master, whose data has this history.
+    pub fn new(options: Options, history: History, rng: Rng) -> Self {
+        Self {
+            options,
+            history,
+            master: None,
+            wish: None,
+            state: State::Master,
+            attempt: Attempt(0),
+            has_link: false,
+            has_staged: false,
+            is_torn: false,
+            last_io_ms: 0,
+            next_word_ms: 0,
+            read: 0,
+            backoff: Backoff::default(),
+            facts: facts::Counters::default(),
+            outputs: VecDeque::new(),
+            rng,
+        }
+    }
+
+    /// What was set anew; it counts from the next step on.
+    pub fn set_options(&mut self, options: Options, now_ms: u64) {
+        let insists = options.accepts_less && !self.options.accepts_less;
+        self.options = options;
+        let is_put_off = self.facts.last_reason.as_ref().is_some_and(Reason::is_judgement);
+        if let (true, true, State::Waiting { until_ms }) = (insists, is_put_off, &mut self.state) {
+            *until_ms = now_ms;
+        }
+    }
+
+    /// What is set.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// `REPLICAOF <host> <port>`. The same master as before changes nothing. `history` is where this node's data stands,
+    /// if it is a master so far.
+    pub fn replicaof(&mut self, to: Endpoint, history: History, now_ms: u64) {
+        if self.will_follow() == Some(&to) {
+            return;
+        }
+        if self.is_master() {
+            self.history = history;
+        }
+        self.is_torn = false;
+        self.backoff = Backoff::default();
+        self.facts.begin();
+        self.turn_to(Wish::Follow(to), now_ms);
+    }
+
+    /// `REPLICAOF NO ONE`.
+    pub fn no_one(&mut self, now_ms: u64) {
+        if self.will_follow().is_some() {
+            self.turn_to(Wish::NoOne, now_ms);
+        }
+    }
+
+    /// Whom this node follows when all that was asked for is done.
+    fn will_follow(&self) -> Option<&Endpoint> {
+        match &self.wish {
+            Some(Wish::NoOne) => None,
+            Some(Wish::Follow(to)) => Some(to),
+            None => self.master.as_ref(),
+        }
+    }
+
+    fn turn_to(&mut self, wish: Wish, now_ms: u64) {
+        self.wish = Some(wish);
+        match self.state {
+            State::Replacing { .. } | State::Draining => {}
+            State::Following => self.drain(),
+            _ => {
+                self.abandon();
+                self.grant_wish(now_ms);
+            }
+        }
+    }
+
+    /// Nothing is under way: what was wished is done.
+    fn grant_wish(&mut self, now_ms: u64) {
+        match self.wish.take() {
+            Some(Wish::NoOne) => {
+                self.master = None;
+                self.state = State::Master;
+                let replid = ReplId::random(&mut self.rng);
+                self.history.shift(replid);
+                self.outputs.push_back(Output::Promoted { replid, history: self.history });
+            }
+            Some(Wish::Follow(to)) => {
+                self.master = Some(to);
+                self.connect(now_ms);
+            }
+            None => self.wait(now_ms),
+        }
+    }
+
+    fn connect(&mut self, now_ms: u64) {
+        let to = self.master.clone().expect("a node that connects follows somebody");
+        self.attempt.0 += 1;
+        self.facts.attempts += 1;
+        (self.has_link, self.last_io_ms) = (true, now_ms);
+        self.state = State::Connecting;
+        self.outputs.push_back(Output::Connect { attempt: self.attempt, to });
+    }
+
+    fn wait(&mut self, now_ms: u64) {
+        let is_judged = self.facts.last_reason.as_ref().is_some_and(Reason::is_judgement);
+        let wait_ms = if is_judged { backoff::LONGEST_MS } else { self.backoff.next_ms(&mut self.rng) };
+        self.state = State::Waiting { until_ms: now_ms + wait_ms };
+    }
+
+    /// Ends the attempt: what it has staged goes, its link is closed.
+    fn abandon(&mut self) {
+        let attempt = self.attempt;
+        if std::mem::take(&mut self.has_staged) {
+            self.outputs.push_back(Output::Discard { attempt });
+        }
+        if std::mem::take(&mut self.has_link) {
+            self.outputs.push_back(Output::Close { attempt });
+        }
+    }
+
+    fn fail(&mut self, reason: Reason, now_ms: u64) {
+        assert!(
+            !matches!(self.state, State::Master | State::Replacing { .. }),
+            "what cannot fail has failed: {reason}"
+        );
+        self.outputs.push_back(Output::Failed { attempt: self.attempt, reason: reason.clone() });
+        self.facts.failed(reason, now_ms);
+        if matches!(self.state, State::Following) {
+            return self.drain();
+        }
+        if matches!(self.state, State::Draining) {
+            return;
+        }
+        self.abandon();
+        self.grant_wish(now_ms);
+    }
+
+    /// What has come is applied to its last whole command, and then the position is known.
+    fn drain(&mut self) {
+        self.abandon();
+        self.state = State::Draining;
+        self.outputs.push_back(Output::Drain { attempt: self.attempt });
+    }
+
+    fn is_now(&self, attempt: Attempt) -> bool {
+        attempt == self.attempt && !matches!(self.state, State::Master | State::Waiting { .. })
+    }
+
+    /// The connection stands.
+    pub fn connected(&mut self, attempt: Attempt, now_ms: u64) {
+        if self.is_now(attempt) && matches!(self.state, State::Connecting) {
+            self.last_io_ms = now_ms;
+            self.state = State::Greeting(Greeter::begin(self.position_to_ask()));
+            let mut bytes = Vec::new();
+            psync::ask::ping(&mut bytes);
+            self.send(bytes);
+        }
+    }
+
+    fn position_to_ask(&self) -> Option<Position> {
+        self.history.current.filter(|_| !self.is_torn)
+    }
+
+    /// The connection could not be made, or has ended; `why` in words.
+    pub fn lost(&mut self, attempt: Attempt, why: &str, now_ms: u64) {
+        if !self.is_now(attempt) || !std::mem::take(&mut self.has_link) {
+            return;
+        }
+        let reason = match &self.state {
+            State::Connecting => Reason::Unreachable(why.to_owned()),
+            State::Greeting(_) => Reason::Lost { during: During::Greeting, why: why.to_owned() },
+            State::Receiving { payload, .. } => Reason::Truncated {
+                received: payload.received(),
+                len: payload.announced(),
+                why: why.to_owned(),
+            },
+            // The payload is there, and as good as it would be with a link.
+            State::Verifying { .. } | State::Replacing { .. } | State::Draining => return,
+            State::Following => Reason::Lost { during: During::Stream, why: why.to_owned() },
+            State::Master | State::Waiting { .. } => unreachable!("no attempt is under way"),
+        };
+        self.fail(reason, now_ms);
+    }
+
+    /// Whether bytes are wanted now. While not, they stay with the connection.
+    pub fn reads(&self) -> bool {
+        self.has_link && matches!(self.state, State::Greeting(_) | State::Receiving { .. } | State::Following)
+    }
+
+    /// Bytes have come. Says how many were taken: fewer than all where something is to be done before what follows is looked at, where
+    /// that is not wanted yet, or where the attempt has ended. So carry out what there is, and as long as it [`Role::reads`], call again.
+    pub fn receive(
+        &mut self,
+        attempt: Attempt,
+        bytes: &[u8],
+        sink: &mut dyn FnMut(Piece<'_>),
+        now_ms: u64,
+    ) -> usize {
+        let mut used = 0;
+        while used < bytes.len() && attempt == self.attempt && self.reads() && self.outputs.is_empty() {
+            self.last_io_ms = now_ms;
+            used += self.step(&bytes[used..], sink, now_ms);
+        }
+        used
+    }
+
+    fn step(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Piece<'_>), now_ms: u64) -> usize {
+        match &mut self.state {
+            State::Greeting(greeter) => {
+                let (used, step) = greeter.take(bytes, &self.options);
+                self.greet(step, now_ms);
+                used
+            }
+            State::Receiving { payload, .. } => {
+                let mut frames = |frame: Frame<'_>| match frame {
+                    Frame::Begins(_) | Frame::Whole => {}
+                    Frame::Bytes(bytes) => sink(Piece::Payload(bytes)),
+                };
+                match payload.take(bytes, &mut frames) {
+                    Ok(used) => {
+                        if payload.is_whole() {
+                            self.whole(now_ms);
+                        }
+                        used
+                    }
+                    Err(error) => {
+                        self.fail(Reason::Payload(error), now_ms);
+                        bytes.len()
+                    }
+                }
+            }
+            State::Following => {
+                self.read += bytes.len() as u64;
+                sink(Piece::Stream(bytes));
+                bytes.len()
+            }
+            _ => unreachable!("nothing is read now"),
+        }
+    }
+
+    fn greet(&mut self, step: Step, now_ms: u64) {
+        match step {
+            Step::Nothing => {}
+            Step::Send(bytes) => self.send(bytes),
+            Step::Fail(reason) => self.fail(reason, now_ms),
+            Step::Full(from) => match self.history.judge_position(from, self.options.accepts_less) {
+                Err(reason) => self.fail(reason, now_ms),
+                Ok(()) => {
+                    self.state = State::Receiving { payload: Payload::default(), from };
+                    self.has_staged = true;
+                    self.facts.full_syncs += 1;
+                    self.outputs.push_back(Output::Stage { attempt: self.attempt });
+                }
+            },
+            Step::Resume(position, name) => {
+                let is_renamed = name.is_some_and(|name| name != position.replid);
+                if let Some(name) = name.filter(|_| is_renamed) {
+                    self.history.shift(name);
+                }
+                self.facts.partial_syncs += 1;
+                self.follow(true, is_renamed, now_ms);
+            }
+        }
+    }
+
+    /// The payload has come to its end.
+    fn whole(&mut self, now_ms: u64) {
+        let State::Receiving { from, payload } = &self.state else { unreachable!("it was received") };
+        self.facts.received = payload.received();
+        self.state = State::Verifying { from: *from };
+        self.next_word_ms = now_ms + WORD_EACH_MS;
+        self.outputs.push_back(Output::Verify { attempt: self.attempt });
+    }
+
+    /// What is staged cannot be kept; nothing of it is left, or it is in nobody's way.
+    pub fn staging_failed(&mut self, attempt: Attempt, why: &str, now_ms: u64) {
+        if self.is_now(attempt) && matches!(self.state, State::Receiving { .. } | State::Verifying { .. }) {
+            self.fail(Reason::Staging(why.to_owned()), now_ms);
+        }
+    }
+
+    /// The payload does not hold what it should.
+    pub fn rejected(&mut self, attempt: Attempt, why: &str, now_ms: u64) {
+        if self.is_now(attempt) && matches!(self.state, State::Receiving { .. } | State::Verifying { .. }) {
+            self.fail(Reason::Rejected(why.to_owned()), now_ms);
+        }
+    }
+
+    /// What is staged was made safe and read to its last byte, and is a dataset.
+    pub fn verified(&mut self, attempt: Attempt, report: Report, now_ms: u64) {
+        if !self.is_now(attempt) {
+            return;
+        }
+        let State::Verifying { from } = self.state else { return };
+        if let Err(reason) = report.judge(self.options.accepts_less) {
+            return self.fail(reason, now_ms);
+        }
+        self.state = State::Replacing { from };
+        self.has_staged = false;
+        self.outputs.push_back(Output::Replace(ResyncGrant::new(self.attempt, from, report.keys)));
+    }
+
+    /// The dataset was replaced, in memory and on disk. This is what follows a grant, unless it was [`Role::not_replaced`].
+    pub fn replaced(&mut self, attempt: Attempt, now_ms: u64) {
+        let State::Replacing { from } = self.state else { panic!("nothing was to be replaced") };
+        assert_eq!(attempt, self.attempt, "a grant is of the attempt that is under way");
+        self.history = History { current: Some(from), second: None };
+        self.read = from.offset;
+        self.is_torn = false;
+        if self.wish.is_some() {
+            self.facts.down_since_ms = Some(now_ms);
+            self.abandon();
+            self.grant_wish(now_ms);
+        } else if self.has_link {
+            self.follow(false, false, now_ms);
+        } else {
+            let why = "it ended while the data was loaded".to_owned();
+            self.facts.failed(Reason::Lost { during: During::Loading, why }, now_ms);
+            self.wait(now_ms);
+        }
+    }
+
+    /// The dataset was not replaced, and the old one is as it was, in memory and on disk.
+    pub fn not_replaced(&mut self, attempt: Attempt, why: &str, now_ms: u64) {
+        let State::Replacing { from } = self.state else { panic!("nothing was to be replaced") };
+        assert_eq!(attempt, self.attempt, "a grant is of the attempt that is under way");
+        // What was staged is no longer wanted, and the attempt is over as if there had been no grant.
+        self.state = State::Verifying { from };
+        self.has_staged = true;
+        self.fail(Reason::Replacing(why.to_owned()), now_ms);
+    }
+
+    fn follow(&mut self, is_resumed: bool, is_renamed: bool, now_ms: u64) {
+        let position = self.history.current.expect("the position from which it goes on");
+        self.state = State::Following;
+        self.read = position.offset;
+        self.last_io_ms = now_ms;
+        self.backoff = Backoff::default();
+        self.facts.follows();
+        let attempt = self.attempt;
+        self.outputs.push_back(Output::Follow { attempt, position, is_resumed, is_renamed });
+        self.acknowledge(now_ms);
+    }
+
+    /// The stream was applied up to this offset, which is the end of a command.
+    pub fn applied(&mut self, attempt: Attempt, offset: u64) {
+        if attempt == self.attempt && matches!(self.state, State::Following | State::Draining) {
+            self.advance(offset);
+        }
+    }
+
+    fn advance(&mut self, offset: u64) {
+        let current = self.history.current.as_mut().expect("a stream has a position");
+        assert!(
+            current.offset <= offset && offset <= self.read,
+            "applied {offset}, after {}, of {} that were read",
+            current.offset,
+            self.read
+        );
+        current.offset = offset;
+    }
+
+    /// The master has asked how far this node is (`REPLCONF GETACK`).
+    pub fn acknowledge(&mut self, now_ms: u64) {
+        if let (State::Following, Some(position)) = (&self.state, self.history.current) {
+            let mut bytes = Vec::new();
+            psync::ask::ack(position.offset, &mut bytes);
+            self.next_word_ms = now_ms + WORD_EACH_MS;
+            self.send(bytes);
+        }
+    }
+
+    /// The stream is no commands, or one of them was refused: nothing is resumed from here.
+    pub fn stream_failed(&mut self, attempt: Attempt, why: &str, now_ms: u64) {
+        if self.is_now(attempt) && matches!(self.state, State::Following) {
+            self.is_torn = true;
+            self.fail(Reason::Stream(why.to_owned()), now_ms);
+        }
+    }
+
+    /// All that had come of the stream was applied, up to `offset`, the end of its last whole command.
+    pub fn drained(&mut self, attempt: Attempt, offset: u64, now_ms: u64) {
+        if attempt != self.attempt || !matches!(self.state, State::Draining) {
+            return;
+        }
+        self.advance(offset);
+        self.facts.down_since_ms.get_or_insert(now_ms);
+        self.grant_wish(now_ms);
+    }
+
+    /// The time has come.
+    pub fn tick(&mut self, now_ms: u64) {
+        if let State::Waiting { until_ms } = self.state {
+            if now_ms >= until_ms {
+                self.connect(now_ms);
+            }
+            return;
+        }
+        if let Some(during) = self.is_awaited().filter(|_| now_ms >= self.io_deadline_ms()) {
+            let silent_ms = now_ms - self.last_io_ms;
+            return self.fail(Reason::TimedOut { during, silent_ms }, now_ms);
+        }
+        if now_ms >= self.next_word_ms {
+            match self.state {
+                State::Following => self.acknowledge(now_ms),
+                State::Verifying { .. } | State::Replacing { .. } if self.has_link => {
+                    // So that the master does not take this node for dead while it is busy.
+                    self.next_word_ms = now_ms + WORD_EACH_MS;
+                    self.send(b"\n".to_vec());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// When to call [`Role::tick`]; nothing changes before.
+    pub fn deadline(&self) -> Option<u64> {
+        let io = self.is_awaited().map(|_| self.io_deadline_ms());
+        match self.state {
+            State::Master | State::Draining => None,
+            State::Waiting { until_ms } => Some(until_ms),
+            State::Connecting | State::Greeting(_) | State::Receiving { .. } => io,
+            State::Following => io.map(|io| io.min(self.next_word_ms)),
+            State::Verifying { .. } | State::Replacing { .. } => self.has_link.then_some(self.next_word_ms),
+        }
+    }
+
+    /// What the master is to say something for.
+    fn is_awaited(&self) -> Option<During> {
+        match &self.state {
+            State::Connecting => Some(During::Connecting),
+            State::Greeting(_) => Some(During::Greeting),
+            State::Receiving { .. } => Some(During::Payload),
+            State::Following => Some(During::Stream),
+            _ => None,
+        }
+    }
+
+    fn io_deadline_ms(&self) -> u64 {
+        self.last_io_ms + self.options.timeout_ms
+    }
+
+    fn send(&mut self, bytes: Vec<u8>) {
+        if self.has_link {
+            self.outputs.push_back(Output::Send { attempt: self.attempt, bytes });
+        }
+    }
+
+    /// What is to be done next.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Whether this node follows nobody.
+    pub fn is_master(&self) -> bool {
+        matches!(self.state, State::Master)
+    }
+
+    /// Whether it has what its master has, but for what is under way: nobody may be given its data while not.
+    pub fn is_following(&self) -> bool {
+        matches!(self.state, State::Following)
+    }
+
+    /// Where its data stands, as far as is known.
+    pub fn history(&self) -> History {
+        self.history
+    }
+}
+
+/// How often a master hears from this node.
+const WORD_EACH_MS: u64 = 1000;
+
+#[cfg(test)]
+mod tests;

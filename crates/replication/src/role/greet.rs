@@ -1,0 +1,130 @@
+//! The handshake, line by line, until the master has said what it gives.
+//!
+//! PING alone comes first: what answers it is a server that speaks the protocol, and has been reached. Then all commands
+//! that introduce this node go together, and last, when each was answered, PSYNC.
+
+use std::collections::VecDeque;
+
+use crate::ids::{Position, ReplId};
+use crate::psync::{Answer, Greeting, LineError, Lines, ask};
+use crate::role::{Options, Reason};
+
+/// A handshake.
+#[derive(Debug)]
+pub(super) struct Greeter {
+    lines: Lines,
+    /// Commands whose answers are still to come, in order.
+    asked: VecDeque<Asked>,
+    /// What PSYNC asks for.
+    position: Option<Position>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Ping,
+    Auth,
+    /// The master may know it or not.
+    Told,
+    Id,
+    Psync,
+}
+
+/// What follows from what was read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Nothing,
+    Send(Vec<u8>),
+    /// The attempt is over.
+    Fail(Reason),
+    /// A payload comes, and then the stream from this position on.
+    Full(Position),
+    /// The stream comes from this position on; the history may have a new name.
+    Resume(Position, Option<ReplId>),
+}
+
+impl Greeter {
+    /// PING is on its way. `position` is where the stream should go on, if it can.
+    pub(super) fn begin(position: Option<Position>) -> Self {
+        Self { lines: Lines::default(), asked: [Asked::Ping].into(), position }
+    }
+
+    /// Takes one line, or the beginning of one; says how many bytes that were.
+    pub(super) fn take(&mut self, bytes: &[u8], options: &Options) -> (usize, Step) {
+        let (used, is_line) = match self.lines.take(bytes) {
+            Ok(taken) => taken,
+            Err(LineError) => return (bytes.len(), Step::Fail(Reason::Garbage(LineError.to_string()))),
+        };
+        if !is_line {
+            return (used, Step::Nothing);
+        }
+        let line = self.lines.line();
+        // An empty line says that the master lives, and no more.
+        if line.is_empty() {
+            return (used, Step::Nothing);
+        }
+        (used, self.answered(&line, options))
+    }
+
+    fn answered(&mut self, line: &[u8], options: &Options) -> Step {
+        let asked = self.asked.pop_front().expect("something was asked: the last answer ends the handshake");
+        if asked == Asked::Psync {
+            return self.psync(line);
+        }
+        match (asked, Greeting::parse(line)) {
+            (_, Greeting::Garbage(said)) => return Step::Fail(Reason::Garbage(said)),
+            (_, Greeting::Later(said)) => return Step::Fail(Reason::Later(said)),
+            // Who was not let in yet says who he is; who has nothing to say is told so.
+            (Asked::Ping, Greeting::Denied(_)) if options.password.is_some() => {}
+            (_, Greeting::Denied(said)) => return Step::Fail(Reason::Denied(said)),
+            (Asked::Ping | Asked::Auth, Greeting::Refused(said)) => return Step::Fail(Reason::Refused(said)),
+            (Asked::Id, Greeting::Lacewing(names)) if names[0] == options.me => {
+                return Step::Fail(Reason::Itself);
+            }
+            (Asked::Id, Greeting::Lacewing(names)) if names.contains(&options.me) => {
+                return Step::Fail(Reason::Cycle);
+            }
+            _ => {}
+        }
+        let mut bytes = Vec::new();
+        if asked == Asked::Ping {
+            self.introduce(options, &mut bytes);
+        } else if self.asked.is_empty() {
+            ask::psync(self.position, &mut bytes);
+            self.asked.push_back(Asked::Psync);
+        }
+        if bytes.is_empty() { Step::Nothing } else { Step::Send(bytes) }
+    }
+
+    fn introduce(&mut self, options: &Options, out: &mut Vec<u8>) {
+        if let Some(password) = &options.password {
+            ask::auth(options.user.as_deref(), password, out);
+            self.asked.push_back(Asked::Auth);
+        }
+        ask::listening_port(options.listening_port, out);
+        self.asked.push_back(Asked::Told);
+        if let Some(address) = &options.announce_ip {
+            ask::ip_address(address, out);
+            self.asked.push_back(Asked::Told);
+        }
+        ask::capabilities(out);
+        self.asked.push_back(Asked::Told);
+        ask::lacewing_id(options.me, out);
+        self.asked.push_back(Asked::Id);
+    }
+
+    fn psync(&self, line: &[u8]) -> Step {
+        match (Answer::parse(line), self.position) {
+            (Answer::Full(position), _) => Step::Full(position),
+            (Answer::Continue(name), Some(position)) => Step::Resume(position, name),
+            (Answer::Continue(_), None) => {
+                Step::Fail(Reason::Garbage("+CONTINUE, and all was asked for".to_owned()))
+            }
+            (Answer::Later(said), _) => Step::Fail(Reason::Later(said)),
+            (Answer::Refused(said), _) if said.starts_with("-NOAUTH") || said.starts_with("-NOPERM") => {
+                Step::Fail(Reason::Denied(said))
+            }
+            (Answer::Refused(said), _) => Step::Fail(Reason::Refused(said)),
+            (Answer::Garbage(said), _) => Step::Fail(Reason::Garbage(said)),
+        }
+    }
+}

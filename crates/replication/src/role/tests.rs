@@ -1,0 +1,238 @@
+//! What masters say, and what becomes of it.
+
+use super::*;
+
+fn id(byte: u8) -> ReplId {
+    ReplId::parse(&[byte; 40]).unwrap()
+}
+
+fn role() -> Role {
+    let options = Options {
+        me: id(b'm'),
+        listening_port: 6380,
+        announce_ip: None,
+        user: None,
+        password: None,
+        timeout_ms: 60_000,
+        accepts_less: false,
+    };
+    Role::new(options, History::default(), Rng::new(1))
+}
+
+fn endpoint(port: u16) -> Endpoint {
+    Endpoint { host: "::1".to_owned(), port }
+}
+
+/// One that has connected and hears these lines.
+fn hears(said: &[&str]) -> (Role, Vec<Output>) {
+    let mut role = role();
+    role.replicaof(endpoint(1), History::default(), 0);
+    role.connected(role.attempt, 0);
+    let mut outputs: Vec<Output> = std::iter::from_fn(|| role.poll()).collect();
+    for line in said {
+        outputs.extend(hear(&mut role, format!("{line}\r\n").as_bytes()));
+    }
+    (role, outputs)
+}
+
+fn hear(role: &mut Role, bytes: &[u8]) -> Vec<Output> {
+    assert_eq!(role.receive(role.attempt, bytes, &mut |_| {}, 5), bytes.len());
+    std::iter::from_fn(|| role.poll()).collect()
+}
+
+const GREETING: [&str; 4] = ["+PONG", "+OK", "+OK", "-ERR Unrecognized REPLCONF option: lacewing-id"];
+
+#[test]
+fn a_handshake_asks_in_the_order_of_redis() {
+    let (role, outputs) = hears(&GREETING);
+    let sent: Vec<u8> = outputs
+        .iter()
+        .flat_map(|output| match output {
+            Output::Send { bytes, .. } => bytes.clone(),
+            _ => Vec::new(),
+        })
+        .collect();
+    let words: Vec<String> = String::from_utf8(sent)
+        .unwrap()
+        .split("\r\n")
+        .filter(|word| !word.is_empty() && !word.starts_with(['*', '$']))
+        .map(str::to_owned)
+        .collect();
+    let me = id(b'm').to_string();
+    let expected = [
+        "PING",
+        "REPLCONF",
+        "listening-port",
+        "6380",
+        "REPLCONF",
+        "capa",
+        "eof",
+        "capa",
+        "psync2",
+        "REPLCONF",
+        "lacewing-id",
+        &me,
+        "PSYNC",
+        "?",
+        "-1",
+    ];
+    assert_eq!(words, expected);
+    assert_eq!(role.facts(0).state, LinkState::Handshake);
+}
+
+#[test]
+fn what_ends_a_handshake_and_why() {
+    #[track_caller]
+    fn check(said: &[&str], expected: &str) {
+        let (role, outputs) = hears(said);
+        let reason = role.facts(0).last_reason.expect("it has failed");
+        assert!(reason.to_string().contains(expected), "{reason}");
+        assert!(matches!(role.state, State::Waiting { .. }));
+        assert!(outputs.iter().any(|output| matches!(output, Output::Close { .. })));
+        assert!(!outputs.iter().any(|output| matches!(output, Output::Replace(_))));
+    }
+    fn after<'a>(mut said: Vec<&'a str>, last: &'a str) -> Vec<&'a str> {
+        said.push(last);
+        said
+    }
+    check(&["SSH-2.0-OpenSSH_9.2"], "what answers is no master");
+    check(&["-NOAUTH Authentication required."], "masterauth");
+    check(&["-LOADING loading"], "cannot give its data now: -LOADING");
+    check(&["-ERR unknown command 'PING'"], "the master refuses");
+    let greeted = || GREETING.to_vec();
+    check(&after(greeted(), "-NOMASTERLINK Can't SYNC"), "cannot give its data now");
+    check(&after(greeted(), "-ERR unknown command 'PSYNC'"), "the master refuses");
+    check(&after(greeted(), "-NOPERM no permissions"), "masterauth");
+    check(&after(greeted(), "+CONTINUE"), "all was asked for");
+    check(&after(greeted(), "+FULLRESYNC x 1"), "no master");
+    let full = format!("+FULLRESYNC {} 1", id(b'a'));
+    let full = after(greeted(), &full);
+    check(&after(full.clone(), "-ERR no room"), "the master gave up: -ERR no room");
+    check(&after(full, "*1"), "announced its data with '*1'");
+    let itself = format!("+LACEWING {}", id(b'm'));
+    check(&after(greeted()[..3].to_vec(), &itself), "this node itself");
+}
+
+#[test]
+fn the_same_master_again_changes_nothing() {
+    let (mut role, _) = hears(&GREETING);
+    role.replicaof(endpoint(1), History::default(), 9);
+    assert!(role.poll().is_none());
+    assert_eq!(role.attempt, Attempt(1));
+    role.replicaof(endpoint(2), History::default(), 9);
+    assert!(matches!(role.poll(), Some(Output::Close { attempt: Attempt(1) })));
+    assert!(matches!(role.poll(), Some(Output::Connect { attempt: Attempt(2), .. })));
+}
+
+#[test]
+fn what_comes_late_is_nobodys() {
+    let (mut role, _) = hears(&GREETING);
+    role.replicaof(endpoint(2), History::default(), 9);
+    while role.poll().is_some() {}
+    let old = Attempt(1);
+    role.connected(old, 10);
+    role.lost(old, "late", 10);
+    role.rejected(old, "late", 10);
+    role.verified(old, Report { keys: 1, own_keys: 0 }, 10);
+    assert_eq!(role.receive(old, b"+PONG\r\n", &mut |_| {}, 10), 0);
+    assert!(role.poll().is_none());
+    assert!(matches!(role.state, State::Connecting));
+}
+
+/// A role that was granted a replacement.
+fn granted() -> (Role, ResyncGrant) {
+    let full = format!("+FULLRESYNC {} 1000", id(b'a'));
+    let (mut role, _) = hears(&[&GREETING[..], &[&full, "$3"]].concat());
+    let attempt = role.attempt;
+    assert_eq!(role.receive(attempt, b"abcSTREAM", &mut |_| {}, 10), 3, "the stream waits");
+    assert!(!role.reads());
+    role.verified(attempt, Report { keys: 1, own_keys: 0 }, 10);
+    let grant = std::iter::from_fn(|| role.poll()).find_map(|output| match output {
+        Output::Replace(grant) => Some(grant),
+        _ => None,
+    });
+    (role, grant.expect("a grant"))
+}
+
+#[test]
+fn what_is_granted_is_carried_out_before_anything_else() {
+    for to_another in [false, true] {
+        let (mut role, grant) = granted();
+        if to_another {
+            role.replicaof(endpoint(2), History::default(), 20);
+        } else {
+            role.no_one(20);
+        }
+        assert!(role.poll().is_none(), "nothing happens while data is replaced");
+        assert_eq!(role.facts(20).state, LinkState::Sync);
+        role.replaced(grant.attempt(), 30);
+        assert!(matches!(role.poll(), Some(Output::Close { .. })));
+        let current = role.history().current.expect("it has a history");
+        match role.poll() {
+            Some(Output::Connect { to, .. }) => {
+                assert!(to_another && to == endpoint(2));
+                assert_eq!(current, Position { replid: id(b'a'), offset: 1000 });
+            }
+            Some(Output::Promoted { replid, .. }) => {
+                assert!(!to_another && current == Position { replid, offset: 1000 });
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_link_that_ends_meanwhile_does_not_stop_a_replacement() {
+    let (mut role, grant) = granted();
+    role.lost(grant.attempt(), "gone", 20);
+    assert!(role.poll().is_none());
+    role.replaced(grant.attempt(), 30);
+    assert!(matches!(role.state, State::Waiting { .. }));
+    role.tick(100_000);
+    role.connected(role.attempt, 100_000);
+    while role.poll().is_some() {}
+    let said = GREETING.map(|line| hear(&mut role, format!("{line}\r\n").as_bytes()));
+    let last = said.into_iter().flatten().last();
+    let Some(Output::Send { bytes, .. }) = last else { panic!("{last:?}") };
+    assert!(String::from_utf8(bytes).unwrap().contains("1001"), "it asks for what comes next");
+}
+
+#[test]
+fn a_replacement_that_did_not_happen_leaves_everything_as_it_was() {
+    let (mut role, grant) = granted();
+    role.not_replaced(grant.attempt(), "no room on the disk", 20);
+    let outputs: Vec<Output> = std::iter::from_fn(|| role.poll()).collect();
+    assert!(matches!(outputs[..], [Output::Failed { .. }, Output::Discard { .. }, Output::Close { .. }]));
+    assert_eq!(role.history(), History::default());
+    assert!(matches!(role.state, State::Waiting { .. }));
+}
+
+#[test]
+fn the_master_hears_that_a_busy_replica_lives() {
+    let (mut role, grant) = granted();
+    role.tick(role.deadline().expect("a time to say so"));
+    assert!(matches!(role.poll(), Some(Output::Send { bytes, .. }) if bytes == b"\n"));
+    role.replaced(grant.attempt(), 30);
+    assert!(matches!(role.poll(), Some(Output::Follow { is_resumed: false, .. })));
+    assert!(matches!(role.poll(), Some(Output::Send { .. })), "the first ACK, which begins the stream");
+}
+
+#[test]
+fn a_stream_that_makes_no_sense_is_not_resumed() {
+    let (mut role, grant) = granted();
+    role.replaced(grant.attempt(), 30);
+    role.stream_failed(grant.attempt(), "expected '$', got 'x'", 40);
+    role.drained(grant.attempt(), 1000, 41);
+    assert_eq!(role.position_to_ask(), None);
+    assert_eq!(role.history().current.map(|current| current.offset), Some(1000), "what it has is known");
+    role.replicaof(endpoint(9), History::default(), 50);
+    assert!(role.position_to_ask().is_some(), "another master may know it");
+}
+
+#[test]
+#[should_panic(expected = "applied 999, after 1000")]
+fn a_position_does_not_go_back() {
+    let (mut role, grant) = granted();
+    role.replaced(grant.attempt(), 30);
+    role.applied(grant.attempt(), 999);
+}
