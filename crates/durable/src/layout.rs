@@ -15,11 +15,15 @@ pub const LOGS_ASIDE: &str = "log.new";
 pub const SETS: &str = "snapshots";
 /// What could not be read, or belongs to a past that was left.
 pub const QUARANTINE: &str = "quarantine";
+/// A dataset that comes from a master, until it is a set.
+pub const STAGING: &str = "sync";
 /// In a generation's directory: how it begins.
 pub const BEGIN: &str = "begin";
 /// In a set's directory: what makes it a set.
 pub const MANIFEST: &str = "manifest";
 
+/// In the directory of a set that came from a master: which place of whose stream it is.
+pub const ORIGIN: &str = "origin";
 /// In the directory of a set that is elsewhere than in a data directory: that it is in quarantine.
 pub const ASIDE_MARK: &str = "aside";
 

@@ -19,6 +19,7 @@ pub mod manifest;
 pub mod recover;
 pub mod refusal;
 pub mod sets;
+pub mod staging;
 pub mod store;
 
 pub use disk::{Disk, DiskError, Entry, File, Lock, Source, Trouble, read_full_at, write_all_at};
@@ -26,4 +27,5 @@ pub use generation::Begin;
 pub use identity::Identity;
 pub use manifest::Manifest;
 pub use refusal::Refusal;
+pub use staging::{Staging, StagingError};
 pub use store::{Places, SetStore};

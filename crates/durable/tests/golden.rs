@@ -7,6 +7,7 @@ use durable::archive::Piece;
 use durable::generation::{LogEnd, Past};
 use durable::identity::{Newest, NewestSet, TakenBack};
 use durable::manifest::{DbKeys, Position, SetFile};
+use durable::staging::Origin;
 use durable::{Begin, Identity, Manifest};
 use stdx::envelope::{self, Content};
 
@@ -82,4 +83,11 @@ fn piece() {
     let (from, to) = (vec![Lsn(64), Lsn(128)], vec![Lsn(4096), Lsn(128)]);
     let piece = Piece { generation: Generation(7), cut: 107, at_ms: 1_700_000_000_123, from, to };
     check(&piece, include_str!("golden/piece.hex"));
+}
+
+#[test]
+fn origin() {
+    let replid = *b"0123456789abcdef0123456789abcdef01234567";
+    let origin = Origin { set: 12, replid, offset: 700_000_001, db: 3 };
+    check(&origin, include_str!("golden/origin.hex"));
 }

@@ -68,7 +68,7 @@ impl Draft {
     pub fn file(&self, shard: ShardId, compressed: bool) -> Result<FileWriter, DiskError> {
         let name = layout::set_file_name(self.writer, shard, compressed);
         let sink = self.places.target().create(self.number, &name)?;
-        Ok(FileWriter { sink, shard, name, bytes: 0, digest: crc64() })
+        Ok(FileWriter::new(sink, shard, name))
     }
 
     /// Makes it a set. After success it survives a power loss. `files` has one file of each shard, in any order; the
@@ -135,6 +135,10 @@ pub struct FileWriter {
 }
 
 impl FileWriter {
+    pub(crate) fn new(sink: Box<dyn Sink>, shard: ShardId, name: String) -> Self {
+        Self { sink, shard, name, bytes: 0, digest: crc64() }
+    }
+
     /// Appends. Pieces of 64 KB and more are cheapest.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
         self.sink.write(bytes)?;
