@@ -10,7 +10,7 @@
 
 pub mod history;
 pub mod life;
-mod replay;
+pub(crate) mod replay;
 
 pub use history::Violation;
 pub use life::Planted;

@@ -17,6 +17,8 @@
 //!
 //! [`crash`] does it for what is kept on disk, with the real log, sets and recovery.
 //!
+//! [`replicas`] does it for a master and its replica, with links that fail and masters that lie.
+//!
 //! The checkers are tested on histories with planted anomalies, and the whole on planted faults of the protocol
 //! ([`fault`]): each must be found.
 #![forbid(unsafe_code)]
@@ -30,6 +32,7 @@ pub mod fault;
 pub mod history;
 pub mod journal;
 pub mod linear;
+pub mod replicas;
 mod store;
 pub mod waiting;
 mod wire;

@@ -4,13 +4,37 @@ use std::collections::VecDeque;
 
 use aof::{Head, Kind, Lsn, Meeting, Scanner, Step};
 use durable::disk::read_small;
-use durable::layout;
+use durable::layout::{self, SetNumber};
 use durable::manifest::DbKeys;
 use durable::recover::{Plan, Replay, scan_log};
 use stdx::ShardId;
 
 use crate::crash::history::Data;
 use crate::disk::MemDisk;
+
+/// Who takes what is loaded.
+pub(crate) trait Takes {
+    /// The file of a shard, of a set of so many shards; says how many keys it has.
+    fn file(&mut self, set: SetNumber, shard: ShardId, shards: u16, bytes: &[u8]) -> Result<u64, String>;
+
+    /// The logs of a generation of so many shards follow.
+    fn generation(&mut self, shards: u16);
+
+    /// What these shards did together, or one alone.
+    fn record(&mut self, shards: &[ShardId], commands: &[u8]) -> Result<(), String>;
+}
+
+impl Takes for Data {
+    fn file(&mut self, _: SetNumber, _: ShardId, _: u16, bytes: &[u8]) -> Result<u64, String> {
+        decode(bytes, self)
+    }
+
+    fn generation(&mut self, _: u16) {}
+
+    fn record(&mut self, _: &[ShardId], commands: &[u8]) -> Result<(), String> {
+        decode(commands, self).map(|_| ())
+    }
+}
 
 /// What a value of the dataset is in files and records: key and value.
 pub(super) fn encode(pairs: impl IntoIterator<Item = (u32, u64)>) -> Vec<u8> {
@@ -34,17 +58,27 @@ fn decode(bytes: &[u8], into: &mut Data) -> Result<u64, String> {
 /// The data, and how many keys each file of the set has.
 pub(super) fn load(disk: &MemDisk, plan: &Plan) -> Result<(Data, Vec<Vec<DbKeys>>), String> {
     let mut data = Data::new();
+    let counts = load_into(disk, plan, &mut data)?;
+    Ok((data, counts))
+}
+
+/// Loads a plan; returns how many keys each file of the set has.
+pub(crate) fn load_into(
+    disk: &MemDisk,
+    plan: &Plan,
+    into: &mut impl Takes,
+) -> Result<Vec<Vec<DbKeys>>, String> {
     let mut counts = Vec::new();
     if let Some(manifest) = &plan.set {
         for file in &manifest.files {
             let path = format!("{}/{}", layout::set(manifest.number), file.name);
             let bytes = read_small(disk, &path, usize::MAX).map_err(|error| error.to_string())?;
-            let keys = decode(&bytes, &mut data)?;
+            let keys = into.file(manifest.number, ShardId(file.shard), manifest.shards, &bytes)?;
             counts.push(if keys == 0 { Vec::new() } else { vec![DbKeys { db: 0, keys }] });
         }
     }
-    plan.replays.iter().try_for_each(|replay| replay_logs(disk, replay, &mut data))?;
-    Ok((data, counts))
+    plan.replays.iter().try_for_each(|replay| replay_logs(disk, replay, into))?;
+    Ok(counts)
 }
 
 enum Item {
@@ -52,19 +86,24 @@ enum Item {
     Stands(Lsn, Head, Vec<u8>),
 }
 
-fn replay_logs(disk: &MemDisk, replay: &Replay, data: &mut Data) -> Result<(), String> {
+fn replay_logs(disk: &MemDisk, replay: &Replay, into: &mut impl Takes) -> Result<(), String> {
+    into.generation(replay.shards);
     let shards = (0..replay.shards).map(ShardId);
     let mut logs: Vec<VecDeque<Item>> =
         shards.map(|shard| read(disk, replay, shard)).collect::<Result<_, _>>()?;
-    let mut whole: Vec<Vec<u8>> = vec![Vec::new(); logs.len()];
+    let mut whole: Vec<(Vec<ShardId>, Vec<u8>)> = vec![(Vec::new(), Vec::new()); logs.len()];
     let mut meeting = Meeting::new(replay.shards);
     while let Some(step) = meeting.next() {
         match step {
             Step::Read(shard) => loop {
                 match logs[shard.index()].pop_front() {
-                    Some(Item::Plain(bytes)) => _ = decode(&bytes, data)?,
+                    Some(Item::Plain(bytes)) => into.record(&[shard], &bytes)?,
                     Some(Item::Stands(lsn, head, bytes)) => {
-                        whole[shard.index()] = bytes;
+                        let mut shards = vec![shard];
+                        if let Head::Whole { participants, .. } = &head {
+                            shards.extend(participants);
+                        }
+                        whole[shard.index()] = (shards, bytes);
                         meeting.stand(shard, lsn, head).map_err(|error| error.to_string())?;
                         break;
                     }
@@ -77,7 +116,8 @@ fn replay_logs(disk: &MemDisk, replay: &Replay, data: &mut Data) -> Result<(), S
                 }
             },
             Step::Run { tx, home } => {
-                decode(&whole[home.index()], data)?;
+                let (shards, bytes) = &whole[home.index()];
+                into.record(shards, bytes)?;
                 meeting.ran(tx, home).map_err(|error| error.to_string())?;
             }
             Step::Cut(_) => {}

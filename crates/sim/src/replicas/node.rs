@@ -1,0 +1,545 @@
+//! The replica's process: its role, its shards, their logs and sets.
+
+use std::collections::VecDeque;
+
+use aof::{Encoder, Stamp, TxNumber};
+use durable::generation::{self, Past as LogPast};
+use durable::log::LogWriter;
+use durable::manifest::{DbKeys, Position as LogPosition, SetFile};
+use durable::sets::{Commit, Draft, FileWriter, Loaded};
+use durable::staging::{Source, Staging};
+use durable::{Identity, Places, read_full_at};
+use replication::role::{History, Options, Output, Piece, Report, Role};
+use replication::{Attempt, Position, ReplId, ResyncGrant};
+use stdx::{DbIndex, Rng, ShardId, UnixMs};
+
+use crate::disk::Lie as DiskLie;
+use crate::replicas::deal::{Deal, Next};
+use crate::replicas::past::part;
+use crate::replicas::start::{self, Started};
+use crate::replicas::toy::{self, Command, Data};
+
+/// A mistake made on purpose, which the checks must find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planted {
+    /// The payload is taken as it is.
+    DoesNotVerify,
+    /// A shard's position is a record of its own, behind that of its commands.
+    PositionsApart,
+    /// The master is told of what no log has.
+    AcknowledgesBeforeWriting,
+    /// What follows a replacement goes to the old data's log.
+    GoesOnInTheOldLog,
+    /// The stream goes on from the highest of the shards' positions.
+    ResumesFromTheHighest,
+    /// A shard runs again what it has run.
+    ForgetsWhatItRan,
+    /// An empty master counts.
+    AcceptsLess,
+    /// The staged files are not synced.
+    FilesAreNotSynced,
+    /// The manifest is not synced before it gets its name.
+    ManifestIsNotSynced,
+    /// The set's names are not synced.
+    NamesAreNotSynced,
+}
+
+impl Planted {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::DoesNotVerify,
+        Self::PositionsApart,
+        Self::AcknowledgesBeforeWriting,
+        Self::GoesOnInTheOldLog,
+        Self::ResumesFromTheHighest,
+        Self::ForgetsWhatItRan,
+        Self::AcceptsLess,
+        Self::FilesAreNotSynced,
+        Self::ManifestIsNotSynced,
+        Self::NamesAreNotSynced,
+    ];
+
+    pub(super) fn lie(self) -> Option<DiskLie> {
+        Some(match self {
+            Self::FilesAreNotSynced => DiskLie::File("sync/"),
+            Self::ManifestIsNotSynced => DiskLie::File("manifest"),
+            Self::NamesAreNotSynced => DiskLie::Directory("snapshots"),
+            _ => return None,
+        })
+    }
+}
+
+/// Why something was not done: the process has ended.
+#[derive(Debug)]
+pub(super) struct Failed(pub(super) String);
+
+impl<E: std::error::Error> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// What is done some time after it was asked for.
+#[derive(Debug)]
+enum Job {
+    Verify(Attempt),
+    Replace(ResyncGrant),
+    Drain(Attempt),
+}
+
+/// A process.
+pub(super) struct Node {
+    places: Places,
+    identity: Identity,
+    loaded: Loaded,
+    generation: aof::Generation,
+    logs: Vec<LogWriter>,
+    encoders: Vec<Encoder>,
+    pub(super) data: Data,
+    pub(super) positions: Vec<Option<Position>>,
+    pub(super) role: Role,
+    deal: Option<Deal>,
+    staged: Option<Staged>,
+    jobs: VecDeque<Job>,
+    cut: u64,
+    durable_cut: u64,
+    next_tx: u64,
+    planted: Option<Planted>,
+    boot: u8,
+    rng: Rng,
+    pub(super) replaced: u64,
+}
+
+struct Staged {
+    staging: Staging,
+    writer: Option<FileWriter>,
+    file: Option<SetFile>,
+}
+
+/// What the node wants of the world around it.
+#[derive(Debug)]
+pub(super) enum Wants {
+    Connect(Attempt),
+    Send(Vec<u8>),
+    Close,
+    /// A history of its own begins, on the data as it is; then [`Node::adopt`].
+    Adopt(Position),
+    /// Its data is about to be replaced by that of this position; and the step that says that it was.
+    Replaces(Position),
+    Replaced(Position),
+    /// An attempt has failed.
+    Failed,
+    Resumed,
+}
+
+pub(super) fn options(me: ReplId, accepts_less: bool) -> Options {
+    Options {
+        me,
+        listening_port: 6380,
+        announce_ip: None,
+        user: None,
+        password: None,
+        timeout_ms: TIMEOUT_MS,
+        accepts_less,
+    }
+}
+
+impl Node {
+    pub(super) fn new(started: Started, planted: Option<Planted>, boot: u8, mut rng: Rng) -> Self {
+        let Started { places, identity, loaded, generation, logs, encoders, data, positions, .. } = started;
+        let me = ReplId::random(&mut rng);
+        let options = options(me, planted == Some(Planted::AcceptsLess));
+        let history = History { current: common(&positions, planted), second: None };
+        let role = Role::new(options, history, rng.fork());
+        Self {
+            places,
+            identity,
+            loaded,
+            generation,
+            logs,
+            encoders,
+            data,
+            positions,
+            role,
+            deal: None,
+            staged: None,
+            jobs: VecDeque::new(),
+            cut: 0,
+            durable_cut: 0,
+            next_tx: 1,
+            planted,
+            boot,
+            rng,
+            replaced: 0,
+        }
+    }
+
+    /// Where all of it stands, if that is one place.
+    pub(super) fn position(&self) -> Option<Position> {
+        self.role.history().current
+    }
+
+    /// Carries out what the role wants, as far as it can be done at once. The rest is for the world.
+    pub(super) fn settle(&mut self, wants: &mut Vec<Wants>) -> Result<(), Failed> {
+        while let Some(output) = self.role.poll() {
+            match output {
+                Output::Connect { attempt, .. } => wants.push(Wants::Connect(attempt)),
+                Output::Send { bytes, .. } => wants.push(Wants::Send(bytes)),
+                Output::Close { .. } => wants.push(Wants::Close),
+                Output::Stage { .. } => {
+                    let staging = Staging::begin(&self.places, &mut self.rng)?;
+                    let writer = Some(staging.file(ShardId(0))?);
+                    self.staged = Some(Staged { staging, writer, file: None });
+                }
+                Output::Verify { attempt } => self.jobs.push_back(Job::Verify(attempt)),
+                Output::Discard { .. } => {
+                    self.jobs.retain(|job| !matches!(job, Job::Verify(_)));
+                    if let Some(staged) = self.staged.take() {
+                        drop(staged.writer);
+                        staged.staging.discard()?;
+                    }
+                }
+                Output::Replace(grant) => {
+                    wants.push(Wants::Replaces(grant.position()));
+                    self.jobs.push_back(Job::Replace(grant));
+                }
+                Output::Follow { position, is_resumed, is_renamed, .. } => {
+                    assert!(!is_renamed, "no master of this world renames its history");
+                    self.deal = Some(Deal::begin(position, self.positions.len()));
+                    if is_resumed {
+                        wants.push(Wants::Resumed);
+                    }
+                }
+                Output::Drain { attempt } => self.jobs.push_back(Job::Drain(attempt)),
+                Output::Promoted { replid, history } => {
+                    let offset = history.current.map_or(0, |current| current.offset);
+                    self.deal = None;
+                    wants.push(Wants::Adopt(Position { replid, offset }));
+                }
+                Output::Failed { .. } => wants.push(Wants::Failed),
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes come from the master; says how many were taken.
+    pub(super) fn receive(&mut self, attempt: Attempt, bytes: &[u8], now_ms: u64) -> Result<usize, Failed> {
+        let mut failed = None;
+        let (staged, deal) = (&mut self.staged, &mut self.deal);
+        let mut sink = |piece: Piece<'_>| match piece {
+            Piece::Payload(bytes) => {
+                let staged = staged.as_mut().expect("it was to be staged");
+                let writer = staged.writer.as_mut().expect("it is not finished");
+                failed = failed.take().or(writer.write(bytes).err());
+            }
+            Piece::Stream(bytes) => deal.as_mut().expect("it was to follow").feed(bytes),
+        };
+        let used = self.role.receive(attempt, bytes, &mut sink, now_ms);
+        failed.map_or(Ok(used), |error| Err(error.into()))
+    }
+
+    /// Does something of what there is to do; says if there was anything.
+    pub(super) fn work(&mut self, now_ms: u64, wants: &mut Vec<Wants>) -> Result<bool, Failed> {
+        if self.jobs.front().is_some_and(|_| self.rng.one_in(2)) {
+            match self.jobs.pop_front().expect("there is one") {
+                Job::Verify(attempt) => self.verify(attempt, now_ms)?,
+                Job::Replace(grant) => self.replace(grant, now_ms, wants)?,
+                Job::Drain(attempt) => {
+                    if let Some(deal) = &mut self.deal {
+                        deal.end();
+                    }
+                    while self.deal_on(attempt, now_ms)? {}
+                    self.run_queues()?;
+                    let position = self.position().map_or(0, |position| position.offset);
+                    let offset = self.deal.take().map_or(position, |deal| deal.run());
+                    self.role.drained(attempt, offset, now_ms);
+                }
+            }
+            return Ok(true);
+        }
+        let attempt = self.role.facts(now_ms).attempt;
+        if self.rng.one_in(2) && self.deal_on(attempt, now_ms)? {
+            return Ok(true);
+        }
+        let busy = self.deal.as_ref().map(Deal::busy).unwrap_or_default();
+        if !busy.is_empty() {
+            let shard = *self.rng.pick(&busy);
+            self.run_queue(shard)?;
+            self.report(attempt);
+            return Ok(true);
+        }
+        Ok(!self.jobs.is_empty())
+    }
+
+    /// Tells the role how far the stream was applied.
+    fn report(&mut self, attempt: Attempt) {
+        let told = self.position().map_or(0, |position| position.offset);
+        if let Some(deal) = self.deal.as_ref().filter(|deal| deal.run() > told) {
+            self.role.applied(attempt, deal.run());
+        }
+    }
+
+    /// Deals one command.
+    fn deal_on(&mut self, attempt: Attempt, now_ms: u64) -> Result<bool, Failed> {
+        let Some(deal) = &mut self.deal else { return Ok(false) };
+        let none = vec![None; self.positions.len()];
+        let forgets = self.planted == Some(Planted::ForgetsWhatItRan);
+        let next = deal.next(if forgets { &none } else { &self.positions });
+        match next {
+            Next::Nothing => return Ok(false),
+            Next::Queued => {}
+            Next::Torn => {
+                deal.end();
+                self.role.stream_failed(attempt, "no command", now_ms);
+            }
+            Next::Wide(shards, end, command) => {
+                for shard in &shards {
+                    while self.run_queue(*shard)? {}
+                }
+                let replid = self.deal.as_ref().expect("it is dealt").position(0).replid;
+                self.run_wide(&shards, Position { replid, offset: end }, command)?;
+            }
+        }
+        if self.planted == Some(Planted::AcknowledgesBeforeWriting)
+            && let Some(deal) = &self.deal
+        {
+            self.role.applied(attempt, deal.dealt());
+        } else {
+            self.report(attempt);
+        }
+        Ok(true)
+    }
+
+    fn run_queues(&mut self) -> Result<(), Failed> {
+        for shard in 0..self.positions.len() {
+            while self.run_queue(shard)? {}
+        }
+        Ok(())
+    }
+
+    fn run_queue(&mut self, shard: usize) -> Result<bool, Failed> {
+        let Some(deal) = &mut self.deal else { return Ok(false) };
+        let replid = deal.position(shard).replid;
+        let (commands, end) = deal.take(shard, 1 + self.rng.index(3));
+        if commands.is_empty() {
+            return Ok(false);
+        }
+        let position = Position { replid, offset: end };
+        commands.iter().for_each(|command| command.run(&mut self.data));
+        if self.planted == Some(Planted::PositionsApart) {
+            self.plain(shard, None, &commands)?;
+            self.plain(shard, Some(position), &[])?;
+        } else {
+            self.plain(shard, Some(position), &commands)?;
+        }
+        self.positions[shard] = Some(position);
+        Ok(true)
+    }
+
+    fn run_wide(&mut self, shards: &[usize], at: Position, command: Command) -> Result<(), Failed> {
+        command.run(&mut self.data);
+        let home = *self.rng.pick(shards);
+        let others: Vec<ShardId> =
+            shards.iter().filter(|shard| **shard != home).map(|shard| ShardId(*shard as u16)).collect();
+        let tx = TxNumber(self.next_tx);
+        self.next_tx += 1;
+        let payload = toy::record(Some(at), &[command]);
+        self.append(home, |encoder, buf, stamp| {
+            encoder.begin_whole(buf, tx, &others, DbIndex(0));
+            buf.extend_from_slice(&payload);
+            _ = encoder.seal(buf, stamp);
+        })?;
+        for shard in others {
+            let home = ShardId(home as u16);
+            self.append(shard.index(), |encoder, buf, stamp| _ = encoder.marker(buf, tx, home, stamp))?;
+        }
+        shards.iter().for_each(|shard| self.positions[*shard] = Some(at));
+        Ok(())
+    }
+
+    /// A client of this node writes, which is a master. `at` is the position behind the command.
+    pub(super) fn write(&mut self, command: Command, at: Position) -> Result<(), Failed> {
+        let shards = self.positions.len();
+        let mut own: Vec<usize> =
+            command.keys().map(|key| crate::replicas::past::shard_of(key, shards)).collect();
+        own.sort_unstable();
+        own.dedup();
+        match own[..] {
+            [shard] => {
+                command.run(&mut self.data);
+                self.plain(shard, Some(at), &[command])?;
+                self.positions[shard] = Some(at);
+            }
+            _ => self.run_wide(&own, at, command)?,
+        }
+        Ok(())
+    }
+
+    /// All shards stand at this position from here on; what they have is the same.
+    pub(super) fn adopt(&mut self, at: Position) -> Result<(), Failed> {
+        for shard in 0..self.positions.len() {
+            self.plain(shard, Some(at), &[])?;
+            self.positions[shard] = Some(at);
+        }
+        self.cut(UnixMs(1))?;
+        Ok(())
+    }
+
+    fn plain(&mut self, shard: usize, at: Option<Position>, commands: &[Command]) -> Result<(), Failed> {
+        let payload = toy::record(at, commands);
+        self.append(shard, |encoder, buf, stamp| {
+            encoder.begin_plain(buf, DbIndex(0));
+            buf.extend_from_slice(&payload);
+            _ = encoder.seal(buf, stamp);
+        })
+    }
+
+    fn append(
+        &mut self,
+        shard: usize,
+        write: impl FnOnce(&mut Encoder, &mut Vec<u8>, Stamp),
+    ) -> Result<(), Failed> {
+        let stamp = Stamp { synced: self.logs[shard].synced(), always: false };
+        let mut buf = Vec::new();
+        write(&mut self.encoders[shard], &mut buf, stamp);
+        self.logs[shard].append(&buf, UnixMs(1))?;
+        Ok(())
+    }
+
+    /// A cut, on the disk in all logs, with where each shard stands.
+    pub(super) fn cut(&mut self, now: UnixMs) -> Result<LogPosition, Failed> {
+        for shard in 0..self.positions.len() {
+            if let Some(deal) = &self.deal {
+                let at = deal.position(shard);
+                let is_ahead =
+                    self.positions[shard].is_none_or(|own| own.replid == at.replid && own.offset < at.offset);
+                if is_ahead {
+                    self.plain(shard, Some(at), &[])?;
+                    self.positions[shard] = Some(at);
+                }
+            }
+        }
+        self.cut += 1;
+        let (number, durable) = (self.cut, self.durable_cut);
+        for shard in 0..self.logs.len() {
+            self.append(shard, |encoder, buf, stamp| _ = encoder.cut(buf, number, now, durable, stamp))?;
+        }
+        for log in &mut self.logs {
+            if let Some(job) = log.sync_job() {
+                let done = job.run();
+                log.sync_done(done)?;
+            }
+        }
+        self.durable_cut = number;
+        let lsns = self.logs.iter().map(LogWriter::written).collect();
+        Ok(LogPosition { generation: self.generation, cut: number, lsns })
+    }
+
+    /// A set of its own.
+    pub(super) fn snapshot(&mut self, now: UnixMs) -> Result<(), Failed> {
+        let position = self.cut(now)?;
+        let draft = Draft::begin(&self.places, &self.loaded, &mut self.rng)?;
+        let shards = self.positions.len();
+        let mut files = Vec::new();
+        for shard in 0..shards {
+            let data = part(&self.data, shard, shards);
+            let mut file = draft.file(ShardId(shard as u16), false)?;
+            file.write(&toy::shard_file(self.positions[shard], &data))?;
+            files.push(file.finish(db_keys(&data))?);
+        }
+        let commit = Commit { node: self.identity.node, version: "sim".to_owned(), cut: now, now, position };
+        draft.commit(commit, files, &mut self.identity, &mut self.loaded)?;
+        if self.rng.one_in(2) {
+            self.loaded.prune(&self.places, 1)?;
+            self.loaded.sweep(&self.places, None)?;
+        }
+        Ok(())
+    }
+
+    fn verify(&mut self, attempt: Attempt, now_ms: u64) -> Result<(), Failed> {
+        let staged = self.staged.as_mut().expect("something was staged");
+        let writer = staged.writer.take().expect("it is not finished");
+        // What was written is read again: what counts is what is on the disk.
+        let keys = Vec::new();
+        let mut file = writer.finish(keys)?;
+        let source = staged.staging.open(&file)?;
+        let mut bytes = vec![0; file.bytes as usize];
+        read_full_at(source.as_ref(), 0, &mut bytes)?;
+        let opened = match self.planted {
+            Some(Planted::DoesNotVerify) => Ok(toy::open_unverified(&bytes)),
+            _ => toy::open(&bytes),
+        };
+        match opened {
+            Ok(data) => {
+                file.keys = db_keys(&data);
+                staged.file = Some(file);
+                let report = Report { keys: data.len() as u64, own_keys: self.data.len() as u64 };
+                self.role.verified(attempt, report, now_ms);
+            }
+            Err(why) => self.role.rejected(attempt, &why, now_ms),
+        }
+        Ok(())
+    }
+
+    /// The step that a crash cannot split, and what follows it.
+    fn replace(&mut self, grant: ResyncGrant, now_ms: u64, wants: &mut Vec<Wants>) -> Result<(), Failed> {
+        let Staged { staging, file, .. } = self.staged.take().expect("something was staged");
+        let file = file.expect("it was verified");
+        let at = grant.position();
+        let replid = at.replid.as_str().as_bytes().try_into().expect("40 characters");
+        let source = Source {
+            node: self.identity.node,
+            version: "sim".to_owned(),
+            now: UnixMs(now_ms as i64),
+            replid,
+            offset: at.offset,
+            db: 0,
+        };
+        let name = file.name.clone();
+        let manifest = staging.commit(source, vec![file], &mut self.identity, &mut self.loaded)?;
+        let own = self.places.own();
+        let source = own.open(manifest.number, &name)?;
+        let mut bytes = vec![0; manifest.bytes() as usize];
+        read_full_at(source.as_ref(), 0, &mut bytes)?;
+        self.data = match self.planted {
+            Some(Planted::DoesNotVerify) => toy::open_unverified(&bytes),
+            _ => toy::open(&bytes).map_err(Failed)?,
+        };
+        self.positions = vec![Some(at); self.positions.len()];
+        if self.planted != Some(Planted::GoesOnInTheOldLog) {
+            let shards = self.logs.len() as u16;
+            let past = LogPast { set: Some(manifest.number), log: None };
+            let boot = aof::BootId([self.boot; 16]);
+            let beginning = start::beginning(boot, shards, past, UnixMs(now_ms as i64));
+            let (begin, logs) = generation::begin(&self.places, beginning, &mut self.identity, &self.loaded)?;
+            self.generation = begin.generation;
+            self.encoders = start::encoders(&logs);
+            self.logs = logs;
+            (self.cut, self.durable_cut) = (0, 0);
+        }
+        self.replaced += 1;
+        wants.push(Wants::Replaced(at));
+        self.role.replaced(grant.attempt(), now_ms);
+        Ok(())
+    }
+}
+
+fn db_keys(data: &Data) -> Vec<DbKeys> {
+    let keys = data.len() as u64;
+    if keys == 0 { Vec::new() } else { vec![DbKeys { db: 0, keys }] }
+}
+
+/// From where a stream can go on for all shards: the lowest of their positions, if they are of one history.
+fn common(positions: &[Option<Position>], planted: Option<Planted>) -> Option<Position> {
+    let known: Option<Vec<Position>> = positions.iter().copied().collect();
+    let known = known?;
+    let is_one = known.iter().all(|position| position.replid == known[0].replid);
+    let lowest = match planted {
+        Some(Planted::ResumesFromTheHighest) => known.iter().max(),
+        _ => known.iter().min(),
+    };
+    lowest.copied().filter(|_| is_one)
+}
+
+/// After so long a silence a link is given up.
+pub(super) const TIMEOUT_MS: u64 = 10_000;
