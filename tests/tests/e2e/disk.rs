@@ -1,12 +1,9 @@
 //! Disks that fill up and fail under a server that writes a log: writes are refused with the reason, reads go on, nothing that
 //! was acknowledged is lost, and service returns by itself.
 
-mod faults;
 mod full;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use lacewing_tests::{Client, Server, until};
@@ -42,76 +39,4 @@ fn refusal(server: &Server) -> String {
             _ => None,
         }
     })
-}
-
-/// What one writer was told.
-#[derive(Debug, Default)]
-struct Told {
-    /// What its counter has come to.
-    counted: u64,
-    /// What its pair of counters, on two shards, has come to.
-    pairs: u64,
-    /// How often it was refused.
-    refused: u64,
-}
-
-/// Counts with keys of its own, one write at a time, until it is over or the server is gone.
-fn count(mut client: Client, number: usize, is_over: &AtomicBool) -> Told {
-    let (single, left, right) =
-        (format!("single{number}"), format!("left{number}"), format!("right{number}"));
-    let mut told = Told::default();
-    while !is_over.load(Relaxed) {
-        let next = (told.pairs + 1).to_string();
-        for (line, is_pair) in [
-            (vec!["INCR", &single], false),
-            (vec!["MSET", &left, &next, &right, &next], true),
-            (vec!["MULTI"], false),
-            (vec!["SET", &left, &next], false),
-            (vec!["SET", &right, &next], false),
-            (vec!["EXEC"], true),
-        ] {
-            let sent = client.try_send_bytes(&command(&line));
-            let Some(reply) = sent.ok().and_then(|()| client.read_any().ok().flatten()) else { return told };
-            match reply {
-                Value::Error(text) => {
-                    let text = String::from_utf8_lossy(&text).into_owned();
-                    let is_known = text.starts_with("MISCONF Errors writing to the AOF file: ")
-                        || text.starts_with("EXECABORT Transaction discarded because of");
-                    assert!(is_known, "{line:?}: {text}");
-                    told.refused += 1;
-                }
-                Value::Int(count) => told.counted = count as u64,
-                _ if is_pair => told.pairs = told.pairs.max(next.parse().expect("a number")),
-                _ => {}
-            }
-        }
-    }
-    told
-}
-
-fn command(words: &[&str]) -> Vec<u8> {
-    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
-    words
-        .iter()
-        .for_each(|word| bytes.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes()));
-    bytes
-}
-
-/// Compares what a server has found in its directory with what writers were told by the one before it.
-#[track_caller]
-fn check_found(server: &Server, told: &[Told]) {
-    let mut client = server.client();
-    let mut number = |key: String| -> u64 {
-        match client.call(&["GET", &key]) {
-            Value::Bulk(text) => String::from_utf8_lossy(&text).parse().expect("a counter"),
-            _ => 0,
-        }
-    };
-    for (writer, told) in told.iter().enumerate() {
-        let [single, left, right] = ["single", "left", "right"].map(|what| number(format!("{what}{writer}")));
-        // One may have been on its way when the server was killed; and then it counts or not.
-        assert!((told.counted..=told.counted + 1).contains(&single), "{told:?}: found {single}");
-        assert!(left == right, "half a pair: {left} and {right}");
-        assert!((told.pairs..=told.pairs + 1).contains(&left), "{told:?}: found {left}");
-    }
 }
