@@ -152,6 +152,9 @@ unanswered when it was answered:
   call 2: client 0, 2.500000 ms to unanswered: Push(7)
 states that were possible then:
   Queue([1])
+all before it that touch its keys:
+  call 0: client 0, 0.000000 ms to 1.000000 ms: Push(1)
+  call 1: client 0, 2.000000 ms to 3.000000 ms: Pop(None)
 ";
     assert_eq!(explain(&refused, &history, |at| format!("{:?}", history[at].op)), expected);
 }
