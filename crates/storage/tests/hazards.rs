@@ -81,6 +81,21 @@ fn hazard_1_what_may_not_be_read_is_not_taken_for_nothing() {
     }
 }
 
+/// A beginning that others continue is told as what it is, and not as one that went, for what is to be done is another.
+#[test]
+fn hazard_1_an_earlier_beginning_that_may_not_be_read_is_not_one_that_went() {
+    let server = Server::start();
+    begin_again(&server);
+    let begin = "log/0000000001/begin";
+    let denied = Places::local(Arc::new(Denied(Arc::clone(server.places.shared_disk()), begin)));
+    let refusal = recover::recover(&denied, &Options::new(BOOT)).unwrap_err();
+    assert_eq!(refusal.exit_code(), 77, "{refusal}");
+    flip(&server.path(begin), 30);
+    assert!(matches!(server.refused(100), Refusal::BeginDamaged { .. }));
+    fs::remove_file(server.path(begin)).unwrap();
+    assert!(matches!(server.refused(99), Refusal::Hole { .. }));
+}
+
 #[test]
 fn hazard_2_a_place_that_is_not_there_is_not_a_first_start() {
     let scratch = tempfile::tempdir().unwrap();
@@ -115,6 +130,58 @@ fn hazard_4_one_shards_file_is_missing_or_of_another_set() {
     assert!(matches!(server.refused(97), Refusal::SetFileDamaged { number: 2, .. }));
     fs::remove_file(set_file(&server, &new, 1)).unwrap();
     assert!(matches!(server.refused(96), Refusal::SetFileMissing { number: 2, .. }));
+}
+
+/// Begins another generation, as a start does.
+fn begin_again(server: &Server) {
+    let plan = server.whole(OnLoadFailure::Refuse);
+    let (mut identity, loaded) = accept(server, &plan);
+    let beginning = Beginning {
+        boot: BOOT,
+        version: "test".to_owned(),
+        now: NOW,
+        shards: 2,
+        past: plan.past(),
+        segment_bytes: 4096,
+    };
+    drop(generation::begin(&server.places, beginning, &mut identity, &loaded).unwrap());
+}
+
+fn accept(server: &Server, plan: &recover::Plan) -> (Identity, durable::sets::Loaded) {
+    let keys = plan.set.iter().flat_map(|set| &set.files).map(|file| file.keys.clone());
+    plan.accept(&server.places, &keys.collect::<Vec<_>>(), NOW).unwrap()
+}
+
+/// Nothing continues the newest, so nothing but the identity can miss it.
+#[test]
+fn hazard_4_the_newest_set_or_generation_went() {
+    let mut server = Server::start();
+    server.save("old", false);
+    server.save("new", false);
+    fs::remove_dir_all(server.path("snapshots/0000000002")).unwrap();
+    assert!(matches!(server.refused(96), Refusal::SetFileMissing { number: 2, .. }));
+    let plan = server.whole(OnLoadFailure::Previous);
+    assert!(plan.lost.is_some());
+    accept(&server, &plan);
+    // What was given up is not missed any more.
+    assert_eq!(server.whole(OnLoadFailure::Refuse).set.unwrap().number, 1);
+
+    let server = Server::start();
+    begin_again(&server);
+    let log = server.path("log/0000000002");
+    fs::remove_dir_all(&log).unwrap();
+    assert!(matches!(server.refused(99), Refusal::LogMissing { shard: None, .. }));
+    std::os::unix::fs::symlink("/nowhere/that/is/mounted", &log).unwrap();
+    assert!(matches!(server.refused(99), Refusal::LogMissing { shard: None, .. }));
+    fs::remove_file(&log).unwrap();
+    accept(&server, &server.whole(OnLoadFailure::Previous));
+    assert_eq!(server.whole(OnLoadFailure::Refuse).replays.len(), 1);
+
+    // The log has what the set has.
+    let mut server = Server::start();
+    server.save("data", true);
+    fs::remove_dir_all(server.path("snapshots/0000000001")).unwrap();
+    assert_eq!(server.whole(OnLoadFailure::Refuse).set, None);
 }
 
 #[test]

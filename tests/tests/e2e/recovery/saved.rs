@@ -1,5 +1,6 @@
 //! What SAVE and BGSAVE have written is what a start begins with, with the log that goes on from it.
 
+use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
@@ -178,4 +179,76 @@ fn nothing_is_saved_and_nothing_removed_while_data_is_loaded() {
     assert_eq!((files("snapshots"), files("log")), before);
     let whole = server(&dir, 2, &[]);
     assert_eq!(whole.client().line("DBSIZE"), ":5001");
+}
+
+/// Begins a start, and kills it somewhere on its way, or a little later.
+fn cut_off(dir: &tempfile::TempDir, rng: &mut Rng, args: &[&str]) {
+    let cores = ["1", "2", "3"][rng.below(3) as usize];
+    let mut command = Command::new(lacewing_tests::Server::binary());
+    command.args(super::LOGGING).args([
+        "--cores",
+        cores,
+        "--port",
+        "0",
+        "--unixsocket",
+        "socket",
+        "--save",
+        "",
+    ]);
+    command.arg("--dir").arg(dir.path()).args(args).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("it can be started");
+    thread::park_timeout(Duration::from_millis(rng.below(250)));
+    child.kill().expect("it is ours");
+    child.wait().expect("it is ours");
+}
+
+#[test]
+fn starts_that_are_killed_at_any_moment_lose_nothing() {
+    let dir = directory();
+    let mut old = server(&dir, 2, &[]);
+    let mut client = old.client();
+    fill(&mut client);
+    run(&mut client, "SAVE | MSET a 1 b 2 c 3 | RENAME a d");
+    let before = client.line("DEBUG DIGEST");
+    old.kill();
+    let mut rng = Rng::new(31);
+    for round in 0..5 {
+        (0..6).for_each(|_| cut_off(&dir, &mut rng, &[]));
+        let mut whole = server(&dir, 2, &[]);
+        assert_eq!(whole.client().line("DEBUG DIGEST"), before, "round {round}");
+        if round % 2 == 0 {
+            run(&mut whole.client(), "SAVE");
+        }
+        whole.kill();
+    }
+    assert!(!dir.path().join("quarantine").exists(), "nothing was given up");
+}
+
+/// There is the state of before, or that of the time, whoever asks; nothing between.
+#[test]
+fn starts_that_take_the_data_back_may_be_killed_at_any_moment() {
+    let first = directory();
+    let mut old = server(&first, 2, &[]);
+    let mut client = old.client();
+    run(&mut client, "MSET a 1 b 1");
+    write_on(&mut client);
+    let until = seconds(now_ms());
+    run(&mut client, "MSET a 2 b 2 | SAVE");
+    write_on(&mut client);
+    old.kill();
+    let mut second = server(&first, 3, &[]);
+    run(&mut second.client(), "MSET a 3 b 3 | SAVE | MSET a 4 b 4");
+    second.kill();
+    let mut rng = Rng::new(32);
+    for round in 0..12 {
+        let dir = directory();
+        let copied = Command::new("cp").arg("-a").arg(first.path().join(".")).arg(dir.path()).status();
+        assert!(copied.expect("there is cp").success());
+        cut_off(&dir, &mut rng, &["--recover-until", &until]);
+        let has_begun = dir.path().join("quarantine").exists();
+        let then = server(&dir, 2, &[]);
+        let found = then.client().line("MGET a b");
+        let is_there = found == "[\"1\", \"1\"]" || (found == "[\"4\", \"4\"]" && !has_begun);
+        assert!(is_there, "round {round}: {found}, {has_begun}");
+    }
 }
