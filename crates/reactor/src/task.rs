@@ -14,7 +14,7 @@ use crate::bell::bell;
 use crate::{cores, turn};
 
 /// How long a task may hold the core before [`need_yield`] asks it to give way.
-pub const TURN_MAX: Duration = Duration::from_micros(500);
+pub const TURN_MAX: Duration = Duration::from_micros(250);
 
 thread_local! {
     /// When a task of this core last gave way.

@@ -56,6 +56,8 @@ pub(crate) struct Connection {
     broken: bool,
     /// How often it has gone round in this turn; as often as it may, once its commands took long.
     rounds: usize,
+    /// How long its commands took in this turn: what it held, and what it read since, together.
+    spent_nanos: u64,
     /// It was left with nothing to do but to read: so it still is, unless it was kicked.
     only_reads: bool,
 }
@@ -91,6 +93,7 @@ impl Connection {
             eof: false,
             broken: false,
             rounds: 0,
+            spent_nanos: 0,
             only_reads: false,
         }
     }
@@ -104,6 +107,7 @@ impl Connection {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turned> {
+        self.spent_nanos = 0;
         let was_kicked = self.link.take_kick();
         if std::mem::take(&mut self.only_reads) && !was_kicked && self.has_read(cx) {
             return Poll::Pending;

@@ -90,7 +90,7 @@ pub(crate) struct Turn<'a> {
     skips: bool,
     /// Bytes of replies that commands of this core have written in this turn.
     written: usize,
-    /// How long they took.
+    /// How long the client has had the core, these commands included.
     nanos: u64,
     /// The command has a large argument in a buffer of its own.
     has_large: bool,
@@ -99,14 +99,15 @@ pub(crate) struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// Reads the clock, once for all of them. `len`: bytes of the commands.
+    /// Reads the clock, once for all of them. `len`: bytes of the commands; `spent`: nanoseconds that the client has had the core
+    /// already.
     pub(crate) fn new(
         node: &'a Node,
         state: &'a mut State,
         outgoing: &'a mut Outgoing,
         flights: &'a mut Flights,
         caller: &'a mut Caller,
-        (client, len): (ClientSlot, usize),
+        (client, len, spent): (ClientSlot, usize, u64),
     ) -> Self {
         let ticks = node.ticks.get();
         let now_us = ticks.unix_us();
@@ -135,7 +136,7 @@ impl<'a> Turn<'a> {
             published: false,
             skips: false,
             written: 0,
-            nanos: 0,
+            nanos: spent,
             has_large: false,
             sent_large: None,
         };
@@ -442,6 +443,11 @@ impl<'a> Turn<'a> {
     #[inline]
     pub(crate) fn is_long(&self) -> bool {
         self.nanos > TURN_NANOS
+    }
+
+    /// How long the client has had the core.
+    pub(crate) fn nanos(&self) -> u64 {
+        self.nanos
     }
 
     /// Whether the client may do more than authenticate, after the commands so far.

@@ -55,12 +55,13 @@ impl Connection {
 
     /// Runs the whole commands that `bytes` begins with, as far as they may run now. Returns the bytes used up.
     pub(super) fn run(&mut self, bytes: &[u8]) -> usize {
-        let Self { node, link, parser, spans, caller, slot, flights, plan, .. } = self;
+        let Self { node, link, parser, spans, caller, slot, flights, plan, spent_nanos, .. } = self;
         let mut state = node.state.borrow_mut();
         let mut outgoing = link.outgoing.borrow_mut();
         let mut lookahead = node.lookahead.borrow_mut();
         lookahead.arrive(&state.core.keyspace);
-        let mut turn = Turn::new(node, &mut state, &mut outgoing, flights, caller, (*slot, bytes.len()));
+        let whose = (*slot, bytes.len(), *spent_nanos);
+        let mut turn = Turn::new(node, &mut state, &mut outgoing, flights, caller, whose);
         let mut used = 0;
         self.input.wants(0);
         'turn: while used < bytes.len() {
@@ -135,6 +136,7 @@ impl Connection {
         if spans.capacity() > SPANS_KEPT {
             *spans = Vec::new();
         }
+        *spent_nanos = turn.nanos();
         if turn.is_long() {
             self.rounds = ROUNDS_PER_TURN;
         }
