@@ -3,7 +3,7 @@
 use crate::error::CommandError;
 use std::ops::Range;
 use stdx::args::OwnedArgs;
-use stdx::number::{parse_f64, parse_i64};
+use stdx::number::{parse_i64, parse_saturating};
 use stdx::{Args, UnixMs};
 
 /// A client's wait, as the handler that parks it describes it. When one of the keys is ready the command runs again.
@@ -34,7 +34,7 @@ pub enum Wanted {
 
 /// A timeout in seconds, fractions allowed, as an instant; 0 is never. Rounded up to whole milliseconds.
 pub(crate) fn until_seconds(text: &[u8], now: UnixMs) -> Result<Option<UnixMs>, CommandError> {
-    let ms = (parse_f64(text).ok_or(CommandError::TIMEOUT_NOT_FLOAT)? * 1000.0).ceil();
+    let ms = (parse_saturating(text).ok_or(CommandError::TIMEOUT_NOT_FLOAT)? * 1000.0).ceil();
     if ms >= i64::MAX as f64 {
         return Err(CommandError::TIMEOUT_RANGE);
     }
@@ -102,6 +102,10 @@ mod tests {
         check("-inf", Err(CommandError::TIMEOUT_NEGATIVE));
         check("inf", Err(CommandError::TIMEOUT_RANGE));
         check("1e30", Err(CommandError::TIMEOUT_RANGE));
+        check("1e400", Err(CommandError::TIMEOUT_RANGE));
+        check("-1e400", Err(CommandError::TIMEOUT_NEGATIVE));
+        check("1e5000", Err(CommandError::TIMEOUT_NOT_FLOAT));
+        check("1e-400", Ok(Some(1_001)));
         check("9223372036854775.8", Err(CommandError::TIMEOUT_RANGE));
         check("x", Err(CommandError::TIMEOUT_NOT_FLOAT));
         check("nan", Err(CommandError::TIMEOUT_NOT_FLOAT));

@@ -9,6 +9,7 @@ mod scan;
 
 pub use denormal::strtod_underflows;
 pub use double::{format_decimal, format_f64, format_g17, parse_f64, parse_strtod};
+pub use longdouble::parse_saturating;
 
 /// A signed integer in the one form that Redis takes for it: digits, a `-` before them if negative, and no leading
 /// zero, plus, space or `-0`. So the text of a number is the number, and a string value may be kept as an integer.

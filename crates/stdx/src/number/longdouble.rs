@@ -5,6 +5,7 @@
 //! Exact arithmetic on whole numbers throughout; up to 19 digits and 27 decimals it stays within 128 bits.
 
 use super::bignat::BigNat;
+use super::double::parse_f64;
 use super::rounding::{self, Binary, EXTENDED};
 use super::scan::{Magnitude, scan};
 
@@ -29,6 +30,18 @@ pub fn add(a: &[u8], b: &[u8]) -> Result<String, LongDoubleError> {
         }
         _ => Err(LongDoubleError::NanOrInfinity),
     }
+}
+
+/// A number in the format's range, as a double: where it is past a double's range, an infinity, or the least normal double, of its
+/// sign. Errors: `None`, as [`LongDoubleError::NotAFloat`] says.
+pub fn parse_saturating(text: &[u8]) -> Option<f64> {
+    parse_f64(text).or_else(|| match parse(text).ok()? {
+        Extended::Infinite => None,
+        Extended::Finite(Signed { negative, magnitude }) => {
+            let double = if magnitude.exponent > 0 { f64::INFINITY } else { f64::MIN_POSITIVE };
+            Some(if negative { -double } else { double })
+        }
+    })
 }
 
 /// A number of the extended format. The sign of an infinity is not kept: no sum with one is of use.
@@ -187,6 +200,19 @@ mod tests {
         check("3.141592653589793238", "0", Ok("3.14159265358979324"));
         check("100000.00000000001", "0", Ok("100000.00000000000999734"));
         check("9.99999999999999999999", "0", Ok("10"));
+    }
+
+    #[test]
+    fn what_only_a_long_double_holds_is_the_nearest_that_a_double_does() {
+        let read = |text: &str| parse_saturating(text.as_bytes());
+        assert_eq!(read("1.5"), Some(1.5));
+        assert_eq!(read("-inf"), Some(f64::NEG_INFINITY));
+        assert_eq!(read("1e400"), Some(f64::INFINITY));
+        assert_eq!(read("-0x1p2000"), Some(f64::NEG_INFINITY));
+        assert_eq!(read("-1e-400"), Some(-f64::MIN_POSITIVE));
+        for text in ["1e5000", "-1e5000", "1e-5000", "nan", "", "1 ", "x"] {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 
     #[test]
