@@ -280,7 +280,8 @@ impl Keyspace {
         scan.run(&self.dbs[db.index()].dict, cursor)
     }
 
-    /// [`Keyspace::scan`] that also removes the expired keys it meets, if `removes` says so of their names. Lent ones stay.
+    /// [`Keyspace::scan`] that also removes the expired keys it meets, if `removes` says so of their names. Those that are lent or
+    /// locked are there until they are so no more, and are visited.
     pub fn scan_expiring(
         &mut self,
         db: DbIndex,
@@ -290,15 +291,16 @@ impl Keyspace {
         removes: &dyn Fn(&[u8]) -> bool,
         visit: &mut dyn FnMut(EntryRef<'_>),
     ) -> Cursor {
-        let (clock, locks, mut due) = (self.clock, self.locks.as_deref(), Vec::new());
+        let (clock, frozen, locks) = (self.clock, self.frozen, self.locks.as_deref());
+        let mut due = Vec::new();
         let mut scan = Scan {
             hasher: &self.hasher,
             budget: count.max(1),
             chosen: &mut self.chosen,
             visit: &mut |entry| {
-                if !entry.due(now) {
+                if !entry.due(now) || entry.is_lent() || is_locked(locks, entry.key()) {
                     visit(entry.as_ref(clock));
-                } else if !entry.is_lent() && removes(entry.key()) && !is_locked(locks, entry.key()) {
+                } else if !frozen && removes(entry.key()) {
                     due.push(entry.key().to_vec());
                 }
             },
@@ -308,6 +310,34 @@ impl Keyspace {
             self.expire(db, Key::new(&key), self.hasher.hash(&key));
         }
         next
+    }
+
+    /// Visits all keys of a database. The expired ones are removed, if `removes` says so of their names, and not visited. For who
+    /// has the whole shard locked.
+    pub fn visit_expiring(
+        &mut self,
+        db: DbIndex,
+        now: UnixMs,
+        removes: &dyn Fn(&[u8]) -> bool,
+        visit: &mut dyn FnMut(EntryRef<'_>),
+    ) {
+        let (clock, frozen, mut due) = (self.clock, self.frozen, Vec::new());
+        let mut scan = Scan {
+            hasher: &self.hasher,
+            budget: usize::MAX,
+            chosen: &mut self.chosen,
+            visit: &mut |entry| {
+                if !entry.due(now) {
+                    visit(entry.as_ref(clock));
+                } else if !frozen && !entry.is_lent() && removes(entry.key()) {
+                    due.push(entry.key().to_vec());
+                }
+            },
+        };
+        scan.run(&self.dbs[db.index()].dict, 0);
+        for key in due {
+            self.expire(db, Key::new(&key), self.hasher.hash(&key));
+        }
     }
 
     /// The slot that a cursor stands in: decides the shard that a SCAN goes on at. Any number is some cursor.

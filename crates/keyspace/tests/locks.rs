@@ -73,10 +73,37 @@ fn a_locked_key_expires_when_it_is_locked_no_more() {
     for seed in 0..50 {
         keyspace.random_key(DB, LATER, seed);
     }
-    keyspace.scan_expiring(DB, 0, 100, LATER, &|_| true, &mut |_| {});
+    assert!(scanned(&mut keyspace, LATER).contains(&"a".to_owned()), "it is there for as long as it stays");
     assert!(has(&mut keyspace, "a"));
     table.lock(&[]);
     assert_eq!(removed(&mut keyspace), 1);
+    keyspace.audit();
+}
+
+/// The keys that a scan visits, which removes those that are due.
+fn scanned(keyspace: &mut Keyspace, now: UnixMs) -> Vec<String> {
+    let mut names = Vec::new();
+    keyspace.scan_expiring(DB, 0, 100, now, &|_| true, &mut |entry| {
+        names.push(String::from_utf8_lossy(entry.key()).into_owned());
+    });
+    names
+}
+
+#[test]
+fn who_has_locked_all_removes_what_is_due() {
+    let (mut keyspace, table) = keyspace();
+    table.lock(&["*"]);
+    let mut visited = 0;
+    keyspace.visit_expiring(DB, LATER, &|name| name == b"a", &mut |_| visited += 1);
+    assert_eq!(visited, 2, "the hashes");
+    assert!(!has(&mut keyspace, "a") && has(&mut keyspace, "b"));
+    keyspace.freeze(true);
+    keyspace.visit_expiring(DB, LATER, &|_| true, &mut |_| {});
+    assert!(scanned(&mut keyspace, LATER).contains(&"b".to_owned()));
+    table.lock(&[]);
+    assert!(!scanned(&mut keyspace, LATER).contains(&"b".to_owned()), "not found, and stays");
+    keyspace.freeze(false);
+    assert!(has(&mut keyspace, "b"));
     keyspace.audit();
 }
 

@@ -32,6 +32,17 @@ pub(crate) struct Ticks {
     counter: bool,
     /// The wall clock at some tick: read anew in every round of periodic work, so that steps of the clock are followed.
     wall: (u64, i64),
+    /// What the wall clock was last taken to be, in microseconds: it does not go back to before that, unless it was set back.
+    floor: i64,
+}
+
+/// All clocks, read at one tick.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    tick: u64,
+    unix_us: i64,
+    /// Since [`Ticks::started`].
+    nanos: u64,
 }
 
 impl Ticks {
@@ -39,10 +50,12 @@ impl Ticks {
     pub(crate) fn calibrate() -> Self {
         let counter = invariant_counter();
         let started = Instant::now();
-        let mut ticks = Self { origin: 0, started, scale: 1 << SCALE_BITS, counter, wall: (0, 0) };
-        ticks.origin = ticks.now();
+        let mut ticks = Self { origin: 0, started, scale: 1 << SCALE_BITS, counter, wall: (0, 0), floor: 0 };
+        let first = ticks.read();
+        ticks.origin = first.tick;
+        ticks.started += Duration::from_nanos(first.nanos);
         if counter {
-            while started.elapsed() < CALIBRATION {
+            while ticks.started.elapsed() < CALIBRATION {
                 std::hint::spin_loop();
             }
         }
@@ -52,12 +65,38 @@ impl Ticks {
 
     /// Calibrates anew over all the time since the start; the longer that is, the finer. Reads the wall clock.
     pub(crate) fn refine(&mut self) {
-        self.wall = (self.now(), unix_us());
+        self.follow(self.read());
+    }
+
+    /// Goes on from this reading.
+    fn follow(&mut self, read: Reading) {
+        let was_taken_for = self.unix_us_at(read.tick);
+        // What one command has found to be over is not to be there for the next.
+        let was_set_back = was_taken_for - read.unix_us > SET_BACK_US;
+        self.floor = if was_set_back { read.unix_us } else { was_taken_for };
+        self.wall = (read.tick, read.unix_us);
         if self.counter {
-            let ticks = (self.now() - self.origin).max(1) as u128;
-            let nanos = self.started.elapsed().as_nanos();
-            self.scale = ((nanos << SCALE_BITS) / ticks) as u64;
+            let ticks = u128::from((read.tick - self.origin).max(1));
+            self.scale = ((u128::from(read.nanos) << SCALE_BITS) / ticks) as u64;
         }
+    }
+
+    /// Reads the clocks between two readings of the counter, and again when these are far apart: then this thread was stopped
+    /// in between, and who knows where.
+    fn read(&self) -> Reading {
+        let mut best: Option<(u64, Reading)> = None;
+        for _ in 0..READINGS_MAX {
+            let before = self.now();
+            let (unix_us, nanos) = (unix_us(), self.started.elapsed().as_nanos() as u64);
+            let took = self.now() - before;
+            if best.is_none_or(|(least, _)| took < least) {
+                best = Some((took, Reading { tick: before + took / 2, unix_us, nanos }));
+            }
+            if took < READING_TICKS {
+                break;
+            }
+        }
+        best.expect("it was read once at least").1
     }
 
     /// The count now.
@@ -69,8 +108,13 @@ impl Ticks {
     /// The wall clock in microseconds, without asking the kernel's: as good as it was when last refined.
     #[inline]
     pub(crate) fn unix_us(&self) -> i64 {
+        self.unix_us_at(self.now())
+    }
+
+    #[inline]
+    fn unix_us_at(&self, tick: u64) -> i64 {
         let (at, us) = self.wall;
-        us + (self.nanos(at, self.now()) / 1000) as i64
+        (us + (self.nanos(at, tick) / 1000) as i64).max(self.floor)
     }
 
     /// The same in milliseconds.
@@ -101,6 +145,11 @@ const _: () = assert!(RECENCY_TURNS_MS % ((1 << 16) * MINUTE_MS) == 0);
 
 const SCALE_BITS: u32 = 24;
 const CALIBRATION: Duration = Duration::from_millis(2);
+/// Three clocks are read in fewer ticks than this, unless the thread was stopped meanwhile: some microseconds.
+const READING_TICKS: u64 = 10_000;
+const READINGS_MAX: u32 = 8;
+/// A clock that is behind by more than this was set back.
+const SET_BACK_US: i64 = 1_000_000;
 
 #[cfg(target_arch = "x86_64")]
 #[inline]
@@ -149,6 +198,38 @@ mod tests {
         let ticks = Ticks::calibrate();
         let (kernel, ours) = (unix_us(), ticks.unix_us());
         assert!((kernel - ours).abs() < 50_000, "the kernel says {kernel}, ticks say {ours}");
+    }
+
+    #[test]
+    fn the_wall_clock_does_not_go_back_unless_it_was_set_back() {
+        let mut ticks = Ticks::calibrate();
+        let read = ticks.read();
+        let at = |ticks: &Ticks, us: u64| read.tick + (us << SCALE_BITS) * 1000 / ticks.scale;
+        let mut follow = |after_us: u64, ahead_us: i64| {
+            let unix_us = read.unix_us + after_us as i64 + ahead_us;
+            let tick = at(&ticks, after_us);
+            // The scale stays as it is.
+            let nanos = ticks.nanos(ticks.origin, tick);
+            ticks.follow(Reading { tick, unix_us, nanos });
+            ticks
+        };
+        let wrong_by = |ticks: &Ticks, after_us: u64| {
+            ticks.unix_us_at(at(ticks, after_us)) - read.unix_us - after_us as i64
+        };
+        // The thread was stopped between two readings.
+        let ahead = follow(1_000, 30_000);
+        assert!((wrong_by(&ahead, 1_000) - 30_000).abs() < 10);
+        let mended = follow(100_000, 0);
+        for after_us in (100_000..200_000).step_by(1000) {
+            let (before, now) = (wrong_by(&mended, after_us), wrong_by(&mended, after_us + 1000));
+            assert!(
+                now <= before.max(10) && now >= before - 1010,
+                "it stands until the time has come, {before}, {now}"
+            );
+        }
+        assert!(wrong_by(&mended, 140_000).abs() < 10);
+        let set_back = follow(200_000, -3_600_000_000);
+        assert!((wrong_by(&set_back, 200_000) + 3_600_000_000).abs() < 10);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! What a core does by the clock: expire, evict, reclaim, count, end idle clients, tell the watchdog.
 
-use crate::clock::unix_ms;
 use crate::node::Node;
 use crate::wait::Unit;
 use commands::{ClientFlags, ClientSlot};
@@ -23,7 +22,7 @@ pub(crate) async fn run(node: Rc<Node>) {
         let mut ticks = node.ticks.get();
         ticks.refine();
         node.ticks.set(ticks);
-        let now = unix_ms();
+        let now = ticks.unix_ms();
         let pauses_upkeep = node.state.borrow().core.pauses_upkeep;
         freeze(&node);
         // What is being loaded is not evicted, nor expired, before all of it is there; nor anything while the log cannot

@@ -46,7 +46,13 @@ pub(crate) fn mode(queue: &Queue) -> Mode {
 
 /// Whether a watched key of this shard has changed; the watches end with this.
 pub(crate) fn have_changed(core: &mut Core, watched: &[Watched], now: UnixMs) -> bool {
-    let have_changed = watched.iter().any(|watched| has_changed(&core.keyspace, watched, now));
+    if watched.is_empty() {
+        return false;
+    }
+    // Of those that have expired.
+    effects::begin_unit(core);
+    let have_changed = watched.iter().any(|watched| has_changed(&mut core.keyspace, watched, now));
+    effects::end_unit(core);
     unwatch(core, watched);
     have_changed
 }

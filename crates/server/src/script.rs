@@ -127,7 +127,7 @@ pub(crate) fn run_remote(
 pub(crate) fn run_parked(node: &Node, tx: TxId, parked: &ParkedCommand) {
     let ParkedCommand { command, caller, slot, sink, home, ref args } = *parked;
     let from = From { command, origin: caller.id, sink, home };
-    let (args, now) = (args.as_args(), crate::clock::unix_ms());
+    let (args, now) = (args.as_args(), node.ticks.get().unix_ms());
     let mut out = Vec::new();
     let slow = {
         let state = &mut *node.state.borrow_mut();
@@ -258,7 +258,7 @@ fn end(node: &Rc<Node>, long: Long) {
 /// A script is over, that has held locks: it is counted, and others may go. Returns how long it took, if that was long.
 fn release(node: &Node, state: &mut State, from: From, tx: TxId, args: Args<'_>, began: u64) -> Option<u64> {
     let core = &mut state.core;
-    let (nanos, now) = (crate::clock::nanos() - began, crate::clock::unix_ms());
+    let (nanos, now) = (crate::clock::nanos() - began, node.ticks.get().unix_ms());
     core.stats.record(from.command.index, nanos);
     let is_slow = crate::dispatch::is_slow(core, from.command, nanos, now);
     // Those who waited for what it did come before all others.

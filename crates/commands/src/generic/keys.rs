@@ -26,10 +26,11 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let pattern = args.at(1);
     let array = ctx.out.deferred();
     let mut found = 0;
-    let every = usize::MAX;
+    let asked = |key: &[u8]| matches(pattern, key);
     let out = &mut ctx.out;
-    ctx.core.keyspace.scan(ctx.caller.db, 0, every, ctx.now, &mut |entry| {
-        if matches(pattern, entry.key()) {
+    // Those that it does not tell of because their time has come are gone then, for everybody, whatever other clocks say.
+    ctx.core.keyspace.visit_expiring(ctx.caller.db, ctx.now, &asked, &mut |entry| {
+        if asked(entry.key()) {
             out.bulk(entry.key());
             found += 1;
         }
@@ -82,6 +83,43 @@ mod tests {
         world.run("SET k v PX 1");
         world.wait_ms(1);
         world.check(&["KEYS *"], "*0");
+    }
+
+    /// Cores have clocks of their own: a command of another core may come with an earlier time.
+    #[test]
+    fn what_has_expired_by_one_clock_has_by_all() {
+        let looks = [
+            "KEYS *",
+            "KEYS k",
+            "SCAN 0",
+            "GET k",
+            "EXISTS k",
+            "TYPE k",
+            "TTL k",
+            "TOUCH k",
+            "SINTER k l",
+            "SUNION k l",
+        ];
+        let more = [
+            "ZUNION 2 k l",
+            "SMEMBERS k",
+            "MGET k l",
+            "COPY k m",
+            "RENAMENX k m",
+            "RANDOMKEY",
+            "LCS k l",
+            "SORT k",
+        ];
+        for look in looks.iter().chain(&more) {
+            let mut world = World::new(1);
+            for command in ["SET k v", "PEXPIRE k 10"] {
+                world.run(command);
+            }
+            world.wait_ms(10);
+            world.run(look);
+            world.wait_ms(-5);
+            assert_eq!(world.run("EXISTS k"), ":0 ", "{look}");
+        }
     }
 
     #[test]

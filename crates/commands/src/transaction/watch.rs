@@ -68,10 +68,12 @@ pub fn unwatch_all(core: &mut Core, client: ClientSlot) {
 
 /// Whether a watched key of this keyspace has changed, which it also has when it has expired since. One that was not there
 /// may have expired without having been there in between: another database came in its place (SWAPDB).
-pub fn has_changed(keyspace: &Keyspace, watched: &Watched, now: UnixMs) -> bool {
+pub fn has_changed(keyspace: &mut Keyspace, watched: &Watched, now: UnixMs) -> bool {
     let key = Key::new(&watched.key);
-    let has_expired = || watched.existed && keyspace.peek(watched.db, key, now).is_none();
-    keyspace.version(watched.db, key) != watched.version || has_expired()
+    // What has expired for this client is removed, so that it has for all others, whatever their clocks say.
+    let is_another = keyspace.version(watched.db, key) != watched.version;
+    let is_there = keyspace.find(watched.db, key, now, Access::Peek).is_some();
+    is_another || (watched.existed && !is_there)
 }
 
 fn end_watch(core: &mut Core, watched: Watched) {
@@ -117,7 +119,7 @@ mod tests {
         }
         let watched = world.client().transaction.as_ref().unwrap().watched[0].clone();
         let now = world.now;
-        let found = has_changed(&world.cores[0].keyspace, &watched, now);
+        let found = has_changed(&mut world.cores[0].keyspace, &watched, now);
         assert_eq!(found, changed, "{before:?}, WATCH k, {after:?}");
     }
 
@@ -160,7 +162,22 @@ mod tests {
         world.run("FLUSHALL");
         world.run("DEL k");
         let watched = world.client().transaction.as_ref().unwrap().watched[0].clone();
-        assert!(!has_changed(&world.cores[0].keyspace, &watched, now));
+        assert!(!has_changed(&mut world.cores[0].keyspace, &watched, now));
+    }
+
+    #[test]
+    fn a_key_that_has_expired_for_a_watcher_is_gone_for_all() {
+        let mut world = World::new(1);
+        world.run("SET k v PX 10");
+        let (client, now) = (world.client, world.now);
+        register(&mut world.cores[0], client, DbIndex(0), b"k", now);
+        world.wait_ms(10);
+        let watched = world.client().transaction.as_ref().unwrap().watched[0].clone();
+        let now = world.now;
+        assert!(has_changed(&mut world.cores[0].keyspace, &watched, now));
+        // By the clock of another core.
+        world.wait_ms(-5);
+        world.check(&["GET k"], "$-1");
     }
 
     #[test]
@@ -174,7 +191,7 @@ mod tests {
             register(&mut world.cores[0], client, DbIndex(0), b"k", now);
             world.run("SWAPDB 0 1");
             let watched = world.client().transaction.as_ref().unwrap().watched[0].clone();
-            assert!(!has_changed(&world.cores[0].keyspace, &watched, now), "{before:?}");
+            assert!(!has_changed(&mut world.cores[0].keyspace, &watched, now), "{before:?}");
         }
     }
 
@@ -188,8 +205,8 @@ mod tests {
         register(&mut world.cores[0], client, DbIndex(1), b"k", now);
         let watched = world.client().transaction.as_ref().unwrap().watched.clone();
         assert_eq!(watched.len(), 2);
-        assert!(has_changed(&world.cores[0].keyspace, &watched[0], now));
-        assert!(!has_changed(&world.cores[0].keyspace, &watched[1], now));
+        assert!(has_changed(&mut world.cores[0].keyspace, &watched[0], now));
+        assert!(!has_changed(&mut world.cores[0].keyspace, &watched[1], now));
         world.check(&["UNWATCH"], "+OK");
         assert_eq!(world.cores[0].keyspace.version(DbIndex(0), Key::new(b"k")), Version(0), "forgotten");
     }

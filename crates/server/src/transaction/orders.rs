@@ -229,8 +229,8 @@ fn run_parked(node: &Node, parked: &ParkedCommand) {
     let nanos = {
         let mut state = node.state.borrow_mut();
         let ParkedCommand { command, caller, slot, sink, home, ref args } = *parked;
-        let (args, now) = (args.as_args(), crate::clock::unix_ms());
         let ticks = node.ticks.get();
+        let (args, now) = (args.as_args(), ticks.unix_ms());
         let began = ticks.now();
         if wait::may_park(command, args) {
             let id = WaiterId { home, client: sink.client };
