@@ -20,7 +20,8 @@ use crate::node::{Node, State};
 use crate::publish;
 use crate::transaction;
 use crate::wait::{self, Unit};
-use admission::{LOADING, NO_AUTH, is_http, is_open_to_subscribers, is_open_while_loading};
+use admission::{LOADING, NO_AUTH, NOT_FOR_MONITORS};
+use admission::{is_about_keys, is_http, is_open_to_subscribers, is_open_while_loading};
 use commands::monitor;
 use commands::table::Misfit;
 use commands::{Caller, ClientFlags, ClientSlot, CommandRef, Core, Crossing, Flags, Outcome};
@@ -79,6 +80,8 @@ pub(crate) struct Turn<'a> {
     tracks: bool,
     /// Somebody is shown all commands.
     is_monitored: bool,
+    /// It is one of those who are.
+    is_monitor: bool,
     /// The command under way is shown when it is over.
     shows_itself: bool,
     /// It has said MULTI.
@@ -130,6 +133,7 @@ impl<'a> Turn<'a> {
             is_loading: false,
             tracks: false,
             is_monitored: false,
+            is_monitor: false,
             shows_itself: false,
             queues: false,
             muted: false,
@@ -313,6 +317,9 @@ impl<'a> Turn<'a> {
         if self.is_loading && !is_open_while_loading(command) {
             return self.refuse(command, LOADING);
         }
+        if self.is_monitor && is_about_keys(command) {
+            return self.refuse(command, NOT_FOR_MONITORS);
+        }
         if self.node.pause.get().is_some() && self.is_paused(command, args) {
             return Verdict::Blocked(Blocked::Pause);
         }
@@ -490,6 +497,7 @@ impl<'a> Turn<'a> {
         self.is_monitored = self.state.core.pubsub.has_monitors();
         self.outgoing.proto = client.proto;
         let flags = client.flags;
+        self.is_monitor = flags.has(ClientFlags::MONITOR);
         self.queues = flags.has(ClientFlags::MULTI);
         self.muted = flags.has(ClientFlags::REPLY_OFF) || flags.has(ClientFlags::REPLY_SKIP);
         self.skips = flags.has(ClientFlags::REPLY_SKIP_NEXT) || flags.has(ClientFlags::REPLY_SKIP);

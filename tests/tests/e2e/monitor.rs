@@ -146,16 +146,41 @@ fn every_monitor_is_shown_the_commands_of_all_cores() {
 fn a_monitor_may_do_other_things_and_sees_them() {
     on_one_core_and_four(&[], |server| {
         let mut client = monitor(server.addr());
-        for key in ["a", "b", "c", "d"] {
-            client.send(&["SET", key, "v"]);
-            assert_eq!(show(&client.read_push()), "+OK");
-            assert_eq!(next(&mut client), format!(r#"0 "SET" "{key}" "v""#));
+        for word in ["a", "b", "c", "d"] {
+            client.send(&["ECHO", word]);
+            assert_eq!(show(&client.read_push()), format!("{word:?}"));
+            assert_eq!(next(&mut client), format!(r#"0 "ECHO" "{word}""#));
         }
         let mut other = server.client();
         assert!(other.line("CLIENT LIST").contains(" flags=O "));
         client.send(&["QUIT"]);
         assert_eq!(show(&client.read_push()), "+OK");
         until("it has gone", || (!other.line("CLIENT LIST").contains(" flags=O ")).then_some(()));
+    });
+}
+
+/// What Redis says of replicas it says of monitors.
+#[test]
+fn a_monitor_neither_reads_nor_writes_keys() {
+    const REFUSED: &[&str] =
+        &["GET a", "SET a 1", "MGET a b c d", "DBSIZE", "SCAN 0", "EVAL return(1) 0", "PUBLISH x m"];
+    on_one_core_and_four(&[], |server| {
+        let mut client = monitor(server.addr());
+        for line in REFUSED {
+            client.send_line(line);
+            assert_eq!(
+                show(&client.read_push()),
+                r"-ERR Replica can\'t interact with the keyspace",
+                "{line}"
+            );
+        }
+        client.send_line("MULTI");
+        assert_eq!(show(&client.read_push()), "+OK");
+        assert_eq!(next(&mut client), r#"0 "MULTI""#);
+        client.send_line("GET a");
+        assert_eq!(show(&client.read_push()), r"-ERR Replica can\'t interact with the keyspace");
+        client.send_line("EXEC");
+        assert_eq!(show(&client.read_push()), "-EXECABORT Transaction discarded because of previous errors.");
     });
 }
 

@@ -105,10 +105,18 @@ pub(super) fn is_open_while_loading(command: CommandRef) -> bool {
     command.row.flags.has(Flags::LOADING) && !command.row.flags.has(Flags::PROTECTED)
 }
 
+/// Whether a command reads or writes keys, or publishes: a monitor, which Redis takes for a kind of replica, does not.
+#[cold]
+pub(super) fn is_about_keys(command: CommandRef) -> bool {
+    let flags = command.row.flags;
+    flags.has(Flags::READONLY) || flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE)
+}
+
 /// Whether a command's name is how a line of an HTTP request begins.
 pub(super) fn is_http(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
 }
 
 pub(super) const NO_AUTH: &str = "NOAUTH Authentication required.";
+pub(super) const NOT_FOR_MONITORS: &str = "ERR Replica can't interact with the keyspace";
 pub(super) const LOADING: &str = "LOADING Redis is loading the dataset in memory";

@@ -30,6 +30,7 @@ impl Turn<'_> {
             && !self.is_loading
             && !self.is_resp2_subscriber
             && !self.tracks
+            && !self.is_monitor
             && self.node.pause.get().is_none()
             && !self.node.control.busy.is_any()
             && !self.state.core.shared.health.refuses_any()
