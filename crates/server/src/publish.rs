@@ -119,6 +119,11 @@ fn deliver_all(node: &Node, core: &mut Core, mut own: Own<'_>) -> bool {
     if core.tracking.is_pending() {
         crate::track::tell(node, core, &mut own, None);
     }
+    deliver_published(node, core, own)
+}
+
+/// Delivers what was published to those who subscribe by now, of what has happened to keys too. Returns whether there was anything.
+pub(crate) fn deliver_published(node: &Node, core: &mut Core, mut own: Own<'_>) -> bool {
     commands::pubsub::publish_events(core);
     if !core.pubsub.has_published() {
         return false;

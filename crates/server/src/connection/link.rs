@@ -57,6 +57,8 @@ pub(crate) struct Outgoing {
     pub(crate) window: Window,
     /// What the client waits for, if it does.
     pub(crate) wait: Option<Wait>,
+    /// While EXEC writes its reply: what is pushed meanwhile, which comes behind that.
+    pub(crate) behind_exec: Option<Vec<u8>>,
 }
 
 impl Outgoing {
@@ -64,7 +66,11 @@ impl Outgoing {
     /// that waits for a key, perhaps for ever.
     #[inline]
     pub(crate) fn pushes(&mut self) -> &mut Vec<u8> {
-        if self.wait.is_some() { self.replies.overtake() } else { self.replies.buf() }
+        match &mut self.behind_exec {
+            Some(pushes) => pushes,
+            None if self.wait.is_some() => self.replies.overtake(),
+            None => self.replies.buf(),
+        }
     }
 }
 
@@ -78,6 +84,7 @@ impl Link {
                 overlap: Overlap::new(order),
                 window: Window::default(),
                 wait: None,
+                behind_exec: None,
             }),
             wire: RefCell::new(Wire { socket, output: Output::default() }),
             letters: RefCell::default(),

@@ -11,6 +11,7 @@ use crate::exec::flight::{ExecFlight, Mute};
 use crate::exec::{self, Exec};
 use crate::flights::Flight;
 use crate::hop::Item;
+use crate::publish;
 use crate::snapshot;
 use crate::transaction::Parked;
 use crate::wait::{self, Unit};
@@ -265,8 +266,9 @@ impl Turn<'_> {
             if !was_muted {
                 resp::Reply::new(self.outgoing.replies.buf(), self.caller.proto).array(queue.len());
             }
-            // Replies that are to be held back are held back whole.
+            // Replies that are to be held back are held back whole, and what is pushed comes behind them.
             let is_held_back = queue.flags().has(Flags::PUBSUB);
+            self.outgoing.behind_exec = is_held_back.then(Vec::new);
             for queued in queue.iter() {
                 self.caller.may_park = false;
                 match queued.place {
@@ -288,12 +290,21 @@ impl Turn<'_> {
         }
         self.put_back(queue);
         self.caller.may_park = true;
-        self.ran(command, began, replied)
+        let verdict = self.ran(command, began, replied);
+        if let Some(pushes) = self.outgoing.behind_exec.take() {
+            self.outgoing.pushes().extend_from_slice(&pushes);
+        }
+        verdict
     }
 
     /// A queued command about the connection, or one that lacks the value of its last key.
     fn run_at_home(&mut self, command: CommandRef, args: Args<'_>) {
         if command.has_whole_groups(args.len()) {
+            if command.row.flags.has(Flags::PUSHES) {
+                // What was published before goes to those who subscribe before.
+                let own = Some((self.client, &mut *self.outgoing));
+                self.published |= publish::deliver_published(self.node, &mut self.state.core, own);
+            }
             return self.run_session(command, args);
         }
         let text = CommandError::Arity(command.full_name.into()).text();

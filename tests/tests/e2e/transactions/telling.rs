@@ -149,6 +149,27 @@ fn a_subscriber_that_publishes_inside_reads_it_after_its_reply() {
 }
 
 #[test]
+fn messages_go_to_those_who_subscribe_when_they_are_published() {
+    for server in servers() {
+        let mut client = server.client().resp3();
+        for (set, other) in [("SET a 1", "SET b 1"), ("SET c 1", "SET d 1"), ("SET a 1", "SET a 2")] {
+            client.send(&["SUBSCRIBE", "x"]);
+            assert_eq!(show(&client.read_push()), r#">["subscribe", "x", :1]"#);
+            let queue =
+                ["PUBLISH x 1", set, "UNSUBSCRIBE x", "PUBLISH x 2", "PSUBSCRIBE *", other, "PUBLISH x 3"];
+            client.line("MULTI");
+            queue.iter().for_each(|line| assert_eq!(client.line(line), "+QUEUED", "{line}"));
+            client.send(&["EXEC"]);
+            let replies = r#"[:1, +OK, >["unsubscribe", "x", :0], :0, >["psubscribe", "*", :1], +OK, :1]"#;
+            let got: Vec<String> = (0..3).map(|_| show(&client.read_any().unwrap().unwrap())).collect();
+            assert_eq!(got, [replies, r#">["message", "x", "1"]"#, r#">["pmessage", "*", "x", "3"]"#]);
+            client.send(&["PUNSUBSCRIBE"]);
+            assert_eq!(show(&client.read_push()), r#">["punsubscribe", "*", :0]"#);
+        }
+    }
+}
+
+#[test]
 fn who_expects_one_reply_per_command_neither_monitors_nor_subscribes_to_shard_channels() {
     for server in servers() {
         for queue in [&[][..], &["SET a 1"], &["SET a 1", "SET b 1"], &["SET a 1", "DBSIZE"]] {
