@@ -404,6 +404,8 @@ impl ExecFlight {
         outgoing.window.answered(self.out.len(), outgoing.replies.outstanding());
         if let Some(client) = core.clients.get_mut(self.from.client) {
             client.last_command = self.command.full_name;
+            // Said inside: it was for the rest of the queue.
+            client.forgets_caching(Some(self.command));
             if client.flags.has(ClientFlags::REPLY_SKIP_NEXT) {
                 // Said inside: it is for the command after EXEC.
                 client.takes_reply();
