@@ -17,6 +17,10 @@ const DIFFERENCES: &[(&str, &str)] = &[
          field, is how many keys the client watches; flag `d` tells of watched keys of the client's own core",
     ),
     (
+        "client|reply",
+        "after `OFF` the connection ends with QUIT, and with what is no protocol; redis-server keeps it, and reads no more of it",
+    ),
+    (
         "config|rewrite",
         "the file is written by the server after the command; the reply tells whether it could be",
     ),
