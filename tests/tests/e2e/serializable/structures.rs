@@ -18,7 +18,11 @@ use stdx::rng::Rng;
 
 /// Groups work at the same time. How many calls they made, and how many histories were too hard.
 fn round(target: &Target, number: u32, length: Duration, rng: &mut Rng) -> (usize, usize) {
-    let mix = |group| if group == 0 { Mix::Expiry } else { Mix::Everything };
+    let mix = |group| match group {
+        0 => Mix::Expiry,
+        1 => Mix::Waiting,
+        _ => Mix::Everything,
+    };
     let groups: Vec<Group> =
         (0..GROUPS).map(|group| Group::new(target, number, group, mix(group), None)).collect();
     let judged: Vec<Judged> = thread::scope(|scope| {

@@ -34,6 +34,8 @@ pub(super) enum Mix {
     Everything,
     /// One client sets keys that expire at once, all others look: each core by its own clock.
     Expiry,
+    /// Lists and sorted sets: what is waited for, what wakes, and what takes away meanwhile.
+    Waiting,
 }
 
 /// Draws operations.
@@ -85,6 +87,13 @@ impl Draw<'_> {
     }
 
     fn command(&mut self) -> Command {
+        if self.mix == Mix::Waiting {
+            return match self.rng.below(12) {
+                0..=4 => self.of_lists(),
+                5..=10 => self.of_scores(),
+                _ => self.of_any(),
+            };
+        }
         match self.rng.below(13) {
             0..=3 => self.of_lists(),
             4..=6 => self.of_texts(),

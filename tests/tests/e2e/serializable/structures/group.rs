@@ -65,7 +65,17 @@ pub(super) fn judge(history: &[Call<Op>]) -> Judged {
         refused: verdict
             .err()
             .filter(|refused| *refused != Refused::TooMany)
-            .map(|refused| linear::explain(&refused, history, show)),
+            .map(|refused| linear::explain(&refused, history, show) + only_in_vain(history)),
+    }
+}
+
+/// To be added to a refusal that leans on waits in vain: that they lasted to their ends, on a machine however busy.
+fn only_in_vain(history: &[Call<Op>]) -> &'static str {
+    let as_sent = |call: &Call<Op>| Call { invoked: call.op.sent.unwrap_or(call.invoked), ..call.clone() };
+    let history: Vec<Call<Op>> = history.iter().map(as_sent).collect();
+    match linear::check(Store::default(), &history) {
+        Ok(()) => "it is possible if those that waited in vain may have found nothing at any time of their wait\n",
+        Err(_) => "",
     }
 }
 
@@ -353,6 +363,7 @@ impl<'a> Session<'a> {
         let waits = record.op.is_alone && (shards.len() == 1 || self.group.abilities.blocking_over_shards);
         let until = record.invoked + command.waits_ms().unwrap_or(0) * 1_000_000;
         if waits && returned >= until {
+            record.op.sent = Some(record.invoked);
             record.invoked = record.invoked.max(until.saturating_sub(TIMER_SLACK_MS * 1_000_000));
         }
     }

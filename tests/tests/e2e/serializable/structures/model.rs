@@ -17,6 +17,8 @@ pub(super) struct Op {
     pub(super) answers: Option<Vec<Answer>>,
     /// Whether it is a command by itself: then it may block.
     pub(super) is_alone: bool,
+    /// When it was sent, if it waited in vain and so took effect at the end of its wait: its call begins later then.
+    pub(super) sent: Option<u64>,
     /// The keys that it may touch, as bits.
     keys: u64,
 }
@@ -25,7 +27,7 @@ impl Op {
     /// Not answered yet.
     pub(super) fn new(commands: Vec<Command>, is_alone: bool) -> Self {
         let keys = commands.iter().flat_map(Command::keys).fold(0, |keys, key| keys | 1 << key);
-        Self { commands, answers: None, is_alone, keys }
+        Self { commands, answers: None, is_alone, sent: None, keys }
     }
 
     /// It was done only if what was seen before, in answer to these, was still so.
