@@ -380,6 +380,8 @@ impl CommandError {
     pub const RELOAD_FAILED: Self = text("ERR Error trying to load the RDB dump, check server logs for more information");
     /// SHUTDOWN ABORT.
     pub const NO_SHUTDOWN: Self = text("ERR No shutdown in progress.");
+    /// SHUTDOWN that was taken back, or failed.
+    pub const SHUTDOWN_FAILED: Self = text("ERR Errors trying to SHUTDOWN. Check logs.");
     /// SLOWLOG GET.
     pub const SLOWLOG_COUNT: Self = text("ERR count should be greater than or equal to -1");
     /// SAVE, BGSAVE.

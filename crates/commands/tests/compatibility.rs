@@ -70,7 +70,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "scan",
         "cursors are numbers of 64 bits without a meaning to clients, as documented; their values differ",
     ),
-    ("shutdown", "`SAVE` answers an error until there is persistence; without an option nothing is saved"),
+    ("shutdown", "while a log is written only `SAVE` saves; writes wait meanwhile, reads go on"),
     ("slowlog|get", "the entries of all cores, numbered in one order"),
     (
         "srandmember",

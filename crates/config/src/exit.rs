@@ -83,6 +83,8 @@ pub enum ExitCode {
     StoreUnreachable = 107,
     /// The object store does not do what is needed.
     StoreUnusable = 108,
+    /// The server has ended without the snapshot that was to be taken, and there is no log.
+    Unsaved = 110,
 }
 
 impl ExitCode {
@@ -95,7 +97,7 @@ impl ExitCode {
 /// A code, when it happens, what to do, and whether starting again without a change can help.
 struct Row(ExitCode, &'static str, &'static str, bool);
 
-const ROWS: [Row; 39] = [
+const ROWS: [Row; 40] = [
     Row(
         ExitCode::Clean,
         "SHUTDOWN, SIGTERM or SIGINT was carried out, also while data was loaded; or help or the version was asked \
@@ -326,6 +328,14 @@ const ROWS: [Row; 39] = [
         ExitCode::StoreUnusable,
         "The object store answers with what makes no sense, or cannot do what is needed.",
         "The message has what it said: the endpoint or the region may be wrong.",
+        false,
+    ),
+    Row(
+        ExitCode::Unsaved,
+        "The server ended without the snapshot that was to be taken, and no log is written: a second signal came, or \
+         SHUTDOWN FORCE was said and it failed.",
+        "What changed since the last snapshot is lost, as was asked for. The log of the server says why a snapshot \
+         failed.",
         false,
     ),
 ];

@@ -67,6 +67,11 @@ impl<W: Copy> Vigil<W> {
         Self { stage: Stage::Tried(Verdict::Enters), is_called: false, gives_up: None }
     }
 
+    /// Whether no attempt is called for or under way.
+    pub fn is_standing(&self) -> bool {
+        self.stage == Stage::Standing
+    }
+
     /// A shard has something for it. Whether an attempt is to begin.
     pub fn offered(&mut self) -> bool {
         if self.gives_up.is_some() {

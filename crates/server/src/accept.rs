@@ -45,9 +45,11 @@ pub(crate) async fn accept(node: Rc<Node>, mut listener: Listener) {
     }
 }
 
-/// Serves a connection that another core accepted.
+/// Serves a connection that another core accepted, unless this one is about to end.
 pub(crate) fn adopt(node: &Rc<Node>, socket: OwnedFd) {
-    serve(node, Socket::from_fd(socket));
+    if !node.stopping.get() {
+        serve(node, Socket::from_fd(socket));
+    }
 }
 
 fn serve(node: &Rc<Node>, mut socket: Socket) {

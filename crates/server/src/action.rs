@@ -26,8 +26,8 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
             }
         }
         Action::Pause { until, writes_only } => {
-            let pause = Pause::merged(node.pause.get(), Pause { until, writes_only }, unix_ms());
-            node.pause.set(Some(pause));
+            let pause = Pause::merged(node.fence.asked(), Pause { until, writes_only }, unix_ms());
+            node.pause.set(node.fence.ask(Some(pause)));
             crate::cron::freeze(node);
             let (node, wait_ms) =
                 (Rc::clone(node), pause.until.0.saturating_sub(unix_ms().0).clamp(0, A_DAY_MS));
@@ -48,9 +48,10 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
         }
         Action::ConfigChanged { names, before } => return crate::settings::apply(node, &names, *before),
         Action::ConfigRewrite => return crate::settings::rewrite(node),
-        Action::Shutdown { .. } => crate::stop::stop_all(node),
-        // A shutdown is not to be taken back once it has begun.
-        Action::ShutdownAbort => {}
+        Action::Shutdown { save, force, .. } => {
+            crate::stop::ask(node, crate::stop::Request { save, force, by_signal: false });
+        }
+        Action::ShutdownAbort => crate::stop::abort(node),
         Action::Sleep { micros } => std::thread::sleep(Duration::from_micros(micros)),
         Action::Log { line } => tracing::warn!("DEBUG LOG: {line}"),
         Action::Save => crate::snapshot::asked(node),

@@ -77,7 +77,8 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         saving: AtomicBool::new(false),
         failure: Mutex::new(None),
         unsynced_bytes: AtomicU64::new(0),
-        ended: AtomicUsize::new(0),
+        has_given_up: AtomicBool::new(false),
+        lacks_snapshot: AtomicBool::new(false),
     });
     let hash_seed = rng.next_u64();
     // A hash that strangers know would let them fill one bucket.
@@ -118,6 +119,9 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
     if bytes > 0 {
         return Err(Unsynced { bytes }.into());
     }
+    if control.lacks_snapshot.load(std::sync::atomic::Ordering::Acquire) {
+        return Err(Unsaved.into());
+    }
     tracing::info!("bye");
     Ok(())
 }
@@ -131,6 +135,11 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
 pub(crate) struct Unsynced {
     bytes: u64,
 }
+
+/// The server has ended without the snapshot that was to be taken.
+#[derive(Debug, thiserror::Error)]
+#[error("ended without the snapshot that was to be taken: what changed since the last one is lost")]
+pub(crate) struct Unsaved;
 
 /// What all cores start with.
 struct Common {
@@ -183,9 +192,12 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common) -> Rc<Node> {
         keys: RefCell::default(),
         ticks: Cell::new(*ticks),
         pause: Cell::new(None),
+        fence: crate::stop::Fence::default(),
         evicts_in_vain: Cell::new(false),
         scripts: Scripts::default(),
         stopping: Cell::new(false),
+        ending: crate::stop::Desk::default(),
+        is_giving_up: Cell::new(false),
         stop_waiters: RefCell::default(),
         control: Arc::clone(control),
         admission: Admission::default(),

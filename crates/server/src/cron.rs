@@ -98,14 +98,14 @@ fn period(node: &Node, has_more: bool, commands: &mut u64) -> Duration {
 
 /// Ends CLIENT PAUSE if its time has come.
 pub(crate) fn end_pause(node: &Node, now: UnixMs) {
-    if node.pause.get().is_some_and(|pause| pause.until <= now) {
+    if node.fence.asked().is_some_and(|pause| pause.until <= now) {
         unpause(node);
     }
 }
 
 /// Ends CLIENT PAUSE.
 pub(crate) fn unpause(node: &Node) {
-    node.pause.set(None);
+    node.pause.set(node.fence.ask(None));
     freeze(node);
     node.kick_all();
 }

@@ -99,8 +99,8 @@ pub(crate) enum Item {
     Recovered(crate::load::Recovered, Option<Box<durable::log::LogWriter>>),
     /// About a snapshot.
     Snapshot(Box<crate::snapshot::Message>),
-    /// Stop serving and end.
-    Stop,
+    /// About the end of the server.
+    Ending(Box<crate::stop::Message>),
     /// What was here has been taken.
     Gone,
 }

@@ -144,7 +144,7 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
             Item::LoadNews(news) => node.load.news.put(*news),
             Item::Recovered(recovered, log) => crate::load::admit(node, recovered, log.map(|log| *log)),
             Item::Snapshot(message) => crate::snapshot::receive(node, from, *message),
-            Item::Stop => crate::stop::stop_here(node),
+            Item::Ending(message) => crate::stop::receive(node, from, *message),
         }
     }
     items.clear();

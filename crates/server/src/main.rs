@@ -97,6 +97,10 @@ fn failed(error: &anyhow::Error) -> ExitCode {
         eprintln!("lacewing: {unsynced}");
         return ended(Code::Unsynced.code());
     }
+    if error.is::<boot::Unsaved>() {
+        eprintln!("lacewing: {error}");
+        return ended(Code::Unsaved.code());
+    }
     eprintln!("lacewing: {error:#}");
     ended(Code::CannotCreate.code())
 }

@@ -49,12 +49,18 @@ pub(crate) struct Node {
     /// For the command at hand: where its keys are, and which shards have them.
     pub(crate) keys: RefCell<(Vec<u32>, crate::spread::Deal)>,
     pub(crate) ticks: Cell<Ticks>,
+    /// The pause in force: see [`crate::stop::Fence`] for who asks for it.
     pub(crate) pause: Cell<Option<Pause>>,
+    pub(crate) fence: crate::stop::Fence,
     /// Clients are over maxmemory-clients, and none of this core's can be evicted for it: until the next round.
     pub(crate) evicts_in_vain: Cell<bool>,
     pub(crate) scripts: Scripts,
     /// Set once: the core stops accepting and its connections end.
     pub(crate) stopping: Cell<bool>,
+    /// Set once after that: what is under way is not waited for any longer, and nothing of it counts.
+    pub(crate) is_giving_up: Cell<bool>,
+    /// On core 0: who has asked for the end.
+    pub(crate) ending: crate::stop::Desk,
     /// Who waits for `stopping`.
     pub(crate) stop_waiters: RefCell<Vec<Waker>>,
     pub(crate) control: Arc<Control>,
@@ -126,8 +132,10 @@ pub(crate) struct Control {
     pub(crate) failure: Mutex<Option<LoadError>>,
     /// Bytes of the logs that were not known to be on the disk when the server had ended.
     pub(crate) unsynced_bytes: AtomicU64,
-    /// How many cores have ended all their connections, when the server stops.
-    pub(crate) ended: AtomicUsize,
+    /// A core has ended without all that was under way there.
+    pub(crate) has_given_up: AtomicBool,
+    /// The server has ended without the snapshot that was to be taken, and there is no log that has all.
+    pub(crate) lacks_snapshot: AtomicBool,
 }
 
 impl Control {

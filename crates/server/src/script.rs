@@ -167,26 +167,26 @@ fn go_on_later(node: &Node, state: &mut State, from: From, tx: TxId, paused: Box
     node.scripts.wait(Next::Here(Box::new(Long { paused, from, tx, tracked, effects: done })));
 }
 
-/// Gives scripts that run long their slices, for as long as the core runs.
+/// Gives scripts that run long their slices, for as long as the core runs. Those that the end of the server does not wait for are
+/// left where they are, with their locks: nobody sees half of what they did.
 pub(crate) async fn serve(node: Rc<Node>) {
     loop {
         let next = std::future::poll_fn(|cx| {
             if let Some(next) = node.scripts.waiting.borrow_mut().pop_front() {
-                return Poll::Ready(Some(next));
-            }
-            if node.stopping.get() {
-                return Poll::Ready(None);
+                return Poll::Ready(next);
             }
             *node.scripts.waker.borrow_mut() = Some(cx.waker().clone());
-            node.poll_stopping(cx).map(|()| None)
+            Poll::Pending
         })
         .await;
+        if node.is_giving_up.get() {
+            return;
+        }
         match next {
-            None => return,
-            Some(Next::Flight(client, flight)) => flights::deliver(&node, client, flight, Letter::Turn),
-            Some(Next::Here(mut long)) => {
+            Next::Flight(client, flight) => flights::deliver(&node, client, flight, Letter::Turn),
+            Next::Here(mut long) => {
                 crate::journal::beware(&node);
-                if node.stopping.get() || slice(&node, &mut long) {
+                if slice(&node, &mut long) {
                     end(&node, *long);
                 } else {
                     node.scripts.waiting.borrow_mut().push_back(Next::Here(long));
@@ -226,7 +226,7 @@ fn slice(node: &Rc<Node>, long: &mut Long) -> bool {
     matches!(progress, Progress::Ended)
 }
 
-/// Ends a script that has ended by itself, or has to: replies, and lets others go on.
+/// Ends a script that has ended by itself: replies, and lets others go on.
 fn end(node: &Rc<Node>, long: Long) {
     let Long { paused, from, tx, tracked, effects } = long;
     let Paused { execution, running } = *paused;
@@ -235,19 +235,16 @@ fn end(node: &Rc<Node>, long: Long) {
         let mut state = node.state.borrow_mut();
         let core = &mut state.core;
         tracked.end(&node.control, core);
-        // One that the end of the server has cut off leaves nothing.
-        if execution.has_ended() {
-            core.effects.draft().add_unit(&effects);
-            let proto = execution.proto();
-            let start = out.len();
-            if let Err(error) =
-                execution.finish(core, running.args.as_args(), &mut resp::Reply::new(&mut out, proto))
-            {
-                let text = error.text();
-                out.truncate(start);
-                resp::Reply::new(&mut out, proto).error(&text);
-                core.stats.failed(from.command.index, &text);
-            }
+        core.effects.draft().add_unit(&effects);
+        let proto = execution.proto();
+        let start = out.len();
+        if let Err(error) =
+            execution.finish(core, running.args.as_args(), &mut resp::Reply::new(&mut out, proto))
+        {
+            let text = error.text();
+            out.truncate(start);
+            resp::Reply::new(&mut out, proto).error(&text);
+            core.stats.failed(from.command.index, &text);
         }
         release(node, &mut state, from, tx, running.args.as_args(), running.began)
     };

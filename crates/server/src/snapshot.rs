@@ -35,10 +35,11 @@ use crate::node::Node;
 use durable::manifest::SetFile;
 use file::{How, Seat};
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use stdx::ShardId;
 
 /// What a core keeps of snapshots.
@@ -62,8 +63,20 @@ struct Desk {
     minute: Cell<Option<i64>>,
 }
 
-/// A client that has said SAVE, connected to this core.
-type Waiter = (ShardId, Sink);
+/// Somebody who waits for a snapshot.
+enum Waiter {
+    /// A client that has said SAVE, connected to this core.
+    Client(ShardId, Sink),
+    /// A task of core 0.
+    Task(Rc<Promise>),
+}
+
+/// What a task waits for.
+#[derive(Default)]
+struct Promise {
+    kept: RefCell<Option<Result<(), String>>>,
+    waker: RefCell<Option<Waker>>,
+}
 
 /// One snapshot, the same for all cores.
 #[derive(Debug)]
@@ -111,6 +124,22 @@ impl Desk {
     }
 }
 
+/// Takes a snapshot, on core 0, that begins after this, and waits until it is whole. Errors: why there is none.
+pub(crate) async fn save(node: &Node) -> Result<(), String> {
+    assert_eq!(node.id.index(), 0, "snapshots are taken by core 0");
+    let promise = Rc::new(Promise::default());
+    node.snapshots.desk.waiting.borrow_mut().push(Waiter::Task(Rc::clone(&promise)));
+    node.snapshots.desk.wake();
+    poll_fn(|cx| match promise.kept.borrow_mut().take() {
+        Some(kept) => Poll::Ready(kept),
+        None => {
+            *promise.waker.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        }
+    })
+    .await
+}
+
 /// A command has asked for one.
 pub(crate) fn asked(node: &Node) {
     tell_home(node, Message::Asked);
@@ -118,6 +147,9 @@ pub(crate) fn asked(node: &Node) {
 
 /// A client of this core waits for one: the answer fills its hole.
 pub(crate) fn wait(node: &Node, sink: Sink) {
+    if let Some(link) = node.links.borrow().get(sink.client) {
+        link.awaits.set(sink.part.hole());
+    }
     tell_home(node, Message::Wait(sink));
 }
 
@@ -131,7 +163,7 @@ pub(crate) fn receive(node: &Node, from: ShardId, message: Message) {
     let desk = &node.snapshots.desk;
     match message {
         Message::Asked => {}
-        Message::Wait(sink) => desk.waiting.borrow_mut().push((from, sink)),
+        Message::Wait(sink) => desk.waiting.borrow_mut().push(Waiter::Client(from, sink)),
         Message::Cancel => give_up(node),
         Message::Part(result) => desk.parts.borrow_mut().push(result),
         Message::GivenUp => return node.snapshots.part.wake(),
@@ -183,13 +215,18 @@ fn answer(node: &Node, waiting: Vec<Waiter>, result: &Result<(), String>) {
         Ok(()) => out.ok(),
         Err(error) => out.error(format!("ERR {error}").as_bytes()),
     }
-    for (home, sink) in waiting {
-        if home == node.id {
-            mail::fill(node, sink, &reply);
-        } else {
-            node.mailbox.outbox(home.index(), |hop| {
+    for waiter in waiting {
+        match waiter {
+            Waiter::Client(home, sink) if home == node.id => mail::fill(node, sink, &reply),
+            Waiter::Client(home, sink) => node.mailbox.outbox(home.index(), |hop| {
                 hop.reply(sink, |out| out.extend_from_slice(&reply));
-            });
+            }),
+            Waiter::Task(promise) => {
+                *promise.kept.borrow_mut() = Some(result.clone());
+                if let Some(waker) = promise.waker.take() {
+                    waker.wake();
+                }
+            }
         }
     }
 }

@@ -51,6 +51,16 @@ pub(crate) struct Wait {
     until: Option<UnixMs>,
 }
 
+impl Wait {
+    /// Whether nothing is being done for it.
+    pub(crate) fn is_idle(&self) -> bool {
+        match &self.place {
+            Place::Shard(..) | Place::Log(_) => true,
+            Place::Shards(several) => several.is_idle(),
+        }
+    }
+}
+
 /// Where a waiter stands in line.
 #[derive(Debug)]
 enum Place {

@@ -5,7 +5,7 @@ use reactor::signals::{Signal, Signals};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// SIGTERM and SIGINT end the server.
+/// SIGTERM and SIGINT end the server; the second one hurries.
 pub(crate) async fn signals(node: Rc<Node>) {
     let mut signals = match Signals::open() {
         Ok(signals) => signals,
@@ -15,7 +15,7 @@ pub(crate) async fn signals(node: Rc<Node>) {
         match signals.next().await {
             Ok(signal @ (Signal::Terminate | Signal::Interrupt)) => {
                 tracing::info!(?signal, "received a signal");
-                crate::stop::stop_all(&node);
+                crate::stop::asked_by_signal(&node);
             }
             Ok(Signal::Hangup) => {}
             Err(error) => {

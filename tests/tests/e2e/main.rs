@@ -22,6 +22,7 @@ mod rdb_files;
 mod recovery;
 mod scripts;
 mod serializable;
+mod shutdown;
 mod snapshots;
 mod sorting;
 mod spreads;

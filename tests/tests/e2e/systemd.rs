@@ -61,6 +61,28 @@ fn lives_under_a_service_manager(socket: &UnixDatagram, name: &str) {
     assert_eq!(server.wait().code(), Some(0));
 }
 
+/// What takes long before the end is told, and asks for the time that it takes.
+#[test]
+fn service_manager_is_told_of_a_snapshot_before_the_end() {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let path = dir.path().join("notify.sock");
+    let socket = UnixDatagram::bind(&path).expect("the socket can be made");
+    socket.set_read_timeout(Some(WAIT_MAX)).expect("the socket takes a timeout");
+    let env = [("NOTIFY_SOCKET", path.to_str().expect("temporary paths are UTF-8"))];
+    let mut server = Server::with_env(&["--supervised", "systemd", "--save", "3600 1"], &env);
+    assert!(receive(&socket).contains("READY=1"));
+    assert_eq!(server.client().line("SET k v"), "+OK");
+    server.signal("TERM");
+    let lines: Vec<String> =
+        std::iter::from_fn(|| Some(receive(&socket)).filter(|message| !message.contains("to the disk")))
+            .collect();
+    let place = |text: &str| lines.iter().position(|message| message.contains(text));
+    let saving = place("STATUS=Taking a snapshot before the end").unwrap_or_else(|| panic!("{lines:?}"));
+    assert!(lines[saving].contains("\nEXTEND_TIMEOUT_USEC="), "{lines:?}");
+    assert!(place("STOPPING=1").is_some_and(|stopping| stopping > saving), "{lines:?}");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
 fn receive(socket: &UnixDatagram) -> String {
     let mut message = [0; 4096];
     let len = socket.recv(&mut message).expect("a message comes");

@@ -3,29 +3,17 @@
 use crate::core::Action;
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
-use std::sync::atomic::Ordering;
 use stdx::Args;
 
-/// SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]. There is nothing to save to, so without either it does not save;
-/// SAVE is refused. When it works there is no reply: the connection ends.
+/// SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]. When it works there is no reply: the connection ends. The server around
+/// answers the others.
 pub(super) fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let wanted = Wanted::parse(args)?;
     if wanted.abort {
-        return abort(ctx);
-    }
-    if wanted.save == Some(true) {
-        return Err(CommandError::NO_PERSISTENCE);
+        ctx.core.actions.push(Action::ShutdownAbort);
+        return Ok(Outcome::Done);
     }
     ctx.core.actions.push(Action::Shutdown { save: wanted.save, now: wanted.now, force: wanted.force });
-    Ok(Outcome::Done)
-}
-
-fn abort(ctx: &mut Ctx<'_>) -> Result<Outcome, CommandError> {
-    if !ctx.core.shared.shutting_down.load(Ordering::Acquire) {
-        return Err(CommandError::NO_SHUTDOWN);
-    }
-    ctx.core.actions.push(Action::ShutdownAbort);
-    ctx.out.ok();
     Ok(Outcome::Done)
 }
 
@@ -70,18 +58,17 @@ mod tests {
     }
 
     #[test]
-    fn without_persistence_it_does_not_save() {
+    fn options_go_to_the_server() {
         check_action("SHUTDOWN", None, false, false);
+        check_action("SHUTDOWN SAVE", Some(true), false, false);
         check_action("SHUTDOWN NOSAVE", Some(false), false, false);
         check_action("SHUTDOWN nosave NOW force", Some(false), true, true);
     }
 
     #[test]
-    fn only_a_shutdown_in_progress_can_be_aborted() {
+    fn whether_it_can_be_aborted_is_for_the_server_to_say() {
         let mut world = World::new(1);
-        world.check(&["SHUTDOWN ABORT"], "-ERR No shutdown in progress.");
-        world.cores[0].shared.shutting_down.store(true, Ordering::Release);
-        world.check(&["SHUTDOWN ABORT"], "+OK");
+        world.check(&["SHUTDOWN ABORT"], "");
         assert_eq!(world.cores[0].actions, [Action::ShutdownAbort]);
     }
 

@@ -216,6 +216,12 @@ impl Replies {
         self.unfilled
     }
 
+    /// Whether this hole, which was left at some time, waits for its reply and is the only one that does.
+    pub fn waits_for(&self, id: HoleId) -> bool {
+        let index = id.0.wrapping_sub(self.first) as usize;
+        self.unfilled == 1 && self.holes.get(index).is_some_and(|hole| !hole.is_filled)
+    }
+
     /// All bytes held, ready or behind holes: what the output buffer limits count. Walks over the holes.
     pub fn buffered_bytes(&self) -> usize {
         let long = |long: &HoleLong| bytes_of(&long.reply) + bytes_of(&long.tail);

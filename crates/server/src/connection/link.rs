@@ -6,7 +6,7 @@ use crate::spread::Answers;
 use crate::wait::Wait;
 use crate::window::Window;
 use commands::ClientSlot;
-use coordinator::pipeline::{Overlap, PipelineOrder, Replies};
+use coordinator::pipeline::{HoleId, Overlap, PipelineOrder, Replies};
 use reactor::net::Socket;
 use resp::Proto;
 use std::cell::{Cell, RefCell};
@@ -36,6 +36,8 @@ pub(crate) struct Link {
     pub(crate) is_ending: Cell<bool>,
     /// Whether it has a command that has not come to its end, or not begun: it waits for us and we not for it.
     pub(crate) waits: Cell<bool>,
+    /// The last hole that was left for what is no work of the client's: the end of the server, a snapshot.
+    pub(crate) awaits: Cell<Option<HoleId>>,
     /// While the log takes no records: the place that its replies wait for.
     pub(crate) held: Cell<u64>,
     /// When it will have been over its soft output limit for too long.
@@ -97,6 +99,7 @@ impl Link {
             pushed_bytes: Cell::new(0),
             is_ending: Cell::new(false),
             waits: Cell::new(false),
+            awaits: Cell::new(None),
             held: Cell::new(0),
             cut_at: Cell::new(None),
         }

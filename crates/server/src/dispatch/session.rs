@@ -3,7 +3,7 @@
 use super::{Blocked, Turn, Verdict, hole};
 use crate::publish;
 use crate::wait::{self, Unit};
-use commands::{ClientFlags, CommandRef, Flags};
+use commands::{Action, ClientFlags, CommandRef, Flags};
 use coordinator::pipeline::{self, Kind};
 use stdx::Args;
 
@@ -47,6 +47,9 @@ impl Turn<'_> {
             let sink = self.hole(Kind::Barrier);
             wait::begin_for_log(self.node, &mut self.state.core, self.outgoing, sink, wait);
         }
+        if !self.state.core.actions.is_empty() {
+            self.ask_for_the_end();
+        }
         if self.state.core.pubsub.has_changes() {
             self.confirm_later(replied);
         }
@@ -59,6 +62,15 @@ impl Turn<'_> {
             Verdict::Done
         } else {
             Verdict::Pause
+        }
+    }
+
+    /// SHUTDOWN and SHUTDOWN ABORT are answered by core 0, if they are.
+    #[cold]
+    fn ask_for_the_end(&mut self) {
+        if matches!(self.state.core.actions[..], [.., Action::Shutdown { .. } | Action::ShutdownAbort]) {
+            let sink = self.hole(Kind::Barrier);
+            self.node.ending.note(sink);
         }
     }
 

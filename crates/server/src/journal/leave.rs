@@ -13,7 +13,7 @@ use crate::output::Gate;
 use commands::Core;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::task::Poll;
 use std::time::Instant;
 
@@ -170,7 +170,10 @@ fn finish(node: &Node) -> bool {
 pub(crate) fn end(node: &Node) {
     leave(node);
     let trouble = node.state.borrow().core.shared.health.logs().remove(&node.id.0);
-    node.journal.end(&mut node.state.borrow_mut().core);
+    // What was given up may be in some of the logs and not in others, as after a crash.
+    if !node.control.has_given_up.load(Acquire) {
+        node.journal.end(&mut node.state.borrow_mut().core);
+    }
     if !finish(node) {
         let reason = trouble.map_or_else(|| "the disk does not answer".to_owned(), |trouble| trouble.reason);
         let bytes = node.journal.recorded.get() - node.journal.synced.get();

@@ -68,17 +68,11 @@ impl HeldScript {
         (client, flight): (ClientSlot, FlightId),
         out: &mut Vec<u8>,
     ) -> Stop {
-        loop {
-            match self.run(node, hold, out) {
-                // Nobody has another turn on a core that ends.
-                Stop::Pauses if node.stopping.get() => {}
-                Stop::Pauses => {
-                    node.scripts.wait(Next::Flight(client, flight));
-                    return Stop::Pauses;
-                }
-                stop => return stop,
-            }
+        let stop = self.run(node, hold, out);
+        if matches!(stop, Stop::Pauses) {
+            node.scripts.wait(Next::Flight(client, flight));
         }
+        stop
     }
 
     fn run(&mut self, node: &Rc<Node>, hold: &mut Hold, out: &mut Vec<u8>) -> Stop {
@@ -126,8 +120,7 @@ impl HeldScript {
         out: &mut Vec<u8>,
     ) -> Progress {
         let core = &mut state.core;
-        let is_killed =
-            node.stopping.get() || self.tracked.as_ref().is_some_and(|tracked| tracked.is_killed(core));
+        let is_killed = self.tracked.as_ref().is_some_and(|tracked| tracked.is_killed(core));
         if let Some(execution) = self.execution.as_mut().filter(|_| is_killed) {
             execution.kill();
         }

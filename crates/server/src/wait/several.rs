@@ -61,6 +61,11 @@ pub(crate) enum Fate {
 }
 
 impl Several {
+    /// Whether no attempt is called for or under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.vigil.is_standing()
+    }
+
     /// Whether it is to leave its lines at once.
     pub(super) fn give_up(&mut self, why: Why) -> bool {
         self.vigil.give_up(why)
