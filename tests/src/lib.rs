@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+pub mod crash;
 mod port;
 mod process;
 mod program;

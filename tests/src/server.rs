@@ -51,6 +51,16 @@ impl Server {
         Self::started(start_until(command, &dir, loading_address).map(Self))
     }
 
+    /// As [`Server::try_on`], as soon as it has said anything: it may be long before it serves.
+    pub fn starting(dir: Arc<TempDir>, args: &[&str]) -> Result<Self, String> {
+        let command = |port: &str, dir: &Path| {
+            let mut command = Command::new(Self::binary());
+            command.args(FIXED).args(["--port", port, "--dir"]).arg(dir).args(args);
+            command
+        };
+        start_until(command, &dir, |_, asked| Some(asked)).map(Self)
+    }
+
     /// As [`Server::start`], with settings from a file too; those that the harness gives have the last word.
     #[track_caller]
     pub fn from_file(file: &Path) -> Self {
@@ -278,10 +288,14 @@ fn loading_address(line: &str, asked: SocketAddr) -> Option<SocketAddr> {
     begins.then_some(asked)
 }
 
-/// Asks cargo for the binary, beside this test's own: `<target>/<profile>/deps/<test>`.
+/// Asks cargo for the binary, beside this test's own, `<target>/<profile>/deps/<test>`, or this program's,
+/// `<target>/<profile>/<program>`.
 fn build() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows where it is");
-    let profile_dir = test.parent().and_then(Path::parent).expect("a test lies in <target>/<profile>/deps");
+    let own = std::env::current_exe().expect("a program knows where it is");
+    let mut profile_dir = own.parent().expect("a program lies in a directory");
+    if profile_dir.ends_with("deps") {
+        profile_dir = profile_dir.parent().expect("a test lies in <target>/<profile>/deps");
+    }
     let target_dir = profile_dir.parent().expect("a profile's directory lies in the target directory");
     let profile = profile_dir.file_name().and_then(|name| name.to_str()).expect("profiles have ASCII names");
     let profile = if profile == "debug" { "dev" } else { profile };

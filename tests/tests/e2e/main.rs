@@ -8,6 +8,7 @@ mod clients;
 mod configuration;
 mod connections;
 mod counts;
+mod crash;
 mod differential;
 mod disk;
 mod dump;
