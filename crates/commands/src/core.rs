@@ -7,7 +7,7 @@ use crate::health::Health;
 use crate::log::{LogFigures, LogGauges, LogWait};
 use crate::long::LongParts;
 use crate::parking::Parking;
-use crate::saves::Saves;
+use crate::saves::{Form, Saves};
 use crate::scripting::{LongScript, Paused};
 use crate::tracking::Invalidations;
 use crate::transaction::Watched;
@@ -224,7 +224,7 @@ pub struct Core {
     pub parking: Option<Parking>,
     /// The command that has answered is SAVE: its answer is to be held back until there is a snapshot. Taken at once by who
     /// ran it.
-    pub waits_for_save: bool,
+    pub waits_for_save: Option<Form>,
     /// The command that has run is to be answered when the logs are so far: taken at once by who ran it.
     pub waits_for_log: Option<LogWait>,
     /// Keys that the blocking command under way leaves to others, who have waited for longer; empty otherwise.
@@ -295,7 +295,7 @@ impl Core {
             effects: Effects::default(),
             actions: Vec::new(),
             parking: None,
-            waits_for_save: false,
+            waits_for_save: None,
             waits_for_log: None,
             reserved: Vec::new(),
             waiting_with_timeout: 0,

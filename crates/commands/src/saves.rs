@@ -25,6 +25,15 @@ pub enum SaveKind {
     Rewrite,
 }
 
+/// What SAVE waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A snapshot.
+    Set,
+    /// One, and its data as one RDB file for Redis.
+    SingleFile,
+}
+
 /// What one core tells.
 #[derive(Debug, Default)]
 pub struct CoreGauges {

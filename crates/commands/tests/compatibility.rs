@@ -64,7 +64,8 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("role", "always a master without replicas, as there is no replication yet"),
     (
         "save",
-        "other clients are served meanwhile; two that come at once are answered by one snapshot that began after both",
+        "other clients are served meanwhile; two that come at once are answered by one snapshot that began after both; \
+         `SAVE RDB` also writes all data to one file, `dbfilename`, for redis-server",
     ),
     (
         "scan",

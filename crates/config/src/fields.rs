@@ -191,6 +191,8 @@ config! {
         pub rdb_save_incremental_fsync: bool,
         /// `stop-writes-on-bgsave-error`.
         pub stop_writes_on_bgsave_error: bool,
+        /// `dbfilename`; `None` is empty.
+        pub dbfilename: Option<String>,
         /// `rdbcompression`.
         pub rdbcompression: bool,
 

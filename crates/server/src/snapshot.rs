@@ -22,6 +22,7 @@ mod error;
 mod file;
 mod meet;
 mod run;
+mod single;
 mod walk;
 
 pub(crate) use due::{look, tell_health};
@@ -32,6 +33,7 @@ pub(crate) use walk::{arm, disarm, open};
 use crate::hop::{Item, Sink};
 use crate::mail;
 use crate::node::Node;
+use commands::saves::Form;
 use durable::manifest::SetFile;
 use file::{How, Seat};
 use std::cell::{Cell, RefCell};
@@ -66,7 +68,7 @@ struct Desk {
 /// Somebody who waits for a snapshot.
 enum Waiter {
     /// A client that has said SAVE, connected to this core.
-    Client(ShardId, Sink),
+    Client(ShardId, Sink, Form),
     /// A task of core 0.
     Task(Rc<Promise>),
 }
@@ -94,7 +96,7 @@ pub(crate) enum Message {
     /// To core 0: one was asked for.
     Asked,
     /// To core 0: a client of the sender waits for one.
-    Wait(Sink),
+    Wait(Sink, Form),
     /// To core 0: give up the one under way.
     Cancel,
     /// To core 0: what came of the sender's part.
@@ -146,11 +148,11 @@ pub(crate) fn asked(node: &Node) {
 }
 
 /// A client of this core waits for one: the answer fills its hole.
-pub(crate) fn wait(node: &Node, sink: Sink) {
+pub(crate) fn wait(node: &Node, sink: Sink, form: Form) {
     if let Some(link) = node.links.borrow().get(sink.client) {
         link.awaits.set(sink.part.hole());
     }
-    tell_home(node, Message::Wait(sink));
+    tell_home(node, Message::Wait(sink, form));
 }
 
 /// BGSAVE CANCEL.
@@ -163,7 +165,7 @@ pub(crate) fn receive(node: &Node, from: ShardId, message: Message) {
     let desk = &node.snapshots.desk;
     match message {
         Message::Asked => {}
-        Message::Wait(sink) => desk.waiting.borrow_mut().push(Waiter::Client(from, sink)),
+        Message::Wait(sink, form) => desk.waiting.borrow_mut().push(Waiter::Client(from, sink, form)),
         Message::Cancel => give_up(node),
         Message::Part(result) => desk.parts.borrow_mut().push(result),
         Message::GivenUp => return node.snapshots.part.wake(),
@@ -207,20 +209,20 @@ pub(crate) fn start(node: &Rc<Node>) {
     }
 }
 
-/// Answers whoever waited.
-fn answer(node: &Node, waiting: Vec<Waiter>, result: &Result<(), String>) {
-    let mut reply = Vec::new();
-    let mut out = resp::Reply::new(&mut reply, resp::Proto::Resp2);
-    match result {
-        Ok(()) => out.ok(),
-        Err(error) => out.error(format!("ERR {error}").as_bytes()),
-    }
+/// Answers whoever waited. `single` is what became of the one file, for those who wanted that.
+fn answer(node: &Node, waiting: Vec<Waiter>, result: &Result<(), String>, single: &Result<(), String>) {
     for waiter in waiting {
         match waiter {
-            Waiter::Client(home, sink) if home == node.id => mail::fill(node, sink, &reply),
-            Waiter::Client(home, sink) => node.mailbox.outbox(home.index(), |hop| {
-                hop.reply(sink, |out| out.extend_from_slice(&reply));
-            }),
+            Waiter::Client(home, sink, form) => {
+                let reply = reply(if form == Form::SingleFile { single } else { result });
+                if home == node.id {
+                    mail::fill(node, sink, &reply);
+                } else {
+                    node.mailbox.outbox(home.index(), |hop| {
+                        hop.reply(sink, |out| out.extend_from_slice(&reply));
+                    });
+                }
+            }
             Waiter::Task(promise) => {
                 *promise.kept.borrow_mut() = Some(result.clone());
                 if let Some(waker) = promise.waker.take() {
@@ -229,4 +231,14 @@ fn answer(node: &Node, waiting: Vec<Waiter>, result: &Result<(), String>) {
             }
         }
     }
+}
+
+fn reply(result: &Result<(), String>) -> Vec<u8> {
+    let mut reply = Vec::new();
+    let mut out = resp::Reply::new(&mut reply, resp::Proto::Resp2);
+    match result {
+        Ok(()) => out.ok(),
+        Err(error) => out.error(format!("ERR {error}").as_bytes()),
+    }
+    reply
 }

@@ -4,6 +4,7 @@ mod exact;
 mod failures;
 mod files;
 mod points;
+mod single;
 
 use std::path::{Path, PathBuf};
 

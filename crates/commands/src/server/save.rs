@@ -3,17 +3,22 @@
 use crate::core::Action;
 use crate::ctx::{Ctx, Outcome};
 use crate::error::CommandError;
-use crate::saves::{Asked, SaveKind};
+use crate::saves::{Asked, Form, SaveKind};
 use stdx::Args;
 
-/// SAVE: the client is answered when there is a snapshot that was begun after this; others are served meanwhile. What is
+/// SAVE [RDB]: the client is answered when there is a snapshot that was begun after this; others are served meanwhile. What is
 /// written here is the answer if that succeeds.
-pub(super) fn save(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
+pub(super) fn save(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let form = match args.len() {
+        1 => Form::Set,
+        2 if args.at(1).eq_ignore_ascii_case(b"rdb") => Form::SingleFile,
+        _ => return Err(CommandError::Syntax),
+    };
     let current = ctx.core.shared.saves.view().current;
     if current.is_some_and(|current| current.kind == SaveKind::Snapshot && !current.in_foreground) {
         return Err(CommandError::SAVE_UNDER_WAY);
     }
-    ctx.core.waits_for_save = true;
+    ctx.core.waits_for_save = Some(form);
     ctx.out.ok();
     Ok(Outcome::Done)
 }
@@ -151,6 +156,10 @@ mod tests {
     fn save_is_answered_later() {
         let mut world = World::new(1);
         world.check(&["SAVE"], "+OK");
-        assert!(world.cores[0].waits_for_save);
+        assert_eq!(world.cores[0].waits_for_save.take(), Some(Form::Set));
+        world.check(&["SAVE rdb"], "+OK");
+        assert_eq!(world.cores[0].waits_for_save.take(), Some(Form::SingleFile));
+        world.check(&["SAVE x"], "-ERR syntax error");
+        world.check(&["SAVE RDB x"], "-ERR syntax error");
     }
 }

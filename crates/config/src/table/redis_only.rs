@@ -7,7 +7,7 @@ use super::{INT_MAX, LONG_MAX, MEMORY_MAX};
 use crate::AppendFsync;
 use crate::Param;
 use crate::Shape::{Bool, Choice, Int, Memory, OomScores, Text};
-use crate::param::{Special, choice, fixed, flag, inert, memory, number, plain, special};
+use crate::param::{Special, choice, fixed, flag, inert, memory, number, plain, special, text};
 use crate::{Schedule, SnapshotCompression};
 
 pub(super) const NO_PERSISTENCE: &str = "persistence is not part of this version";
@@ -70,7 +70,14 @@ pub(super) const PERSISTENCE: &[Param] = &[
         "Compresses each file of a snapshot as a whole ('zstd'), or not ('no'). Uncompressed, redis-server reads it as \
          it is; compressed, after zstd -d.",
     ),
-    inert("dbfilename", Text, "dump.rdb", NO_PERSISTENCE, "Name of the snapshot's file.").protected(),
+    plain(
+        "dbfilename",
+        text!(dbfilename),
+        "dump.rdb",
+        "Name of the file in the data directory that SAVE RDB writes for redis-server; it ends with .rdb. It is a copy: the \
+         server's own snapshots are in 'snapshots', and nothing of it is read at start.",
+    )
+    .protected(),
     inert("appendfilename", Text, "appendonly.aof", NO_PERSISTENCE, "Name of the log's file.").at_start(),
     inert("appenddirname", Text, "appendonlydir", NO_PERSISTENCE, "Directory of the log.").at_start(),
     plain(

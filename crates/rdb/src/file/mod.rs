@@ -5,6 +5,7 @@ mod error;
 mod event;
 mod feed;
 mod items;
+mod join;
 mod keys;
 mod module;
 mod read;
@@ -12,6 +13,7 @@ mod write;
 
 pub use error::{Error, Problem};
 pub use event::{End, Event, Key, Loaded, Sum};
+pub use join::{HEADER_BYTES, Joiner, version_of};
 pub use keys::{Access, Attributes, Keys, Slices};
 pub use module::ModuleName;
 pub use read::{Options, Reader};

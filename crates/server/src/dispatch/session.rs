@@ -3,6 +3,7 @@
 use super::{Blocked, Turn, Verdict, hole};
 use crate::publish;
 use crate::wait::{self, Unit};
+use commands::saves::Form;
 use commands::{Action, ClientFlags, CommandRef, Flags};
 use coordinator::pipeline::{self, Kind};
 use stdx::Args;
@@ -40,8 +41,8 @@ impl Turn<'_> {
 
     /// Does what commands about the connection have left to do; their reply begins at `replied`.
     pub(super) fn after_session(&mut self, replied: usize) -> Verdict {
-        if std::mem::take(&mut self.state.core.waits_for_save) {
-            self.answer_when_saved(replied);
+        if let Some(form) = self.state.core.waits_for_save.take() {
+            self.answer_when_saved(replied, form);
         }
         if let Some(wait) = self.state.core.waits_for_log.take() {
             let sink = self.hole(Kind::Barrier);
@@ -76,10 +77,10 @@ impl Turn<'_> {
 
     /// Holds back the reply that begins at `replied` until there is a snapshot; if there is none, it is another.
     #[cold]
-    fn answer_when_saved(&mut self, replied: usize) {
+    fn answer_when_saved(&mut self, replied: usize, form: Form) {
         self.outgoing.replies.buf().truncate(replied);
         let sink = self.hole(Kind::Barrier);
-        crate::snapshot::wait(self.node, sink);
+        crate::snapshot::wait(self.node, sink, form);
     }
 
     /// Holds back the reply that begins at `replied` until every core knows of this client's subscriptions.

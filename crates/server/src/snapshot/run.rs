@@ -1,12 +1,12 @@
 //! Core 0: takes snapshots, one after the other.
 
 use super::file::{How, Seat};
-use super::{Job, SaveError, answer, tell_all};
+use super::{Job, SaveError, Waiter, answer, single, tell_all};
 use crate::clock::unix_ms;
 use crate::cut::{self, Deed, Taken};
 use crate::data_dir::DataDir;
 use crate::node::Node;
-use commands::saves::{Current, Saved};
+use commands::saves::{Current, Form, Saved};
 use config::{Config, SnapshotCompression};
 use durable::manifest::{Manifest, Position, SetFile};
 use durable::sets::{Commit, Draft, Pruned};
@@ -28,6 +28,10 @@ pub(super) async fn serve(node: Rc<Node>) {
         let began = Instant::now();
         node.control.saving.store(true, Relaxed);
         let result = run(&node).await;
+        let single = match &result {
+            Ok(manifest) if wants_single(&waiting) => save_single(&node, manifest.clone()).await,
+            _ => Ok(()),
+        };
         node.control.saving.store(false, Relaxed);
         node.snapshots.desk.under_way.take();
         node.snapshots.desk.parts.take();
@@ -43,10 +47,33 @@ pub(super) async fn serve(node: Rc<Node>) {
             Err(error) => shared.saves.end(Err(error.to_string()), now),
         }
         super::tell_health(&node.state.borrow().core);
-        answer(&node, waiting, &result.map(|_| ()).map_err(|error| error.to_string()));
+        let result = result.map(|_| ()).map_err(|error| error.to_string());
+        answer(&node, waiting, &result, &result.clone().and(single));
     }
     let waiting = node.snapshots.desk.waiting.take();
-    answer(&node, waiting, &Err(SaveError::Ending.to_string()));
+    let result = Err(SaveError::Ending.to_string());
+    answer(&node, waiting, &result, &result);
+}
+
+fn wants_single(waiting: &[Waiter]) -> bool {
+    waiting.iter().any(|waiter| matches!(waiter, Waiter::Client(_, _, Form::SingleFile)))
+}
+
+/// Writes a set's data as one RDB file, on a thread. Errors: why there is none, for those who wait.
+async fn save_single(node: &Node, manifest: Manifest) -> Result<(), String> {
+    let data = Arc::clone(&node.control.data);
+    let name = node.state.borrow().core.config.dbfilename.clone().unwrap_or_default();
+    let (set, file) = (manifest.number, name.clone());
+    let places = data.places.clone();
+    let saved =
+        offload(move || single::save(places.disk(), places.target().as_ref(), &manifest, &name)).await;
+    let saved =
+        saved.map_err(|error| error.to_string()).and_then(|saved| saved.map_err(|error| error.to_string()));
+    match &saved {
+        Ok(bytes) => tracing::info!(set, file, bytes, "the snapshot was written as one RDB file, too"),
+        Err(error) => tracing::error!(set, file, error, "the snapshot could not be written as one RDB file"),
+    }
+    saved.map(|_| ())
 }
 
 /// Waits for something to take. `None` when the server ends.

@@ -179,7 +179,7 @@ pub(in crate::server) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "save",
-        arity: 1,
+        arity: -1,
         flags: Flags::NO_ASYNC_LOADING.or(Flags::ADMIN).or(Flags::NOSCRIPT).or(Flags::NO_MULTI),
         handler: save::save,
         summary: "Saves the data and waits for it.",
