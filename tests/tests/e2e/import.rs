@@ -106,9 +106,8 @@ fn all_that_a_file_of_redis_has_is_there_on_any_number_of_cores() {
     }
 }
 
-/// HAZARDS 9, its second half.
 #[test]
-fn data_that_does_not_fit_the_limit_is_loaded_and_said_loudly() {
+fn hazard_9_data_that_does_not_fit_the_limit_is_loaded_and_said_loudly() {
     let dir = directory();
     write_small_keys(&dir.path().join("dump.rdb"), 50_000);
     let server = imported(dir, &["--maxmemory", "1mb"]);

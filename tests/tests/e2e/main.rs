@@ -14,6 +14,7 @@ mod disk;
 mod dump;
 mod floors;
 mod harness;
+mod hazards;
 mod import;
 mod journal;
 mod monitor;

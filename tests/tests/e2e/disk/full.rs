@@ -60,9 +60,8 @@ fn fill(client: &mut Client) -> usize {
     written
 }
 
-/// HAZARDS 31.
 #[test]
-fn a_full_disk_refuses_writes_and_loses_none() {
+fn hazard_31_a_full_disk_refuses_writes_and_loses_none() {
     if !may_mount() {
         return;
     }

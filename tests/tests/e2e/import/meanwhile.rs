@@ -120,9 +120,8 @@ fn clients_are_answered_as_redis_answers_them() {
     assert!(server.log().contains("percent=50"), "{}", server.log());
 }
 
-/// HAZARDS 12.
 #[test]
-fn a_signal_during_a_long_load_ends_the_server_without_waiting_for_it() {
+fn hazard_12_a_signal_during_a_long_load_ends_the_server_without_waiting_for_it() {
     for signal in ["TERM", "INT"] {
         // One that waits, one that is at work.
         for delay in ["1000", "0"] {

@@ -54,9 +54,8 @@ fn clients_hear_that_the_log_is_being_loaded() {
     }
 }
 
-/// HAZARDS 12.
 #[test]
-fn a_signal_while_the_log_is_loaded_ends_the_server_and_harms_nothing() {
+fn hazard_12_a_signal_while_the_log_is_loaded_ends_the_server_and_harms_nothing() {
     let dir = directory();
     let mut old = server(&dir, 2, &[]);
     let mut client = old.client();

@@ -73,18 +73,16 @@ fn many(count: usize) -> String {
     (0..count).map(|number| format!("SET k{number} {}", "v".repeat(50))).collect::<Vec<_>>().join(" | ")
 }
 
-/// HAZARDS 3.
 #[test]
-fn a_directory_that_is_not_there_is_not_made() {
+fn hazard_3_a_directory_that_is_not_there_is_not_made() {
     let dir = directory();
     let missing = dir.path().join("not/mounted");
     refused(&missing, &[], 90, &["not/mounted", "Mount or create it"]);
     assert!(!missing.exists());
 }
 
-/// HAZARDS 3.
 #[test]
-fn an_empty_directory_that_held_data_is_not_a_new_one() {
+fn hazard_3_an_empty_directory_that_held_data_is_not_a_new_one() {
     let dir = left_behind("SET a 1", &[]);
     std::fs::remove_dir_all(dir.path().join("log")).expect("it is there");
     refused(dir.path(), &[], 91, &["holds no data, and its identity says that it did", "lacewing.id"]);
@@ -205,9 +203,9 @@ fn damage_in_an_earlier_generation_is_found_by_who_runs_it() {
     assert!(dir.path().join("quarantine/0000000001/log/0000000002/begin").exists());
 }
 
-/// HAZARDS 4, for the log.
+/// For the log.
 #[test]
-fn a_missing_piece_of_the_log_is_refused() {
+fn hazard_4_a_missing_piece_of_the_log_is_refused() {
     let dir = directory();
     let mut old = server(&dir, 2, &["--log-segment-size", "4096"]);
     let mut client = old.client();
@@ -248,9 +246,9 @@ fn a_missing_generation_is_a_hole() {
     refused(dir.path(), &[], 99, &["generation 2 of the log continues generation 1", "not there"]);
 }
 
-/// HAZARDS 4: nothing that is left says that there was more, but the identity.
+/// Nothing that is left says that there was more, but the identity.
 #[test]
-fn a_generation_that_went_is_missed() {
+fn hazard_4_a_generation_that_went_is_missed() {
     let dir = left_behind("SET a 1", &[]);
     let mut second = server(&dir, 2, &[]);
     run(&mut second.client(), "SET b 1");

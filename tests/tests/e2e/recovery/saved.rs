@@ -124,9 +124,9 @@ fn the_state_of_a_time_between_sets_can_be_had() {
     }
 }
 
-/// HAZARDS 9, with sets as the server takes them, and the log pruned behind them.
+/// With sets as the server takes them, and the log pruned behind them.
 #[test]
-fn behind_a_damaged_newest_set_is_an_older_one_and_the_log_between_them() {
+fn hazard_9_behind_a_damaged_newest_set_is_an_older_one_and_the_log_between_them() {
     let dir = directory();
     let mut old = server(&dir, 2, &["--snapshot-keep", "2"]);
     let mut client = old.client();
@@ -146,9 +146,9 @@ fn behind_a_damaged_newest_set_is_an_older_one_and_the_log_between_them() {
     assert_eq!(new.client().line("DEBUG DIGEST"), before);
 }
 
-/// Before the load was whole nothing is saved, and nothing goes: HAZARDS 1.
+/// Before the load was whole nothing is saved, and nothing goes.
 #[test]
-fn nothing_is_saved_and_nothing_removed_while_data_is_loaded() {
+fn hazard_1_nothing_is_saved_and_nothing_removed_while_data_is_loaded() {
     let dir = directory();
     let mut old = server(&dir, 2, &[]);
     let mut client = old.client();

@@ -190,9 +190,8 @@ fn keys_of_a_set_expire_as_the_log_says() {
     }
 }
 
-/// HAZARDS 8.
 #[test]
-fn a_flipped_bit_in_a_set_is_seen_and_the_log_makes_up_for_it_if_it_can() {
+fn hazard_8_a_flipped_bit_in_a_set_is_seen_and_the_log_makes_up_for_it_if_it_can() {
     let dir = left_behind("MSET a 1 b 2 c 3 e 6");
     for packed in [false, true] {
         let manifest = save(&dir, &KEYS, How { packed, ..PLAIN });
@@ -208,9 +207,8 @@ fn a_flipped_bit_in_a_set_is_seen_and_the_log_makes_up_for_it_if_it_can() {
     assert!(dir.path().join("quarantine/0000000001/snapshots/0000000002/manifest").exists());
 }
 
-/// HAZARDS 8 and 9.
 #[test]
-fn a_damaged_set_is_refused_and_an_older_one_is_taken_if_the_operator_says_so() {
+fn hazard_9_a_damaged_set_is_refused_and_an_older_one_is_taken_if_the_operator_says_so() {
     let dir = directory();
     save(&dir, &KEYS, How { with_log: false, ..PLAIN });
     let mut second = server(&dir, 2, &["--appendonly", "no"]);
@@ -236,9 +234,8 @@ fn a_damaged_set_is_refused_and_an_older_one_is_taken_if_the_operator_says_so() 
     assert!(dir.path().join("quarantine/0000000001/snapshots/0000000002").join(name).exists());
 }
 
-/// HAZARDS 4.
 #[test]
-fn a_set_without_one_of_its_files_is_refused() {
+fn hazard_4_a_set_without_one_of_its_files_is_refused() {
     let dir = directory();
     let manifest = save(&dir, &KEYS, How { with_log: false, ..PLAIN });
     let file = &files(&dir, &manifest)[1];
@@ -255,9 +252,9 @@ fn a_set_without_one_of_its_files_is_refused() {
     assert_eq!(server(&dir, 2, &[]).client().line("DBSIZE"), ":4");
 }
 
-/// HAZARDS 4: the older set is whole, and nothing but the identity says that there was a newer one.
+/// The older set is whole, and nothing but the identity says that there was a newer one.
 #[test]
-fn a_set_that_went_is_missed_unless_the_log_has_it_all() {
+fn hazard_4_a_set_that_went_is_missed_unless_the_log_has_it_all() {
     let dir = directory();
     save(&dir, &KEYS, How { with_log: false, ..PLAIN });
     save(&dir, &[(0, "n", "8", None)], How { with_log: false, ..PLAIN });
@@ -276,9 +273,8 @@ fn a_set_that_went_is_missed_unless_the_log_has_it_all() {
     assert_eq!(server(&dir, 2, &[]).client().line("MGET a b c e"), "[\"1\", \"2\", \"3\", \"6\"]");
 }
 
-/// HAZARDS 6.
 #[test]
-fn files_without_a_manifest_are_no_set() {
+fn hazard_6_files_without_a_manifest_are_no_set() {
     let dir = directory();
     let manifest = save(&dir, &KEYS, How { with_log: false, ..PLAIN });
     // An attempt that came to its end but for the manifest.
@@ -413,9 +409,8 @@ fn redis_loads_the_file_of_a_shard() {
     assert_eq!(redis.client().line("MGET a b c e"), "[\"1\", \"2\", \"3\", \"6\"]");
 }
 
-/// HAZARDS 12.
 #[test]
-fn a_signal_while_a_set_is_loaded_ends_the_server_and_harms_nothing() {
+fn hazard_12_a_signal_while_a_set_is_loaded_ends_the_server_and_harms_nothing() {
     let dir = directory();
     let names: Vec<String> = (0..50_000).map(|number| format!("k{number}")).collect();
     let keys: Vec<Pair<'_>> = names.iter().map(|name| (0, name.as_str(), "some value", None)).collect();

@@ -12,9 +12,9 @@ fn limit_files(server: &Process, bytes: &str) {
     assert!(status.is_ok_and(|status| status.success()), "the limit is changed");
 }
 
-/// HAZARDS 10 and 31: the disk takes no more in the middle of a file.
+/// The disk takes no more in the middle of a file.
 #[test]
-fn a_disk_that_is_full_is_told_loudly_and_harms_nothing() {
+fn hazard_10_a_disk_that_is_full_is_told_loudly_and_harms_nothing() {
     if !installed("prlimit") {
         return;
     }
@@ -75,9 +75,9 @@ fn a_directory_that_cannot_be_written_is_told() {
     snapshot(&mut client);
 }
 
-/// HAZARDS 33: whatever takes keys away tells the open snapshot.
+/// Whatever takes keys away tells the open snapshot.
 #[test]
-fn what_goes_while_it_is_written_is_in_it() {
+fn hazard_33_what_goes_while_it_is_written_is_in_it() {
     let server = Server::with(&["--enable-debug-command", "yes"]);
     let mut client = server.client();
     for goes in ["FLUSHALL", "FLUSHALL ASYNC", "SWAPDB 0 1", "FLUSHDB"] {
@@ -94,9 +94,9 @@ fn what_goes_while_it_is_written_is_in_it() {
     }
 }
 
-/// HAZARDS 5: killed at any moment, there is a set or nothing that looks like one.
+/// Killed at any moment, there is a set or nothing that looks like one.
 #[test]
-fn a_server_that_is_killed_leaves_whole_sets_alone() {
+fn hazard_5_a_server_that_is_killed_leaves_whole_sets_alone() {
     let mut server = Server::with(&["--enable-debug-command", "yes", "--snapshot-keep", "3"]);
     let mut client = server.client();
     assert_eq!(client.line("DEBUG POPULATE 200000"), "+OK");

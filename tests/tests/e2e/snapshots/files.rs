@@ -74,7 +74,7 @@ fn what_expires_by_field_is_in_the_words_of_a_newer_version() {
 
 /// A value of 64 MB is written in pieces while commands go on, and takes no memory for a second one.
 #[test]
-fn a_huge_value_is_streamed() {
+fn hazard_34_a_huge_value_is_streamed() {
     let server = Server::with(&["--snapshot-compression", "no", "--rdbcompression", "no"]);
     let mut client = server.client();
     let element = "x".repeat(1000);
@@ -89,9 +89,9 @@ fn a_huge_value_is_streamed() {
     assert_eq!(super::keys_of(&sets(&server)[0]), 1);
 }
 
-/// HAZARDS 34: who changes a huge value while it is not written yet waits until it is, and nothing is copied for him.
+/// Who changes a huge value while it is not written yet waits until it is, and nothing is copied for him.
 #[test]
-fn what_changes_a_huge_value_waits_rather_than_copies_it() {
+fn hazard_34_what_changes_a_huge_value_waits_rather_than_copies_it() {
     let server = Server::with(&[
         "--snapshot-compression",
         "no",

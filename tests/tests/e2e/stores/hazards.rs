@@ -87,7 +87,7 @@ fn hazard_4_an_object_that_is_gone_is_told_and_the_set_before_it_is_found() {
     far.direct("DELETE", &lost.expect("a file"), b"");
     let words = ["0000000002", "is missing", "on-load-failure previous"];
     refused(directory().path(), &place, &[], 96, &words);
-    // HAZARDS 9: one says so, and goes back.
+    // One says so, and goes back (hazard 9).
     let after = server(&directory(), &place, &["--on-load-failure", "previous"]);
     assert_eq!(after.client().line("DEBUG DIGEST"), digest);
     after.wait_for_log("LOST");
