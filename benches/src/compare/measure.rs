@@ -106,7 +106,7 @@ pub fn measure(spec: &ServerSpec, scenario: &Scenario, sizes: &Sizes) -> Result<
     if cpus.len() < spec.cores(scenario.cores) {
         bail!("{} cores are wanted, and there are cpus {cpus:?}", scenario.cores);
     }
-    let instance = Instance::start(spec, &cpus)?;
+    let instance = Instance::start(&spec.logging(scenario.log), &cpus)?;
     let metrics = match scenario.work {
         Work::Throughput { mix, pipeline, connections } => {
             throughput(&instance, sizes, mix, pipeline, connections)

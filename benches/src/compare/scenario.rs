@@ -68,6 +68,29 @@ impl Work {
     }
 }
 
+/// How a server keeps its log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Log {
+    /// There is none.
+    #[default]
+    Off,
+    /// It is brought to the disk every second.
+    Everysec,
+    /// It is brought to the disk before anything is answered.
+    Always,
+}
+
+impl Log {
+    /// For `{appendonly}` and `{appendfsync}`.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Off => ("no", "everysec"),
+            Self::Everysec => ("yes", "everysec"),
+            Self::Always => ("yes", "always"),
+        }
+    }
+}
+
 /// What a figure must be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bound {
@@ -93,12 +116,14 @@ pub struct Goal {
 pub struct Scenario {
     /// For `--scenario`.
     pub name: &'static str,
-    /// For `--scenario` too: [`STRINGS`], [`MANY`], [`TYPES`], [`TOGETHER`] or [`PUBSUB`].
+    /// For `--scenario` too: [`STRINGS`], [`MANY`], [`TYPES`], [`TOGETHER`], [`PUBSUB`] or [`LOG`].
     pub group: &'static str,
     /// For tables and charts.
     pub title: &'static str,
     /// Cores of servers that can use more than one.
     pub cores: usize,
+    /// How servers keep their log, where their command line says `{appendonly}` and `{appendfsync}`.
+    pub log: Log,
     /// What is done.
     pub work: Work,
     /// What Lacewing is to reach.
@@ -113,7 +138,7 @@ const fn throughput(
     goals: &'static [Goal],
 ) -> Scenario {
     let work = Work::Throughput { mix, pipeline, connections: None };
-    Scenario { name, group: STRINGS, title, cores: 1, work, goals }
+    Scenario { name, group: STRINGS, title, cores: 1, log: Log::Off, work, goals }
 }
 
 /// Commands over keys of both of two cores.
@@ -125,6 +150,18 @@ const fn many(
     goals: &'static [Goal],
 ) -> Scenario {
     Scenario { cores: 2, group: MANY, ..throughput(name, title, mix, pipeline, goals) }
+}
+
+/// SET by 50 connections, with a log or without.
+const fn logged(
+    name: &'static str,
+    title: &'static str,
+    log: Log,
+    pipeline: u32,
+    goals: &'static [Goal],
+) -> Scenario {
+    let work = Work::Throughput { mix: "set", pipeline, connections: Some(50) };
+    Scenario { log, group: LOG, work, ..throughput(name, title, "set", pipeline, goals) }
 }
 
 /// As [`many`], by one connection.
@@ -149,13 +186,15 @@ pub const TYPES: &str = "types";
 pub const TOGETHER: &str = "together";
 /// The group of the scenarios of publish and subscribe.
 pub const PUBSUB: &str = "pubsub";
+/// The group of the scenarios of the log.
+pub const LOG: &str = "log";
 /// Commands per batch of [`Sent::Drawn`].
 pub const PIPELINE: u32 = 16;
 
 /// All of them, in the order of the tables.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
     let some = SCENARIOS.iter().chain(MANY_KEYS).chain(types::SCENARIOS);
-    some.chain(together::SCENARIOS).chain(PUBLISHING)
+    some.chain(together::SCENARIOS).chain(PUBLISHING).chain(LOGGED)
 }
 
 const SCENARIOS: &[Scenario] = &[
@@ -174,6 +213,7 @@ const SCENARIOS: &[Scenario] = &[
         group: STRINGS,
         title: "Memory per key",
         cores: 1,
+        log: Log::Off,
         work: Work::Memory,
         goals: &[Goal { metric: super::metrics::RESIDENT_PER_KEY, bound: Bound::AtMost(72.0) }],
     },
@@ -182,6 +222,7 @@ const SCENARIOS: &[Scenario] = &[
         group: STRINGS,
         title: "Idle connections",
         cores: 1,
+        log: Log::Off,
         work: Work::Idle,
         goals: &[Goal { metric: super::metrics::IDLE_CPU, bound: Bound::AtMost(1.0) }],
     },
@@ -190,6 +231,7 @@ const SCENARIOS: &[Scenario] = &[
         group: STRINGS,
         title: "A growing table",
         cores: 1,
+        log: Log::Off,
         work: Work::Growth,
         goals: &[Goal { metric: super::metrics::P999, bound: Bound::AtMost(2000.0) }],
     },
@@ -215,7 +257,7 @@ const fn publish(
     goals: &'static [Goal],
 ) -> Scenario {
     let work = Work::Publish { subscribers: 1_000, publishers, pipeline };
-    Scenario { name, group: PUBSUB, title, cores: 1, work, goals }
+    Scenario { name, group: PUBSUB, title, cores: 1, log: Log::Off, work, goals }
 }
 
 const PUBLISHING: &[Scenario] = &[
@@ -223,6 +265,17 @@ const PUBLISHING: &[Scenario] = &[
     publish("publish-p16", "PUBLISH to 1,000, P16", 1, 16, &[cpu(0.70)]),
     publish("publish-50", "PUBLISH to 1,000, 50 publishers", 50, 1, &[cpu(0.70)]),
 ];
+
+/// The first and the second of them are to be compared with each other: the log is to cost at most a quarter.
+const LOGGED: &[Scenario] = &[
+    logged("log-off-p16", "SET P16, no log", Log::Off, 16, &[]),
+    logged("log-everysec-p16", "SET P16, everysec", Log::Everysec, 16, &[cpu(1.0)]),
+    logged("log-everysec-p1", "SET P1, everysec", Log::Everysec, 1, &[cpu(1.0)]),
+    logged("log-always-p1", "SET P1, always", Log::Always, 1, &[RATE_ALWAYS]),
+    logged("log-always-p16", "SET P16, always", Log::Always, 16, &[]),
+];
+
+const RATE_ALWAYS: Goal = Goal { metric: super::metrics::RATE, bound: Bound::RatioAtLeast(1.3) };
 
 /// Against the baseline on its one thread.
 const TWO_CORES: &[Goal] = &[cpu(1.0), RATE_KEPT];
@@ -251,7 +304,7 @@ mod tests {
 
     #[test]
     fn names_differ() {
-        let groups = [STRINGS, MANY, TYPES, TOGETHER, PUBSUB];
+        let groups = [STRINGS, MANY, TYPES, TOGETHER, PUBSUB, LOG];
         let mut names: Vec<_> = all().map(|scenario| scenario.name).chain(groups).collect();
         names.sort_unstable();
         names.dedup();

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::procfs::check_pinned;
+use super::scenario::Log;
 use crate::load::connection::{Client, Target};
 use crate::machine::pin_thread;
 
@@ -22,7 +23,7 @@ use crate::machine::pin_thread;
 pub struct ServerSpec {
     /// As tables and charts call it.
     pub name: String,
-    /// The words of the command line, with `{port}`, `{dir}` and `{cores}` still in them.
+    /// The words of the command line, with `{port}`, `{dir}`, `{cores}`, `{appendonly}` and `{appendfsync}` still in them.
     words: Vec<String>,
 }
 
@@ -50,8 +51,8 @@ impl ServerSpec {
         let lacewing = this.with_file_name("lacewing");
         let lacewing = shlex::try_quote(lacewing.to_str().context("a path that is not UTF-8")?)?.into_owned();
         Ok(vec![
-            format!("lacewing={lacewing} --port {{port}} --cores {{cores}} --dir {{dir}} --appendonly no --save ''").parse()?,
-            "redis=redis-server --port {port} --save '' --appendonly no --dir {dir}".parse()?,
+            format!("lacewing={lacewing} --port {{port}} --cores {{cores}} --dir {{dir}} --appendonly {{appendonly}} --appendfsync {{appendfsync}} --save ''").parse()?,
+            "redis=redis-server --port {port} --save '' --appendonly {appendonly} --appendfsync {appendfsync} --dir {dir}".parse()?,
         ])
     }
 
@@ -80,13 +81,22 @@ impl ServerSpec {
         if self.words.iter().any(|word| word.contains("{cores}")) { wanted } else { 1 }
     }
 
+    /// The same server with its log kept so, if its command line leaves that open; else, it has none.
+    pub fn logging(&self, log: Log) -> Self {
+        let (appendonly, appendfsync) = log.words();
+        let fill_in =
+            |word: &String| word.replace("{appendonly}", appendonly).replace("{appendfsync}", appendfsync);
+        Self { name: self.name.clone(), words: self.words.iter().map(fill_in).collect() }
+    }
+
     fn command(&self, port: u16, cores: usize, directory: &Path) -> Command {
         let fill_in = |word: &String| {
             word.replace("{port}", &port.to_string())
                 .replace("{cores}", &cores.to_string())
                 .replace("{dir}", &directory.to_string_lossy())
         };
-        let mut words = self.words.iter().map(fill_in);
+        let spec = self.logging(Log::Off);
+        let mut words = spec.words.iter().map(fill_in);
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words);
         command
@@ -242,10 +252,14 @@ mod tests {
 
     #[test]
     fn command_lines_are_split_and_filled_in() {
-        let spec: ServerSpec = "a b=run --port {port} --save '' --dir {dir} --cores {cores}".parse().unwrap();
-        let command = spec.command(1234, 2, Path::new("/a dir"));
+        let spec: ServerSpec =
+            "a b=run --port {port} --save '' --dir {dir} --cores {cores} {appendonly} {appendfsync}"
+                .parse()
+                .unwrap();
+        let command = spec.logging(Log::Always).command(1234, 2, Path::new("/a dir"));
         let words: Vec<_> = command.get_args().map(|word| word.to_str().unwrap()).collect();
-        assert_eq!(words, ["--port", "1234", "--save", "", "--dir", "/a dir", "--cores", "2"]);
+        let expected = ["--port", "1234", "--save", "", "--dir", "/a dir", "--cores", "2", "yes", "always"];
+        assert_eq!(words, expected);
         assert_eq!((spec.name.as_str(), spec.cores(2)), ("a b", 2));
         assert_eq!("x=run {port}".parse::<ServerSpec>().unwrap().cores(2), 1);
         for bad in ["", "x", "x=", "=run {port}", "x=run", "x=run '{port}"] {

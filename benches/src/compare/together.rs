@@ -1,6 +1,6 @@
 //! The scenarios of what makes one database of all keys, although they lie on several cores.
 
-use super::scenario::{Goal, Scenario, Sent, TOGETHER, Work, cpu};
+use super::scenario::{Goal, Log, Scenario, Sent, TOGETHER, Work, cpu};
 use super::types::{Dataset, small};
 
 const COUNTERS: Dataset =
@@ -24,7 +24,7 @@ const fn multi(name: &'static str, title: &'static str, blocks: u32) -> Scenario
         requests: None,
         sent: Sent::InTurn(blocks),
     };
-    Scenario { name, group: TOGETHER, title, cores: 1, work, goals: CPU }
+    Scenario { name, group: TOGETHER, title, cores: 1, log: Log::Off, work, goals: CPU }
 }
 
 /// A short script that reads.
@@ -37,7 +37,7 @@ const EVAL_INCR: &[&str] = &["EVAL \"local n = redis.call('INCRBY', KEYS[1], ARG
 const fn script(name: &'static str, title: &'static str, commands: &'static [&'static str]) -> Scenario {
     let work =
         Work::Command { data: &COUNTERS, commands, keys: COUNTERS.keys, requests: None, sent: Sent::Drawn };
-    Scenario { name, group: TOGETHER, title, cores: 1, work, goals: CPU }
+    Scenario { name, group: TOGETHER, title, cores: 1, log: Log::Off, work, goals: CPU }
 }
 
 /// In the order of the tables. A figure is for one command, of which a transaction has six.

@@ -1,7 +1,7 @@
 //! The scenarios of the data types: a dataset that is made first, then one command over it, or the memory that it
 //! takes. Small values are many, 100,000 unless a scenario says otherwise; a "big" one is a single key.
 
-use super::scenario::{Bound, Goal, Scenario, Sent, TYPES, Work, cpu};
+use super::scenario::{Bound, Goal, Log, Scenario, Sent, TYPES, Work, cpu};
 
 /// What is in the server before the measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +121,7 @@ const fn command(
     commands: &'static [&'static str],
 ) -> Scenario {
     let work = Work::Command { data, commands, keys: data.keys, requests: None, sent: Sent::Drawn };
-    Scenario { name, group: TYPES, title, cores: 1, work, goals: CPU }
+    Scenario { name, group: TYPES, title, cores: 1, log: Log::Off, work, goals: CPU }
 }
 
 /// As [`command`], over more numbers than the dataset was made of.
@@ -143,7 +143,15 @@ const fn memory(
     unit: Unit,
     goals: &'static [Goal],
 ) -> Scenario {
-    Scenario { name, group: TYPES, title, cores: 1, work: Work::DatasetMemory { data, unit }, goals }
+    Scenario {
+        name,
+        group: TYPES,
+        title,
+        cores: 1,
+        log: Log::Off,
+        work: Work::DatasetMemory { data, unit },
+        goals,
+    }
 }
 
 /// All of them, in the order of the tables.
