@@ -78,7 +78,8 @@ pub struct ListedGeneration {
 pub enum BeginState {
     /// As it should.
     Begun(Begin),
-    /// No `begin`: the start ended before it had one, and nothing was written.
+    /// No `begin`: the start ended before it had one, and nothing was written; or what it waited for never came, and nothing that was
+    /// written counts.
     Unbegun,
     /// A `begin` that makes no sense.
     Damaged(String),
@@ -100,6 +101,9 @@ pub fn list(disk: &dyn Disk) -> Result<Vec<ListedGeneration>, DiskError> {
 fn read(disk: &dyn Disk, generation: Generation) -> Result<BeginState, DiskError> {
     let entries = list_sorted(disk, &layout::generation(generation))?;
     if !entries.iter().any(|entry| entry.name == BEGIN) {
+        if entries.iter().any(|entry| entry.name == layout::WAITING) {
+            return Ok(BeginState::Unbegun);
+        }
         let missing = "there are records, and the file is missing";
         let has_records = has_records(disk, generation)?;
         return Ok(if has_records { BeginState::Damaged(missing.to_owned()) } else { BeginState::Unbegun });
@@ -173,6 +177,82 @@ pub fn begin(
     _loaded: &Loaded,
 ) -> Result<(Begin, Vec<LogWriter>), DiskError> {
     let generation = next(places)?;
+    let (begin, writers) = make(places, beginning, identity, generation)?;
+    put(places.disk(), &begin, identity)?;
+    Ok((begin, writers))
+}
+
+/// A generation whose logs are written while what it continues is not there yet: a set that is being written. Until it is begun
+/// nothing of it counts, and a start passes it over.
+#[derive(Debug)]
+pub struct Waiting(Begin);
+
+/// Makes the logs of the next generation, to be begun later, and returns their writers.
+pub fn begin_later(
+    places: &Places,
+    beginning: Beginning,
+    identity: &Identity,
+) -> Result<(Waiting, Vec<LogWriter>), DiskError> {
+    let generation = next(places)?;
+    let disk = places.disk();
+    let directory = layout::generation(generation);
+    ensure_dir(disk, LOGS)?;
+    ensure_dir(disk, &directory)?;
+    let waiting = layout::waiting(generation);
+    write_small(disk, &waiting, b"", Over::Nothing)?;
+    disk.sync_dir(&directory).trying("sync", &directory)?;
+    let (begin, writers) = make(places, beginning, identity, generation)?;
+    Ok((Waiting(begin), writers))
+}
+
+impl Waiting {
+    /// Which it is.
+    pub fn generation(&self) -> Generation {
+        self.0.generation
+    }
+
+    /// Begins it: it continues `set`, which is whole, and whose cut was the first moment that its logs have. Errors: it has not
+    /// begun; the caller may try again.
+    pub fn begin(
+        &mut self,
+        places: &Places,
+        set: SetNumber,
+        identity: &mut Identity,
+    ) -> Result<(), DiskError> {
+        self.0.past = Past { set: Some(set), log: None };
+        let disk = places.disk();
+        put(disk, &self.0, identity)?;
+        // Beside a `begin` it says nothing.
+        let _ = disk.remove(&layout::waiting(self.0.generation));
+        Ok(())
+    }
+
+    /// Removes what was made: it will not begin. If an attempt has got as far as its `begin`, a start may count it as begun, so it
+    /// stays as it is.
+    pub fn give_up(self, places: &Places) -> Result<(), DiskError> {
+        let disk = places.disk();
+        let directory = layout::generation(self.0.generation);
+        let mut entries = list_sorted(disk, &directory)?;
+        if entries.iter().any(|entry| entry.name == BEGIN) {
+            return Ok(());
+        }
+        // Last goes what says that the others do not count.
+        entries.sort_by_key(|entry| entry.name == layout::WAITING);
+        for entry in entries {
+            let path = format!("{directory}/{}", entry.name);
+            disk.remove(&path).trying("remove", &path)?;
+        }
+        disk.remove_dir(&directory).trying("remove", &directory)
+    }
+}
+
+/// Makes the logs of a generation.
+fn make(
+    places: &Places,
+    beginning: Beginning,
+    identity: &Identity,
+    generation: Generation,
+) -> Result<(Begin, Vec<LogWriter>), DiskError> {
     let disk = places.shared_disk();
     let begin = Begin {
         generation,
@@ -195,12 +275,18 @@ pub fn begin(
     let writers: Vec<LogWriter> = (0..begin.shards)
         .map(|shard| LogWriter::create(Arc::clone(disk), options(shard), beginning.now))
         .collect::<Result<_, _>>()?;
-    let disk = disk.as_ref();
     disk.sync_dir(&directory).trying("sync", &directory)?;
-    write_small(disk, &layout::begin(generation), &envelope::seal(&begin), Over::Nothing)?;
-    disk.sync_dir(&directory).trying("sync", &directory)?;
-    identity.begun(disk, generation)?;
     Ok((begin, writers))
+}
+
+/// Has a generation begin whose logs are there.
+fn put(disk: &dyn Disk, begin: &Begin, identity: &mut Identity) -> Result<(), DiskError> {
+    let directory = layout::generation(begin.generation);
+    // What an attempt has left that failed behind this says the same.
+    let over = if disk.open(&layout::begin(begin.generation)).is_ok() { Over::Old } else { Over::Nothing };
+    write_small(disk, &layout::begin(begin.generation), &envelope::seal(begin), over)?;
+    disk.sync_dir(&directory).trying("sync", &directory)?;
+    identity.begun(disk, begin.generation)
 }
 
 /// The number of the generation that would begin next: above all that there are or were, and not below what a set waits for.

@@ -19,6 +19,8 @@ pub const QUARANTINE: &str = "quarantine";
 pub const STAGING: &str = "sync";
 /// In a generation's directory: how it begins.
 pub const BEGIN: &str = "begin";
+/// In a generation's directory: that it is written before it begins.
+pub const WAITING: &str = "waiting";
 /// In a set's directory: what makes it a set.
 pub const MANIFEST: &str = "manifest";
 
@@ -38,6 +40,11 @@ pub fn generation(number: Generation) -> String {
 /// A generation's begin.
 pub fn begin(number: Generation) -> String {
     format!("{}/{BEGIN}", generation(number))
+}
+
+/// What says that a generation is written before it begins.
+pub fn waiting(number: Generation) -> String {
+    format!("{}/{WAITING}", generation(number))
 }
 
 /// A segment.

@@ -44,6 +44,8 @@ pub struct Report {
     pub refusals: u64,
     /// Sets that were made.
     pub sets: u64,
+    /// Logs that were ended and begun anew.
+    pub relogs: u64,
 }
 
 /// Runs it: lives until [`LIVES`] have ended, the first crash at the call that was asked for.

@@ -6,7 +6,7 @@ use std::io;
 use aof::Generation;
 
 use crate::disk::{Attempt, Disk, DiskError, list_sorted};
-use crate::layout::{self, BEGIN, LOGS, MANIFEST, SetNumber};
+use crate::layout::{self, BEGIN, LOGS, MANIFEST, SetNumber, WAITING};
 use crate::manifest::Manifest;
 use crate::sets::{self, SetState};
 use crate::store::Places;
@@ -158,7 +158,7 @@ fn prune_log(disk: &dyn Disk, oldest: &Manifest) -> Result<u64, DiskError> {
 fn remove_generation(disk: &dyn Disk, number: Generation) -> Result<u64, DiskError> {
     let directory = layout::generation(number);
     let entries = list_sorted(disk, &directory)?;
-    for entry in entries.iter().filter(|entry| entry.name != BEGIN) {
+    for entry in entries.iter().filter(|entry| ![BEGIN, WAITING].contains(&entry.name.as_str())) {
         let path = format!("{directory}/{}", entry.name);
         disk.remove(&path).trying("remove", &path)?;
     }

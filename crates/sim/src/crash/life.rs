@@ -1,5 +1,7 @@
 //! One server's lives.
 
+mod relog;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -46,11 +48,13 @@ pub enum Planted {
     BeginIsNotSynced,
     /// Logs are never synced.
     LogsAreNotSynced,
+    /// Clients are told of what is in a log that has not begun.
+    WaitingLogsCount,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Planted; 13] = [
+    pub const ALL: [Planted; 14] = [
         Planted::ReleasesBeforeWhole,
         Planted::AcknowledgesBeforeSync,
         Planted::ReleasesBeforeSync,
@@ -64,6 +68,7 @@ impl Planted {
         Planted::LogNamesAreNotSynced,
         Planted::BeginIsNotSynced,
         Planted::LogsAreNotSynced,
+        Planted::WaitingLogsCount,
     ];
 
     /// What the disk has to do with it.
@@ -111,6 +116,10 @@ struct Server {
     stalled: Vec<Vec<u8>>,
     /// By shard, the thread that makes room ahead.
     spares: Vec<Spares>,
+    /// While the log has not begun: what clients are to be told of when it has.
+    untold: Option<Vec<u64>>,
+    /// None could be begun.
+    has_no_log: bool,
 }
 
 /// A thread that makes room ahead.
@@ -255,6 +264,8 @@ impl World {
             next_tx: 1,
             stalled,
             spares,
+            untold: None,
+            has_no_log: false,
         }))
     }
 
@@ -287,6 +298,7 @@ impl World {
                 self.sync(server, shard)
             }
             17..=18 => self.snapshot(server),
+            _ if self.rng.one_in(3) => self.relog(server),
             _ => self.switch(server),
         }
     }
@@ -347,7 +359,7 @@ impl World {
                 self.sync(server, *shard)?;
             }
         }
-        self.history.acknowledged(step);
+        self.tell(server, step);
         Ok(())
     }
 
@@ -534,6 +546,7 @@ impl Server {
         let failed = self.logs.iter().find_map(LogWriter::failure);
         let is_stalled = self.stalled.iter().any(|bytes| !bytes.is_empty());
         match failed {
+            _ if self.has_no_log => Err(Failed("there is no log".to_owned())),
             Some(why) => Err(Failed(why.to_string())),
             None if is_stalled => Err(Failed("stalled".to_owned())),
             None => Ok(()),

@@ -31,15 +31,19 @@ fn a_crash_at_every_call_leaves_what_was_promised() {
 #[test]
 fn random_crashes_leave_what_was_promised() {
     let mut recoveries = 0;
-    let mut sets = 0;
+    let (mut sets, mut relogs) = (0, 0);
     for seed in 1000..1000 + seeds(400) {
         let crash = if seed % 2 == 0 { Crash::Kill } else { Crash::Power };
         let report = holds(clean(seed, Some(seed * 7919 % 700), crash));
         recoveries += report.recoveries;
         sets += report.sets;
+        relogs += report.relogs;
         assert_eq!(report.refusals, 0);
     }
-    assert!(recoveries > 1000 && sets > 400, "{recoveries} recoveries, {sets} sets");
+    assert!(
+        recoveries > 1000 && sets > 400 && relogs > 100,
+        "{recoveries} recoveries, {sets} sets, {relogs} new logs"
+    );
 }
 
 #[test]
