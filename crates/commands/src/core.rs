@@ -170,6 +170,10 @@ pub struct LoadingGauges {
     pub total_bytes: AtomicU64,
     /// Bytes that were read.
     pub loaded_bytes: AtomicU64,
+    /// Bytes of the snapshot among them, uncompressed.
+    pub base_bytes: AtomicU64,
+    /// Bytes of the logs among them.
+    pub log_bytes: AtomicU64,
     /// Bytes of memory that the data took in the server that wrote it, if the file says so.
     pub rdb_used_mem: AtomicU64,
     /// Keys that the last load put in.

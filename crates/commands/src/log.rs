@@ -26,10 +26,14 @@ pub struct LogFigures {
 /// What all cores know of the logs.
 #[derive(Debug, Default)]
 pub struct LogGauges {
-    /// Bytes of what was there when the logs began, or of the last snapshot that took their place.
+    /// Bytes of the snapshot that the logs continue, uncompressed; 0 if there is none.
     base_bytes: AtomicU64,
+    /// Bytes of earlier logs that stand between the two.
+    carried_bytes: AtomicU64,
     /// Bytes that were written to the logs before that snapshot.
     before_bytes: AtomicU64,
+    /// Whether the logs continue something that is whole: else nothing in them counts yet.
+    is_begun: AtomicBool,
     /// The number of the last cut.
     last_cut: AtomicU64,
     shards: Vec<ShardLog>,
@@ -44,6 +48,8 @@ struct ShardLog {
     has_news: AtomicBool,
     /// The newest cut that is on the disk.
     synced_cut: AtomicU64,
+    /// Bytes that the kernel was given, as of the last cut.
+    written_bytes: AtomicU64,
 }
 
 /// A client's wait until what was written survives a loss of power: WAITAOF.
@@ -61,9 +67,26 @@ impl LogGauges {
         Self { shards: (0..shards).map(|_| ShardLog::default()).collect(), ..Self::default() }
     }
 
-    /// From here on the logs follow something of so many bytes; `written_bytes`: of all logs, what was written before.
-    pub fn set_base(&self, base_bytes: u64, written_bytes: u64) {
+    /// Bytes that were written to all logs before the last cut.
+    pub fn written_bytes(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.written_bytes.load(Relaxed)).sum()
+    }
+
+    /// Whether what is in the logs counts.
+    pub fn set_begun(&self, is_begun: bool) {
+        self.is_begun.store(is_begun, SeqCst);
+    }
+
+    /// See [`LogGauges::set_begun`].
+    pub fn is_begun(&self) -> bool {
+        self.is_begun.load(SeqCst)
+    }
+
+    /// What the logs follow has so many bytes. `carried_bytes`: what of other logs follows it, too; `written_bytes`: of all logs, what was
+    /// written before it.
+    pub fn set_base(&self, base_bytes: u64, carried_bytes: u64, written_bytes: u64) {
         self.base_bytes.store(base_bytes, Relaxed);
+        self.carried_bytes.store(carried_bytes, Relaxed);
         self.before_bytes.store(written_bytes, Relaxed);
     }
 
@@ -74,7 +97,8 @@ impl LogGauges {
 
     /// The same with the logs (INFO aof_current_size); `written_bytes`: of all logs, what was written since the start.
     pub fn current_bytes(&self, written_bytes: u64) -> u64 {
-        self.base_bytes() + written_bytes.saturating_sub(self.before_bytes.load(Relaxed))
+        let written = written_bytes.saturating_sub(self.before_bytes.load(Relaxed));
+        self.base_bytes() + self.carried_bytes.load(Relaxed) + written
     }
 
     /// Something was written in a shard's log, for the first time since the last cut. Comes before anybody is told of it.
@@ -83,7 +107,8 @@ impl LogGauges {
     }
 
     /// A shard's log has this cut.
-    pub fn note_cut(&self, shard: ShardId, number: u64) {
+    pub fn note_cut(&self, shard: ShardId, number: u64, written_bytes: u64) {
+        self.shards[shard.index()].written_bytes.store(written_bytes, Relaxed);
         self.last_cut.fetch_max(number, AcqRel);
         self.shards[shard.index()].has_news.store(false, Release);
     }
@@ -104,7 +129,7 @@ impl LogGauges {
     /// afterwards, finds the client.
     pub fn wait_for(&self, cut: u64) -> bool {
         self.waiting.fetch_add(1, SeqCst);
-        let waits = self.durable_cut() < cut;
+        let waits = !self.is_durable(cut);
         if !waits {
             self.waits_no_more();
         }
@@ -119,6 +144,11 @@ impl LogGauges {
     /// Whether clients wait.
     pub fn is_waited_for(&self) -> bool {
         self.waiting.load(SeqCst) > 0
+    }
+
+    /// Whether all before this cut would be there after a loss of power.
+    pub fn is_durable(&self, cut: u64) -> bool {
+        self.is_begun.load(SeqCst) && self.durable_cut() >= cut
     }
 
     /// The newest cut that is on the disk in all logs.
@@ -138,9 +168,9 @@ mod tests {
         assert_eq!(needed_and_durable(), (0, 0));
         log.note_news(ShardId(1));
         assert_eq!(needed_and_durable(), (1, 0));
-        log.note_cut(ShardId(0), 1);
+        log.note_cut(ShardId(0), 1, 0);
         assert_eq!(needed_and_durable(), (2, 0), "more may have been written behind the cut");
-        log.note_cut(ShardId(1), 1);
+        log.note_cut(ShardId(1), 1, 0);
         assert_eq!(needed_and_durable(), (1, 0));
         log.note_synced(ShardId(1), 1);
         assert_eq!(needed_and_durable(), (1, 0));
@@ -152,7 +182,9 @@ mod tests {
     fn the_size_counts_from_the_last_snapshot() {
         let log = LogGauges::new(1);
         assert_eq!(log.current_bytes(50), 50);
-        log.set_base(1000, 50);
+        log.set_base(1000, 200, 0);
+        assert_eq!((log.base_bytes(), log.current_bytes(50)), (1000, 1250));
+        log.set_base(1000, 0, 50);
         assert_eq!((log.base_bytes(), log.current_bytes(50), log.current_bytes(80)), (1000, 1000, 1030));
     }
 }

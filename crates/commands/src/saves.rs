@@ -155,6 +155,12 @@ impl Saves {
         self.desk().scheduled[kind as usize] = true;
     }
 
+    /// Whether one is under way, or is to be taken.
+    pub fn is_wanted(&self) -> bool {
+        let desk = self.desk();
+        desk.current.is_some() || desk.scheduled.contains(&true)
+    }
+
     /// Gives up those of [`SaveKind::Snapshot`] that are only scheduled. False when there are none.
     pub fn unschedule(&self) -> bool {
         std::mem::take(&mut self.desk().scheduled[SaveKind::Snapshot as usize])

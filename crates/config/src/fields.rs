@@ -81,6 +81,10 @@ config! {
         pub appendonly: bool,
         /// `log-segment-size`, in bytes.
         pub log_segment_bytes: u64,
+        /// `auto-aof-rewrite-percentage`; 0 is never.
+        pub auto_aof_rewrite_percentage: u32,
+        /// `auto-aof-rewrite-min-size`, in bytes.
+        pub auto_aof_rewrite_min_bytes: u64,
         /// `aof-load-truncated`.
         pub aof_load_truncated: bool,
         /// `key-load-delay`, in microseconds per key.

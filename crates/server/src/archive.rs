@@ -60,7 +60,8 @@ pub(crate) fn start(node: &Node) -> io::Result<()> {
 pub(crate) fn mark(node: &Node, taken: &Taken) {
     let archiving = node.archiving.0.borrow();
     let (Some(give), Some(generation)) = (&*archiving, node.control.data.generation()) else { return };
-    if !taken.lsns.is_empty() {
+    // One that is written before it begins counts for nothing yet.
+    if taken.generation == Some(generation) {
         let mark = Mark { cut: taken.number, at: taken.at, lsns: taken.lsns.clone() };
         // Full, it has waited for the store for long: a later cut will stand for this one.
         let _ = give.try_send((generation, mark));

@@ -71,6 +71,7 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         next_tx: AtomicU64::new(1),
         watchdog: crate::notify::watchdog_interval(),
         busy: Busy::new(count),
+        expects_log: AtomicBool::new(config.appendonly),
         admitting: AtomicUsize::new(0),
         listening: places.join(" "),
         data,

@@ -28,15 +28,16 @@ mod serve;
 mod shard;
 
 use crate::flights::FlightId;
-use crate::hop::{Hop, Item};
+use crate::hop::{self, Hop, Item};
+use crate::journal::switch;
 use crate::node::Node;
-use aof::Lsn;
+use aof::{Generation, Lsn};
 use commands::ClientSlot;
 use coordinator::locks::TxId;
 use coordinator::tx::{Notice, Order};
 pub(crate) use deed::Deed;
 use home::UnderWay;
-pub(crate) use serve::{on_disk, serve, take};
+pub(crate) use serve::{bar, log_has_ended, on_disk, serve, take};
 pub(crate) use shard::{answer, look_at_disk, perform};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -55,6 +56,8 @@ pub(crate) struct Taken {
     pub(crate) at: UnixMs,
     /// By shard the place in its journal behind the cut; empty when nothing is journalled.
     pub(crate) lsns: Vec<Lsn>,
+    /// In which generation of the log that is, if it is.
+    pub(crate) generation: Option<Generation>,
 }
 
 /// Why there was no cut: the server ends.
@@ -85,7 +88,13 @@ pub(crate) enum Message {
     News(Notice, Option<Lsn>),
     /// One more cut is on the disk here.
     OnDisk,
-    /// Say when the policy that was asked for is in force, to this flight of a client here.
+    /// Take nothing more into your log; then end your journal; and: it is done.
+    Freeze,
+    /// See `Freeze`.
+    EndLog,
+    /// See `Freeze`.
+    Done,
+    /// Say when what was asked of the logs is in force, to this flight of a client here.
     AwaitPolicy(ClientSlot, FlightId),
 }
 
@@ -123,6 +132,10 @@ pub(crate) struct Cuts {
     told: Cell<u64>,
     /// Who makes the cuts.
     waker: RefCell<Option<Waker>>,
+    /// None is begun meanwhile.
+    is_barred: Cell<bool>,
+    /// Who waits until none is under way.
+    bars: RefCell<Option<Waker>>,
 }
 
 /// Somebody wants a cut, unless they have given up.
@@ -149,17 +162,19 @@ impl Cuts {
             waker.wake();
         }
     }
+
+    /// Cuts may begin again: see [`bar`].
+    pub(crate) fn unbar(&self) {
+        self.is_barred.set(false);
+    }
 }
 
 /// Sends a message at once, past what waits for the end of the turn or for the disk: locks are held, or are about to be, and it
 /// tells nothing of data. No command stands between two shards at a cut, so there is nothing that it could overtake.
-fn post(node: &Node, peer: ShardId, message: Message) {
+pub(crate) fn post(node: &Node, peer: ShardId, message: Message) {
     let mut hop = Hop::default();
     hop.say(Item::Cut(Box::new(message)));
-    if let Err(mut hop) = node.mailbox.send_past(peer.index(), hop) {
-        let items = hop.take_items();
-        node.mailbox.outbox(peer.index(), |hop| items.into_iter().for_each(|item| hop.say(item)));
-    }
+    hop::send_past(node, peer, hop);
 }
 
 /// A message from another core.
@@ -169,13 +184,16 @@ pub(crate) fn receive(node: &Rc<Node>, from: ShardId, message: Message) {
         Message::Ready(question, ready) => serve::answered(node, question, ready),
         Message::OnDisk => serve::one_more_on_disk(node),
         Message::AwaitPolicy(client, flight) => policy::asked(node, from, client, flight),
+        Message::Freeze => switch::freeze(node),
+        Message::EndLog => switch::end_here(node),
+        Message::Done => switch::done(node),
         Message::Order(tx, order, cut) => shard::obey(node, tx, order, cut),
         Message::News(notice, lsn) => home::hear(node, from, notice, lsn),
     }
 }
 
 /// Where cuts are made.
-const HOME: ShardId = ShardId(0);
+pub(crate) const HOME: ShardId = ShardId(0);
 /// How often a cut is made for the log while something is written. What a loss of power takes is at most what was written since the last
 /// cut that is on the disk.
 const PERIOD: std::time::Duration = std::time::Duration::from_millis(800);

@@ -9,7 +9,7 @@ use aof::{BootId, Generation, NodeId};
 use config::Config;
 use durable::archive::{self, Unpacked};
 use durable::disk::Attempt;
-use durable::generation::{self, Beginning, Past};
+use durable::generation::{self, Beginning, Past, Waiting};
 use durable::log::LogWriter;
 use durable::manifest::DbKeys;
 use durable::recover::{self, Empty, OnLoadFailure, Options, Plan, Recovered};
@@ -134,17 +134,39 @@ impl DataDir {
     pub(crate) fn begin(&self, shards: u16, past: Past) -> Result<Vec<LogWriter>, DiskError> {
         let mut held = self.held().expect("the load was whole");
         let (identity, loaded) = held.parts();
-        let beginning = Beginning {
+        let beginning = self.beginning(shards, past);
+        let (begin, writers) = generation::begin(&self.places, beginning, identity, loaded)?;
+        self.generation.store(begin.generation.0, Release);
+        Ok(writers)
+    }
+
+    /// Makes the logs of the next generation, which is to begin when the set is there that it continues. Panics before the load was
+    /// whole.
+    pub(crate) fn begin_later(&self, shards: u16) -> Result<(Waiting, Vec<LogWriter>), DiskError> {
+        let mut held = self.held().expect("the load was whole");
+        let (identity, _) = held.parts();
+        generation::begin_later(&self.places, self.beginning(shards, Past::default()), identity)
+    }
+
+    /// This generation has begun.
+    pub(crate) fn begun(&self, generation: Generation) {
+        self.generation.store(generation.0, Release);
+    }
+
+    /// No log is written any more.
+    pub(crate) fn end_log(&self) {
+        self.generation.store(0, Release);
+    }
+
+    fn beginning(&self, shards: u16, past: Past) -> Beginning {
+        Beginning {
             boot: self.boot,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             now: unix_ms(),
             shards,
             past,
             segment_bytes: self.segment_bytes,
-        };
-        let (begin, writers) = generation::begin(&self.places, beginning, identity, loaded)?;
-        self.generation.store(begin.generation.0, Release);
-        Ok(writers)
+        }
     }
 }
 

@@ -42,8 +42,10 @@ pub(crate) enum Letter {
     Watched(Vec<Watched>),
     /// A script that let others go first goes on.
     Turn,
-    /// A shard has told those who track them of the keys that it got back.
+    /// A shard has told those who track them of the keys that it got back; or what was asked of the logs is in force.
     Told,
+    /// It is not, as an error reply.
+    Refused(String),
 }
 
 /// Letters for the flights of one connection, in the order in which they came.

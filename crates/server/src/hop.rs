@@ -1,6 +1,7 @@
 //! What cores send each other: one batch per peer and turn, its commands and replies side by side in one buffer.
 
 use crate::flights::FlightId;
+use crate::node::Node;
 use crate::spread::{Origin, PartOrder};
 use crate::track::Redirected;
 use crate::wait::{Parked, Why};
@@ -14,7 +15,7 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use stdx::args::OwnedArgs;
-use stdx::{Args, ClientId, Slot, Span};
+use stdx::{Args, ClientId, ShardId, Slot, Span};
 
 /// One batch from one core to another, in the order in which things were said.
 #[derive(Default)]
@@ -81,6 +82,8 @@ pub(crate) enum Item {
     Watch(Box<crate::watching::WatchPart>),
     /// Watches of keys of yours that have ended.
     Unwatch(Vec<Watched>),
+    /// What a flight of a client there has asked of the logs is not in force, as an error reply.
+    Refused(ClientSlot, FlightId, String),
     /// A shard has become busy with a script.
     Busy,
     /// Evict if it is for you to do: memory is over its limit.
@@ -210,6 +213,13 @@ impl Item {
     }
 }
 
+/// Sends a batch past all that waits for the end of the turn or for a log. Where there is no room at once it goes with the rest.
+pub(crate) fn send_past(node: &Node, peer: ShardId, hop: Hop) {
+    if let Err(mut hop) = node.mailbox.send_past(peer.index(), hop) {
+        node.mailbox.outbox(peer.index(), |rest| rest.append(&mut hop));
+    }
+}
+
 impl reactor::mailbox::Batch for Hop {
     fn is_empty(&self) -> bool {
         self.items.is_empty()
@@ -289,6 +299,22 @@ impl Hop {
         let spans = remote.spans.of(&self.spans);
         let first = spans.iter().find(|span| span.start == 0).expect("an argument stands at the start");
         (Args::new(buffer, spans), &buffer[..first.len as usize])
+    }
+
+    /// Adds what another one has: replies, and what is said without bytes of its own.
+    fn append(&mut self, other: &mut Self) {
+        for item in other.take_items() {
+            match item {
+                Item::Reply(sink, place) => {
+                    self.reply(sink, |out| out.extend_from_slice(other.bytes(place)));
+                }
+                item => {
+                    let has_bytes = matches!(item, Item::Command(_) | Item::Part(_) | Item::LongReply(..));
+                    assert!(!has_bytes, "it is copied by nobody");
+                    self.say(item);
+                }
+            }
+        }
     }
 
     /// Adds a reply, which `write` appends to the buffer it is given.

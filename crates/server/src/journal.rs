@@ -31,6 +31,7 @@
 pub(crate) mod deeds;
 mod leave;
 pub(crate) mod sink;
+pub(crate) mod switch;
 mod writer;
 
 pub(crate) use leave::{
@@ -40,7 +41,7 @@ pub(crate) use writer::Record;
 
 use crate::clock::unix_ms;
 use crate::connection::Link;
-use aof::Lsn;
+use aof::{Generation, Lsn};
 use commands::Core;
 use commands::effects;
 use commands::health::LogTrouble;
@@ -94,6 +95,8 @@ pub(crate) struct Journal {
     ear: Cell<Option<Ear>>,
     /// When the end of the core waits no longer for its log.
     deadline: OnceCell<Instant>,
+    unkept: switch::Unkept,
+    rounds: switch::Rounds,
     /// Connections with replies that wait for the disk, each with the place that it waits for: in order.
     waiting: RefCell<VecDeque<(u64, Rc<Link>)>>,
 }
@@ -122,6 +125,8 @@ impl Journal {
             bell: Arc::new(bell),
             ear: Cell::new(Some(ear)),
             deadline: OnceCell::new(),
+            unkept: switch::Unkept::default(),
+            rounds: switch::Rounds::default(),
             waiting: RefCell::default(),
         })
     }
@@ -132,16 +137,20 @@ impl Journal {
     }
 
     /// Journals, to this log, whatever the core does from now on. No command of the core and no part of a transaction may be
-    /// half done.
-    pub(crate) fn start(&self, core: &mut Core, sink: LogSink, policy: AppendFsync) {
+    /// half done. What was before this cut is safe by other means.
+    pub(crate) fn start(&self, core: &mut Core, sink: LogSink, policy: AppendFsync, cut: u64) {
         assert!(!self.is_on(), "a core has one log at a time");
         let writer = Writer::new(sink, self.recorded.get(), policy, Arc::clone(&core.shared));
         *self.writer.borrow_mut() = Some(writer);
         self.policy.set(policy);
         // Those of an earlier log are not in this one.
         self.cuts.borrow_mut().clear();
-        self.synced_cut.set(0);
+        self.synced_cut.set(cut);
+        self.has_news.set(false);
+        core.shared.log.note_cut(core.id, cut, self.written.get());
+        core.shared.log.note_synced(core.id, cut);
         self.is_on.set(true);
+        core.effects.draft().clear();
         effects::follow(core, true);
         self.tell_figures(core, self.writer.borrow().as_ref().expect("it was just put there"));
     }
@@ -150,6 +159,11 @@ impl Journal {
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.is_on.get()
+    }
+
+    /// Which generation of the log is written, if one is.
+    pub(crate) fn generation(&self) -> Option<Generation> {
+        self.writer.borrow().as_ref().map(|writer| writer.sink.id().generation)
     }
 
     /// When the log is synced.
@@ -189,7 +203,7 @@ impl Journal {
         let lsn = self.add(core, cut)?;
         self.write(core);
         self.has_news.set(false);
-        core.shared.log.note_cut(core.id, number);
+        core.shared.log.note_cut(core.id, number, self.written.get());
         let place = self.recorded.get();
         self.cuts.borrow_mut().push_back((number, place));
         if needs_disk || self.policy.get() != AppendFsync::No {

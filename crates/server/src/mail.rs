@@ -119,6 +119,9 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
                 node.mailbox.outbox(from.index(), |hop| hop.say(Item::Told(client, flight)));
             }
             Item::Told(client, flight) => flights::deliver(node, client, flight, Letter::Told),
+            Item::Refused(client, flight, text) => {
+                flights::deliver(node, client, flight, Letter::Refused(text));
+            }
             Item::Flushed(count) => track::receive_flushed(node, from, count),
             Item::Redirected(message) => track::receive_redirected(node, *message),
             Item::Broken(reader, gone) => track::receive_broken(node, reader, gone),
@@ -181,6 +184,9 @@ fn run(
     commands: &mut std::slice::Iter<'_, Item>,
 ) {
     let now = node.time();
+    // It was sent past all that waits for a log, and so is its answer.
+    let is_urgent = node.journal.is_failing()
+        && matches!(commands.as_slice(), [Item::Command(remote)] if matches!(remote.sink.part, Part::Shard(..)));
     let has_actions = {
         let mut state = node.state.borrow_mut();
         let ticks = node.ticks.get();
@@ -284,6 +290,12 @@ fn run(
             Answered::All
         };
         loop {
+            if is_urgent {
+                let mut own = Hop::default();
+                answer(&mut state, &mut own);
+                crate::hop::send_past(node, from, own);
+                break;
+            }
             match node.mailbox.outbox(from.index(), |back| answer(&mut state, back)) {
                 Answered::All => break,
                 // Large answers go at once: the other core takes them in while this one makes more.

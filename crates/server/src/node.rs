@@ -121,6 +121,8 @@ pub(crate) struct Control {
     pub(crate) next_tx: AtomicU64,
     /// Which shards are busy with scripts.
     pub(crate) busy: Busy,
+    /// A log is about to be begun: transactions that write keep their locks as if there were one.
+    pub(crate) expects_log: AtomicBool,
     /// How many cores let commands in that work on data.
     pub(crate) admitting: AtomicUsize,
     /// Where the server listens, as the log says it.

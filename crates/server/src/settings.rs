@@ -43,7 +43,7 @@ pub(crate) fn apply(node: &Rc<Node>, names: &[&str], before: Config) -> Result<(
                 });
                 has_news = true;
             }
-            "appendfsync" => crate::cut::policy::changed(node),
+            "appendfsync" | "appendonly" => crate::cut::policy::changed(node),
             "notify-keyspace-events" => commands::pubsub::listen(core),
             "save" | "stop-writes-on-bgsave-error" if node.id.index() == 0 => {
                 crate::snapshot::tell_health(core);

@@ -31,6 +31,7 @@ pub(crate) use meet::{meet, meet_exec, meet_keys, meet_queue};
 pub(crate) use walk::{arm, disarm, open};
 
 use crate::hop::{Item, Sink};
+use crate::journal::switch::NewLogs;
 use crate::mail;
 use crate::node::Node;
 use commands::saves::Form;
@@ -89,6 +90,8 @@ pub(crate) struct Job {
     /// By shard, until it is taken.
     seats: Vec<Mutex<Option<Seat>>>,
     is_cancelled: AtomicBool,
+    /// Logs that are written from its cut on, if none are yet.
+    logs: Option<NewLogs>,
 }
 
 /// What the cores tell each other.
@@ -108,6 +111,11 @@ pub(crate) enum Message {
 }
 
 impl Job {
+    /// Logs that are written from its cut on.
+    pub(crate) fn logs(&self) -> Option<&NewLogs> {
+        self.logs.as_ref()
+    }
+
     fn is_cancelled(&self) -> bool {
         self.is_cancelled.load(Relaxed)
     }

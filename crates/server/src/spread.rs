@@ -12,6 +12,7 @@ mod part;
 use crate::connection::Outgoing;
 use crate::flights::FlightId;
 use crate::journal::deeds::Deeds;
+use crate::journal::switch::{self, UnkeptOne};
 use crate::node::{Node, State};
 use crate::snapshot;
 use commands::effects::Cut;
@@ -48,6 +49,7 @@ pub(crate) struct Spread {
     /// How long the parts have run so far, in nanoseconds: what waits cost is not the command's.
     nanos: u64,
     machine: Transaction,
+    unkept: Option<UnkeptOne>,
     /// The command, as it came.
     bytes: Vec<u8>,
     spans: Vec<Span>,
@@ -97,6 +99,7 @@ impl Pool {
 
     /// Takes back what is over.
     pub(crate) fn keep(&self, mut spread: Box<Spread>) {
+        spread.unkept = None;
         let mut emptied = self.emptied.borrow_mut();
         let is_small = spread.bytes.capacity() + spread.replies.capacity() <= KEPT_BYTES;
         if emptied.len() < KEPT_MAX && is_small && spread.spans.capacity() <= KEPT_SPANS {
@@ -121,7 +124,8 @@ impl Spread {
         let shards: ShardSet = deal.parts().iter().map(|part| part.shard).collect();
         let machine = Transaction::new(node.spreads.next_tx(node.id), node.id, Plan::Fanout(shards));
         let is_write = origin.command.row.flags.has(Flags::WRITE);
-        let machine = if is_write && node.journal.is_on() { machine.keeping() } else { machine };
+        let unkept = if is_write { switch::unkept(node) } else { None };
+        let machine = if is_write && unkept.is_none() { machine.keeping() } else { machine };
         let mode = if is_write { Mode::Exclusive } else { Mode::Shared };
         let origin = Origin { caller: Caller { slot: None, ..origin.caller }, ..origin };
         let spare = node.spreads.emptied.borrow_mut().pop();
@@ -130,6 +134,7 @@ impl Spread {
                 (spread.origin, spread.muted, spread.mode) = (origin, muted, mode);
                 (spread.nanos, spread.machine, spread.refusal) = (0, machine, None);
                 (spread.as_is, spread.wrote, spread.number) = (ShardSet::EMPTY, ShardSet::EMPTY, 0);
+                spread.unkept = unkept;
                 spread
             }
             None => Box::new(Self {
@@ -138,6 +143,7 @@ impl Spread {
                 mode,
                 nanos: 0,
                 machine,
+                unkept,
                 bytes: Vec::new(),
                 spans: Vec::new(),
                 deal: Deal::default(),

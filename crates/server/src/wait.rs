@@ -23,7 +23,7 @@ mod log;
 mod several;
 mod timeouts;
 
-pub(crate) use log::{LogWaiters, begin_for_log, serve as serve_log_waiters};
+pub(crate) use log::{LogWaiters, begin_for_log, log_has_ended, serve as serve_log_waiters};
 pub(crate) use several::{Fate, attempt, call, fate, lend, offered, stays, take_back};
 pub(crate) use timeouts::{Timeouts, run as run_timeouts};
 

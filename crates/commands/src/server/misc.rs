@@ -58,7 +58,7 @@ pub(super) fn wait_aof(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Com
     if local == 1 && ctx.may_park && log.wait_for(cut) {
         ctx.core.waits_for_log = Some(LogWait { cut, until });
     } else {
-        waited(&mut ctx.out, ctx.core.log.is_on && log.durable_cut() >= cut);
+        waited(&mut ctx.out, ctx.core.log.is_on && log.is_durable(cut));
     }
     Ok(Outcome::Done)
 }
@@ -111,6 +111,7 @@ mod tests {
         check(&["WAITAOF 1 0 x"], "-ERR timeout is not an integer or out of range");
         let mut world = World::new(1);
         world.cores[0].log.is_on = true;
+        world.cores[0].shared.log.set_begun(true);
         world.check(&["WAITAOF 1 0 0"], "*2 :1 :0");
     }
 }

@@ -21,9 +21,10 @@ pub(super) const PERSISTENCE: &[Param] = &[
         "appendonly",
         flag!(appendonly),
         "yes",
-        "Writes every change to the log in the data directory, so that it is there after a crash; see appendfsync.",
-    )
-    .at_start(),
+        "Writes every change to the log in the data directory, so that it is there after a crash; see appendfsync. \
+         Switched on while the server runs, the log begins with a snapshot, and counts when that is whole; what is \
+         written while it is off is kept by snapshots alone.",
+    ),
     plain(
         "log-segment-size",
         memory!(log_segment_bytes, 4096, 1 << 40),
@@ -130,19 +131,18 @@ pub(super) const PERSISTENCE: &[Param] = &[
         NO_PERSISTENCE,
         "Does not flush the log while it is rewritten.",
     ),
-    inert(
+    plain(
         "auto-aof-rewrite-percentage",
-        Int(0, INT_MAX),
+        number!(auto_aof_rewrite_percentage, 0, INT_MAX),
         "100",
-        NO_PERSISTENCE,
-        "Growth at which the log is rewritten.",
+        "A snapshot takes the log's place by itself when the log has grown by so much of the snapshot that it continues, \
+         both uncompressed. 0 leaves that to BGREWRITEAOF and to other snapshots.",
     ),
-    inert(
+    plain(
         "auto-aof-rewrite-min-size",
-        Memory(0, MEMORY_MAX),
+        memory!(auto_aof_rewrite_min_bytes, 0, MEMORY_MAX),
         "64mb",
-        NO_PERSISTENCE,
-        "Size below which the log is not rewritten.",
+        "So large the log has to be, with the snapshot that it continues, for that.",
     ),
     plain(
         "aof-load-truncated",

@@ -63,7 +63,12 @@ impl Deed {
     pub(super) fn perform(&self, node: &Node, state: &mut State, cut: Instant) {
         match self {
             Self::Log | Self::Sync | Self::Policy(_) => {}
-            Self::Capture(job) => snapshot::open(node, state, job, cut.at),
+            Self::Capture(job) => {
+                snapshot::open(node, state, job, cut.at);
+                if let Some(logs) = job.logs() {
+                    logs.start(node, &mut state.core, cut.number);
+                }
+            }
         }
     }
 

@@ -52,6 +52,9 @@ pub(super) fn end(node: &Node) -> Option<Option<Taken>> {
     let mut place = node.cuts.under_way.borrow_mut();
     let outcome = place.as_ref()?.outcome?;
     let UnderWay { cut, lsns, .. } = place.take()?;
+    if let Some(waker) = node.cuts.bars.take() {
+        waker.wake();
+    }
     if outcome == Outcome::Cancelled {
         return Some(None);
     }
@@ -61,7 +64,8 @@ pub(super) fn end(node: &Node) -> Option<Option<Taken>> {
         lsns.is_empty() || lsns.len() == usize::from(node.router.shards()),
         "all journals are on, or none"
     );
-    Some(Some(Taken { number: cut.number, at: cut.at, lsns }))
+    let generation = node.journal.generation().filter(|_| !lsns.is_empty());
+    Some(Some(Taken { number: cut.number, at: cut.at, lsns, generation }))
 }
 
 /// A shard has answered.

@@ -1,4 +1,5 @@
-//! `appendfsync` while the server runs: it changes on all shards at one cut.
+//! `appendfsync` and `appendonly` while the server runs: the first changes on all shards at one cut, the second as
+//! [`crate::journal::switch`] tells.
 //!
 //! To `always`, and from it, under the locks of a cut that all logs have synced: so a record under `always` depends on nothing in
 //! another log that is not synced there (`aof::ends`). Core 0 sees to it when CONFIG SET has changed the parameter; whoever
@@ -7,13 +8,16 @@
 use super::{Deed, HOME, Message, on_disk, post, take};
 use crate::flights::{FlightId, Letter};
 use crate::hop::Item;
+use crate::journal::switch;
 use crate::node::Node;
 use commands::ClientSlot;
 use config::AppendFsync;
+use durable::generation::Waiting;
 use reactor::timer;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 use stdx::ShardId;
@@ -22,10 +26,20 @@ use stdx::ShardId;
 #[derive(Default)]
 pub(crate) struct Asked {
     flights: RefCell<Vec<(ShardId, ClientSlot, FlightId)>>,
+    /// The log that is written continues nothing, and never will.
+    is_void: RefCell<Option<Waiting>>,
+    /// The last attempt to begin a log has failed.
+    has_failed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Asked {
+    /// Core 0: what the log was to continue did not come about.
+    pub(crate) fn give_up(&self, waiting: Waiting) {
+        self.is_void.replace(Some(waiting));
+        self.wake();
+    }
+
     fn wake(&self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -60,17 +74,37 @@ pub(super) fn asked(node: &Node, home: ShardId, client: ClientSlot, flight: Flig
 
 /// Runs on core 0 until the server ends.
 pub(crate) async fn follow(node: Rc<Node>) {
-    while let Some(policy) = next(&node).await {
-        if change(&node, policy).await {
-            tracing::info!(policy = config::Choice::name(policy), "the log is synced by another policy");
-        } else {
-            timer::sleep(RETRY).await;
+    while let Some(wanted) = next(&node).await {
+        match wanted {
+            Wanted::Policy(policy) if change(&node, policy).await => {
+                tracing::info!(policy = config::Choice::name(policy), "the log is synced by another policy");
+            }
+            Wanted::Policy(_) => timer::sleep(RETRY).await,
+            Wanted::Log if node.cuts.policy.has_failed.take() => timer::sleep(RETRY_LOG).await,
+            Wanted::Log => switch::begin(&node).await,
+            Wanted::NoLog => {
+                let is_void = node.cuts.policy.is_void.borrow().is_some();
+                switch::end(&node, is_void).await;
+                let waiting = node.cuts.policy.is_void.take();
+                if let Some(waiting) = waiting {
+                    give_up(&node, waiting).await;
+                    timer::sleep(RETRY).await;
+                }
+            }
         }
     }
 }
 
-/// The policy that is to be brought about. Those who wait for what is in force are told. `None` when the server ends.
-async fn next(node: &Rc<Node>) -> Option<AppendFsync> {
+/// Removes the logs of a generation that will not begin.
+async fn give_up(node: &Rc<Node>, waiting: Waiting) {
+    let data = Arc::clone(&node.control.data);
+    if let Ok(Err(error)) = reactor::task::offload(move || waiting.give_up(&data.places)).await {
+        tracing::warn!(%error, "what was written of a log that counts for nothing is left behind");
+    }
+}
+
+/// What is to be brought about. Those who wait for what is in force are told. `None` when the server ends.
+async fn next(node: &Rc<Node>) -> Option<Wanted> {
     poll_fn(|cx| {
         node.cuts.policy.waker.replace(Some(cx.waker().clone()));
         if node.poll_stopping(cx).is_ready() {
@@ -80,15 +114,51 @@ async fn next(node: &Rc<Node>) -> Option<AppendFsync> {
         if wanted.is_none() {
             tell_all(node);
         }
-        wanted.map_or(Poll::Pending, |policy| Poll::Ready(Some(policy)))
+        wanted.map_or(Poll::Pending, |wanted| Poll::Ready(Some(wanted)))
     })
     .await
 }
 
-/// What the parameter says, if that is not what the log does.
-fn wanted(node: &Node) -> Option<AppendFsync> {
-    let policy = node.state.borrow().core.config.appendfsync;
-    (node.journal.is_on() && node.journal.policy() != policy).then_some(policy)
+/// What the logs are to do that they do not.
+enum Wanted {
+    Policy(AppendFsync),
+    Log,
+    NoLog,
+}
+
+/// What the parameters say, if that is not what the logs do.
+fn wanted(node: &Node) -> Option<Wanted> {
+    let config = &node.state.borrow().core.config;
+    let (has_log, is_void) = (node.journal.is_on(), node.cuts.policy.is_void.borrow().is_some());
+    match (config.appendonly, has_log) {
+        _ if !node.admission.is_open() => None,
+        _ if is_void => Some(Wanted::NoLog),
+        (true, false) => Some(Wanted::Log),
+        (false, true) => Some(Wanted::NoLog),
+        (true, true) => {
+            let policy = config.appendfsync;
+            (node.journal.policy() != policy).then_some(Wanted::Policy(policy))
+        }
+        (false, false) => None,
+    }
+}
+
+/// Core 0: those who wait for a log to begin are told why it has not.
+pub(crate) fn refuse(node: &Rc<Node>, why: &str) {
+    // It may have begun already, and count for nothing.
+    let is_about_log = matches!(wanted(node), Some(Wanted::Log | Wanted::NoLog));
+    if !is_about_log || !node.state.borrow().core.config.appendonly {
+        return;
+    }
+    node.cuts.policy.has_failed.set(true);
+    let text = format!("ERR CONFIG SET failed - {why}; it is tried again");
+    for (home, client, flight) in node.cuts.policy.flights.take() {
+        if home == node.id {
+            crate::flights::deliver(node, client, flight, Letter::Refused(text.clone()));
+        } else {
+            node.mailbox.outbox(home.index(), |hop| hop.say(Item::Refused(client, flight, text.clone())));
+        }
+    }
 }
 
 fn tell_all(node: &Rc<Node>) {
@@ -119,3 +189,5 @@ pub(super) fn waits_for_disk(node: &Node, policy: AppendFsync) -> bool {
 
 /// After a failure it is tried again.
 const RETRY: Duration = Duration::from_millis(500);
+/// The same of a snapshot that a log is to begin with.
+const RETRY_LOG: Duration = Duration::from_secs(1);

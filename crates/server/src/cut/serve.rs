@@ -31,16 +31,27 @@ pub(crate) async fn take(node: &Rc<Node>, deed: Deed) -> Result<Taken, Ending> {
     .await
 }
 
-/// Waits, on core 0, until a cut is on the disk in all logs; if there are logs.
-pub(crate) async fn on_disk(node: &Rc<Node>, taken: &Taken) -> Result<(), Ending> {
+/// Waits, on core 0, until a cut is on the disk in all logs, if there are logs. False if they were ended before it was there.
+pub(crate) async fn on_disk(node: &Rc<Node>, taken: &Taken) -> Result<bool, Ending> {
     poll_fn(|cx| {
-        if taken.lsns.is_empty() || durable(node) >= taken.number {
-            return Poll::Ready(Ok(()));
+        let is_there = taken.generation.is_none() || durable(node) >= taken.number;
+        if is_there || taken.generation != node.journal.generation() {
+            return Poll::Ready(Ok(is_there));
         }
         node.cuts.waiting.borrow_mut().push(cx.waker().clone());
         node.poll_stopping(cx).map(|()| Err(Ending))
     })
     .await
+}
+
+/// Waits, on core 0, until no cut is under way or the server ends, and has none begin before [`super::Cuts::unbar`].
+pub(crate) async fn bar(node: &Node) {
+    node.cuts.is_barred.set(true);
+    poll_fn(|cx| {
+        node.cuts.bars.replace(Some(cx.waker().clone()));
+        if node.cuts.is_under_way() { node.poll_stopping(cx) } else { Poll::Ready(()) }
+    })
+    .await;
 }
 
 /// The newest cut that is on the disk in all logs, 0 for none.
@@ -52,6 +63,11 @@ pub(super) fn durable(node: &Node) -> u64 {
 pub(super) fn one_more_on_disk(node: &Node) {
     node.cuts.waiting.take().into_iter().for_each(Waker::wake);
     wait::serve_log_waiters(node);
+}
+
+/// There is no log here any more: whoever waits for a cut to be on its disk looks again.
+pub(crate) fn log_has_ended(node: &Node) {
+    node.cuts.waiting.take().into_iter().for_each(Waker::wake);
 }
 
 /// Runs on core 0 until the server ends.
@@ -112,7 +128,7 @@ enum Tried {
 /// Tries to make a cut, if something is new where that is asked for.
 async fn attempt(node: &Rc<Node>, deed: &Deed, needs_news: bool) -> Tried {
     let ready = ask(node).await;
-    if node.stopping.get() || !ready.is_ready {
+    if node.stopping.get() || !ready.is_ready || node.cuts.is_barred.get() {
         return Tried::NotNow;
     }
     if needs_news && !ready.has_news {

@@ -2,7 +2,7 @@
 
 use super::deed::Instant;
 use super::{Cut, HOME, Message, Ready};
-use crate::journal::Record;
+use crate::journal::{Record, switch};
 use crate::node::{Node, Ordered};
 use crate::wait::{self, Unit};
 use aof::Lsn;
@@ -21,8 +21,10 @@ pub(super) fn asked(node: &Node, from: ShardId, question: u64) {
 /// Whether a cut is welcome here, and what is new.
 pub(super) fn ready(node: &Node) -> Ready {
     let state = &*node.state.borrow();
-    let is_held_up =
-        !state.core.long_scripts.is_empty() || state.participant.has_guards() || node.journal.is_failing();
+    let is_held_up = !state.core.long_scripts.is_empty()
+        || state.participant.has_guards()
+        || node.journal.is_failing()
+        || !switch::may_start(node);
     Ready {
         is_ready: !is_held_up && node.admission.is_open() && !node.stopping.get(),
         has_news: node.journal.has_news(&state.core),

@@ -10,6 +10,7 @@ use crate::connection::Link;
 use crate::dispatch::{is_slow, note_slow};
 use crate::flights::{FlightId, Letter};
 use crate::hop::{Part, Sink};
+use crate::journal::switch::{self, UnkeptOne};
 use crate::node::Node;
 use crate::publish;
 use crate::script::held::{HeldScript, Stop};
@@ -46,6 +47,7 @@ pub(crate) struct ExecFlight {
     /// EXEC itself, to be shown to monitors when it is over.
     shown: Option<OwnedArgs>,
     began: u64,
+    _unkept: Option<UnkeptOne>,
 }
 
 /// Whether replies are thrown away.
@@ -88,6 +90,7 @@ impl ExecFlight {
     ) -> Self {
         let is_one_stage = Self::is_one_stage(node, &queue, &watched);
         let locks = locks(node, &queue, &watched, is_one_stage, from);
+        let unkept = if mode(&queue) == Mode::Exclusive { switch::unkept(node) } else { None };
         let all = 0..queue.len();
         let (hold, doing) = if is_one_stage {
             let lists = lists(&queue, all.clone(), from.caller, from);
@@ -117,13 +120,14 @@ impl ExecFlight {
             has_turn: false,
             shown: None,
             began,
+            _unkept: unkept,
         }
     }
 
     /// Whether all shards run their parts at once: then its commands are shown to monitors beforehand.
     pub(crate) fn is_one_stage(node: &Node, queue: &Queue, watched: &[Watched]) -> bool {
         // What writes is journalled before it is released.
-        let is_journalled = node.journal.is_on() && mode(queue) == Mode::Exclusive;
+        let is_journalled = switch::is_expected(node) && mode(queue) == Mode::Exclusive;
         let is_one_stage =
             watched.is_empty() && queue.iter().all(|queued| matches!(queued.place, Place::Shard(..)));
         is_one_stage && !is_journalled

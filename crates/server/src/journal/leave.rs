@@ -142,6 +142,17 @@ pub(crate) async fn serve(node: Rc<Node>) {
     .await;
 }
 
+/// There is no journal any more: what waited for it goes.
+pub(super) fn let_all_go(node: &Node) {
+    node.mailbox.release(u64::MAX);
+    node.mailbox.call();
+    for (_, link) in node.journal.waiting.take() {
+        node.publishing.courier.call(&link, 0);
+    }
+    // Some held back what was theirs, and wait for nobody.
+    node.kick_all();
+}
+
 /// Has the courier send what waited for the disk.
 fn let_replies_go(node: &Node) {
     let safe = node.journal.safe();

@@ -47,6 +47,8 @@ pub(crate) struct LogSink {
     trouble: Option<String>,
     /// In trouble it tries only when it was told to.
     may_try: bool,
+    /// It takes nothing more, for good.
+    is_frozen: bool,
     orders: Sender<Order>,
     news: Receiver<News>,
     has_news: Arc<AtomicBool>,
@@ -91,6 +93,7 @@ impl LogSink {
             early_spare: None,
             trouble: None,
             may_try: false,
+            is_frozen: false,
             orders,
             news,
             has_news,
@@ -136,6 +139,9 @@ impl LogSink {
     /// appended again, perhaps with more behind them, before anything else.
     pub(crate) fn append(&mut self, records: &[u8], now: UnixMs) -> bool {
         let Some(log) = &mut self.log else { return false };
+        if self.is_frozen {
+            return false;
+        }
         if self.trouble.is_some() && !std::mem::take(&mut self.may_try) {
             return false;
         }
@@ -160,6 +166,11 @@ impl LogSink {
         {
             self.order(Order::Spare(job));
         }
+    }
+
+    /// Has it take nothing more, for good: records are refused without a reason.
+    pub(crate) fn freeze(&mut self) {
+        self.is_frozen = true;
     }
 
     /// Has all that was appended brought to the disk, unless a sync is under way.

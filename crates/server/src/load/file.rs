@@ -46,6 +46,8 @@ pub(super) enum LoadFile {
 pub(crate) struct FileLoaded {
     /// Keys by rising number of database, those included whose time had come.
     pub(super) keys: Vec<DbKeys>,
+    /// Bytes of the keys, uncompressed.
+    pub(super) bytes: u64,
 }
 
 /// Why a file was not loaded.
@@ -126,6 +128,7 @@ pub(super) async fn load(node: &Rc<Node>, job: FileJob) -> Result<FileLoaded, Fi
         dealer: Dealer::new(Rc::clone(node), keeps_expired),
         keys: vec![0; usize::from(node.state.borrow().core.config.databases)],
         slice_keys: 0,
+        bytes: 0,
         counts_bytes: bytes.is_some(),
         is_over,
     };
@@ -136,7 +139,7 @@ pub(super) async fn load(node: &Rc<Node>, job: FileJob) -> Result<FileLoaded, Fi
     // Whatever became of it: nothing is on its way any more.
     let finished = loading.dealer.finish().await;
     match result.and_then(|()| finished.map_err(Wrong::Twice)) {
-        Ok(()) => Ok(FileLoaded { keys: loading.counts() }),
+        Ok(()) => Ok(FileLoaded { keys: loading.counts(), bytes: loading.bytes }),
         Err(wrong) => Err(of.failure(wrong).await),
     }
 }
@@ -152,6 +155,8 @@ struct Loading {
     keys: Vec<u64>,
     /// Keys of the slices since it last dawdled.
     slice_keys: u64,
+    /// Bytes of the keys that were read.
+    bytes: u64,
     /// Whether its bytes are those on the disk.
     counts_bytes: bool,
     is_over: Arc<AtomicBool>,
@@ -250,7 +255,10 @@ impl Loading {
                         None => reader.ended(),
                     }
                 }
-                Slice::End(end) => return Ok((end, reader.left().to_vec())),
+                Slice::End(end) => {
+                    self.bytes = end.bytes;
+                    return Ok((end, reader.left().to_vec()));
+                }
             }
         }
     }

@@ -176,7 +176,8 @@ pub(crate) fn admit(node: &Node, recovered: Recovered, log: Option<LogWriter>) {
     if let Some(log) = log {
         let sink = LogSink::start(log, node.journal.bell()).expect("a thread for the log");
         let core = &mut node.state.borrow_mut().core;
-        node.journal.start(core, sink, core.config.appendfsync);
+        let policy = core.config.appendfsync;
+        node.journal.start(core, sink, policy, 0);
     }
     {
         let core = &mut node.state.borrow_mut().core;
@@ -196,7 +197,9 @@ pub(crate) fn admit(node: &Node, recovered: Recovered, log: Option<LogWriter>) {
     let cores = node.router.shards() as usize;
     if node.control.admitting.fetch_add(1, AcqRel) + 1 == cores {
         let shared = &node.state.borrow().core.shared;
-        shared.log.set_base(shared.loading.total_bytes.load(Relaxed), 0);
+        shared.log.set_begun(node.journal.is_on());
+        let loading = &shared.loading;
+        shared.log.set_base(loading.base_bytes.load(Relaxed), loading.log_bytes.load(Relaxed), 0);
         tracing::info!(cores, "ready to accept connections {}", node.control.listening);
         crate::notify::notify("READY=1\nSTATUS=Ready to accept connections");
     }

@@ -143,6 +143,9 @@ async fn load(node: &Rc<Node>, progress: &Progress, plan: &Plan) -> Result<Vec<V
     foretell(plan);
     let logs: u64 = plan.replays.iter().map(bytes_of).sum();
     progress.files(plan.set.as_ref().map_or(0, Manifest::bytes) + logs);
+    let shared = Arc::clone(&node.state.borrow().core.shared);
+    shared.loading.log_bytes.store(logs, Relaxed);
+    shared.loading.base_bytes.store(0, Relaxed);
     let keys = match (&plan.set, &plan.store) {
         (Some(manifest), Some(store)) => {
             load_set(node, progress, store, manifest, !plan.replays.is_empty()).await?
@@ -186,6 +189,7 @@ async fn load_set(
             FileFailure::Fault(fault) => Setback::Set(fault),
             other => Setback::Stopped(other.into()),
         })?;
+        node.state.borrow().core.shared.loading.base_bytes.fetch_add(loaded.bytes, Relaxed);
         sets::check_counts(store.as_ref(), &manifest, entry, &loaded.keys).map_err(Setback::Set)?;
         keys.push(loaded.keys);
     }

@@ -26,6 +26,9 @@ pub(crate) enum SaveError {
     /// No thread, descriptor or memory to be had.
     #[error("cannot start to write: {0}")]
     System(#[from] io::Error),
+    /// The log, which goes on at its cut, was ended, and the disk may not have it so far.
+    #[error("the log was ended before the snapshot's place in it was on the disk")]
+    LogEnded,
     /// Somebody asked to give it up.
     #[error("it was cancelled")]
     Cancelled,

@@ -5,13 +5,16 @@ use super::{Job, SaveError, Waiter, answer, single, tell_all};
 use crate::clock::unix_ms;
 use crate::cut::{self, Deed, Taken};
 use crate::data_dir::DataDir;
+use crate::journal::switch::NewLogs;
 use crate::node::Node;
 use commands::saves::{Current, Form, Saved};
-use config::{Config, SnapshotCompression};
+use config::{AppendFsync, Config, SnapshotCompression};
+use durable::generation::Waiting;
 use durable::manifest::{Manifest, Position, SetFile};
 use durable::sets::{Commit, Draft, Pruned};
 use reactor::task::offload;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -45,6 +48,12 @@ pub(super) async fn serve(node: Rc<Node>) {
             }
             Err(SaveError::Cancelled | SaveError::Ending) => shared.saves.end_cancelled(),
             Err(error) => shared.saves.end(Err(error.to_string()), now),
+        }
+        match &result {
+            Ok(_) => cut::policy::changed(&node),
+            Err(error) => {
+                cut::policy::refuse(&node, &format!("the snapshot that the log begins with failed: {error}"));
+            }
         }
         super::tell_health(&node.state.borrow().core);
         let result = result.map(|_| ()).map_err(|error| error.to_string());
@@ -108,25 +117,51 @@ fn report(current: &Current, result: &Result<Manifest, SaveError>, began: Instan
 
 async fn run(node: &Rc<Node>) -> Result<Manifest, SaveError> {
     let data = Arc::clone(&node.control.data);
-    let (how, keep) = {
+    let (how, keep, log) = {
         let config = &node.state.borrow().core.config;
-        (how(config), config.snapshot_keep as usize)
+        // Whoever asks for a log has seen to it that one may begin: see `journal::switch`.
+        let is_expected = node.control.expects_log.load(Relaxed);
+        let begins_log = config.appendonly && is_expected && !node.journal.is_on();
+        (how(config), config.snapshot_keep as usize, begins_log.then_some(config.appendfsync))
     };
     let (shards, seed) = (node.router.shards(), node.state.borrow_mut().core.rng.next_u64());
-    let (draft, job) = {
+    let (draft, job, mut waiting) = {
         let data = Arc::clone(&data);
-        offload(move || prepare(&data, shards, how, seed)).await??
+        offload(move || prepare(&data, shards, how, seed, log)).await??
     };
     *node.snapshots.desk.under_way.borrow_mut() = Some(Arc::clone(&job));
     tracing::info!(set = job.set, "taking a snapshot");
     let written = write(node, &job).await;
     match written {
-        Ok((taken, files)) => {
-            let (manifest, pruned) = offload(move || commit(&data, draft, &taken, files, keep)).await??;
+        Ok((taken, files, log_bytes)) => {
+            let (committed, waiting) = offload(move || {
+                let committed = commit(&data, draft, &taken, files, keep, &mut waiting);
+                (committed, waiting)
+            })
+            .await?;
+            let (manifest, pruned) = match committed {
+                Ok(committed) => committed,
+                Err(error) => {
+                    abandon(node, waiting);
+                    return Err(error);
+                }
+            };
+            let shared = &node.state.borrow().core.shared;
+            let log = &shared.log;
+            if waiting.is_some() {
+                log.set_begun(true);
+                tracing::info!(set = manifest.number, "the log has begun, and goes on from this snapshot");
+                if !node.journal.is_on() {
+                    // It was switched off again meanwhile, and ends there.
+                    node.control.data.end_log();
+                }
+            }
+            log.set_base(shared.saves.sum(|core| &core.bytes), 0, log_bytes);
             tell_pruned(pruned);
             Ok(manifest)
         }
         Err(error) => {
+            abandon(node, waiting);
             // What cannot be removed now is removed before the next one.
             let aborted = offload(move || draft.abort()).await;
             if let Ok(Err(error)) = aborted {
@@ -134,6 +169,13 @@ async fn run(node: &Rc<Node>) -> Result<Manifest, SaveError> {
             }
             Err(error)
         }
+    }
+}
+
+/// What logs were to continue does not come about: they end, and others are made later.
+fn abandon(node: &Rc<Node>, waiting: Option<Waiting>) {
+    if let Some(waiting) = waiting {
+        node.cuts.policy.give_up(waiting);
     }
 }
 
@@ -146,8 +188,34 @@ fn how(config: &Config) -> How {
     }
 }
 
-/// On a thread: a number for the set, and files.
-fn prepare(data: &DataDir, shards: u16, how: How, seed: u64) -> Result<(Draft, Arc<Job>), SaveError> {
+/// On a thread: a number for the set, and files; and logs, if any are to begin with it.
+fn prepare(
+    data: &DataDir,
+    shards: u16,
+    how: How,
+    seed: u64,
+    log: Option<AppendFsync>,
+) -> Result<(Draft, Arc<Job>, Option<Waiting>), SaveError> {
+    let (mut logs, mut waiting) = (None, None);
+    if let Some(policy) = log {
+        let (later, writers) = data.begin_later(shards)?;
+        (logs, waiting) = (Some(NewLogs::new(writers, policy)), Some(later));
+    }
+    let prepared = prepare_files(data, shards, how, seed, logs);
+    if let (Err(_), Some(waiting)) = (&prepared, waiting.take_if(|_| prepared.is_err())) {
+        // The first error is the one that matters.
+        let _ = waiting.give_up(&data.places);
+    }
+    prepared.map(|(draft, job)| (draft, job, waiting))
+}
+
+fn prepare_files(
+    data: &DataDir,
+    shards: u16,
+    how: How,
+    seed: u64,
+    logs: Option<NewLogs>,
+) -> Result<(Draft, Arc<Job>), SaveError> {
     let mut held = data.held().ok_or(SaveError::NotLoaded)?;
     let (_, loaded) = held.parts();
     if let Err(error) = loaded.sweep(&data.places, None) {
@@ -156,7 +224,8 @@ fn prepare(data: &DataDir, shards: u16, how: How, seed: u64) -> Result<(Draft, A
     let draft = Draft::begin(&data.places, loaded, &mut Rng::new(seed))?;
     match seats(&draft, shards, how) {
         Ok(seats) => {
-            let job = Job { set: draft.number(), how, seats, is_cancelled: AtomicBool::new(false) };
+            let is_cancelled = AtomicBool::new(false);
+            let job = Job { set: draft.number(), how, seats, is_cancelled, logs };
             Ok((draft, Arc::new(job)))
         }
         Err(error) => {
@@ -175,9 +244,10 @@ fn seats(draft: &Draft, shards: u16, how: How) -> Result<Vec<Mutex<Option<Seat>>
     (0..shards).map(seat).collect()
 }
 
-/// The cut, and the files of all shards.
-async fn write(node: &Rc<Node>, job: &Arc<Job>) -> Result<(Taken, Vec<SetFile>), SaveError> {
+/// The cut, the files of all shards, and how much had been written to the logs by then.
+async fn write(node: &Rc<Node>, job: &Arc<Job>) -> Result<(Taken, Vec<SetFile>, u64), SaveError> {
     let taken = cut::take(node, Deed::Capture(Arc::clone(job))).await.map_err(|_| SaveError::Ending)?;
+    let log_bytes = node.state.borrow().core.shared.log.written_bytes();
     let shards = node.router.shards() as usize;
     let desk = &node.snapshots.desk;
     let mut files = Vec::with_capacity(shards);
@@ -202,7 +272,30 @@ async fn write(node: &Rc<Node>, job: &Arc<Job>) -> Result<(Taken, Vec<SetFile>),
             }
         }
     }
-    failure.map_or(Ok((taken, files)), Err)
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    on_disk(node, job, &taken).await?;
+    Ok((taken, files, log_bytes))
+}
+
+/// The set says that its log goes on at the cut: the cut is on the disk before the set is there. A disk that fails is waited for, unless
+/// the snapshot is given up.
+async fn on_disk(node: &Rc<Node>, job: &Job, taken: &Taken) -> Result<(), SaveError> {
+    let mut on_disk = pin!(cut::on_disk(node, taken));
+    poll_fn(|cx| {
+        if job.is_cancelled() {
+            return Poll::Ready(Err(SaveError::Cancelled));
+        }
+        *node.snapshots.desk.waker.borrow_mut() = Some(cx.waker().clone());
+        match on_disk.as_mut().poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(true)) => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(false)) => Poll::Ready(Err(SaveError::LogEnded)),
+            Poll::Ready(Err(cut::Ending)) => Poll::Ready(Err(SaveError::Ending)),
+        }
+    })
+    .await
 }
 
 /// On a thread: what was written becomes a set, and what it makes needless goes.
@@ -212,8 +305,10 @@ fn commit(
     taken: &Taken,
     files: Vec<SetFile>,
     keep: usize,
+    waiting: &mut Option<Waiting>,
 ) -> Result<(Manifest, Pruned), SaveError> {
-    let generation = match data.generation().filter(|_| !taken.lsns.is_empty()) {
+    // A log that has begun to wait was made before its cut, and has nothing of what was before.
+    let generation = match waiting.as_ref().map(Waiting::generation).or(taken.generation) {
         Some(generation) => generation,
         None => durable::generation::next(&data.places)?,
     };
@@ -231,6 +326,10 @@ fn commit(
         // The first error is the one that matters.
         let _ = loaded.sweep(&data.places, None);
     })?;
+    if let Some(waiting) = waiting {
+        waiting.begin(&data.places, manifest.number, identity)?;
+        data.begun(waiting.generation());
+    }
     let pruned = loaded.prune(&data.places, keep).unwrap_or_else(|error| {
         tracing::warn!(%error, "older snapshots, or the log before them, cannot be removed");
         Pruned::default()

@@ -8,8 +8,9 @@ use super::{From, Message, OrderPart, Task, new_tx};
 use crate::connection::{Link, Outgoing};
 use crate::cut;
 use crate::flights::{FlightId, Letter};
-use crate::hop::{Item, Part, Sink};
+use crate::hop::{Hop, Item, Part, Sink};
 use crate::journal::deeds::{Deeds, Done};
+use crate::journal::switch::{self, UnkeptOne};
 use crate::loan::Loan;
 use crate::node::{Node, State};
 use crate::track::Tellers;
@@ -52,7 +53,10 @@ pub(crate) struct InFlight {
 }
 
 pub(super) enum Progress {
-    Locking(Box<Transaction>),
+    Locking(
+        Box<Transaction>,
+        #[expect(dead_code, reason = "held until they are all given back")] Option<UnkeptOne>,
+    ),
     /// Every shard runs it without locks; how many have not answered, once it was sent.
     Gathering(Option<usize>),
     Walking(Walk),
@@ -137,7 +141,7 @@ impl InFlight {
         self.is_called = false;
         loop {
             let is_over = match &mut self.progress {
-                Progress::Locking(_) => self.advance_locking(node),
+                Progress::Locking(..) => self.advance_locking(node),
                 Progress::Gathering(_) => self.advance_gathering(node),
                 Progress::Walking(_) => self.advance_walk(node),
                 Progress::Telling(missing) => *missing == 0,
@@ -178,13 +182,18 @@ impl InFlight {
                 self.replies[index.unwrap_or(0)] = reply;
                 self.loans.extend(loans);
                 self.take_in(from, &done);
-                if let Progress::Locking(machine) = &mut self.progress {
+                if let Progress::Locking(machine, _) = &mut self.progress {
                     machine.handle(from, notice);
                 }
             }
             Letter::Told => {
                 let Progress::Telling(missing) = &mut self.progress else { unreachable!("it has asked") };
                 *missing -= 1;
+            }
+            Letter::Refused(error) => {
+                let Progress::Telling(missing) = &mut self.progress else { unreachable!("it has asked") };
+                *missing -= 1;
+                self.failure = Some(error);
             }
             Letter::Watched(_) | Letter::Turn => {
                 unreachable!("no key is watched for it, nor does it take turns")
@@ -215,7 +224,7 @@ impl InFlight {
 
     /// A shard has become busy with a script: if this waits for it, it gives up, unless a part of it has run.
     pub(crate) fn give_up_if_busy(&mut self, node: &Node) {
-        let Progress::Locking(machine) = &mut self.progress else { return };
+        let Progress::Locking(machine, _) = &mut self.progress else { return };
         let mut shards = self.work.parts.iter().map(|part| part.shard);
         self.refusal = shards.find_map(|shard| node.control.busy.error(shard));
         if self.refusal.is_some() {
@@ -226,7 +235,9 @@ impl InFlight {
 
     fn advance_locking(&mut self, node: &Rc<Node>) -> bool {
         loop {
-            let Progress::Locking(machine) = &mut self.progress else { unreachable!("called while locking") };
+            let Progress::Locking(machine, _) = &mut self.progress else {
+                unreachable!("called while locking")
+            };
             let tx = machine.id();
             match machine.poll() {
                 None => return false,
@@ -283,11 +294,20 @@ impl InFlight {
         let shards = node.router.shards();
         *missing = Some(shards as usize - 1);
         let work = &*self.work;
+        // While a log cannot be written, what waits for it is not to keep those waiting who ask why, or mend it.
+        let is_urgent = node.state.borrow().core.shared.health.refuses_any() && !self.is_about_data();
         for shard in (0..shards).filter(|&shard| shard != node.id.0) {
             let sink = Sink { client: self.client, part: Part::Shard(self.id, shard) };
             let args = work.args.as_args();
-            node.mailbox
-                .outbox(shard as usize, |hop| hop.command(work.command, work.caller, None, sink, args));
+            let say = |hop: &mut Hop| hop.command(work.command, work.caller, None, sink, args);
+            let mut own = Hop::default();
+            if is_urgent {
+                say(&mut own);
+            }
+            // Where there is no room at once it goes with the rest.
+            if !is_urgent || node.mailbox.send_past(shard.into(), own).is_err() {
+                node.mailbox.outbox(shard.into(), say);
+            }
         }
         let caller = Caller { slot: Some(self.client), ..work.caller };
         let out = &mut self.replies[node.id.index()];
@@ -406,6 +426,8 @@ fn answered(outgoing: &mut Outgoing, len: usize) {
 
 pub(super) fn locking(node: &Node, plan: Plan, mode: Mode) -> Progress {
     let machine = Transaction::new(new_tx(node), node.id, plan);
-    let keeps = node.journal.is_on() && mode == Mode::Exclusive && !matches!(plan, Plan::Lend(_));
-    Progress::Locking(Box::new(if keeps { machine.keeping() } else { machine }))
+    let may_keep = mode == Mode::Exclusive && !matches!(plan, Plan::Lend(_));
+    let unkept = if may_keep { switch::unkept(node) } else { None };
+    let machine = if may_keep && unkept.is_none() { machine.keeping() } else { machine };
+    Progress::Locking(Box::new(machine), unkept)
 }

@@ -9,9 +9,10 @@ use crate::hop::Sink;
 use crate::node::Node;
 use commands::log::LogWait;
 use commands::server::misc::waited;
-use commands::{ClientSlot, Core, table};
+use commands::{ClientSlot, CommandError, Core, table};
 use resp::{Proto, Reply};
 use std::cell::RefCell;
+use std::sync::Arc;
 
 /// The clients of one core that wait for the logs.
 #[derive(Default)]
@@ -34,8 +35,22 @@ pub(crate) fn serve(node: &Node) {
     if node.log_waiters.0.borrow().is_empty() {
         return;
     }
-    let durable = node.state.borrow().core.shared.log.durable_cut();
-    answer_those(node, |cut| cut <= durable, |_, out| waited(out, true));
+    let shared = Arc::clone(&node.state.borrow().core.shared);
+    answer_those(node, |cut| shared.log.is_durable(cut), |_, out| waited(out, true));
+}
+
+/// There is no log any more: nobody waits for it.
+pub(crate) fn log_has_ended(node: &Node) {
+    answer_those(
+        node,
+        |_| true,
+        |core, out| {
+            let text = CommandError::NO_LOG_TO_WAIT_FOR.text();
+            let command = table::by_name(b"waitaof").expect("it waits");
+            core.stats.failed(command.index, &text);
+            out.error(&text);
+        },
+    );
 }
 
 fn answer_those(node: &Node, is_over: impl Fn(u64) -> bool, say: impl Fn(&mut Core, &mut Reply<'_>)) {

@@ -43,7 +43,9 @@ pub(super) fn snapshots(scene: &Scene<'_>, desk: &Desk, text: &mut String) {
 /// Those that were taken to shorten the log.
 pub(super) fn rewrites(scene: &Scene<'_>, desk: &Desk, text: &mut String) {
     let tally = desk.tally(SaveKind::Rewrite);
-    line(text, "aof_rewrite_in_progress", u8::from(desk.is_current(SaveKind::Rewrite)));
+    // A log begins with whichever snapshot comes first.
+    let begins = scene.core.log.is_on && !scene.core.shared.log.is_begun();
+    line(text, "aof_rewrite_in_progress", u8::from(begins || desk.is_current(SaveKind::Rewrite)));
     line(text, "aof_rewrite_scheduled", u8::from(desk.scheduled[SaveKind::Rewrite as usize]));
     line(text, "aof_last_rewrite_time_sec", tally.last_s);
     line(text, "aof_current_rewrite_time_sec", desk.current_s(SaveKind::Rewrite, scene.now));
