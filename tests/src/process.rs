@@ -77,8 +77,25 @@ impl Process {
     /// Its resident memory, in MiB.
     #[track_caller]
     pub fn rss_mib(&self) -> u64 {
+        self.status_mib("VmRSS:")
+    }
+
+    /// The most that this has been since it started, or since [`Process::forget_rss_peak`], in MiB.
+    #[track_caller]
+    pub fn rss_peak_mib(&self) -> u64 {
+        self.status_mib("VmHWM:")
+    }
+
+    /// The peak counts from now on.
+    #[track_caller]
+    pub fn forget_rss_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("it is our own process");
+    }
+
+    #[track_caller]
+    fn status_mib(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it has memory");
         let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
         kib / 1024
     }

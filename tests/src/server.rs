@@ -83,13 +83,18 @@ impl Server {
     /// As [`Server::on`], started by another program: `prefix` is that, and its arguments, before the server's command line.
     #[track_caller]
     pub fn under(dir: Arc<TempDir>, prefix: &[&str], args: &[&str]) -> Self {
+        Self::started(Self::try_under(dir, prefix, args))
+    }
+
+    /// As [`Server::under`]; `Err` with its output if it ends instead of accepting connections.
+    pub fn try_under(dir: Arc<TempDir>, prefix: &[&str], args: &[&str]) -> Result<Self, String> {
         let command = |port: &str, dir: &Path| {
             let mut command = Command::new(prefix[0]);
             command.args(&prefix[1..]).arg(Self::binary());
             command.args(FIXED).args(["--port", port, "--dir"]).arg(dir).args(args);
             command
         };
-        Self::started(start_on_free_port(command, &dir).map(Self))
+        start_on_free_port(command, &dir).map(Self)
     }
 
     /// As [`Server::on`], with more in its environment.

@@ -324,7 +324,14 @@ impl Refusal {
             Self::DirectoryMissing(_) => {
                 "Mount or create it, or correct `dir`; it is never created by a start"
             }
+            Self::Forbidden(error) if error.trouble() == Trouble::ReadOnly => {
+                "Remount it so that it can be written to, and start again; the kernel's log says why it is read-only"
+            }
             Self::Forbidden(_) => "Give the server's user the right to read and write there",
+            Self::Disk(error) if error.trouble() == Trouble::Full => {
+                "Make room there, or raise the quota, and start again; a start needs room for one segment of the log for \
+                 each core (`log-segment-size`)"
+            }
             Self::Disk(_) => "Look at the kernel's log for errors of the device, and start again",
             Self::Store(error) => match error.store_trouble() {
                 Some(StoreTrouble::NoBucket) => {

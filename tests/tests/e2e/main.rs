@@ -29,6 +29,7 @@ mod snapshots;
 mod sorting;
 mod spreads;
 mod stores;
+mod switches;
 mod systemd;
 mod tools;
 mod tracking;

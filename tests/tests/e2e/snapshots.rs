@@ -3,6 +3,8 @@
 mod exact;
 mod failures;
 mod files;
+mod grown;
+mod huge;
 mod points;
 mod single;
 

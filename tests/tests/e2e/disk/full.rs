@@ -140,3 +140,21 @@ fn a_value_that_does_not_fit_is_kept_until_it_does() {
     until("writes are taken again", || (client.line("SET a 1") == "+OK").then_some(()));
     assert_eq!(client.line("STRLEN large"), format!(":{}", 4 << 20));
 }
+
+#[test]
+fn a_start_on_a_full_or_read_only_disk_says_what_to_do() {
+    if !may_mount() {
+        return;
+    }
+    for (mount, message, remedy) in [
+        ("-o size=256k", "No space left on device", "Make room there"),
+        ("-o size=6m,ro", "Read-only file system", "Remount it"),
+    ] {
+        let dir = directory();
+        let script = format!("mount -t tmpfs {mount} tmpfs {} && exec \"$0\" \"$@\"", dir.path().display());
+        let prefix = ["unshare", "-rm", "sh", "-c", &script];
+        let refused = Server::try_under(Arc::clone(&dir), &prefix, &logging("2", "everysec"));
+        let output = refused.err().expect("it cannot write there");
+        assert!(output.contains(message) && output.contains(remedy), "{output}");
+    }
+}
