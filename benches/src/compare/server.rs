@@ -51,8 +51,8 @@ impl ServerSpec {
         let lacewing = this.with_file_name("lacewing");
         let lacewing = shlex::try_quote(lacewing.to_str().context("a path that is not UTF-8")?)?.into_owned();
         Ok(vec![
-            format!("lacewing={lacewing} --port {{port}} --cores {{cores}} --dir {{dir}} --appendonly {{appendonly}} --appendfsync {{appendfsync}} --save ''").parse()?,
-            "redis=redis-server --port {port} --save '' --appendonly {appendonly} --appendfsync {appendfsync} --dir {dir}".parse()?,
+            format!("lacewing={lacewing} --port {{port}} --cores {{cores}} --dir {{dir}} --appendonly {{appendonly}} --appendfsync {{appendfsync}} --auto-aof-rewrite-percentage 0 --save ''").parse()?,
+            "redis=redis-server --port {port} --save '' --appendonly {appendonly} --appendfsync {appendfsync} --auto-aof-rewrite-percentage 0 --dir {dir}".parse()?,
         ])
     }
 

@@ -99,6 +99,12 @@ impl<'a> Ctx<'a> {
         Self { core, caller, out, now, routed: None, may_park: caller.may_park }
     }
 
+    /// The time to write down, in milliseconds: that of the clock. A replay runs commands at a time before all others, which
+    /// is no time at which anything was done.
+    pub(crate) fn written_ms(&self) -> i64 {
+        if self.now.0 > 0 { self.now.0 } else { self.core.clock_us / 1000 }
+    }
+
     /// The key at `bytes`, with its slot.
     #[inline]
     pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {

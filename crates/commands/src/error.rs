@@ -392,8 +392,8 @@ impl CommandError {
     pub const REWRITE_ALREADY: Self = text("ERR Background append only file rewriting already in progress");
     /// BGSAVE CANCEL, as Valkey has it.
     pub const NO_SAVE: Self = text("ERR Background saving is currently not in progress or scheduled");
-    /// SHUTDOWN SAVE, DEBUG RELOAD NOSAVE; Lacewing's own.
-    pub const NO_PERSISTENCE: Self = text("ERR persistence is not part of this version of Lacewing: nothing was saved, the data are in memory only");
+    /// DEBUG RELOAD NOSAVE; Lacewing's own.
+    pub const RELOAD_NOSAVE: Self = text("ERR DEBUG RELOAD NOSAVE is not supported: what was saved is loaded by a start alone");
 
     /// REPLICAOF, SYNC and their kin; Lacewing's own.
     pub const NO_REPLICATION: Self = text("ERR replication is not part of this version of Lacewing: this server has no master and no replicas");

@@ -139,7 +139,7 @@ fn end_idle_clients(node: &Node, now: UnixMs) {
         let clients = state.core.clients.iter();
         clients
             .filter(|(_, client)| now.0 - client.last_active.0 > timeout_ms)
-            .filter(|(_, client)| !client.flags.has(ClientFlags::REPLAYS))
+            .filter(|(_, client)| !LISTENERS.iter().any(|flag| client.flags.has(*flag)))
             .map(|(slot, _)| slot)
             .collect()
     };
@@ -151,6 +151,9 @@ fn end_idle_clients(node: &Node, now: UnixMs) {
         }
     }
 }
+
+/// Those who have nothing to say and are not idle: what is replayed comes through them, or they listen.
+const LISTENERS: [ClientFlags; 3] = [ClientFlags::REPLAYS, ClientFlags::PUBSUB, ClientFlags::MONITOR];
 
 /// A client over its soft output limit is cut when that has lasted; new bytes need not come for it.
 fn enforce_soft_limits(node: &Node, now: UnixMs) {

@@ -97,6 +97,7 @@ fn admit(state: &mut State, exec: Box<Exec>) -> Option<Box<Exec>> {
 pub(crate) fn run(node: &Node, exec: &Exec) {
     let mut state = node.state.borrow_mut();
     let ticks = node.ticks.get();
+    state.core.clock_us = ticks.unix_us();
     let mut slow = Vec::new();
     if exec.home == node.id {
         let mut out = Vec::new();

@@ -32,7 +32,8 @@ pub(crate) struct RedisFile {
     pub(crate) path: PathBuf,
     /// What is done if it ends in the middle of a command.
     pub(crate) tail: TailPolicy,
-    /// Whether it may be empty: an increment to which nothing was added. Any other empty file has lost what it had.
+    /// Whether it may be empty: an increment to which nothing was added, or commands that began with nothing. Any other empty file
+    /// has lost what it had.
     pub(crate) may_be_empty: bool,
 }
 
@@ -183,7 +184,9 @@ fn of_manifest(path: &Path) -> Result<RedisFiles, FindError> {
         let name: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(&file.name);
         // Only the last file may end in the middle of a command: behind it nothing was written.
         let tail = if index + 1 == count { TailPolicy::LeaveOut } else { TailPolicy::Refuse };
-        let may_be_empty = index > 0 || manifest.base.is_none();
+        // Without a preamble of RDB (aof-use-rdb-preamble no) the base that a Redis begins with is empty.
+        let is_commands = file.name.ends_with(b".aof") && count > 1;
+        let may_be_empty = index > 0 || manifest.base.is_none() || is_commands;
         RedisFile { path: directory.join(name), tail, may_be_empty }
     };
     Ok(RedisFiles { files: manifest.files().enumerate().map(file).collect(), notes: Vec::new() })

@@ -20,7 +20,9 @@ use tempfile::TempDir;
 /// A server that writes logs, in this directory.
 fn journalling(dir: &Arc<TempDir>, cores: &str, policy: &str) -> Server {
     let args = ["--cores", cores, "--pin", "no", "--databases", "3", "--appendonly", "yes"];
-    Server::on(Arc::clone(dir), &[&args[..], &["--appendfsync", policy]].concat())
+    // The whole log is read afterwards: no snapshot is to take the place of its beginning.
+    let whole = ["--auto-aof-rewrite-percentage", "0"];
+    Server::on(Arc::clone(dir), &[&args[..], &["--appendfsync", policy], &whole].concat())
 }
 
 /// What the journals of a server make of an empty one.

@@ -118,7 +118,7 @@ mod tests {
             world.wait_ms(10);
             world.run(look);
             world.wait_ms(-5);
-            assert_eq!(world.run("EXISTS k"), ":0 ", "{look}");
+            assert_eq!(world.run("EXISTS k"), ":0", "{look}");
         }
     }
 

@@ -12,7 +12,7 @@ pub(super) fn save(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
     let form = match args.len() {
         1 => Form::Set,
         2 if args.at(1).eq_ignore_ascii_case(b"rdb") => Form::SingleFile,
-        _ => return Err(CommandError::Syntax),
+        _ => return Err(CommandError::Arity("save".into())),
     };
     let current = ctx.core.shared.saves.view().current;
     if current.is_some_and(|current| current.kind == SaveKind::Snapshot && !current.in_foreground) {
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(world.cores[0].waits_for_save.take(), Some(Form::Set));
         world.check(&["SAVE rdb"], "+OK");
         assert_eq!(world.cores[0].waits_for_save.take(), Some(Form::SingleFile));
-        world.check(&["SAVE x"], "-ERR syntax error");
-        world.check(&["SAVE RDB x"], "-ERR syntax error");
+        world.check(&["SAVE x"], "-ERR wrong number of arguments for 'save' command");
+        world.check(&["SAVE RDB x"], "-ERR wrong number of arguments for 'save' command");
     }
 }

@@ -71,7 +71,7 @@ impl<'a> Claim<'a> {
 }
 
 pub(super) fn xclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let (db, now_ms, key) = (ctx.caller.db, ctx.now.0, args.at(1));
+    let (db, now_ms, key) = (ctx.caller.db, ctx.written_ms(), args.at(1));
     let missing = || CommandError::no_key_or_group(key, args.at(2), "");
     let created = edit!(ctx, key, |editing: &mut Editing<'_>| {
         let (log, mut group) = editing.stream().group_mut(args.at(2)).ok_or_else(missing)?;
@@ -234,7 +234,7 @@ impl Walk {
 }
 
 pub(super) fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let (db, now_ms, key) = (ctx.caller.db, ctx.now.0, args.at(1));
+    let (db, now_ms, key) = (ctx.caller.db, ctx.written_ms(), args.at(1));
     let walk = Walk::parse(args).inspect_err(|_| super::missed(ctx, key))?;
     let missing = || CommandError::no_key_or_group(key, args.at(2), "");
     let created = edit!(ctx, key, |editing: &mut Editing<'_>| {
@@ -303,6 +303,25 @@ mod tests {
         READ.iter().for_each(|command| drop(world.run(command)));
         world.wait_ms(50);
         world.check(commands, expected);
+    }
+
+    /// A replay runs commands at a time before all others, so that no key expires but as the journal says.
+    #[test]
+    fn a_replay_keeps_the_times_of_deliveries() {
+        const TO_BEFORE_ALL_TIMES: i64 = 1_800_000_000_000;
+        let mut world = World::new(1);
+        READ.iter().for_each(|command| drop(world.run(command)));
+        world.cores[0].clock_us = 1_700_000_000_050_000;
+        world.wait_ms(50 - TO_BEFORE_ALL_TIMES);
+        world.run("XCLAIM s g d 0 1 TIME 1700000000020 RETRYCOUNT 3 FORCE JUSTID LASTID 2");
+        world.run("XCLAIM s g d 0 2 TIME 1700000000060 RETRYCOUNT 4 FORCE JUSTID LASTID 2");
+        world.run("XGROUP CREATECONSUMER s g e");
+        world.wait_ms(TO_BEFORE_ALL_TIMES);
+        world.check(&["XPENDING s g 1 1 9"], "*1 *4 $3 1-0 $1 d :30 :3");
+        // The clock was set back meanwhile.
+        world.check(&["XPENDING s g 2 2 9"], "*1 *4 $3 2-0 $1 d :0 :4");
+        let consumers = world.run("XINFO CONSUMERS s g");
+        assert_eq!(consumers.matches("idle :0 ").count(), 2, "d and e were there a moment ago: {consumers}");
     }
 
     #[test]

@@ -107,7 +107,7 @@ pub(super) fn destroy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comm
 }
 
 pub(super) fn create_consumer(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let now_ms = ctx.now.0;
+    let now_ms = ctx.written_ms();
     let created = with_group(ctx, args, |editing| {
         let (_, mut group) = editing.stream().group_mut(args.at(3)).expect("it was looked up");
         let created = group.create_consumer(args.at(4), now_ms).is_some();

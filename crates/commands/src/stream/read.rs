@@ -155,7 +155,7 @@ fn read_one(
     history: Option<StreamId>,
     replies: &mut Replies,
 ) -> Result<(), CommandError> {
-    let (now_ms, db) = (ctx.now.0, ctx.caller.db);
+    let (now_ms, db) = (ctx.written_ms(), ctx.caller.db);
     let is_reserved = ctx.core.is_reserved(key);
     let (group_name, consumer_name) = request.group.expect("it was looked up");
     let created = super::edit!(ctx, key, |editing: &mut Editing<'_>| {

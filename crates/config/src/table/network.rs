@@ -48,8 +48,8 @@ pub(super) const NETWORK: &[Param] = &[
         "timeout",
         number!(timeout_s, 0, INT_MAX),
         "0",
-        "Closes a client that sent nothing for so long; 0 never does, since pooled connections are idle for \
-         long.",
+        "Closes a client that sent nothing for so long, unless it waits for a key or listens to channels or as a monitor; \
+         0 never does, since pooled connections are idle for long.",
     )
     .unit("seconds"),
     plain(

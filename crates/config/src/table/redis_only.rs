@@ -10,7 +10,9 @@ use crate::Shape::{Bool, Choice, Int, Memory, OomScores, Text};
 use crate::param::{Special, choice, fixed, flag, inert, memory, number, plain, special, text};
 use crate::{Schedule, SnapshotCompression};
 
-pub(super) const NO_PERSISTENCE: &str = "persistence is not part of this version";
+/// Redis has it for files of its own.
+const OWN_FILES: &str = "Lacewing's files are its own";
+const ALWAYS_SANE: &str = "payloads are always checked";
 pub(super) const NO_REPLICATION: &str = "replication is not part of this version";
 
 /// Snapshots cannot be written without.
@@ -79,8 +81,8 @@ pub(super) const PERSISTENCE: &[Param] = &[
          server's own snapshots are in 'snapshots', and nothing of it is read at start.",
     )
     .protected(),
-    inert("appendfilename", Text, "appendonly.aof", NO_PERSISTENCE, "Name of the log's file.").at_start(),
-    inert("appenddirname", Text, "appendonlydir", NO_PERSISTENCE, "Directory of the log.").at_start(),
+    inert("appendfilename", Text, "appendonly.aof", OWN_FILES, "Name of the log's file.").at_start(),
+    inert("appenddirname", Text, "appendonlydir", OWN_FILES, "Directory of the log.").at_start(),
     plain(
         "appendfsync",
         choice!(appendfsync, AppendFsync),
@@ -110,7 +112,7 @@ pub(super) const PERSISTENCE: &[Param] = &[
         "Compresses long strings in what DUMP writes, and in snapshots that are not compressed as a whole (LZF).",
     ),
     inert("rdbchecksum", Bool, "yes", ALWAYS_CHECKED, "Ends snapshots with a checksum.").at_start(),
-    inert("rdb-del-sync-files", Bool, "no", NO_PERSISTENCE, "Deletes snapshots made for replicas."),
+    inert("rdb-del-sync-files", Bool, "no", OWN_FILES, "Deletes snapshots made for replicas."),
     plain(
         "rdb-save-incremental-fsync",
         flag!(rdb_save_incremental_fsync),
@@ -121,14 +123,14 @@ pub(super) const PERSISTENCE: &[Param] = &[
         "sanitize-dump-payload",
         Choice(&["no", "yes", "clients"]),
         "no",
-        NO_PERSISTENCE,
+        ALWAYS_SANE,
         "Checks payloads of RESTORE.",
     ),
     inert(
         "no-appendfsync-on-rewrite",
         Bool,
         "no",
-        NO_PERSISTENCE,
+        OWN_FILES,
         "Does not flush the log while it is rewritten.",
     ),
     plain(
@@ -151,16 +153,16 @@ pub(super) const PERSISTENCE: &[Param] = &[
         "Starts with a log that ends within a record, as a crash may leave it: what was promised to be on the disk is \
          before that in any case. 'no' refuses to start then.",
     ),
-    inert("aof-use-rdb-preamble", Bool, "yes", NO_PERSISTENCE, "Begins a rewritten log with a snapshot."),
-    inert("aof-timestamp-enabled", Bool, "no", NO_PERSISTENCE, "Writes times into the log."),
+    inert("aof-use-rdb-preamble", Bool, "yes", OWN_FILES, "Begins a rewritten log with a snapshot."),
+    inert("aof-timestamp-enabled", Bool, "no", OWN_FILES, "Writes times into the log."),
     inert(
         "aof-rewrite-incremental-fsync",
         Bool,
         "yes",
-        NO_PERSISTENCE,
+        OWN_FILES,
         "Flushes a rewritten log piece by piece.",
     ),
-    inert("aof-disable-auto-gc", Bool, "no", NO_PERSISTENCE, "Keeps old files of the log."),
+    inert("aof-disable-auto-gc", Bool, "no", OWN_FILES, "Keeps old files of the log."),
 ];
 
 pub(super) const REPLICATION: &[Param] = &[

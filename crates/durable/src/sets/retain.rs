@@ -139,19 +139,24 @@ fn prune_log(disk: &dyn Disk, oldest: &Manifest) -> Result<u64, DiskError> {
     }
     let directory = layout::generation(position.generation);
     let segments = crate::log::segments(disk, position.generation)?;
-    for pair in segments.windows(2) {
-        let [this, next] = pair else { continue };
-        let needed_from = position.lsns.get(this.shard.index());
-        if this.shard == next.shard && needed_from.is_some_and(|from| next.base <= *from) {
-            let path = layout::segment(position.generation, *this);
-            disk.remove(&path).trying("remove", &path)?;
-            removed += 1;
-        }
+    let needless: Vec<_> = segments
+        .windows(2)
+        .filter(|pair| {
+            let needed_from = position.lsns.get(pair[0].shard.index());
+            pair[0].shard == pair[1].shard && needed_from.is_some_and(|from| pair[1].base <= *from)
+        })
+        .map(|pair| layout::segment(position.generation, pair[0]))
+        .collect();
+    if needless.is_empty() {
+        return Ok(removed);
     }
-    if removed > 0 && !segments.is_empty() {
-        disk.sync_dir(&directory).trying("sync", &directory)?;
+    // The log goes on in segments that may have been begun a moment ago, and whose names no sync has seen.
+    disk.sync_dir(&directory).trying("sync", &directory)?;
+    for path in &needless {
+        disk.remove(path).trying("remove", path)?;
     }
-    Ok(removed)
+    disk.sync_dir(&directory).trying("sync", &directory)?;
+    Ok(removed + needless.len() as u64)
 }
 
 /// Its begin goes last: as long as a segment is there it is known what it belongs to.

@@ -223,10 +223,15 @@ fn query_over_its_limit_is_cut() {
 fn idle_clients_are_closed_and_others_are_not() {
     let server = Server::with(&["--timeout", "1"]);
     let mut idle: Vec<_> = (0..4).map(|_| server.client()).collect();
-    let mut busy = server.client();
-    until("the idle ones are closed", || (info(&mut busy, "connected_clients") == 1).then_some(()));
+    let (mut busy, mut subscriber, mut monitor) = (server.client(), server.client(), server.client());
+    assert_eq!(subscriber.line("SUBSCRIBE news"), r#"["subscribe", "news", :1]"#);
+    assert_eq!(monitor.line("MONITOR"), "+OK");
+    until("the idle ones are closed", || (info(&mut busy, "connected_clients") == 3).then_some(()));
     idle.iter_mut().for_each(Client::expect_closed);
-    assert_eq!(busy.line("PING"), "+PONG");
+    // Who listens has nothing to say.
+    assert_eq!(busy.line("PUBLISH news old"), ":1");
+    assert_eq!(show(&subscriber.read()), r#"["message", "news", "old"]"#);
+    assert!(matches!(monitor.read(), Value::Simple(_)));
 }
 
 #[test]

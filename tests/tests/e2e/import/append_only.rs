@@ -123,6 +123,22 @@ fn check(bytes: &[u8], args: &[&str], question: &str, answer: &str) {
     }
 }
 
+/// What a Redis without a preamble of RDB has begun with.
+#[test]
+fn a_base_of_commands_may_be_empty_if_increments_follow() {
+    let dir = directory();
+    let write = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).expect("it is writable");
+    let manifest = "file a.1.base.aof seq 1 type b\nfile a.1.incr.aof seq 1 type i\n";
+    write("a.manifest", manifest.as_bytes());
+    write("a.1.base.aof", b"");
+    write("a.1.incr.aof", &command(&["SET", "a", "1"]));
+    assert_eq!(imported(dir.path(), &[]).client().line("GET a"), "\"1\"");
+    // One of RDB has lost what it had.
+    write("a.manifest", manifest.replace("base.aof", "base.rdb").as_bytes());
+    write("a.1.base.rdb", b"");
+    check_path(dir.path(), &[], 83, &["a.1.base.rdb", "the file ends here"]);
+}
+
 #[test]
 fn a_single_file_of_an_older_redis_is_loaded() {
     let commands =

@@ -100,7 +100,7 @@ fn it_takes_the_place_of_the_one_before_and_is_not_read() {
     assert_eq!(client.line("CONFIG SET dbfilename way.rdb"), "+OK");
     assert!(client.line("SAVE RDB").starts_with("-ERR cannot rename"), "a directory is in the way");
     assert_eq!(field(&mut client, "rdb_last_bgsave_status"), "ok", "there is a snapshot all the same");
-    assert_eq!(client.line("SAVE RDB x"), "-ERR syntax error");
+    assert_eq!(client.line("SAVE RDB x"), "-ERR wrong number of arguments for \\'save\\' command");
     assert_eq!(client.line("DEL more"), ":1");
     server.kill();
     let next = Server::on(Arc::clone(&dir), &logged);

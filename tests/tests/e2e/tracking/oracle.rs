@@ -249,24 +249,6 @@ fn caching_is_asked_for_or_declined() {
 }
 
 #[test]
-fn caching_said_inside_a_transaction_ends_with_it() {
-    check(
-        "A: CLIENT TRACKING ON OPTIN
-         A: MULTI
-         A: GET n
-         A: CLIENT CACHING YES
-         A: GET a
-         A: GET b
-         A: GET c
-         A: EXEC
-         A: GET d
-         A: GET e
-         B: MSET a 1 b 1 c 1 n 1
-         B: MSET d 1 e 1",
-    );
-}
-
-#[test]
 fn prefixes_cover_their_keys() {
     check(
         "A: CLIENT TRACKING ON BCAST PREFIX a PREFIX b

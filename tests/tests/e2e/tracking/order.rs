@@ -129,6 +129,25 @@ fn transactions_and_scripts_are_told_of_behind_their_replies() {
     }
 }
 
+/// On whichever shards its keys are. Looked up with redis-server, to which a script of single commands cannot say it.
+#[test]
+fn caching_said_inside_a_transaction_ends_with_it() {
+    for cores in ["1", "4"] {
+        let server = server(cores);
+        let (mut reader, mut writer) = (server.client().resp3(), server.client());
+        assert_eq!(reader.line("CLIENT TRACKING ON OPTIN"), "+OK");
+        let queue =
+            ["MULTI", "GET n", "CLIENT CACHING YES", "GET a", "GET b", "GET c", "EXEC", "GET d", "GET e"];
+        let queue = queue.map(|line| line.split(' ').collect::<Vec<_>>());
+        assert_eq!(reader.pipeline(&queue).len(), queue.len());
+        assert_eq!(writer.line("MSET a 1 b 1 c 1 d 1 e 1 n 1"), "+OK");
+        let mut news = arrived(&mut reader);
+        news.sort();
+        let of = |key: &str| format!(r#">["invalidate", ["{key}"]]"#);
+        assert_eq!(news, ["a", "b", "c"].map(of), "{cores} cores");
+    }
+}
+
 /// A client that waits for a key hears at once of others, before the reply to what it waits with.
 #[test]
 fn who_waits_hears_of_changes_meanwhile() {

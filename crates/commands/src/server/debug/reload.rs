@@ -15,7 +15,7 @@ fn check(options: Args<'_>) -> Result<(), CommandError> {
         return Err(CommandError::RELOAD_OPTIONS);
     }
     if has(b"NOSAVE") {
-        return Err(CommandError::NO_PERSISTENCE);
+        return Err(CommandError::RELOAD_NOSAVE);
     }
     // What is loaded is there already, which only MERGE allows.
     if has(b"NOFLUSH") && !has(b"MERGE") {
@@ -113,6 +113,6 @@ mod tests {
             &["DEBUG RELOAD now"],
             "-ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
         );
-        world.check(&["DEBUG RELOAD NOSAVE"], &format!("-{}", crate::CommandError::NO_PERSISTENCE));
+        world.check(&["DEBUG RELOAD NOSAVE"], &format!("-{}", crate::CommandError::RELOAD_NOSAVE));
     }
 }

@@ -69,7 +69,9 @@ impl Direct {
     /// Runs some of the commands that `bytes` begin with: how many bytes of them.
     pub(super) fn run(&mut self, node: &Node, bytes: &[u8]) -> Result<(usize, Ran), Misrun> {
         let state = &mut *node.state.borrow_mut();
-        let now = before_all_times(node.ticks.get().unix_ms());
+        let clock = node.ticks.get();
+        let now = before_all_times(clock.unix_ms());
+        state.core.clock_us = clock.unix_us();
         if self.db.0 >= state.core.keyspace.databases() {
             return Err(Misrun::Database(self.db.0));
         }

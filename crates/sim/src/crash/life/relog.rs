@@ -72,7 +72,8 @@ impl Server {
     /// Writes these logs from now on; the place at which they begin is a cut.
     pub(super) fn take_up(&mut self, logs: Vec<LogWriter>) {
         self.cut += 1;
-        self.durable_cut = self.cut;
+        // None is a record of these logs.
+        self.durable_cut = 0;
         self.encoders = logs.iter().map(|log| Encoder::new(*log.log(), Lsn(0))).collect();
         self.stalled = vec![Vec::new(); logs.len()];
         self.spares = logs.iter().map(|_| Spares::default()).collect();

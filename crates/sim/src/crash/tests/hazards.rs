@@ -5,9 +5,12 @@ use std::sync::Arc;
 use aof::{BootId, Encoder, Lsn, NodeId, Stamp};
 use durable::Places;
 use durable::generation::{self, Beginning, Past};
+use durable::identity::Identity;
 use durable::log::{LogError, MendError};
+use durable::manifest::Position;
 use durable::recover::{self, Options, Recovered};
-use stdx::DbIndex;
+use durable::sets::{Commit, Draft, Loaded};
+use stdx::{DbIndex, ShardId};
 
 use super::*;
 use crate::disk::DiskFault;
@@ -19,13 +22,21 @@ fn places(disk: &MemDisk) -> Places {
     Places::local(Arc::new(disk.clone()))
 }
 
+/// A directory in which nothing is yet.
+fn empty(places: &Places) -> (Identity, Loaded) {
+    let Ok(Recovered::Empty(empty)) = recover::recover(places, &Options::new(BOOT)) else { panic!("empty") };
+    empty.accept(places, NodeId([7; 20]), NOW).unwrap()
+}
+
+fn beginning() -> Beginning {
+    let (version, past) = ("sim".to_owned(), Past::default());
+    Beginning { boot: BOOT, version, now: NOW, shards: 1, past, segment_bytes: 4096 }
+}
+
 pub(super) fn log(disk: &MemDisk) -> (LogWriter, Encoder) {
     let places = places(disk);
-    let Ok(Recovered::Empty(empty)) = recover::recover(&places, &Options::new(BOOT)) else { panic!("empty") };
-    let (mut identity, loaded) = empty.accept(&places, NodeId([7; 20]), NOW).unwrap();
-    let (version, past) = ("sim".to_owned(), Past::default());
-    let beginning = Beginning { boot: BOOT, version, now: NOW, shards: 1, past, segment_bytes: 4096 };
-    let (_, mut logs) = generation::begin(&places, beginning, &mut identity, &loaded).unwrap();
+    let (mut identity, loaded) = empty(&places);
+    let (_, mut logs) = generation::begin(&places, beginning(), &mut identity, &loaded).unwrap();
     let log = logs.remove(0);
     let encoder = Encoder::new(*log.log(), Lsn(0));
     (log, encoder)
@@ -118,5 +129,32 @@ fn hazard_32_what_belongs_together_is_there_whole_or_not_at_all() {
         disk.crash(Crash::Power);
         let found = end(&disk, BootId([2; 16]));
         assert!(found == Lsn(0) || found == whole, "{found}");
+    }
+}
+
+/// The older of two segments went while the name of the newer one was in memory alone, and then both were gone. Found by the crashes
+/// at every call.
+#[test]
+fn a_segment_goes_only_when_the_next_one_is_there_to_stay() {
+    for seed in 0..50 {
+        let disk = MemDisk::new(seed);
+        let places = places(&disk);
+        let (mut identity, mut loaded) = empty(&places);
+        let (begin, mut logs) = generation::begin(&places, beginning(), &mut identity, &loaded).unwrap();
+        let mut log = logs.remove(0);
+        let mut encoder = Encoder::new(*log.log(), Lsn(0));
+        let cut = log.append(&record(&mut encoder, &"a".repeat(2500)), NOW).unwrap();
+        let done = log.sync_job().unwrap().run();
+        log.sync_done(done).unwrap();
+        // The next record is the first of a new segment, which no sync has seen.
+        log.append(&record(&mut encoder, &"b".repeat(2500)), NOW).unwrap();
+        let draft = Draft::begin(&places, &loaded, &mut Rng::new(seed)).unwrap();
+        let file = draft.file(ShardId(0), false).unwrap().finish(Vec::new()).unwrap();
+        let position = Position { generation: begin.generation, cut: 1, lsns: vec![cut] };
+        let commit = Commit { node: identity.node, version: "sim".to_owned(), cut: NOW, now: NOW, position };
+        draft.commit(commit, vec![file], &mut identity, &mut loaded).unwrap();
+        assert_eq!(loaded.prune(&places, 1).unwrap().log_files, 1);
+        disk.crash(Crash::Power);
+        assert!(end(&disk, BootId([2; 16])) >= cut, "seed {seed}");
     }
 }

@@ -74,7 +74,9 @@ fn only_in_vain(history: &[Call<Op>]) -> &'static str {
     let as_sent = |call: &Call<Op>| Call { invoked: call.op.sent.unwrap_or(call.invoked), ..call.clone() };
     let history: Vec<Call<Op>> = history.iter().map(as_sent).collect();
     match linear::check(Store::default(), &history) {
-        Ok(()) => "it is possible if those that waited in vain may have found nothing at any time of their wait\n",
+        Ok(()) => {
+            "it is possible if those that waited in vain may have found nothing at any time of their wait\n"
+        }
         Err(_) => "",
     }
 }
