@@ -76,6 +76,8 @@ pub(crate) struct Journal {
     has_news: Cell<bool>,
     /// The newest cut that is on the disk, 0 for none.
     synced_cut: Cell<u64>,
+    /// The cut at which the log began, which is safe by other means; 0 if it began with the server.
+    first_cut: Cell<u64>,
     /// Cuts that are not on the disk yet, each with its place, in order.
     cuts: RefCell<VecDeque<(u64, u64)>>,
     /// Whether the log takes no records.
@@ -115,6 +117,7 @@ impl Journal {
             wanted: Cell::new(0),
             has_news: Cell::new(false),
             synced_cut: Cell::new(0),
+            first_cut: Cell::new(0),
             cuts: RefCell::default(),
             is_failing: Cell::new(false),
             hides_data: Cell::new(false),
@@ -146,6 +149,7 @@ impl Journal {
         // Those of an earlier log are not in this one.
         self.cuts.borrow_mut().clear();
         self.synced_cut.set(cut);
+        self.first_cut.set(cut);
         self.has_news.set(false);
         core.shared.log.note_cut(core.id, cut, self.written.get());
         core.shared.log.note_synced(core.id, cut);
@@ -216,6 +220,11 @@ impl Journal {
     /// Whether something has happened since the last cut.
     pub(crate) fn has_news(&self, core: &Core) -> bool {
         self.has_news.get() || (self.is_on() && core.effects.has_draft())
+    }
+
+    /// Whether this cut, if there was one, is a record of the log that is written.
+    pub(crate) fn has_cut(&self, number: u64) -> bool {
+        number > self.first_cut.get()
     }
 
     /// The newest cut that is known to be on the disk, 0 for none.

@@ -25,6 +25,8 @@ pub(super) fn begin(node: &Rc<Node>, deed: Deed) {
     let machine = Transaction::new(new_tx(node), node.id, Plan::Whole(shards)).keeping();
     let number = node.cuts.last.get() + 1;
     let durable = super::serve::durable(node);
+    // That at which these logs began is in none of them.
+    let durable = if node.journal.has_cut(durable) { durable } else { 0 };
     let cut = Arc::new(Cut {
         home: node.id,
         number,
