@@ -183,7 +183,12 @@ pub(crate) fn receive(node: &Rc<Node>, from: ShardId, message: Message) {
         Message::Ask(question) => shard::asked(node, from, question),
         Message::Ready(question, ready) => serve::answered(node, question, ready),
         Message::OnDisk => serve::one_more_on_disk(node),
-        Message::AwaitPolicy(client, flight) => policy::asked(node, from, client, flight),
+        Message::AwaitPolicy(client, flight) => {
+            policy::asked(node, from, client, flight);
+            if node.stopping.get() {
+                policy::let_go(node);
+            }
+        }
         Message::Freeze => switch::freeze(node),
         Message::EndLog => switch::end_here(node),
         Message::Done => switch::done(node),

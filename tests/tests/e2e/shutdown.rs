@@ -212,6 +212,24 @@ fn transactions_over_shards_are_in_all_logs_after_the_end() {
     }
 }
 
+#[test]
+fn who_waits_for_a_policy_to_change_does_not_hold_up_the_end() {
+    let mut server = Server::with(&LOGGED);
+    let dir = server.dir_handle();
+    for _ in 0..ROUNDS {
+        let mut clients: Vec<Client> = (0..4).map(|_| server.client()).collect();
+        for client in &mut clients {
+            for policy in ["always", "everysec", "always", "no", "always", "everysec"] {
+                client.send_line(&format!("CONFIG SET appendfsync {policy}"));
+            }
+        }
+        server.signal("TERM");
+        assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+        assert!(!server.log().contains("given up: nothing"), "{}", server.log());
+        server = Server::on(Arc::clone(&dir), &LOGGED);
+    }
+}
+
 /// Half of what belongs together is never there: what is under way when the server is asked to end comes to its end.
 #[test]
 fn scripts_and_transactions_under_way_are_whole_after_the_end() {

@@ -15,7 +15,8 @@ use config::AppendFsync;
 use durable::generation::Waiting;
 use reactor::timer;
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -55,7 +56,7 @@ pub(crate) fn changed(node: &Node) {
 /// Has this flight told when the policy that was asked for is in force, if it is not: how often it will be. All cores know of the
 /// change.
 pub(crate) fn ask(node: &Node, client: ClientSlot, flight: FlightId) -> usize {
-    if wanted(node).is_none() {
+    if wanted(node).is_none() || node.stopping.get() {
         return 0;
     }
     if node.id == HOME {
@@ -72,15 +73,15 @@ pub(super) fn asked(node: &Node, home: ShardId, client: ClientSlot, flight: Flig
     node.cuts.policy.wake();
 }
 
-/// Runs on core 0 until the server ends.
+/// Runs on core 0 until the server ends: then nobody is to wait any more.
 pub(crate) async fn follow(node: Rc<Node>) {
     while let Some(wanted) = next(&node).await {
         match wanted {
             Wanted::Policy(policy) if change(&node, policy).await => {
                 tracing::info!(policy = config::Choice::name(policy), "the log is synced by another policy");
             }
-            Wanted::Policy(_) => timer::sleep(RETRY).await,
-            Wanted::Log if node.cuts.policy.has_failed.take() => timer::sleep(RETRY_LOG).await,
+            Wanted::Policy(_) => pause(&node, RETRY).await,
+            Wanted::Log if node.cuts.policy.has_failed.take() => pause(&node, RETRY_LOG).await,
             Wanted::Log => switch::begin(&node).await,
             Wanted::NoLog => {
                 let is_void = node.cuts.policy.is_void.borrow().is_some();
@@ -88,11 +89,19 @@ pub(crate) async fn follow(node: Rc<Node>) {
                 let waiting = node.cuts.policy.is_void.take();
                 if let Some(waiting) = waiting {
                     give_up(&node, waiting).await;
-                    timer::sleep(RETRY).await;
+                    pause(&node, RETRY).await;
                 }
             }
         }
     }
+    let_go(&node);
+}
+
+/// Waits so long, or until the server ends.
+async fn pause(node: &Node, length: Duration) {
+    let mut timer = pin!(timer::sleep(length));
+    poll_fn(|cx| if node.poll_stopping(cx).is_ready() { Poll::Ready(()) } else { timer.as_mut().poll(cx) })
+        .await;
 }
 
 /// Removes the logs of a generation that will not begin.
@@ -151,16 +160,26 @@ pub(crate) fn refuse(node: &Rc<Node>, why: &str) {
         return;
     }
     node.cuts.policy.has_failed.set(true);
-    let text = format!("ERR CONFIG SET failed - {why}; it is tried again");
+    refuse_all(node, &format!("ERR CONFIG SET failed - {why}; it is tried again"));
+}
+
+/// Core 0, when the server ends: what is waited for is not in force, and will not be.
+pub(super) fn let_go(node: &Rc<Node>) {
+    refuse_all(node, "ERR CONFIG SET failed - the server ends");
+}
+
+fn refuse_all(node: &Rc<Node>, text: &str) {
     for (home, client, flight) in node.cuts.policy.flights.take() {
+        let text = text.to_owned();
         if home == node.id {
-            crate::flights::deliver(node, client, flight, Letter::Refused(text.clone()));
+            crate::flights::deliver(node, client, flight, Letter::Refused(text));
         } else {
-            node.mailbox.outbox(home.index(), |hop| hop.say(Item::Refused(client, flight, text.clone())));
+            node.mailbox.outbox(home.index(), |hop| hop.say(Item::Refused(client, flight, text)));
         }
     }
 }
 
+/// Core 0: answers all who wait.
 fn tell_all(node: &Rc<Node>) {
     for (home, client, flight) in node.cuts.policy.flights.take() {
         if home == node.id {

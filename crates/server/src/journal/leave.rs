@@ -171,7 +171,7 @@ pub(crate) fn tend(node: &Node) {
     }
 }
 
-/// Waits until all that was done here is on the disk. False if it cannot be had.
+/// Waits until all that was done here is on the disk, in one time for all replies of a core that ends. False if it cannot be had.
 fn finish(node: &Node) -> bool {
     let deadline = *node.journal.deadline.get_or_init(|| Instant::now() + FINISH_MAX);
     node.journal.finish(&mut node.state.borrow_mut().core, deadline)
@@ -185,7 +185,7 @@ pub(crate) fn end(node: &Node) {
     if !node.control.has_given_up.load(Acquire) {
         node.journal.end(&mut node.state.borrow_mut().core);
     }
-    if !finish(node) {
+    if !node.journal.finish(&mut node.state.borrow_mut().core, Instant::now() + FINISH_MAX) {
         let reason = trouble.map_or_else(|| "the disk does not answer".to_owned(), |trouble| trouble.reason);
         let bytes = node.journal.recorded.get() - node.journal.synced.get();
         tracing::error!(shard = node.id.0, bytes, reason, "the log could not be brought to the disk");
