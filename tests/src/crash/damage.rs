@@ -10,7 +10,7 @@ use stdx::rng::Rng;
 pub enum Damage {
     /// The longest log loses its second half.
     CutShort,
-    /// One byte in the first half of a log is another one.
+    /// One byte at the beginning of a log is another one.
     Byte,
     /// A segment with records is gone.
     SegmentGone,
@@ -48,7 +48,8 @@ pub(super) fn plant(damage: Damage, dir: &Path, rng: &mut Rng) -> Result<(), Str
             .open(&path)
             .and_then(|file| file.set_len((HEADER_BYTES + (used - HEADER_BYTES) / 2) as u64)),
         Damage::Byte => fs::read(&path).and_then(|mut bytes| {
-            let at = HEADER_BYTES + rng.index((used - HEADER_BYTES) / 2);
+            // Further on it may be of a long call that was not answered.
+            let at = HEADER_BYTES + rng.index(((used - HEADER_BYTES) / 2).min(FIRST_BYTES));
             bytes[at] ^= 1 << rng.below(8);
             fs::write(&path, bytes)
         }),
@@ -85,3 +86,5 @@ fn segments(generation: &Path) -> Result<Vec<(PathBuf, usize)>, String> {
 }
 
 const HEADER_BYTES: usize = aof::HEADER_LEN;
+/// Of a first record or two.
+const FIRST_BYTES: usize = 100;
