@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use stdx::{Rng, RunId};
+use stdx::number::parse_i64;
+use stdx::{DbIndex, Rng, RunId};
 
 /// A replication id: which history of writes. 40 characters; two are the same whatever the case of their letters, as with
 /// Redis.
@@ -65,6 +66,39 @@ impl fmt::Display for Position {
     }
 }
 
+/// A place in the stream of a Redis, with what must be known to go on from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamPosition {
+    /// Where it is.
+    pub at: Position,
+    /// The database that is selected there: a stream that is resumed does not say SELECT again.
+    pub db: DbIndex,
+}
+
+/// As `<replid> <offset> <database>`: so it stands in the log and in snapshots.
+impl fmt::Display for StreamPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.at.replid, self.at.offset, self.db.0)
+    }
+}
+
+impl StreamPosition {
+    /// Reads what was displayed. `None` if it is nothing of the kind.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let mut words = text.split(|&byte| byte == b' ');
+        let position = Self::of_words(words.next()?, words.next()?, words.next()?)?;
+        words.next().is_none().then_some(position)
+    }
+
+    /// The same of its three words.
+    pub fn of_words(replid: &[u8], offset: &[u8], db: &[u8]) -> Option<Self> {
+        let replid = ReplId::parse(replid)?;
+        let offset = u64::try_from(parse_i64(offset)?).ok()?;
+        let db = DbIndex(u16::try_from(parse_i64(db)?).ok()?);
+        Some(Self { at: Position { replid, offset }, db })
+    }
+}
+
 /// A number for each attempt to follow a master, never used twice in a process: what is told of an earlier one is nobody's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Attempt(pub u64);
@@ -103,6 +137,18 @@ mod tests {
         let lower = ReplId::parse(&[b'a'; 40]);
         assert!(lower.is_some());
         assert_eq!(lower, ReplId::parse(&[b'A'; 40]));
+    }
+
+    #[test]
+    fn a_position_is_read_as_it_is_written() {
+        let at = Position { replid: ReplId::parse(&[b'a'; 40]).unwrap(), offset: 1234 };
+        let position = StreamPosition { at, db: DbIndex(3) };
+        let text = position.to_string();
+        assert_eq!(text, format!("{} 1234 3", "a".repeat(40)));
+        assert_eq!(StreamPosition::parse(text.as_bytes()), Some(position));
+        for wrong in [&text[1..], &text[..42], &format!("{text} 1"), &text.replace("1234", "-1"), ""] {
+            assert_eq!(StreamPosition::parse(wrong.as_bytes()), None, "{wrong}");
+        }
     }
 
     #[test]
