@@ -10,7 +10,8 @@ mod single;
 
 use std::path::{Path, PathBuf};
 
-use lacewing_tests::{Client, Process, until};
+use crate::dump::fill;
+use lacewing_tests::{Client, Process, show, until};
 use rdb::file::{Event, Options, Reader};
 
 /// A field of INFO persistence.
@@ -34,6 +35,22 @@ pub(crate) fn ended(client: &mut Client) -> String {
 pub(crate) fn snapshot(client: &mut Client) {
     assert_eq!(client.line("BGSAVE"), "+Background saving started");
     assert_eq!(ended(client), "ok");
+}
+
+/// Fills a server with values of every kind, some with a time to live far away, and 3,000 short strings. Returns the keys.
+#[track_caller]
+fn filled(client: &mut Client) -> Vec<String> {
+    let mut keys = fill(client);
+    for (index, key) in keys.iter().enumerate().filter(|(index, _)| index % 3 == 0) {
+        let at = 4_000_000_000_123 + index as u64;
+        assert_eq!(client.line(&format!("PEXPIREAT {key} {at}")), ":1");
+    }
+    for number in 0..3000 {
+        client.send_line(&format!("SET many:{number} {number}"));
+        keys.push(format!("many:{number}"));
+    }
+    (0..3000).for_each(|_| assert_eq!(show(&client.read()), "+OK"));
+    keys
 }
 
 /// The sets that are there, by rising number: directories with a manifest.

@@ -1,7 +1,7 @@
 //! What a snapshot's files are: RDB files that redis-server reads.
 
-use super::{field, files, plain, sets, snapshot};
-use crate::dump::{fill, reading};
+use super::{field, files, filled, plain, sets, snapshot};
+use crate::dump::reading;
 use lacewing_tests::{RedisServer, Server, show};
 use std::sync::Arc;
 
@@ -13,16 +13,7 @@ fn redis_server_reads_each_file_and_tells_the_same_of_every_key() {
         let args: Vec<&str> = settings.split(' ').collect();
         let server = Server::with(&args);
         let mut client = server.client();
-        let mut keys = fill(&mut client);
-        for (index, key) in keys.iter().enumerate().filter(|(index, _)| index % 3 == 0) {
-            let at = 4_000_000_000_123 + index as u64;
-            assert_eq!(client.line(&format!("PEXPIREAT {key} {at}")), ":1");
-        }
-        for number in 0..3000 {
-            client.send_line(&format!("SET many:{number} {number}"));
-            keys.push(format!("many:{number}"));
-        }
-        (0..3000).for_each(|_| assert_eq!(show(&client.read()), "+OK"));
+        let keys = filled(&mut client);
         let library = "#!lua name=lib\nredis.register_function('f', function() return 'hello' end)";
         assert_eq!(show(&client.call(&["FUNCTION", "LOAD", library])), r#""lib""#);
         assert_eq!(client.line("SELECT 9"), "+OK");

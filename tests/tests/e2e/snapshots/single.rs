@@ -1,7 +1,7 @@
 //! SAVE RDB: one file with all data, which redis-server loads.
 
-use super::{field, sets};
-use crate::dump::{fill, reading};
+use super::{field, filled, sets};
+use crate::dump::reading;
 use lacewing_tests::{RedisServer, Server, show};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,16 +23,7 @@ fn redis_server_loads_it_and_tells_the_same_of_every_key() {
     for settings in settings {
         let server = Server::with(&settings.split(' ').collect::<Vec<_>>());
         let mut client = server.client();
-        let mut keys = fill(&mut client);
-        for (index, key) in keys.iter().enumerate().filter(|(index, _)| index % 3 == 0) {
-            let at = 4_000_000_000_123 + index as u64;
-            assert_eq!(client.line(&format!("PEXPIREAT {key} {at}")), ":1");
-        }
-        for number in 0..3000 {
-            client.send_line(&format!("SET many:{number} {number}"));
-            keys.push(format!("many:{number}"));
-        }
-        (0..3000).for_each(|_| assert_eq!(show(&client.read()), "+OK"));
+        let keys = filled(&mut client);
         for name in ["one", "two"] {
             let library = format!(
                 "#!lua name={name}\nredis.register_function('{name}', function() return '{name}' end)"
