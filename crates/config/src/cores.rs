@@ -16,7 +16,7 @@ pub enum Cores {
 /// Whether each core's thread is bound to one CPU.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Pin {
-    /// Yes, unless there are more cores than CPUs that the process may run on.
+    /// As [`Pin::Yes`].
     #[default]
     Auto,
     /// Yes, to the CPUs that the process may run on, in their order.

@@ -30,8 +30,8 @@ pub(super) const CORES: &[Param] = &[
             lines: |config| vec![config.pin.to_string()],
         },
         "auto",
-        "Binds each core's thread to one CPU, or to those listed, in order. 'auto' does unless there are \
-         more cores than CPUs; 'no' leaves it to the kernel, which costs cache misses.",
+        "Binds each core's thread to one CPU, or to those listed, in order. 'auto' and 'yes' do, and \
+         refuse more cores than CPUs; 'no' leaves it to the kernel, which costs cache misses.",
     )
     .at_restart(),
     plain(
