@@ -83,7 +83,7 @@ pub enum ExitCode {
     StoreUnreachable = 107,
     /// The object store does not do what is needed.
     StoreUnusable = 108,
-    /// The server has ended without the snapshot that was to be taken, and there is no log.
+    /// The server has ended without the snapshot that was to be taken, and there is no log that counts.
     Unsaved = 110,
 }
 
@@ -332,8 +332,9 @@ const ROWS: [Row; 40] = [
     ),
     Row(
         ExitCode::Unsaved,
-        "The server ended without the snapshot that was to be taken, and no log is written: a second signal came, or \
-         SHUTDOWN FORCE was said and it failed.",
+        "The server ended without the snapshot that was to be taken, and no log is written, or one that was switched \
+         on and had not begun: a second signal came, SHUTDOWN FORCE was said and it failed, or SHUTDOWN NOSAVE before \
+         the log had begun.",
         "What changed since the last snapshot is lost, as was asked for. The log of the server says why a snapshot \
          failed.",
         false,

@@ -19,7 +19,7 @@ mod desk;
 mod drain;
 mod fence;
 
-pub(crate) use desk::{Desk, Request, abort, ask, asked_by_signal};
+pub(crate) use desk::{Desk, Request, abort, ask, asked_by_signal, has_log_in_vain};
 pub(crate) use drain::stopped;
 pub(crate) use fence::Fence;
 

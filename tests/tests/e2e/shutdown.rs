@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use lacewing_tests::{Client, Server, until};
 use tempfile::TempDir;
 
+use crate::disk::field;
+
 const LOGGED: [&str; 4] = ["--appendonly", "yes", "--pin", "no"];
 const SAVED: [&str; 4] = ["--save", "3600 1000000", "--pin", "no"];
 const FAILED: &str = "-ERR Errors trying to SHUTDOWN. Check logs.";
@@ -146,6 +148,44 @@ fn a_second_signal_waits_for_nothing() {
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(110), "{}", server.log());
     assert!(began.elapsed() < Duration::from_secs(4), "{}", server.log());
+}
+
+/// A server that has switched its log on with so much to save first that it does not count yet.
+fn with_log_that_has_not_begun() -> (Server, Client) {
+    let args = ["--appendonly", "no", "--pin", "no", "--save", "", "--enable-debug-command", "yes"];
+    let server = Server::with(&args);
+    let mut client = server.client();
+    assert_eq!(client.line("DEBUG POPULATE 1000000"), "+OK");
+    assert_eq!(client.line("CONFIG SET appendonly yes"), "+OK");
+    assert_eq!(client.line("SET k v"), "+OK");
+    assert_eq!(field(&mut client, "aof_rewrite_in_progress"), "1");
+    (server, client)
+}
+
+#[test]
+fn a_log_that_has_not_begun_is_made_up_for_by_a_snapshot() {
+    let ends: [fn(&Server); 2] =
+        [|server| server.signal("TERM"), |server| server.client().send_line("SHUTDOWN")];
+    for end in ends {
+        let (mut server, _) = with_log_that_has_not_begun();
+        let dir = server.dir_handle();
+        end(&server);
+        assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+        let next = Server::on(dir, &LOGGED);
+        assert_eq!(next.client().line("DBSIZE"), ":1000001");
+    }
+}
+
+/// The operator has asked for a log, and been told that there is one.
+#[test]
+fn an_end_before_the_log_has_begun_and_without_a_snapshot_says_so() {
+    let (mut server, mut client) = with_log_that_has_not_begun();
+    let dir = server.dir_handle();
+    client.send_line("SHUTDOWN NOSAVE");
+    assert_eq!(server.wait().code(), Some(110), "{}", server.log());
+    assert!(server.log().contains("has not begun"), "{}", server.log());
+    let next = Server::on(dir, &LOGGED);
+    assert_eq!(next.client().line("DBSIZE"), ":0");
 }
 
 /// A client that has said SAVE waits for a snapshot, as the end does: neither waits for the other.

@@ -7,6 +7,7 @@
 
 use super::FINISH_MAX;
 use crate::connection::Link;
+use crate::cut::HOME;
 use crate::hop::Hop;
 use crate::node::Node;
 use crate::output::Gate;
@@ -190,6 +191,10 @@ pub(crate) fn end(node: &Node) {
         let bytes = node.journal.recorded.get() - node.journal.synced.get();
         tracing::error!(shard = node.id.0, bytes, reason, "the log could not be brought to the disk");
         node.control.unsynced_bytes.fetch_add(bytes, Relaxed);
+    }
+    if node.id == HOME && crate::stop::has_log_in_vain(node) {
+        tracing::error!("the log was switched on and has not begun: nothing in it counts");
+        node.control.lacks_snapshot.store(true, Relaxed);
     }
     leave(node);
 }

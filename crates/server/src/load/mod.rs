@@ -197,7 +197,6 @@ pub(crate) fn admit(node: &Node, recovered: Recovered, log: Option<LogWriter>) {
     let cores = node.router.shards() as usize;
     if node.control.admitting.fetch_add(1, AcqRel) + 1 == cores {
         let shared = &node.state.borrow().core.shared;
-        shared.log.set_begun(node.journal.is_on());
         let loading = &shared.loading;
         shared.log.set_base(loading.base_bytes.load(Relaxed), loading.log_bytes.load(Relaxed), 0);
         tracing::info!(cores, "ready to accept connections {}", node.control.listening);

@@ -35,6 +35,9 @@ pub(crate) async fn run(node: Rc<Node>, job: Job) {
     match loaded {
         Ok((recovered, logs)) => {
             report(&node, &progress);
+            // Before any core admits who might ask whether what is logged counts.
+            let shared = Arc::clone(&node.state.borrow().core.shared);
+            shared.log.set_begun(!logs.is_empty());
             if let Some(Generation(generation)) = node.control.data.generation() {
                 tracing::info!(generation, "the log goes on with a new generation");
             }

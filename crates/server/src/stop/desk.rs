@@ -40,6 +40,8 @@ pub(crate) struct Desk {
     unfenced: Cell<usize>,
     /// On every core: how many have answered all their clients, and sent all that they had for this one.
     drained: Cell<u16>,
+    /// The snapshot before the end was taken.
+    is_saved: Cell<bool>,
     is_aborted: Cell<bool>,
     is_hurried: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -178,11 +180,22 @@ fn begin(node: &Rc<Node>, request: Request) {
     }
 }
 
-/// As in Redis: SAVE and NOSAVE have their way, and else it is saved where there are save points. But where a log is written all that was
-/// acknowledged is there already, so only SAVE saves.
+/// As in Redis: SAVE and NOSAVE have their way, and else it is saved where there are save points. But where a log counts all that was
+/// acknowledged is there already, so only SAVE saves; and who has just switched one on, which does not count yet, wants no less.
 fn wants_snapshot(node: &Node, request: Request) -> bool {
     let has_points = !node.state.borrow().core.config.save.as_slice().is_empty();
-    node.admission.is_open() && request.save.unwrap_or(has_points && !node.journal.is_on())
+    let is_unsafe = !is_logged(node) && (has_points || node.journal.is_on());
+    node.admission.is_open() && request.save.unwrap_or(is_unsafe)
+}
+
+/// Whether there is a log, and what is in it counts.
+fn is_logged(node: &Node) -> bool {
+    node.journal.is_on() && node.state.borrow().core.shared.log.is_begun()
+}
+
+/// Core 0, when all has ended: whether a log was switched on that never came to count, and no snapshot has made up for that.
+pub(crate) fn has_log_in_vain(node: &Node) -> bool {
+    node.admission.is_open() && node.journal.is_on() && !is_logged(node) && !node.ending.is_saved.get()
 }
 
 async fn save_and_stop(node: Rc<Node>) {
@@ -190,9 +203,12 @@ async fn save_and_stop(node: Rc<Node>) {
     let saved = save(&node).await;
     let Some(Request { force, by_signal, .. }) = node.ending.request.get() else { return };
     // What a log has is not lost without a snapshot.
-    let is_logged = node.journal.is_on();
+    let is_logged = is_logged(&node);
     match saved {
-        Ok(()) => return stop_all(&node),
+        Ok(()) => {
+            node.ending.is_saved.set(true);
+            return stop_all(&node);
+        }
         Err(Unsaved::Aborted) => {}
         Err(Unsaved::Hurried) => {
             tracing::error!(is_logged, "the server ends without the snapshot that was to be taken");
