@@ -134,8 +134,9 @@ const ROWS: [Row; 40] = [
     ),
     Row(
         ExitCode::ReadFailed,
-        "The disk gave an error while a file was loaded, or what `import` names is no file.",
-        "The message has the error and the offset; look at the kernel's log, and at the disk.",
+        "The disk gave an error while a file was loaded, or has no room for a segment of the log; or what `import` names is \
+         no file.",
+        "The message has the error. Make room, if that is it; else look at the kernel's log, and at the disk.",
         true,
     ),
     Row(

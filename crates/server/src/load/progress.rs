@@ -97,7 +97,14 @@ impl Progress {
         (gauges.keys_loaded.load(Relaxed), gauges.commands_run.load(Relaxed))
     }
 
-    /// The same for people: what there is none of is left out.
+    /// The same; nothing of what there is none of: a log has no keys to count, and files have no commands.
+    pub(super) fn some_counts(&self) -> (Option<u64>, Option<u64>) {
+        let some = |count| Some(count).filter(|count| *count > 0);
+        let (keys, commands) = self.counts();
+        (some(keys), some(commands))
+    }
+
+    /// The same for people.
     fn counted(&self) -> String {
         match self.counts() {
             (keys, 0) => format!("{keys} keys"),
@@ -113,7 +120,7 @@ impl Progress {
             self.logged.set(percent);
             self.clear();
             let percent = percent - percent % LOG_PERCENT;
-            let (keys, commands) = self.counts();
+            let (keys, commands) = self.some_counts();
             tracing::info!(percent, keys, commands, mb_per_s = self.mb_per_s(), "loading");
         }
     }

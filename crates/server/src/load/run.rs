@@ -321,10 +321,10 @@ fn foretell(plan: &Plan) {
 fn report(node: &Node, progress: &Progress) {
     let core = &node.state.borrow().core;
     let gauges = &core.shared.loading;
-    let (keys, expired) = (gauges.keys_loaded.load(Relaxed), gauges.keys_expired.load(Relaxed));
     if gauges.total_bytes.load(Relaxed) > 0 {
         let seconds = format!("{:.3}", progress.elapsed().as_secs_f64());
-        let commands = gauges.commands_run.load(Relaxed);
+        let (keys, commands) = progress.some_counts();
+        let expired = keys.map(|_| gauges.keys_expired.load(Relaxed));
         tracing::info!(keys, expired, commands, seconds, "loaded");
     }
     let (used, limit) = (core.used_bytes() as u64, core.config.maxmemory);
