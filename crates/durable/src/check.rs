@@ -145,7 +145,8 @@ pub fn check(places: &Places, boot: BootId, watch: &mut dyn Watch) -> Result<Rep
     let all = logs_bytes(disk, survey.generations.iter().map(|one| one.generation))?;
     let logs = counted(places, &phase(watch, "logs", all));
     for one in &survey.generations {
-        let plain = |verdict| row(Kind::Generation, one.generation.0, verdict);
+        let bytes = bytes_of(disk, &layout::begin(one.generation));
+        let plain = |verdict| Row { bytes, ..row(Kind::Generation, one.generation.0, verdict) };
         match &one.begin {
             BeginState::Unbegun => rows.push(plain(Verdict::Unfinished)),
             BeginState::Begun(begin) => {
@@ -200,6 +201,11 @@ fn counted(places: &Places, read: &Arc<AtomicU64>) -> Counted {
 
 fn row(kind: Kind, number: u64, verdict: Verdict) -> Row {
     Row { kind, number, elsewhere: None, time: None, count: None, bytes: 0, lsns: None, verdict }
+}
+
+/// The size of a file, 0 if it has none that can be told.
+fn bytes_of(disk: &dyn Disk, path: &str) -> u64 {
+    disk.open(path).and_then(|file| file.size()).unwrap_or(0)
 }
 
 fn set_row(read: &AtomicU64, listed: &Listed, watch: &mut dyn Watch, options: &mut Options) -> Row {

@@ -45,6 +45,7 @@ fn everything_is_told_of() {
     );
     assert_eq!((report.code(), report.set()), (0, Some(1)));
     assert_eq!(report.rows[0].time, Some(NOW));
+    assert!(report.rows[1].bytes > 0);
     assert_eq!(report.rows[2].lsns.map(|(_, end)| end), Some(server.logs[0].written()));
     assert!(report.quarantine.is_empty());
 }
