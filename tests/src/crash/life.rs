@@ -1,5 +1,6 @@
 //! One data directory, and the servers that have it one after the other.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::look::look;
 use super::shared::{Banker, Porter, Shared};
 use super::writer::Writer;
 use super::{Report, damage, operator};
-use crate::{Client, Server};
+use crate::{Client, Server, show};
 
 /// A data directory from its first server on.
 pub(super) struct Life {
@@ -202,15 +203,32 @@ fn carry_out(server: &mut Server, end: End, addr: SocketAddr) -> Result<(), Stri
             return Ok(());
         }
         End::Signal(name) => server.signal(name),
-        End::Command(line) => {
-            let mut client = Client::try_connect(addr).map_err(|error| format!("cannot connect: {error}"))?;
-            client.send_line(line);
-        }
+        End::Command(line) => ask_to_end(server, line, addr)?,
     }
     match server.wait() {
         status if status.success() => Ok(()),
         status => Err(format!("after {end:?} the server ended with {status}")),
     }
+}
+
+/// Has a client say it, again for as long as an operator gives up the snapshot before the end: with that the end is taken back.
+fn ask_to_end(server: &Server, line: &str, addr: SocketAddr) -> Result<(), String> {
+    let mut answer = String::new();
+    for _ in 0..ASKS_MAX {
+        let mut client = Client::try_connect(addr).map_err(|error| format!("cannot connect: {error}"))?;
+        client.send_line(line);
+        answer = match client.read_any() {
+            Ok(Some(value)) => show(&value),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(format!("{line}: no end")),
+            _ => return Ok(()),
+        };
+        let log = server.log();
+        let mut failures = log.lines().filter(|line| line.contains("the snapshot before the end failed"));
+        if !failures.all(|line| line.contains("it was cancelled")) {
+            break;
+        }
+    }
+    Err(format!("{line} was answered {answer}"))
 }
 
 fn with_log(what: &str, server: &Server) -> String {
@@ -225,6 +243,8 @@ fn wait(length: Duration) {
 }
 
 const COMMANDS: [&str; 4] = ["SHUTDOWN", "SHUTDOWN NOSAVE", "SHUTDOWN NOW", "SHUTDOWN SAVE"];
+/// A snapshot before the end is given up so often at most, by an operator who gives one command in nine to that.
+const ASKS_MAX: u32 = 20;
 const WRITERS_MAX: usize = 5;
 /// Cores are drawn anew at every start, also more than the machine has.
 const CORES_MAX: u64 = 3;
