@@ -129,9 +129,8 @@ fn records_that_the_disk_does_not_take_are_kept_and_what_tells_of_them_waits() {
     }
 }
 
-/// HAZARDS 30.
 #[test]
-fn after_a_failed_sync_what_was_in_doubt_is_written_anew() {
+fn hazard_30_after_a_failed_sync_what_was_in_doubt_is_written_anew() {
     for policy in ["everysec", "always"] {
         let Some(faulty) = Faulty::start("2", policy, &[]) else { return };
         let mut client = faulty.server.client();
