@@ -6,7 +6,7 @@ mod sync;
 mod writer;
 
 pub use mend::MendError;
-pub use segment::{Spare, SpareJob};
+pub use segment::{Room, Spare, SpareJob};
 pub use sync::{SyncDone, SyncJob};
 pub use writer::{LogError, LogWriter, Options};
 

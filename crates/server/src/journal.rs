@@ -179,7 +179,7 @@ impl Journal {
     /// everywhere ([`crate::cut::policy`]).
     pub(crate) fn set_policy(&self, policy: AppendFsync) {
         if let Some(writer) = &mut *self.writer.borrow_mut() {
-            writer.stamp.always = policy == AppendFsync::Always;
+            writer.set_policy(policy);
         }
         self.policy.set(policy);
     }

@@ -8,7 +8,7 @@ use aof::{Lsn, Scanner};
 
 use crate::disk::{ASIDE, Attempt, DiskError, File, read_full_at, write_all_at};
 use crate::layout;
-use crate::log::segment::Segment;
+use crate::log::segment::{Room, Segment};
 use crate::log::writer::LogWriter;
 
 /// Why the log is not well.
@@ -72,7 +72,7 @@ impl LogWriter {
         let file = super::segment::reserve(self.disk.as_ref(), &aside)?;
         file.preallocate(self.options.segment_bytes.max(old.offset(end)))
             .trying("reserve room for", &aside)?;
-        let segment = Segment { file, path: old.path.clone(), base: old.base };
+        let segment = Segment { file, path: old.path.clone(), base: old.base, room: Room::Reserved };
         let mut scanner = Scanner::new(self.options.log, old.base);
         let gone = |at, error: &dyn std::fmt::Display| MendError::Gone { at, what: error.to_string() };
         scanner.segment(old.base, old.offset(end)).map_err(|error| gone(old.base, &error))?;

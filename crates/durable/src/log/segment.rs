@@ -14,6 +14,18 @@ pub(crate) struct Segment {
     pub(crate) file: Arc<dyn File>,
     pub(crate) path: String,
     pub(crate) base: Lsn,
+    pub(crate) room: Room,
+}
+
+/// How room is made for a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// The file system sets it apart. The first write to each place of it changes what the file system keeps of the file, and a
+    /// sync has to bring that to the disk as well.
+    Reserved,
+    /// It is written with zeros, and those are on the disk: a sync has to bring nothing there but records. For logs whose syncs
+    /// are waited for; it takes writing everything twice.
+    Filled,
 }
 
 impl Segment {
@@ -31,17 +43,17 @@ impl Segment {
         bytes: u64,
     ) -> Result<Self, DiskError> {
         let path = path(&header.log, header.base);
-        let (file, aside) = match spare {
-            Some(spare) => (Arc::clone(&spare.file), spare.path.clone()),
+        let (file, aside, room) = match spare {
+            Some(spare) => (Arc::clone(&spare.file), spare.path.clone(), spare.room),
             None => {
                 let aside = format!("{path}{ASIDE}");
-                (reserve(disk, &aside)?, aside)
+                (reserve(disk, &aside)?, aside, Room::Reserved)
             }
         };
         file.preallocate(bytes).trying("reserve room for", &path)?;
         write_all_at(file.as_ref(), 0, &header.encode()).trying("write", &path)?;
         disk.rename(&aside, &path).trying("rename to", &path)?;
-        Ok(Self { file, path, base: header.base })
+        Ok(Self { file, path, base: header.base, room })
     }
 
     /// Gives a file that was written aside the segment's name, in the place of the one that has it.
@@ -67,6 +79,7 @@ pub(crate) fn reserve(disk: &dyn Disk, path: &str) -> Result<Arc<dyn File>, Disk
 pub struct Spare {
     file: Arc<dyn File>,
     path: String,
+    pub(crate) room: Room,
 }
 
 /// Makes a [`Spare`], on any thread.
@@ -74,6 +87,7 @@ pub struct SpareJob {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) log: LogId,
     pub(crate) bytes: u64,
+    pub(crate) room: Room,
 }
 
 impl SpareJob {
@@ -81,8 +95,8 @@ impl SpareJob {
     pub fn run(self) -> Result<Spare, DiskError> {
         let path = format!("{}/{}-spare{ASIDE}", layout::generation(self.log.generation), self.log.shard.0);
         let file = reserve(self.disk.as_ref(), &path)?;
-        match file.preallocate(self.bytes).trying("reserve room for", &path) {
-            Ok(()) => Ok(Spare { file, path }),
+        match self.make_room(file.as_ref(), &path) {
+            Ok(()) => Ok(Spare { file, path, room: self.room }),
             Err(error) => {
                 // What little room it took others may need. The first error is the one that matters.
                 let _ = self.disk.remove(&path);
@@ -90,4 +104,31 @@ impl SpareJob {
             }
         }
     }
+
+    fn make_room(&self, file: &dyn File, path: &str) -> Result<(), DiskError> {
+        file.preallocate(self.bytes).trying("reserve room for", path)?;
+        if self.room == Room::Filled {
+            fill(file, self.bytes.min(FILLED_BYTES_MAX)).trying("fill", path)?;
+        }
+        Ok(())
+    }
 }
+
+/// Writes zeros, and has each piece on the disk before the next: syncs of the log that is being written are not to stand behind
+/// more than that.
+fn fill(file: &dyn File, bytes: u64) -> io::Result<()> {
+    let zeros = vec![0; FILL_BYTES];
+    let mut at = 0;
+    while at < bytes {
+        let piece = zeros.len().min((bytes - at) as usize);
+        write_all_at(file, at, &zeros[..piece])?;
+        file.sync()?;
+        at += piece as u64;
+    }
+    Ok(())
+}
+
+/// A piece that is filled at once.
+const FILL_BYTES: usize = 256 << 10;
+/// What is behind this in a segment is only reserved.
+const FILLED_BYTES_MAX: u64 = 256 << 20;

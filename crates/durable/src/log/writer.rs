@@ -19,7 +19,7 @@ use aof::{BootId, Header, LogId, Lsn};
 
 use crate::disk::{Attempt, Disk, DiskError, write_all_at};
 use crate::layout;
-use crate::log::segment::{Segment, Spare, SpareJob};
+use crate::log::segment::{Room, Segment, Spare, SpareJob};
 use crate::log::sync::{SyncDone, SyncJob};
 use stdx::UnixMs;
 
@@ -137,7 +137,8 @@ impl LogWriter {
         }
         let len = records.len() as u64;
         let is_fresh = self.written == self.current.base;
-        if !is_fresh && self.current.offset(self.written) + len > self.options.segment_bytes {
+        let is_full = self.current.offset(self.written) + len > self.options.segment_bytes;
+        if !is_fresh && (is_full || self.has_better_spare()) {
             self.roll(len, now)?;
         }
         let offset = self.current.offset(self.written);
@@ -146,6 +147,12 @@ impl LogWriter {
         self.has_partial = false;
         self.written = self.written.plus(len);
         Ok(self.written)
+    }
+
+    /// Whether syncs of the next segment would be cheaper than those of this one.
+    fn has_better_spare(&self) -> bool {
+        let is_filled = |spare: &Spare| spare.room == Room::Filled;
+        self.current.room == Room::Reserved && self.spare.as_ref().is_some_and(is_filled)
     }
 
     fn roll(&mut self, len: u64, now: UnixMs) -> Result<(), DiskError> {
@@ -170,10 +177,12 @@ impl LogWriter {
         Ok(())
     }
 
-    /// A job that makes the next segment ahead of time, when it is time and none was asked for.
-    pub fn spare_job(&mut self) -> Option<SpareJob> {
+    /// A job that makes the next segment ahead of time, when it is time and none was asked for. A filled one is made at once, for the
+    /// log goes on there as soon as it can.
+    pub fn spare_job(&mut self, room: Room) -> Option<SpareJob> {
         let is_late = self.current.offset(self.written) > self.options.segment_bytes / 2;
-        if !is_late || self.is_spare_asked_for || self.failure.is_some() {
+        let is_better = room == Room::Filled && self.current.room == Room::Reserved;
+        if !(is_late || is_better) || self.is_spare_asked_for || self.failure.is_some() {
             return None;
         }
         self.is_spare_asked_for = true;
@@ -181,6 +190,7 @@ impl LogWriter {
             disk: Arc::clone(&self.disk),
             log: self.options.log,
             bytes: self.options.segment_bytes,
+            room,
         })
     }
 

@@ -1,9 +1,10 @@
-//! Where a core's journal goes: its log, and the thread that does for it what blocks.
+//! Where a core's journal goes: its log, and the threads that do for it what blocks.
 //!
 //! ```text
-//!   core                                     a thread of its own
+//!   core                                     threads of its own
 //!   append ──► page cache
-//!   sync job, spare job, the failed log ───► fsync, room for the next segment, mending
+//!   sync job, the failed log ──────────────► fsync, mending
+//!   spare job ─────────────────────────────► room for the next segment: syncs do not wait for that
 //!   news, bell ◄───────────────────────────  what became of it
 //! ```
 //!
@@ -13,7 +14,7 @@
 
 use aof::{LogId, Lsn};
 use durable::DiskError;
-use durable::log::{LogWriter, MendError, Spare, SpareJob, SyncDone, SyncJob};
+use durable::log::{LogWriter, MendError, Room, Spare, SpareJob, SyncDone, SyncJob};
 use reactor::bell::Bell;
 use std::io;
 use std::sync::Arc;
@@ -49,19 +50,21 @@ pub(crate) struct LogSink {
     may_try: bool,
     /// It takes nothing more, for good.
     is_frozen: bool,
+    /// How room is made for segments.
+    room: Room,
     orders: Sender<Order>,
+    spares: Sender<SpareJob>,
     news: Receiver<News>,
     has_news: Arc<AtomicBool>,
 }
 
-/// What the thread is to do.
+/// What the first thread is to do.
 enum Order {
     Sync(SyncJob),
-    Spare(SpareJob),
     Mend(Box<LogWriter>),
 }
 
-/// What it has done.
+/// What was done.
 enum News {
     Synced(SyncDone),
     Spare(Result<Spare, DiskError>),
@@ -69,14 +72,15 @@ enum News {
 }
 
 impl LogSink {
-    /// Takes over a log; `bell` rings when its thread has done something. Errors: no thread to be had.
+    /// Takes over a log; `bell` rings when a thread has done something. Errors: no thread to be had.
     pub(crate) fn start(log: LogWriter, bell: Arc<Bell>) -> io::Result<Self> {
-        let ((orders, taken), (told, news)) = (channel(), channel());
+        let ((orders, taken), (spares, wanted), (told, news)) = (channel(), channel(), channel());
         let has_news = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&has_news);
-        std::thread::Builder::new()
-            .name("lacewing-log".to_owned())
-            .spawn(move || work(&taken, &told, &flag, &bell))?;
+        let teller = Teller { told, has_news: Arc::clone(&has_news), bell };
+        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let other = teller.clone();
+        named("lacewing-log").spawn(move || work(&taken, &teller))?;
+        named("lacewing-room").spawn(move || make_room(&wanted, &other))?;
         let now = Instant::now();
         Ok(Self {
             id: *log.log(),
@@ -94,7 +98,9 @@ impl LogSink {
             trouble: None,
             may_try: false,
             is_frozen: false,
+            room: Room::Reserved,
             orders,
+            spares,
             news,
             has_news,
         })
@@ -159,12 +165,17 @@ impl LogSink {
         }
     }
 
+    /// How room is made for segments from the next one on.
+    pub(crate) fn set_room(&mut self, room: Room) {
+        self.room = room;
+    }
+
     fn make_spare(&mut self) {
         if let Some(log) = &mut self.log
             && self.spare_at.is_none_or(|at| at <= Instant::now())
-            && let Some(job) = log.spare_job()
+            && let Some(job) = log.spare_job(self.room)
         {
-            self.order(Order::Spare(job));
+            self.spares.send(job).expect(ENDS);
         }
     }
 
@@ -312,7 +323,7 @@ impl LogSink {
     }
 
     fn order(&self, order: Order) {
-        self.orders.send(order).expect("the thread ends with the sink");
+        self.orders.send(order).expect(ENDS);
     }
 
     /// Waits, until `deadline` at most, for all that was appended to be on the disk. False if it is not.
@@ -334,26 +345,56 @@ impl LogSink {
     }
 }
 
-/// The thread: does what it is told, until nobody is there to tell it.
-fn work(orders: &Receiver<Order>, told: &Sender<News>, has_news: &AtomicBool, bell: &Bell) {
+/// How a thread tells what it has done.
+#[derive(Clone)]
+struct Teller {
+    told: Sender<News>,
+    has_news: Arc<AtomicBool>,
+    bell: Arc<Bell>,
+}
+
+impl Teller {
+    /// False if nobody listens any more.
+    fn tell(&self, news: News) -> bool {
+        if self.told.send(news).is_err() {
+            return false;
+        }
+        self.has_news.store(true, Release);
+        self.bell.ring();
+        true
+    }
+}
+
+/// The first thread: does what it is told, until nobody is there to tell it.
+fn work(orders: &Receiver<Order>, teller: &Teller) {
     reactor::cores::unpin();
     while let Ok(order) = orders.recv() {
         let news = match order {
             Order::Sync(job) => News::Synced(job.run()),
-            Order::Spare(job) => News::Spare(job.run()),
             Order::Mend(mut log) => {
                 let result = log.mend();
                 News::Mended(log, result)
             }
         };
-        if told.send(news).is_err() {
+        if !teller.tell(news) {
             return;
         }
-        has_news.store(true, Release);
-        bell.ring();
     }
 }
 
+/// The second one.
+fn make_room(jobs: &Receiver<SpareJob>, teller: &Teller) {
+    reactor::cores::unpin();
+    reactor::cores::stand_back();
+    while let Ok(job) = jobs.recv() {
+        if !teller.tell(News::Spare(job.run())) {
+            return;
+        }
+    }
+}
+
+/// Why there is somebody to take an order.
+const ENDS: &str = "the threads end with the sink";
 /// Pauses between attempts to mend a log grow from the first to the second.
 const MEND_PAUSE_MIN: Duration = Duration::from_millis(100);
 const MEND_PAUSE_MAX: Duration = Duration::from_secs(2);

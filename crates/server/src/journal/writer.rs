@@ -7,6 +7,7 @@ use commands::core::Shared;
 use commands::effects;
 use config::AppendFsync;
 use coordinator::shards::ShardSet;
+use durable::log::Room;
 use std::sync::Arc;
 use stdx::{DbIndex, ShardId, UnixMs};
 
@@ -25,14 +26,22 @@ pub(super) struct Writer {
 impl Writer {
     /// Of records in `sink`'s log, the first of which is at this place of the journal.
     pub(super) fn new(sink: LogSink, place: u64, policy: AppendFsync, shared: Arc<Shared>) -> Self {
-        Self {
+        let mut writer = Self {
             bytes: Vec::new(),
             encoder: Encoder::new(sink.id(), sink.written()),
-            stamp: Stamp { synced: sink.synced(), always: policy == AppendFsync::Always },
+            stamp: Stamp { synced: sink.synced(), always: false },
             base: place - sink.written().0,
             sink,
             shared,
-        }
+        };
+        writer.set_policy(policy);
+        writer
+    }
+
+    /// What is written from now on is synced so.
+    pub(super) fn set_policy(&mut self, policy: AppendFsync) {
+        self.stamp.always = policy == AppendFsync::Always;
+        self.sink.set_room(if self.stamp.always { Room::Filled } else { Room::Reserved });
     }
 
     /// Gives the kernel what it does not have.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use aof::{BootId, Encoder, Lsn, NodeId, Stamp, TxNumber};
 use durable::generation::{self, Beginning, Past};
 use durable::identity::Identity;
-use durable::log::{LogError, LogWriter, Spare, SpareJob};
+use durable::log::{LogError, LogWriter, Room, Spare, SpareJob};
 use durable::manifest::{DbKeys, Position};
 use durable::recover::{self, Recovered};
 use durable::sets::{Commit, Draft, Loaded};
@@ -308,7 +308,8 @@ impl World {
         let shard = self.rng.index(server.logs.len());
         let (log, Spares { jobs, made }) = (&mut server.logs[shard], &mut server.spares[shard]);
         if self.rng.one_in(2) {
-            jobs.extend(log.spare_job());
+            let room = if server.policy == Policy::Always { Room::Filled } else { Room::Reserved };
+            jobs.extend(log.spare_job(room));
         }
         if self.rng.one_in(2)
             && let Some(job) = jobs.pop_front()

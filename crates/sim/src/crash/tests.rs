@@ -1,5 +1,5 @@
 use super::*;
-use durable::log::LogWriter;
+use durable::log::{LogWriter, Room};
 use stdx::UnixMs;
 
 fn clean(seed: u64, crash_at: Option<u64>, crash: Crash) -> Run {
@@ -84,13 +84,13 @@ fn room_that_comes_late_is_for_a_later_segment() {
         log.append(&record, UnixMs(1)).unwrap()
     };
     append(&mut log, 3000);
-    let late = log.spare_job().unwrap();
+    let late = log.spare_job(Room::Reserved).unwrap();
     append(&mut log, 3000);
-    assert!(log.spare_job().is_none(), "one is under way");
+    assert!(log.spare_job(Room::Reserved).is_none(), "one is under way");
     let made = late.run();
     log.spare(made);
     append(&mut log, 3000);
-    let next = log.spare_job().unwrap().run();
+    let next = log.spare_job(Room::Reserved).unwrap().run();
     log.spare(next);
     let end = append(&mut log, 3000);
     disk.crash(Crash::Kill);
