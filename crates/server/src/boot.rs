@@ -211,6 +211,7 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common) -> Rc<Node> {
 async fn serve(node: Rc<Node>, listeners: Vec<Listener>, job: Option<Job>, started: Arc<AtomicUsize>) {
     use std::sync::atomic::Ordering::AcqRel;
     reactor::task::spawn(journal::serve(Rc::clone(&node)));
+    reactor::task::spawn(journal::sync_together(Rc::clone(&node)));
     reactor::task::spawn(crate::mail::serve(Rc::clone(&node)));
     reactor::task::spawn(crate::cron::run(Rc::clone(&node)));
     reactor::task::spawn(crate::wait::run_timeouts(Rc::clone(&node)));

@@ -41,6 +41,7 @@ pub(crate) use writer::Record;
 
 use crate::clock::unix_ms;
 use crate::connection::Link;
+use crate::node::Node;
 use aof::{Generation, Lsn};
 use commands::Core;
 use commands::effects;
@@ -51,9 +52,11 @@ use reactor::bell::{Bell, Ear, bell};
 use sink::LogSink;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 use stdx::{ShardId, UnixMs};
 use writer::Writer;
@@ -99,6 +102,9 @@ pub(crate) struct Journal {
     deadline: OnceCell<Instant>,
     unkept: switch::Unkept,
     rounds: switch::Rounds,
+    /// Under `always`: what was written is to be brought to the disk.
+    is_sync_due: Cell<bool>,
+    syncer: RefCell<Option<Waker>>,
     /// Connections with replies that wait for the disk, each with the place that it waits for: in order.
     waiting: RefCell<VecDeque<(u64, Rc<Link>)>>,
 }
@@ -130,6 +136,8 @@ impl Journal {
             deadline: OnceCell::new(),
             unkept: switch::Unkept::default(),
             rounds: switch::Rounds::default(),
+            is_sync_due: Cell::new(false),
+            syncer: RefCell::default(),
             waiting: RefCell::default(),
         })
     }
@@ -319,7 +327,11 @@ impl Journal {
             let is_always = self.policy.get() == AppendFsync::Always;
             let wanted = if is_always { u64::MAX } else { self.wanted.get() };
             if synced < wanted.min(writer.written()) {
-                writer.sink.sync();
+                if is_always {
+                    self.want_sync(writer);
+                } else {
+                    writer.sink.sync();
+                }
             }
             let mut cuts = self.cuts.borrow_mut();
             while let Some((number, _)) = cuts.pop_front_if(|(_, place)| *place <= synced) {
@@ -327,6 +339,17 @@ impl Journal {
                 writer.shared.log.note_synced(writer.sink.id().shard, number);
             }
             self.heed(writer);
+        }
+    }
+
+    /// Has [`sync_together`] have the disk follow.
+    #[inline]
+    fn want_sync(&self, writer: &Writer) {
+        if !writer.sink.is_syncing()
+            && !self.is_sync_due.replace(true)
+            && let Some(waker) = self.syncer.take()
+        {
+            waker.wake();
         }
     }
 
@@ -379,6 +402,34 @@ impl Journal {
     }
 }
 
+/// Begins the syncs that replies wait for, as long as the core runs.
+///
+/// Not at once: clients that the last one has let go are about to send more, and a sync costs the same however many wait for it. So the
+/// core looks a few times at what has come, and runs it, before the next one begins: if there is nothing, that takes a microsecond.
+pub(crate) async fn sync_together(node: Rc<Node>) {
+    let journal = &node.journal;
+    loop {
+        poll_fn(|cx| {
+            if journal.is_sync_due.get() {
+                return Poll::Ready(());
+            }
+            journal.syncer.replace(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+        for _ in 0..LOOKS {
+            reactor::task::yield_now().await;
+        }
+        journal.is_sync_due.set(false);
+        journal.write(&mut node.state.borrow_mut().core);
+        if let Some(writer) = &mut *journal.writer.borrow_mut() {
+            writer.sink.sync();
+        }
+        // Where the thread has no CPU of its own it is to hand the disk its work before the core goes on.
+        std::thread::yield_now();
+    }
+}
+
 /// Tells the operator that writes are refused, or no longer.
 fn tell(shard: ShardId, trouble: Option<&LogTrouble>) {
     let shard = shard.0;
@@ -389,6 +440,8 @@ fn tell(shard: ShardId, trouble: Option<&LogTrouble>) {
     }
 }
 
+/// How often what has come is looked at before a sync that replies wait for.
+const LOOKS: u32 = 4;
 /// The pause between two syncs under `everysec`, in rounds of periodic work: those come four times a second at least.
 const SYNC_EACH: Duration = Duration::from_millis(750);
 /// How long the end of a core waits for its log; and how long while the disk fails, trying again so often.
