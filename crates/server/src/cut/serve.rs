@@ -73,16 +73,18 @@ pub(crate) fn log_has_ended(node: &Node) {
 /// Runs on core 0 until the server ends.
 pub(crate) async fn serve(node: Rc<Node>) {
     let mut next = PERIOD;
+    let mut patience = Patience(PATIENCE_MIN);
     while wait_for_work(&node, next).await {
         let request = node.cuts.requests.borrow_mut().pop_front();
         next = match request {
             Some(request) => {
-                fulfil(&node, request).await;
+                fulfil(&node, request, &mut patience).await;
                 PERIOD
             }
-            None if node.journal.is_on() && attempt(&node, &Deed::Log, true).await == Tried::NotNow => {
-                PAUSE_MAX
-            }
+            None if node.journal.is_on() => match attempt(&node, &Deed::Log, true, &mut patience).await {
+                Tried::NotNow => PAUSE_MAX,
+                Tried::Taken(_) | Tried::NothingNew => PERIOD,
+            },
             None => PERIOD,
         };
     }
@@ -103,10 +105,10 @@ async fn wait_for_work(node: &Rc<Node>, next: Duration) -> bool {
 }
 
 /// Tries to make the cut that somebody has asked for until it is made, they give up, or the server ends.
-async fn fulfil(node: &Rc<Node>, Request { deed, promise }: Request) {
+async fn fulfil(node: &Rc<Node>, Request { deed, promise }: Request, patience: &mut Patience) {
     let mut pause = PAUSE_MIN;
     while promise.strong_count() > 0 {
-        match attempt(node, &deed, false).await {
+        match attempt(node, &deed, false, patience).await {
             Tried::Taken(taken) => return keep(&promise, Ok(taken)),
             _ if node.stopping.get() => return keep(&promise, Err(Ending)),
             _ => sleep(node, pause).await,
@@ -125,8 +127,18 @@ enum Tried {
     NotNow,
 }
 
+/// How long a cut waits for its locks before it gives back those that it has: longer after each that has waited in vain. Where cores
+/// share CPUs one may be long in coming round, and then no cut would ever be made.
+struct Patience(Duration);
+
+impl Patience {
+    fn learn(&mut self, is_made: bool) {
+        self.0 = if is_made { PATIENCE_MIN } else { PATIENCE_MAX.min(self.0 * 2) };
+    }
+}
+
 /// Tries to make a cut, if something is new where that is asked for.
-async fn attempt(node: &Rc<Node>, deed: &Deed, needs_news: bool) -> Tried {
+async fn attempt(node: &Rc<Node>, deed: &Deed, needs_news: bool, patience: &mut Patience) -> Tried {
     let ready = ask(node).await;
     if node.stopping.get() || !ready.is_ready || node.cuts.is_barred.get() {
         return Tried::NotNow;
@@ -135,16 +147,18 @@ async fn attempt(node: &Rc<Node>, deed: &Deed, needs_news: bool) -> Tried {
         return Tried::NothingNew;
     }
     home::begin(node, deed.clone());
-    let mut patience = Some(Box::pin(timer::sleep(PATIENCE)));
+    let mut limit = Some(Box::pin(timer::sleep(patience.0)));
     let taken = poll_fn(|cx| {
         node.cuts.waker.replace(Some(cx.waker().clone()));
-        if patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
-            patience = None;
+        if limit.as_mut().is_some_and(|limit| limit.as_mut().poll(cx).is_ready()) {
+            limit = None;
             home::cancel(node);
         }
         home::end(node).map_or(Poll::Pending, Poll::Ready)
     });
-    let Some(taken) = taken.await else { return Tried::NotNow };
+    let taken = taken.await;
+    patience.learn(taken.is_some());
+    let Some(taken) = taken else { return Tried::NotNow };
     crate::archive::mark(node, &taken);
     Tried::Taken(taken)
 }
@@ -201,8 +215,9 @@ async fn until(node: &Rc<Node>, mut is_over: impl FnMut(&Node, &mut Context<'_>)
     .await;
 }
 
-/// A cut that has not all its locks after so long gives back those that it has.
-const PATIENCE: Duration = Duration::from_millis(10);
+/// The patience of a cut, at first and at most: so long nobody else gets on.
+const PATIENCE_MIN: Duration = Duration::from_millis(10);
+const PATIENCE_MAX: Duration = Duration::from_millis(80);
 /// How long after that it is tried again; twice as long each time.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
