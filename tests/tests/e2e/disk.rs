@@ -3,6 +3,7 @@
 
 mod faults;
 mod full;
+mod readonly;
 mod unseen;
 
 use std::sync::Arc;

@@ -138,7 +138,7 @@ fn a_damaged_identity_is_told() {
 }
 
 #[test]
-fn a_torn_tail_is_cut_off_and_told_or_refused_if_that_is_asked_for() {
+fn hazard_11_a_torn_tail_is_cut_off_and_told_or_refused_if_that_is_asked_for() {
     let dir = left_behind(&many(40), &[]);
     let log = &logs(&dir, 1)[0];
     overwrite(log, end_of(log) - 20, &[0; 20]);
