@@ -60,7 +60,7 @@ fn has_all(client: &mut Client, unit: &[&str]) -> bool {
     words.filter(is_key).all(|key| client.line(&format!("EXISTS {key}")) == ":1")
 }
 
-/// Every segment of the log, with the place of the last byte that is not zero.
+/// Every segment of the log, with the place behind the last byte that is not zero, or the header.
 fn ends(dir: &Path) -> Vec<(PathBuf, usize)> {
     let mut ends = Vec::new();
     for generation in fs::read_dir(dir.join("log")).expect("there is a log") {
@@ -68,7 +68,7 @@ fn ends(dir: &Path) -> Vec<(PathBuf, usize)> {
         for segment in fs::read_dir(&generation).into_iter().flatten() {
             let path = segment.expect("an entry").path();
             let bytes = fs::read(&path).expect("it can be read");
-            let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1).max(HEADER_BYTES);
             if path.extension().is_some_and(|extension| extension == "log") {
                 ends.push((path, end));
             }
@@ -97,5 +97,7 @@ fn copy_into(from: &Path, to: &Path) {
     }
 }
 
+/// A header may end with a zero.
+const HEADER_BYTES: usize = 96;
 /// The log of each shard is cut at so many places of what was written for it.
 const CUTS: usize = 9;
