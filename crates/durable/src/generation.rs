@@ -176,7 +176,7 @@ pub fn begin(
     identity: &mut Identity,
     _loaded: &Loaded,
 ) -> Result<(Begin, Vec<LogWriter>), DiskError> {
-    let generation = next(places)?;
+    let generation = unused(places, identity)?;
     let (begin, writers) = make(places, beginning, identity, generation)?;
     put(places.disk(), &begin, identity)?;
     Ok((begin, writers))
@@ -193,7 +193,7 @@ pub fn begin_later(
     beginning: Beginning,
     identity: &Identity,
 ) -> Result<(Waiting, Vec<LogWriter>), DiskError> {
-    let generation = next(places)?;
+    let generation = unused(places, identity)?;
     let disk = places.disk();
     let directory = layout::generation(generation);
     ensure_dir(disk, LOGS)?;
@@ -287,6 +287,12 @@ fn put(disk: &dyn Disk, begin: &Begin, identity: &mut Identity) -> Result<(), Di
     write_small(disk, &layout::begin(begin.generation), &envelope::seal(begin), over)?;
     disk.sync_dir(&directory).trying("sync", &directory)?;
     identity.begun(disk, begin.generation)
+}
+
+/// The same, and above all that this node has ever begun: in a directory that became another one under a running server (a disk that was
+/// mounted over a failed one) a log of before may still be mended, by its path.
+fn unused(places: &Places, identity: &Identity) -> Result<Generation, DiskError> {
+    Ok(next(places)?.max(Generation(identity.newest.generation.0 + 1)))
 }
 
 /// The number of the generation that would begin next: above all that there are or were, and not below what a set waits for.
