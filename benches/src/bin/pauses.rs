@@ -6,7 +6,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use lacewing_benches::compare::server::ServerSpec;
 use lacewing_benches::machine::{describe, parse_cpus, pin_thread, usable_cpus};
 use lacewing_benches::pauses::scenario::{ALL, Scenario};
-use lacewing_benches::pauses::{Measured, measure};
+use lacewing_benches::pauses::{Measured, control, measure};
+use std::time::{Duration, Instant};
 use stdx::glob;
 
 fn main() -> Result<()> {
@@ -25,9 +26,14 @@ fn main() -> Result<()> {
     for scenario in chosen(&arguments)? {
         for _ in 0..arguments.get_one("rounds").copied().unwrap_or(1u32) {
             for server in &servers {
+                let begin = Instant::now();
                 match measure(server, &server_cpus[..server.cores(server_cpus.len())], scenario) {
                     Ok(measured) => println!("| {} | {} | {}", scenario.name, server.name, line(&measured)),
                     Err(error) => println!("| {} | {} | failed: {error:#}", scenario.name, server.name),
+                }
+                if arguments.get_flag("control") {
+                    let took = begin.elapsed();
+                    println!("| {} | nobody | {}", scenario.name, alone(server_cpus[0], load_cpu, took)?);
                 }
             }
         }
@@ -50,6 +56,13 @@ fn line(measured: &Measured) -> String {
         measured.end_mib,
         ms(measured.settled_us),
     )
+}
+
+/// The same columns, as far as they are there, when nothing runs but what reads the clock.
+fn alone(server_cpu: usize, load_cpu: usize, took: Duration) -> Result<String> {
+    let gaps = control::spin(server_cpu, load_cpu, took)?;
+    let (took_ms, longest_ms) = (took.as_millis(), gaps.longest.as_secs_f64() * 1000.0);
+    Ok(format!("{took_ms} | | | {longest_ms:.1} | {longest_ms:.1} | {} | | | | |", gaps.long))
 }
 
 fn cpus(arguments: &ArgMatches) -> Result<(Vec<usize>, usize)> {
@@ -96,6 +109,9 @@ fn command() -> Command {
                 .value_parser(clap::value_parser!(u32))
                 .help("How often; default: once"),
         )
+        .arg(Arg::new("control").long("control").action(ArgAction::SetTrue).help(
+            "After each measurement, for as long: nothing but two threads that read the clock on these CPUs, and their gaps",
+        ))
         .arg(Arg::new("server-cpus").long("server-cpus").help("CPUs of the servers; default: the first"))
         .arg(Arg::new("load-cpu").long("load-cpu").help("CPU of the load; default: the last"))
 }

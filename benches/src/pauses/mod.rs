@@ -5,6 +5,7 @@
 //! calls) shows as a gap between two of its turns; and the kernel knows how long the server's threads were ready and had no
 //! CPU. A wait is given as it was, and without both.
 
+pub mod control;
 mod feed;
 mod probe;
 pub mod scenario;
