@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+/// What a command is told that adds to memory when that is full.
+pub const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+
 /// A command's failure. [`CommandError::text`] is the RESP error line, code first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandError {
@@ -135,6 +138,8 @@ impl CommandError {
     pub const NUMKEYS_NEGATIVE: Self = text("ERR Number of keys can't be negative");
     /// EVAL_RO, FCALL_RO.
     pub const WRITING_SCRIPT_READ_ONLY: Self = text("ERR Can not execute a script with write flag using *_ro command.");
+    /// What adds to memory that is full.
+    pub const OUT_OF_MEMORY: Self = text(OUT_OF_MEMORY);
     /// EVAL, FCALL.
     pub const SCRIPT_OOM: Self = text("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'");
     /// EVAL, FCALL; Lacewing's own.

@@ -51,7 +51,7 @@ pub use crate::core::{Action, Core};
 pub use client::{Client, ClientFlags, ClientSlot, Clients, Tracking};
 pub use ctx::{Caller, Ctx, Outcome};
 pub use effects::{Effect, Effects, Event, Journal};
-pub use error::CommandError;
+pub use error::{CommandError, OUT_OF_MEMORY};
 pub use long::{LongPart, LongParts};
 pub use parking::{Parking, Wanted};
 pub use row::{Command, Crossing, Flags, KeySpec, Lock, Merge};

@@ -2,7 +2,7 @@
 
 use crate::upkeep::{make_room, tell_growth};
 use commands::effects;
-use commands::{Caller, CommandError, CommandRef, Core, Ctx, Flags, Outcome};
+use commands::{Caller, CommandError, CommandRef, Core, Ctx, Flags, OUT_OF_MEMORY, Outcome};
 use stdx::{Args, Slot, UnixMs};
 
 /// Runs `command` and appends its reply to `out`. The caller has found that it may run here and now: it is
@@ -100,6 +100,3 @@ fn refuse(core: &mut Core, command: CommandRef, out: &mut Vec<u8>) {
     core.stats.rejected(command.index, OUT_OF_MEMORY);
     resp::Reply::new(out, resp::Proto::Resp2).error(OUT_OF_MEMORY);
 }
-
-/// What a write is told when memory is full.
-pub const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";

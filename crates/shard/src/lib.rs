@@ -10,7 +10,8 @@ pub mod snapshot;
 mod upkeep;
 pub mod waiters;
 
-pub use execute::{OUT_OF_MEMORY, execute, run, run_part};
+pub use commands::OUT_OF_MEMORY;
+pub use execute::{execute, run, run_part};
 pub use serve::{Waiter, Waitroom, Woken};
 pub use snapshot::Snapshot;
 pub use upkeep::{Left, make_room, shrink, tell_memory, upkeep};

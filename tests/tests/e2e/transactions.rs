@@ -33,7 +33,7 @@ fn check(lines: &[&str], expected: &str) {
 }
 
 #[track_caller]
-fn info(client: &mut Client, field: &str) -> u64 {
+pub(crate) fn info(client: &mut Client, field: &str) -> u64 {
     let Value::Bulk(text) = client.call(&["INFO", "everything"]) else { panic!("INFO answers text") };
     let text = String::from_utf8(text).expect("INFO is text");
     let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));

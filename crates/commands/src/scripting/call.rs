@@ -1,6 +1,7 @@
 //! What a script may run: redis.call's checks, in Redis's order and words.
 
 use crate::core::Core;
+use crate::error::OUT_OF_MEMORY;
 use crate::parking;
 use crate::row::Flags;
 use crate::table::{self, CommandRef, Misfit};
@@ -135,4 +136,3 @@ const LOOKED_AT: Flags =
 const UNKNOWN: &str = "ERR Unknown Redis command called from script";
 const WRONG_COUNT: &str = "ERR Wrong number of args calling Redis command from script";
 const DISK_FAILED: &str = "MISCONF Errors writing to the AOF file";
-const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";

@@ -153,7 +153,9 @@ pub fn start(
     }
     let allows_oom = reads_only || flags.has(ScriptFlags::ALLOW_OOM);
     if says_what_it_does && !allows_oom && core.config.maxmemory != 0 && !(core.make_room)(core, now) {
-        return Err(CommandError::SCRIPT_OOM);
+        // As Redis has it: who calls it is refused like any command, and one in a transaction when its turn comes.
+        let refused = if caller.may_park { CommandError::OUT_OF_MEMORY } else { CommandError::SCRIPT_OOM };
+        return Err(refused);
     }
     core.scripts.set_limits(limits(&core.config));
     let (keys, rest) = (args.part(3, callee.keys), args.from(3 + callee.keys));

@@ -14,7 +14,7 @@ mod watch;
 pub use control::{end, is_aborted};
 pub use queue::{Place, Queue, Queued, Reach};
 pub use rows::COMMANDS;
-pub use watch::{Watched, has_changed, note, unwatch_all};
+pub use watch::{Watched, end_watches, has_changed, note, unwatch_all};
 
 /// A client's queue and watched keys.
 #[derive(Clone, Debug, Default)]

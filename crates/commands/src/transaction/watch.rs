@@ -61,9 +61,13 @@ pub fn note(core: &mut Core, client: ClientSlot, watched: Watched) {
 pub fn unwatch_all(core: &mut Core, client: ClientSlot) {
     let transaction = core.clients.get_mut(client).and_then(|client| client.transaction.as_mut());
     let Some(transaction) = transaction.filter(|transaction| !transaction.watched.is_empty()) else { return };
-    for watched in std::mem::take(&mut transaction.watched) {
-        end_watch(core, watched);
-    }
+    let watched = std::mem::take(&mut transaction.watched);
+    end_watches(core, watched);
+}
+
+/// Ends watches of a client of this core that are noted nowhere any more, in the same way.
+pub fn end_watches(core: &mut Core, watched: Vec<Watched>) {
+    watched.into_iter().for_each(|watched| end_watch(core, watched));
 }
 
 /// Whether a watched key of this keyspace has changed, which it also has when it has expired since. One that was not there

@@ -111,7 +111,9 @@ impl Turn<'_> {
             let mut queued = queue.into_iter().flat_map(Queue::iter);
             if queued.any(|queued| !queued.command.row.flags.has(Flags::ALLOW_BUSY)) {
                 let mut queued = queue.into_iter().flat_map(Queue::iter);
-                return queued.find_map(|queued| self.is_busy(queued.command, queued.args));
+                return queued
+                    .find_map(|queued| self.is_busy(queued.command, queued.args))
+                    .or_else(|| self.is_watched_busy());
             }
             // It has no keys.
         }
@@ -135,5 +137,12 @@ impl Turn<'_> {
         }
         let mut shards = keys.iter().map(|&at| self.node.router.shard_of(Slot::of(args.at(at as usize))));
         shards.find_map(|shard| busy.error(shard))
+    }
+
+    /// The same of an EXEC because of a key that its client watches, which is locked with those of the queue.
+    fn is_watched_busy(&self) -> Option<CommandError> {
+        let client = self.state.core.clients.get(self.client)?;
+        let watched = &client.transaction.as_ref()?.watched;
+        watched.iter().find_map(|watched| self.node.control.busy.error(watched.shard))
     }
 }

@@ -17,7 +17,7 @@ use crate::script::held::{HeldScript, Stop};
 use crate::transaction::From;
 use crate::transaction::hold::{Held, Hold, List, Locks, apart};
 use commands::monitor;
-use commands::transaction::{Place, Queue, Watched};
+use commands::transaction::{Place, Queue, Watched, end_watches};
 use commands::{Caller, ClientFlags, CommandError, CommandRef, Crossing, effects};
 use coordinator::locks::Mode;
 use coordinator::shards::ShardSet;
@@ -191,6 +191,7 @@ impl ExecFlight {
                         None => self.take_results(),
                         Some(error) => {
                             let text = CommandError::exec_refused(&error.text()).text();
+                            self.end_watches(node);
                             self.out.clear();
                             if self.mute == Mute::No {
                                 resp::Reply::new(&mut self.out, self.caller.proto).error(&text);
@@ -207,6 +208,13 @@ impl ExecFlight {
                 }
             }
         }
+    }
+
+    /// It was refused before it has looked at what is watched.
+    fn end_watches(&mut self, node: &Node) {
+        let state = &mut *node.state.borrow_mut();
+        end_watches(&mut state.core, std::mem::take(&mut self.watched));
+        node.pass_on_wants(state);
     }
 
     fn take_results(&mut self) {

@@ -150,13 +150,15 @@ pub(crate) fn refuse_waiting(node: &Rc<Node>) {
     }
 }
 
-/// Answers a command of this shard that is not to wait. WATCH, which looks at no value, need not.
+/// Answers a command of this shard that is not to wait. WATCH, which looks at no value, need not. The watches of a transaction end
+/// as if it had run.
 pub(crate) fn refuse(node: &Node, parked: Parked, error: &CommandError) {
     let (command, proto, sink, home, text) = match parked {
         Parked::Command(parked) => {
             (parked.command, parked.caller.proto, parked.sink, parked.home, error.text())
         }
         Parked::Exec(exec) => {
+            crate::exec::unwatch(&mut node.state.borrow_mut().core, &exec.watched);
             let text = CommandError::exec_refused(&error.text()).text();
             (exec.command, exec.caller.proto, exec.sink, exec.home, text)
         }

@@ -2,7 +2,9 @@
 //! commands, and to transactions that are begun, filled or ended before, meanwhile and after.
 
 use super::server;
+use crate::transactions::info;
 use lacewing_tests::{Client, RedisServer, until};
+use stdx::Slot;
 
 /// One connection: what it says before the script is busy, while it is, and when it has ended.
 type Talk = (&'static [&'static str], &'static [&'static str], &'static [&'static str]);
@@ -85,4 +87,49 @@ fn a_busy_server_answers_as_redis_does() {
     let differences: Vec<_> = theirs.into_iter().zip(ours).filter(differs).collect();
     let shown = |(theirs, ours): &(String, String)| format!("redis:    {theirs}\nlacewing: {ours}\n");
     assert!(differences.is_empty(), "{}", differences.iter().map(shown).collect::<String>());
+}
+
+/// A key of the shard of core `core`, of two.
+fn key_of(core: usize) -> String {
+    let mut keys = (0..).map(|number| format!("key:{number}"));
+    keys.find(|key| Slot::of(key.as_bytes()).index() / 8192 == core).expect("there are keys everywhere")
+}
+
+#[test]
+fn an_exec_that_waits_for_a_shard_which_becomes_busy_ends_its_watches() {
+    let server = server("2");
+    let keys = [key_of(0), key_of(1)];
+    let mut other = server.client();
+    assert_eq!(other.line("CONFIG SET busy-reply-threshold 200"), "+OK");
+    for (watches, changes) in [(&keys[..1], &keys[..1]), (&keys[..1], &keys[1..]), (&keys[..], &keys[..])] {
+        let (mut runner, mut client) = (server.client(), server.client());
+        assert_eq!(client.line(&format!("WATCH {}", watches.join(" "))), "+OK");
+        assert_eq!(client.line("MULTI"), "+OK");
+        changes.iter().for_each(|key| assert_eq!(client.line(&format!("INCR {key}")), "+QUEUED"));
+        runner.send(&["EVAL", "while true do end", "1", &keys[0]]);
+        until("the script runs", || other.line("CLIENT LIST").contains("cmd=eval").then_some(()));
+        let reply = client.line("EXEC");
+        assert!(reply.starts_with("-EXECABORT") && reply.contains("BUSY"), "{reply}");
+        assert_eq!(other.line("SCRIPT KILL"), "+OK");
+        runner.read();
+        until("nothing is watched", || (info(&mut other, "total_watched_keys") == 0).then_some(()));
+    }
+}
+
+#[test]
+fn an_exec_that_watches_a_key_of_a_busy_shard_is_told_so() {
+    let server = server("2");
+    let [busy, free] = [key_of(0), key_of(1)];
+    let (mut runner, mut client, mut other) = (server.client(), server.client(), server.client());
+    assert_eq!(other.line("CONFIG SET busy-reply-threshold 20"), "+OK");
+    runner.send(&["EVAL", "while true do end", "1", &busy]);
+    until("the shard is busy", || other.line(&format!("GET {busy}")).starts_with("-BUSY").then_some(()));
+    assert_eq!(client.line(&format!("WATCH {busy}")), "+OK");
+    assert_eq!(client.line("MULTI"), "+OK");
+    assert_eq!(client.line(&format!("INCR {free}")), "+QUEUED");
+    let reply = client.line("EXEC");
+    assert!(reply.starts_with("-EXECABORT") && reply.contains("BUSY"), "{reply}");
+    assert_eq!(other.line("SCRIPT KILL"), "+OK");
+    runner.read();
+    assert_eq!(client.line(&format!("GET {free}")), "nil");
 }
