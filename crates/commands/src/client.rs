@@ -37,6 +37,9 @@ impl ClientFlags {
     pub const BLOCKED: Self = Self(1 << 9);
     /// The server's own, which runs again what was journalled: it is let in while data is loaded.
     pub const REPLAYS: Self = Self(1 << 10);
+    /// The server's own, which runs what a master sends: no password, limit of memory or lack of replicas keeps it from that, and
+    /// no key's time has come for it but when the master says so.
+    pub const FOLLOWS: Self = Self(1 << 11);
     /// Waits for a key (BLPOP and others).
     pub const WAITING: Self = Self(1 << 24);
     /// Subscribed to a channel, a pattern or a shard channel.

@@ -3,6 +3,7 @@
 use crate::archived::Archived;
 use crate::client::{ClientSlot, Clients};
 use crate::effects::Effects;
+use crate::following::Following;
 use crate::health::Health;
 use crate::log::{LogFigures, LogGauges, LogWait};
 use crate::long::LongParts;
@@ -15,6 +16,7 @@ use config::Config;
 use keyspace::Keyspace;
 use metrics::{LatencyMonitor, Slowlog, Stats};
 use pubsub::PubSub;
+use replication::StreamPosition;
 use script::{Engine, Hooks, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -72,12 +74,25 @@ pub enum Action {
         /// What.
         line: String,
     },
+    /// DEBUG STREAM: do this with a master's stream.
+    Stream(StreamStep),
     /// MEMORY PURGE: give free memory back to the system.
     PurgeMemory,
     /// A snapshot was asked for: see [`Saves`].
     Save,
     /// BGSAVE CANCEL: give up the one under way.
     CancelSave,
+}
+
+/// What DEBUG STREAM does, in the place of a link to a master.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StreamStep {
+    /// The data is of this place of a stream, which comes from there on.
+    From(StreamPosition),
+    /// Bytes of it.
+    Bytes(Vec<u8>),
+    /// It has ended, and is the node's own: as after REPLICAOF NO ONE.
+    End,
 }
 
 /// What all cores share: facts that do not change, and counters.
@@ -113,6 +128,8 @@ pub struct Shared {
     pub loading: LoadingGauges,
     /// Whether what is written can be kept.
     pub health: Health,
+    /// Whose data it is, and whether that master is followed.
+    pub following: Following,
     /// The snapshots of the data.
     pub saves: Saves,
     /// How far the log is archived.

@@ -67,6 +67,11 @@ impl Health {
         is_refused.then(|| self.refusal()).flatten()
     }
 
+    /// Whether a log takes no records: what holds up even what must be written.
+    pub fn has_log_trouble(&self) -> bool {
+        self.refuses_any() && !self.causes().logs.is_empty()
+    }
+
     /// Why a write is refused, if it is.
     pub fn refusal(&self) -> Option<Cow<'static, [u8]>> {
         let causes = self.causes();

@@ -131,6 +131,8 @@ impl Flags {
     /// Lacewing's: all shards run it, and then it may change what the client subscribes to, which all are to know.
     pub const SUBSCRIBES: Self = Self(1 << 27);
 
+    /// Lacewing's: clients do not know it: it is for the server to say to itself. It is `PROTECTED` too, which is what is looked at.
+    pub const HIDDEN: Self = Self(1 << 28);
     /// Lacewing's: it is not queued by MULTI, but run at once.
     pub const NOT_QUEUED: Self = Self(1 << 30);
 

@@ -4,7 +4,7 @@
 
 use crate::error::{CommandError, printed};
 use crate::names::NameIndex;
-use crate::row::{BeginSearch, Command, FindKeys};
+use crate::row::{BeginSearch, Command, FindKeys, Flags};
 use std::sync::LazyLock;
 use stdx::Args;
 
@@ -63,6 +63,8 @@ pub const FAMILIES: &[&[Command]] = &[
     crate::scripting::COMMANDS,
     crate::server::COMMANDS,
     crate::server::REPLICATION,
+    // Hidden, and behind all others: see `all`.
+    crate::following::COMMANDS,
 ];
 
 /// Finds the command that `args` names, of a container the subcommand, and checks its arity.
@@ -90,6 +92,12 @@ fn resolve(found: Option<CommandRef>, args: Args<'_>) -> Result<CommandRef, Misf
     if found.has_whole_groups(args.len()) { Ok(found) } else { Err(Misfit::HalfGroup(found)) }
 }
 
+/// What is told of a command that is hidden: that there is none.
+#[cold]
+pub fn hidden(args: Args<'_>) -> Misfit {
+    Misfit::Unknown(unknown_command(args))
+}
+
 /// Why a command line cannot run.
 #[derive(Debug)]
 pub enum Misfit {
@@ -111,15 +119,16 @@ impl Misfit {
     }
 }
 
-/// Every command and subcommand; a container comes before its subcommands.
+/// Every command and subcommand that clients know; a container comes before its subcommands. A command's index is its place here;
+/// the hidden ones come behind.
 pub fn all() -> &'static [Registered] {
-    TABLE.all
+    &TABLE.all[..TABLE.all.partition_point(|command| !command.is_hidden())]
 }
 
 /// The command of this name, in any case: `get`, `client`, `client|list`.
 pub fn by_name(name: &[u8]) -> Option<CommandRef> {
     match name.iter().position(|&byte| byte == b'|') {
-        None => TABLE.names.find(None, name),
+        None => TABLE.names.find(None, name).filter(|command| !command.is_hidden()),
         Some(bar) => {
             let container = TABLE.names.find(None, &name[..bar])?;
             TABLE.names.find(Some(container.index), &name[bar + 1..])
@@ -194,6 +203,11 @@ impl Registered {
         };
         registered.is_plain = !registered.is_container && !registered.has_groups();
         registered
+    }
+
+    /// Whether clients do not know it.
+    pub fn is_hidden(&self) -> bool {
+        self.row.flags.has(Flags::HIDDEN)
     }
 
     /// Whether `argc` arguments, the name included, are as many as the row wants.
@@ -309,7 +323,7 @@ const QUOTED_MAX: usize = 128;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::{Flags, KeySpec};
+    use crate::row::KeySpec;
     use stdx::args::OwnedArgs;
 
     const ROWS: &[Command] = &[

@@ -56,6 +56,7 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
         Action::Log { line } => tracing::warn!("DEBUG LOG: {line}"),
         Action::Save => crate::snapshot::asked(node),
         Action::CancelSave => crate::snapshot::cancel(node),
+        Action::Stream(stream) => crate::follow::by_hand(node, stream),
         Action::PurgeMemory => crate::memory::give_back(),
     }
     Ok(())

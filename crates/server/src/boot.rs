@@ -203,6 +203,7 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common) -> Rc<Node> {
         control: Arc::clone(control),
         admission: Admission::default(),
         returned: Returned::default(),
+        applying: crate::follow::Applying::default(),
         load: crate::load::Desks::default(),
     })
 }

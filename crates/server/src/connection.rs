@@ -13,6 +13,7 @@
 //! It leaves the table of connections only when nothing that could answer it is under way.
 
 mod link;
+pub(crate) mod own;
 mod read;
 mod run;
 mod send;
@@ -67,7 +68,7 @@ impl Connection {
     pub(crate) fn new(node: Rc<Node>, socket: Socket, client: Client) -> Self {
         let (slot, caller, flags, parser, order) = {
             let mut state = node.state.borrow_mut();
-            let parser = Parser::new(limits(&state, client.authenticated));
+            let parser = Parser::new(limits(&state, client.authenticated, own::is_own(client.flags)));
             let (flags, order) = (client.flags, pipeline_order(&state));
             let slot = state.core.clients.insert(client);
             let caller =
@@ -219,7 +220,7 @@ impl Connection {
         client.running_len = 0;
         self.flags = client.flags;
         let authenticated = client.authenticated;
-        self.parser.set_limits(limits(&state, authenticated));
+        self.parser.set_limits(limits(&state, authenticated, own::is_own(self.flags)));
         self.link.outgoing.borrow_mut().overlap.set_order(pipeline_order(&state));
     }
 
@@ -326,8 +327,9 @@ enum Turned {
 }
 
 /// The parser's limits for a client.
-fn limits(state: &State, authenticated: bool) -> Limits {
-    let bulk_len_max = state.core.config.proto_max_bulk_len as usize;
+fn limits(state: &State, authenticated: bool, is_own: bool) -> Limits {
+    let configured = state.core.config.proto_max_bulk_len as usize;
+    let bulk_len_max = if is_own { u32::MAX as usize } else { configured };
     Limits { bulk_len_max, unauthenticated: !authenticated, ..Limits::default() }
 }
 

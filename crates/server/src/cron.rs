@@ -110,10 +110,13 @@ pub(crate) fn unpause(node: &Node) {
     node.kick_all();
 }
 
-/// Keys that expire stay, unseen, while CLIENT PAUSE is in force, and while the log could not be told of them.
+/// Keys that expire stay, unseen, while CLIENT PAUSE is in force, while the log could not be told of them, and while they are a
+/// master's, who will say when they go.
 pub(crate) fn freeze(node: &Node) {
-    let is_frozen = node.pause.get().is_some() || refuses_writes(node);
-    node.state.borrow_mut().core.keyspace.freeze(is_frozen);
+    let is_paused = node.pause.get().is_some();
+    let core = &mut node.state.borrow_mut().core;
+    let is_frozen = is_paused || core.shared.health.refuses_any() || core.shared.following.is_on();
+    core.keyspace.freeze(is_frozen);
 }
 
 fn refuses_writes(node: &Node) -> bool {
@@ -153,7 +156,8 @@ fn end_idle_clients(node: &Node, now: UnixMs) {
 }
 
 /// Those who have nothing to say and are not idle: what is replayed comes through them, or they listen.
-const LISTENERS: [ClientFlags; 3] = [ClientFlags::REPLAYS, ClientFlags::PUBSUB, ClientFlags::MONITOR];
+const LISTENERS: [ClientFlags; 4] =
+    [ClientFlags::REPLAYS, ClientFlags::FOLLOWS, ClientFlags::PUBSUB, ClientFlags::MONITOR];
 
 /// A client over its soft output limit is cut when that has lasted; new bytes need not come for it.
 fn enforce_soft_limits(node: &Node, now: UnixMs) {

@@ -76,6 +76,8 @@ pub(crate) struct Turn<'a> {
     special: bool,
     /// Data is being loaded: only some commands are open to anybody.
     is_loading: bool,
+    /// Its commands are a master's.
+    follows: bool,
     /// CLIENT TRACKING is on.
     tracks: bool,
     /// Somebody is shown all commands.
@@ -131,6 +133,7 @@ impl<'a> Turn<'a> {
             is_resp2_subscriber: false,
             special: false,
             is_loading: false,
+            follows: false,
             tracks: false,
             is_monitored: false,
             is_monitor: false,
@@ -145,7 +148,7 @@ impl<'a> Turn<'a> {
             sent_large: None,
         };
         turn.learn();
-        if !node.admission.is_open() && !turn.is_loading {
+        if (!node.admission.is_open() && !turn.is_loading) || turn.follows {
             turn.now = before_all_times(turn.now);
         }
         turn
@@ -303,6 +306,7 @@ impl<'a> Turn<'a> {
             return self.refuse(command, NO_AUTH);
         }
         if self.state.core.shared.health.refuses_any()
+            && (!self.follows || self.state.core.shared.health.has_log_trouble())
             && let Some(text) = self.state.core.shared.health.refuses(command, self.flags_of(command))
         {
             return self.refuse(command, &text);
@@ -329,9 +333,9 @@ impl<'a> Turn<'a> {
             return self.refuse(command, &error.text());
         }
         if command.row.flags.has(Flags::PROTECTED)
-            && let Err(error) = commands::server::debug::allowed(&self.state.core, self.caller)
+            && let Some(verdict) = self.keep_from(command, args)
         {
-            return self.refuse(command, &error.text());
+            return verdict;
         }
         if self.queues
             && let Some(verdict) = self.inside_multi(command, args)
@@ -472,6 +476,8 @@ impl<'a> Turn<'a> {
         let published = self.published;
         let (output, now, last) = (self.outgoing.replies.ready(), self.now, self.last_command);
         let is_under_way = self.outgoing.overlap.has_barrier();
+        // A master's commands run at another time.
+        let now = if self.follows { self.ticks.unix_ms() } else { now };
         let client = self.client_mut();
         client.last_active = now;
         client.query_len = left;
@@ -502,9 +508,10 @@ impl<'a> Turn<'a> {
         self.muted = flags.has(ClientFlags::REPLY_OFF) || flags.has(ClientFlags::REPLY_SKIP);
         self.skips = flags.has(ClientFlags::REPLY_SKIP_NEXT) || flags.has(ClientFlags::REPLY_SKIP);
         self.is_loading = !self.node.admission.is_open() && !flags.has(ClientFlags::REPLAYS);
+        self.follows = flags.has(ClientFlags::FOLLOWS);
         let refuses = self.state.core.shared.health.refuses_any();
-        if refuses {
-            // Nothing expires that the log could not be told of; the periodic work thaws what this freezes.
+        if refuses || self.state.core.shared.following.is_on() {
+            // Nothing expires that the log could not be told of, or that is a master's; the periodic work thaws what this freezes.
             self.state.core.keyspace.freeze(true);
         }
         self.special = !self.authenticated

@@ -68,6 +68,8 @@ pub(crate) struct Node {
     pub(crate) admission: Admission,
     /// Batches of a load that have come back.
     pub(crate) returned: Returned,
+    /// On core 0: a master's stream, as it is applied.
+    pub(crate) applying: crate::follow::Applying,
     /// What it is told of loading, and on core 0 what others tell.
     pub(crate) load: crate::load::Desks,
 }

@@ -37,6 +37,10 @@ pub fn make_room(core: &mut Core, now: UnixMs) -> bool {
 
 #[cold]
 fn evict_for_write(core: &mut Core, now: UnixMs) -> bool {
+    // A master's data is as large as it is there.
+    if core.shared.following.is_on() {
+        return true;
+    }
     let (clock, began) = (core.nanos, (core.nanos)());
     let nanos_max = eviction_nanos_max(core.config.maxmemory_eviction_tenacity);
     let evicted = evict_while(core, now, &mut || clock() - began <= nanos_max);

@@ -13,6 +13,7 @@ mod differential;
 mod disk;
 mod dump;
 mod floors;
+mod following;
 mod harness;
 mod hazards;
 mod import;

@@ -55,6 +55,8 @@ pub mod aux {
     pub const SHARD: &[u8] = b"lacewing-shard";
     /// The number of the set of snapshots that it is of.
     pub const SET: &[u8] = b"lacewing-set";
+    /// The place in a master's stream whose data it is, as `<replid> <offset> <database>`.
+    pub const POSITION: &[u8] = b"lacewing-position";
     /// Version of the Lacewing that wrote it.
     pub const LACEWING_VERSION: &[u8] = b"lacewing-ver";
 }

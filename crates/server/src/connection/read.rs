@@ -42,7 +42,7 @@ impl Connection {
         self.count_input(len);
         self.rounds += len / READ_BUFFER_BYTES;
         let limit = self.node.state.borrow().core.config.client_query_buffer_limit as usize;
-        if self.input.len() > limit {
+        if self.input.len() > limit && !super::own::is_own(self.flags) {
             self.over_query_limit();
         }
         Poll::Ready(Ok(len))

@@ -74,6 +74,18 @@ impl Turn<'_> {
         self.error(&text)
     }
 
+    /// What is answered instead of a protected command, to who may not give it.
+    #[cold]
+    pub(super) fn keep_from(&mut self, command: CommandRef, args: Args<'_>) -> Option<Verdict> {
+        if command.is_hidden() {
+            let flags = self.client_mut().flags;
+            let is_own = flags.has(ClientFlags::FOLLOWS) || flags.has(ClientFlags::REPLAYS);
+            return (!is_own).then(|| self.refuse_misfit(&commands::table::hidden(args), args));
+        }
+        let allowed = commands::server::debug::allowed(&self.state.core, self.caller);
+        allowed.err().map(|error| self.refuse(command, &error.text()))
+    }
+
     pub(super) fn error(&mut self, text: &(impl AsRef<[u8]> + ?Sized)) -> Verdict {
         if !self.muted {
             resp::Reply::new(self.outgoing.replies.buf(), self.caller.proto).error(text);

@@ -69,7 +69,8 @@ impl Turn<'_> {
     #[inline]
     pub(super) fn enqueue(&mut self, command: CommandRef, args: Args<'_>, place: Place) -> Verdict {
         self.last_command = Some(command);
-        let limit = self.state.core.config.client_query_buffer_limit;
+        // What a master has taken is not too long.
+        let limit = if self.follows { u64::MAX } else { self.state.core.config.client_query_buffer_limit };
         let client = self.client_mut();
         if !transaction::is_aborted(client.flags) {
             let queue = &mut client.transaction.get_or_insert_default().queue;

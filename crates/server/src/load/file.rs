@@ -14,6 +14,7 @@ use durable::sets::{self, SetFault};
 use durable::store::SetStore;
 use rdb::file::{End, Event, Options, Problem, Reader, Sum};
 use reactor::pieces::Pieces;
+use replication::StreamPosition;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -131,6 +132,10 @@ pub(super) async fn load(node: &Rc<Node>, job: FileJob) -> Result<FileLoaded, Fi
         bytes: 0,
         counts_bytes: bytes.is_some(),
         is_over,
+        shard_of_set: match &of {
+            Of::Set { manifest, place, .. } => Some(ShardId(manifest.files[*place].shard)),
+            Of::Import { .. } => None,
+        },
     };
     let result = match &of {
         Of::Import { path, bytes, base, tail } => loading.import(source, path, *bytes, *base, *tail).await,
@@ -160,6 +165,8 @@ struct Loading {
     /// Whether its bytes are those on the disk.
     counts_bytes: bool,
     is_over: Arc<AtomicBool>,
+    /// Which shard's it is, of a set.
+    shard_of_set: Option<ShardId>,
 }
 
 /// Where a slice of reading has stopped.
@@ -302,6 +309,14 @@ impl Loading {
             }
             // Commands follow, and what became of keys whose time has come is among them.
             rdb::file::aux::AOF_BASE | AOF_PREAMBLE if value == b"1" => self.dealer.keep_expired(),
+            // What has expired there goes when the master says so.
+            rdb::file::aux::POSITION if self.shard_of_set.is_some() => {
+                if self.shard_of_set == Some(ShardId(0)) {
+                    let following = &self.node.state.borrow().core.shared.following;
+                    following.set_position(StreamPosition::parse(value));
+                }
+                self.dealer.keep_expired();
+            }
             rdb::file::aux::REDIS_VERSION => {
                 tracing::debug!(version = text().unwrap_or("?"), "the file says which Redis it is for");
             }

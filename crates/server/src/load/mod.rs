@@ -193,6 +193,8 @@ pub(crate) fn admit(node: &Node, recovered: Recovered, log: Option<LogWriter>) {
     if node.id.index() == 0 {
         crate::archive::start(node).expect("a thread for the archive");
     }
+    // Nothing goes of what is a master's from the first moment on.
+    crate::cron::freeze(node);
     node.admission.open(recovered);
     let cores = node.router.shards() as usize;
     if node.control.admitting.fetch_add(1, AcqRel) + 1 == cores {

@@ -11,11 +11,14 @@ use crate::node::Node;
 use aof::Generation;
 use aof::ends::{Dropped, Rule};
 use durable::generation::Past;
+use durable::layout::SetNumber;
 use durable::log::LogWriter;
 use durable::manifest::{DbKeys, Manifest};
 use durable::recover::{self, Empty, Options, Plan, Replay};
+use durable::staging::Origin;
 use durable::store::SetStore;
 use durable::{Refusal, layout, sets};
+use replication::{Position, ReplId, StreamPosition};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -23,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
+use stdx::DbIndex;
 
 /// Does all of it. All cores serve afterwards; or the server ends, with the reason in `control.failure`.
 pub(crate) async fn run(node: Rc<Node>, job: Job) {
@@ -144,6 +148,7 @@ async fn begin_empty(
 /// Loads all of a plan; what each file of the set gave.
 async fn load(node: &Rc<Node>, progress: &Progress, plan: &Plan) -> Result<Vec<Vec<DbKeys>>, Setback> {
     foretell(plan);
+    node.state.borrow().core.shared.following.set_position(None);
     let logs: u64 = plan.replays.iter().map(bytes_of).sum();
     progress.files(plan.set.as_ref().map_or(0, Manifest::bytes) + logs);
     let shared = Arc::clone(&node.state.borrow().core.shared);
@@ -179,14 +184,17 @@ async fn load_set(
 ) -> Result<Vec<Vec<DbKeys>>, Setback> {
     progress.file(&format!("{}/{:010}", store.name(), manifest.number), manifest.bytes());
     let manifest = Arc::new(manifest.clone());
+    let origin = origin(node, manifest.number).await?;
     let files = (0..manifest.files.len()).map(|place| LoadFile::OfSet {
         store: Arc::clone(store),
         manifest: Arc::clone(&manifest),
         place,
     });
     let mut keys = Vec::new();
-    for (loaded, entry) in
-        load_files(node, files.collect(), has_replays).await?.into_iter().zip(&manifest.files)
+    for (loaded, entry) in load_files(node, files.collect(), has_replays || origin.is_some())
+        .await?
+        .into_iter()
+        .zip(&manifest.files)
     {
         let loaded = loaded.map_err(|failure| match failure {
             FileFailure::Fault(fault) => Setback::Set(fault),
@@ -196,7 +204,25 @@ async fn load_set(
         sets::check_counts(store.as_ref(), &manifest, entry, &loaded.keys).map_err(Setback::Set)?;
         keys.push(loaded.keys);
     }
+    if origin.is_some() {
+        // Whatever the master's own files say of whose data it is there.
+        node.state.borrow().core.shared.following.set_position(origin);
+    }
     Ok(keys)
+}
+
+/// The place in a master's stream that a set is of, if it came from one.
+async fn origin(node: &Node, set: SetNumber) -> Result<Option<StreamPosition>, Stopped> {
+    let data = Arc::clone(&node.control.data);
+    let origin = errand(node, move || Origin::read(&data.places, set)).await?;
+    let origin = origin.unwrap_or_else(|error| {
+        tracing::warn!(%error, set, "a master is asked for all of its data: it cannot be told whose this set is");
+        None
+    });
+    Ok(origin.and_then(|origin| {
+        let at = Position { replid: ReplId::parse(&origin.replid)?, offset: origin.offset };
+        Some(StreamPosition { at, db: DbIndex(origin.db) })
+    }))
 }
 
 /// Has all cores load files, and waits for all of them. If one cannot be loaded, the others are given up; what is wrong comes

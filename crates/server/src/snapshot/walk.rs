@@ -104,6 +104,8 @@ fn begin(node: &Node, state: &mut State, job: &Job, at: UnixMs) -> Result<Head, 
         shard: node.id,
         shards: node.router.shards(),
         set: job.set,
+        // It counts in the first shard's file, whose it is; the others say by it that the data is a master's.
+        position: core.shared.following.position(),
         libraries,
         databases: core.keyspace.captured_databases().to_vec(),
     })

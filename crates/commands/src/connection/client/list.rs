@@ -122,8 +122,9 @@ fn flags(flags: ClientFlags) -> String {
     if letters.is_empty() { "N".into() } else { letters }
 }
 
-const LETTERS: [(ClientFlags, char); 13] = [
+const LETTERS: [(ClientFlags, char); 14] = [
     (ClientFlags::MONITOR, 'O'),
+    (ClientFlags::FOLLOWS, 'M'),
     (ClientFlags::PUBSUB, 'P'),
     (ClientFlags::MULTI, 'x'),
     (ClientFlags::BLOCKED, 'b'),

@@ -4,6 +4,7 @@ mod digest;
 mod populate;
 mod protocol;
 mod reload;
+mod stream;
 
 use crate::core::{Action, Core};
 use crate::ctx::{Caller, Ctx, Outcome, parse_int};
@@ -44,6 +45,8 @@ pub(super) fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
             let line = String::from_utf8_lossy(args.at(2)).into_owned();
             ctx.core.actions.push(Action::Log { line });
         }
+        (b"STREAM", 3..) => stream::step(ctx, args.from(2))?,
+        (b"STREAM", 2) => {}
         // Home alone has something to do, or nobody.
         (b"HELP", 2) | (b"ERROR" | b"PROTOCOL" | b"LOG", 3) => {}
         (b"QUICKLIST-PACKED-THRESHOLD", 3) => {}
@@ -60,6 +63,7 @@ pub(super) fn merge(ctx: &mut Ctx<'_>, args: Args<'_>, parts: &[&[u8]]) -> Resul
             let found = parts.iter().find(|part| !part.is_empty()).ok_or(CommandError::NoSuchKey)?;
             ctx.out.raw(found);
         }
+        b"STREAM" => stream::reply(ctx),
         b"DIGEST" => digest::whole(ctx, parts),
         b"DIGEST-VALUE" => digest::values_whole(ctx, args.len() - 2, parts),
         b"PROTOCOL" => protocol::protocol(ctx, args.at(2))?,
@@ -114,7 +118,7 @@ fn seconds(text: &[u8]) -> f64 {
 /// The longest sleep.
 const SLEEP_SECONDS_MAX: f64 = 3600.0;
 
-const HELP: [&str; 31] = [
+const HELP: [&str; 33] = [
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "DIGEST",
     "    A digest of all data: equal where the data are.",
@@ -145,6 +149,8 @@ const HELP: [&str; 31] = [
     "    Whether scripts may call DEBUG.",
     "SLEEP <seconds>",
     "    Stands still for so long, on every core.",
+    "STREAM [FROM <replid> <offset> <db> | FEED <bytes> | END]",
+    "    A master's stream in the place of a link. Answers where the data is.",
     "HELP",
 ];
 

@@ -303,7 +303,8 @@ fn cpu(scene: &Scene<'_>, text: &mut String) {
 
 fn command_stats(scene: &Scene<'_>, text: &mut String) {
     for (index, command) in &scene.report.commands {
-        let name = table::all()[*index as usize].full_name;
+        // A hidden one is not told of.
+        let Some(name) = table::all().get(*index as usize).map(|command| command.full_name) else { continue };
         let micros = command.nanos / 1000;
         let per_call = command.nanos as f64 / 1000.0 / command.calls.max(1) as f64;
         let numbers = format_args!(
@@ -330,7 +331,7 @@ fn latency_stats(scene: &Scene<'_>, text: &mut String) {
             let nanos = command.latency.percentile(*percent);
             format!("p{percent}={}.{:03}", nanos / 1000, nanos % 1000)
         };
-        let name = table::all()[*index as usize].full_name;
+        let Some(name) = table::all().get(*index as usize).map(|command| command.full_name) else { continue };
         let numbers: Vec<String> = percentiles.iter().map(one).collect();
         line(text, &format!("latency_percentiles_usec_{name}"), numbers.join(","));
     }

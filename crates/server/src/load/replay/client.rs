@@ -3,17 +3,14 @@
 
 use super::Misrun;
 use super::direct::refused;
-use crate::clock::unix_ms;
-use crate::connection::Connection;
+use crate::connection::own;
 use crate::node::Node;
 use commands::ClientFlags;
 use reactor::net::Socket;
 use resp::{Decoder, Limits, Parsed, Parser, Value, encode_command};
 use std::future::poll_fn;
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use stdx::{Args, DbIndex, Span};
 
@@ -37,27 +34,10 @@ pub(in crate::load) struct Client {
 impl Client {
     /// Connects this core with itself. Errors: no descriptors to be had.
     pub(in crate::load) fn connect(node: &Rc<Node>) -> io::Result<Self> {
-        let (near, far) = UnixStream::pair()?;
-        near.set_nonblocking(true)?;
-        far.set_nonblocking(true)?;
-        let far = Socket::from_fd(far.into());
-        let client = {
-            let core = &node.state.borrow().core;
-            core.shared.connected.fetch_add(1, Relaxed);
-            let id = core.shared.new_client_id();
-            let mut client =
-                commands::Client::new(id, "replay".to_owned(), "replay".to_owned(), far.raw_fd(), unix_ms());
-            client.authenticated = true;
-            client.home = node.id;
-            client.flags.set(ClientFlags::UNIX, true);
-            client.flags.set(ClientFlags::LOCAL, true);
-            client.flags.set(ClientFlags::REPLAYS, true);
-            client
-        };
-        reactor::task::spawn(Connection::new(Rc::clone(node), far, client).serve());
+        let (socket, _) = own::connect(node, "replay", ClientFlags::REPLAYS)?;
         let limits = Limits { bulk_len_max: u32::MAX as usize, ..Limits::default() };
         Ok(Self {
-            socket: Socket::from_fd(near.into()),
+            socket,
             decoder: Decoder::default(),
             parser: Parser::new(limits),
             spans: Vec::new(),
