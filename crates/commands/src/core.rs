@@ -8,6 +8,7 @@ use crate::health::Health;
 use crate::log::{LogFigures, LogGauges, LogWait};
 use crate::long::LongParts;
 use crate::parking::Parking;
+use crate::replica::{ReplicaFacts, Wish};
 use crate::saves::{Form, Saves};
 use crate::scripting::{LongScript, Paused};
 use crate::tracking::Invalidations;
@@ -82,6 +83,8 @@ pub enum Action {
     Save,
     /// BGSAVE CANCEL: give up the one under way.
     CancelSave,
+    /// REPLICAOF where nobody may wait: inside EXEC.
+    Replicate(Wish),
 }
 
 /// What DEBUG STREAM does, in the place of a link to a master.
@@ -132,6 +135,8 @@ pub struct Shared {
     pub following: Following,
     /// The snapshots of the data.
     pub saves: Saves,
+    /// Whom this node follows, if anybody.
+    pub replica: ReplicaFacts,
     /// How far the log is archived.
     pub archived: Archived,
     /// What the logs follow.
@@ -248,6 +253,9 @@ pub struct Core {
     pub waits_for_save: Option<Form>,
     /// The command that has run is to be answered when the logs are so far: taken at once by who ran it.
     pub waits_for_log: Option<LogWait>,
+    /// The command that has answered is REPLICAOF: its answer is to be held back until the role is what it asks for. Taken at once
+    /// by who ran it.
+    pub waits_for_role: Option<Wish>,
     /// Keys that the blocking command under way leaves to others, who have waited for longer; empty otherwise.
     pub reserved: Vec<Box<[u8]>>,
     /// How many clients, connected to this core, wait with a timeout (INFO clients_in_timeout_table).
@@ -318,6 +326,7 @@ impl Core {
             parking: None,
             waits_for_save: None,
             waits_for_log: None,
+            waits_for_role: None,
             reserved: Vec::new(),
             waiting_with_timeout: 0,
             awaited_on_nokey: 0,

@@ -400,8 +400,14 @@ impl CommandError {
     /// DEBUG RELOAD NOSAVE; Lacewing's own.
     pub const RELOAD_NOSAVE: Self = text("ERR DEBUG RELOAD NOSAVE is not supported: what was saved is loaded by a start alone");
 
-    /// REPLICAOF, SYNC and their kin; Lacewing's own.
-    pub const NO_REPLICATION: Self = text("ERR replication is not part of this version of Lacewing: this server has no master and no replicas");
+    /// REPLICAOF.
+    pub const MASTER_PORT: Self = text("ERR Invalid master port");
+    /// REPLICAOF; Lacewing's own.
+    pub const MASTER_HOST: Self = text("ERR Invalid master host");
+    /// Clients that wait for a key when their server becomes a replica.
+    pub const ROLE_CHANGED: Self = text("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
+    /// SYNC and its kin; Lacewing's own.
+    pub const NO_REPLICATION: Self = text("ERR replicas of Lacewing are not part of this version");
     /// FAILOVER.
     pub const NO_REPLICAS: Self = text("ERR FAILOVER requires connected replicas.");
     /// FAILOVER ABORT.

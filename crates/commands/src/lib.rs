@@ -33,6 +33,7 @@ mod parts;
 pub mod pubsub;
 #[cfg(test)]
 mod reference;
+pub mod replica;
 pub mod row;
 pub mod saves;
 pub mod scripting;

@@ -122,7 +122,7 @@ fn gather_all(core: &mut Core, by: ClientId) {
 }
 
 /// FLUSHALL, FLUSHDB, SWAPDB: whatever was read may have changed, of whichever database. Every shard runs them.
-pub(crate) fn flushed(core: &mut Core) {
+pub fn flushed(core: &mut Core) {
     core.tracking.read.clear();
     core.tracking.flushes += 1;
     tell_len(core);

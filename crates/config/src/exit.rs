@@ -85,6 +85,8 @@ pub enum ExitCode {
     StoreUnusable = 108,
     /// The server has ended without the snapshot that was to be taken, and there is no log that counts.
     Unsaved = 110,
+    /// A master's data is on the disk, and could not be loaded while the server ran.
+    Replacement = 114,
 }
 
 impl ExitCode {
@@ -97,7 +99,7 @@ impl ExitCode {
 /// A code, when it happens, what to do, and whether starting again without a change can help.
 struct Row(ExitCode, &'static str, &'static str, bool);
 
-const ROWS: [Row; 40] = [
+const ROWS: [Row; 41] = [
     Row(
         ExitCode::Clean,
         "SHUTDOWN, SIGTERM or SIGINT was carried out, also while data was loaded; or help or the version was asked \
@@ -339,6 +341,13 @@ const ROWS: [Row; 40] = [
         "What changed since the last snapshot is lost, as was asked for. The log of the server says why a snapshot \
          failed.",
         false,
+    ),
+    Row(
+        ExitCode::Replacement,
+        "A full sync has replaced the data on the disk with its master's, and the server could not go on with that: it could not be \
+         loaded while the server ran, or the disk failed so that nobody knows which of both a start will find.",
+        "Start again: the data is whole, either way, and a start loads it or says why it cannot.",
+        true,
     ),
 ];
 

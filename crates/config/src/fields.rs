@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Access, AppendFsync, BindAddress, Cores, KeyspaceEvents, LogLevel, MaxmemoryPolicy, MemoryOrPercent,
-    OnLoadFailure, OutputLimits, Percentiles, Pin, PipelineOrder, SavePoints, Schedule, Secret,
-    SnapshotCompression, Supervised, Until, Value, table,
+    Access, AppendFsync, BindAddress, Cores, KeyspaceEvents, LogLevel, MasterAddress, MaxmemoryPolicy,
+    MemoryOrPercent, OnLoadFailure, OutputLimits, Percentiles, Pin, PipelineOrder, SavePoints, Schedule,
+    Secret, SnapshotCompression, Supervised, Until, Value, table,
 };
 
 /// Declares the struct and `blank`, which has every field empty: the defaults come from the table alone.
@@ -199,6 +199,31 @@ config! {
         pub dbfilename: Option<String>,
         /// `rdbcompression`.
         pub rdbcompression: bool,
+
+        /// `replicaof`: whom this server follows now; `None` is nobody.
+        pub replicaof: Option<MasterAddress>,
+        /// `masterauth`; empty means none.
+        pub masterauth: Secret,
+        /// `masteruser`; `None` is the default user.
+        pub masteruser: Option<String>,
+        /// `replica-read-only`.
+        pub replica_read_only: bool,
+        /// `replica-serve-stale-data`.
+        pub replica_serve_stale_data: bool,
+        /// `replica-accept-less`.
+        pub replica_accept_less: bool,
+        /// `replica-priority`.
+        pub replica_priority: u32,
+        /// `replica-announce-ip`.
+        pub replica_announce_ip: Option<String>,
+        /// `replica-announce-port`; 0 is the port.
+        pub replica_announce_port: u16,
+        /// `replica-announced`.
+        pub replica_announced: bool,
+        /// `repl-timeout`, in seconds.
+        pub repl_timeout_s: u32,
+        /// `repl-disable-tcp-nodelay`.
+        pub repl_disable_tcp_nodelay: bool,
 
         /// Values of parameters that do nothing, by name; all of them are here.
         pub(crate) inert: BTreeMap<&'static str, Value>,

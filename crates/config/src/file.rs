@@ -210,8 +210,8 @@ pub(crate) mod tests {
                 Err(format!("a.conf, line 1: '{line}': {reason}"))
             );
         };
-        check("replicaof 10.0.0.1 6379", "replication is not part of this version");
-        check("slaveof 10.0.0.1 6379", "replication is not part of this version");
+        check("replicaof 10.0.0.1 port", "Invalid master port");
+        check("slaveof 10.0.0.1", "wrong number of arguments");
         check("min-replicas-to-write 1", "replication is not part of this version");
         check("cluster-enabled yes", "cluster mode is not part of this version");
         check("tls-port 6380", "TLS is not part of this version");
@@ -233,7 +233,7 @@ pub(crate) mod tests {
         check("requirepass hunter 2", "requirepass ***");
         check("requirepass \"hunter2", "requirepass ***");
         check("requirpass hunter2", "requirpass ***");
-        check("masterauth hunter2", "masterauth ***");
+        check("masterauth hunter 2", "masterauth ***");
         check("user default on >hunter2", "user ***");
         check("tls-key-file-pass hunter2", "tls-key-file-pass ***");
         check("port hunter", "port hunter");

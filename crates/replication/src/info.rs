@@ -28,14 +28,23 @@ pub struct Scene<'a> {
     pub now_ms: u64,
 }
 
+/// What a replica's operator has set that others are told.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// `replica-priority`.
+    pub priority: u32,
+    /// `replica-read-only`.
+    pub is_read_only: bool,
+    /// `replica-announced`.
+    pub is_announced: bool,
+}
+
 /// The section, without its title.
 pub fn section(facts: &Facts, scene: &Scene<'_>) -> String {
     let mut text = String::new();
     let out = &mut text;
-    line(out, "role", if facts.master.is_some() { "slave" } else { "master" });
-    if facts.master.is_some() {
-        replica(facts, scene, out);
-    }
+    let Scene { priority, is_read_only, is_announced, now_ms, .. } = *scene;
+    role(facts, Manner { priority, is_read_only, is_announced }, now_ms, out);
     let followers = scene.followers.iter().filter_map(|(follower, from)| {
         let state = follower.state()?;
         Some((follower, *from, state))
@@ -55,7 +64,9 @@ pub fn section(facts: &Facts, scene: &Scene<'_>) -> String {
     text
 }
 
-fn replica(facts: &Facts, scene: &Scene<'_>, out: &mut String) {
+/// What it says of the role, and of the master of a replica: the beginning of the section.
+pub fn role(facts: &Facts, manner: Manner, now_ms: u64, out: &mut String) {
+    line(out, "role", if facts.master.is_some() { "slave" } else { "master" });
     let Some(master) = &facts.master else { return };
     line(out, "master_host", &master.host);
     line(out, "master_port", master.port);
@@ -76,12 +87,12 @@ fn replica(facts: &Facts, scene: &Scene<'_>, out: &mut String) {
         line(out, "master_sync_last_io_seconds_ago", transfer.last_io_ms / 1000);
     }
     if !facts.is_up() {
-        let since = facts.down_since_ms.map(|since| scene.now_ms.saturating_sub(since) as i64 / 1000);
+        let since = facts.down_since_ms.map(|since| now_ms.saturating_sub(since) as i64 / 1000);
         line(out, "master_link_down_since_seconds", since.unwrap_or(-1));
     }
-    line(out, "slave_priority", scene.priority);
-    line(out, "slave_read_only", u8::from(scene.is_read_only));
-    line(out, "replica_announced", u8::from(scene.is_announced));
+    line(out, "slave_priority", manner.priority);
+    line(out, "slave_read_only", u8::from(manner.is_read_only));
+    line(out, "replica_announced", u8::from(manner.is_announced));
     line(out, "master_link_state", facts.state.as_str());
     line(out, "master_link_attempts", facts.attempts);
     line(out, "master_full_syncs", facts.full_syncs);

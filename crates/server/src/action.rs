@@ -55,6 +55,7 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
         Action::Sleep { micros } => std::thread::sleep(Duration::from_micros(micros)),
         Action::Log { line } => tracing::warn!("DEBUG LOG: {line}"),
         Action::Save => crate::snapshot::asked(node),
+        Action::Replicate(wish) => crate::replica::ask(node, wish, None),
         Action::CancelSave => crate::snapshot::cancel(node),
         Action::Stream(stream) => crate::follow::by_hand(node, stream),
         Action::PurgeMemory => crate::memory::give_back(),

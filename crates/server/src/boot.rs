@@ -197,6 +197,7 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common) -> Rc<Node> {
         evicts_in_vain: Cell::new(false),
         scripts: Scripts::default(),
         stopping: Cell::new(false),
+        replica: crate::replica::Replica::default(),
         ending: crate::stop::Desk::default(),
         is_giving_up: Cell::new(false),
         stop_waiters: RefCell::default(),

@@ -38,7 +38,7 @@ use coordinator::tx::{Notice, Order};
 pub(crate) use deed::Deed;
 use home::UnderWay;
 pub(crate) use serve::{bar, log_has_ended, on_disk, serve, take};
-pub(crate) use shard::{answer, look_at_disk, perform};
+pub(crate) use shard::{answer, go_on, look_at_disk, perform};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
@@ -126,6 +126,8 @@ pub(crate) struct Cuts {
     pub(crate) policy: policy::Asked,
     /// Of each core: a cut that home is told of when it is on the disk.
     owed: RefCell<Option<(Arc<Cut>, Option<Lsn>)>>,
+    /// Of home: a cut whose part here is under way.
+    standing: RefCell<Option<(Arc<Cut>, Option<Lsn>)>>,
     /// Of each core: the number of the last cut of which its part was done.
     performed: Cell<u64>,
     /// Of each core: the newest cut of which the others know that it is on the disk here.
@@ -161,6 +163,11 @@ impl Cuts {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
+    }
+
+    /// The number of the cut whose part here was begun last.
+    pub(crate) fn performed(&self) -> u64 {
+        self.performed.get()
     }
 
     /// Cuts may begin again: see [`bar`].

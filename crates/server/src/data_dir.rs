@@ -112,6 +112,13 @@ impl DataDir {
         Ok(())
     }
 
+    /// Removes what a full sync has left that did not come to its end. It is no data, and in nobody's way.
+    pub(crate) fn sweep_staged(&self) {
+        if let Err(error) = durable::staging::sweep(self.places.disk()) {
+            tracing::warn!(%error, "what a full sync has left cannot be removed");
+        }
+    }
+
     fn hold(&self, identity: Identity, loaded: Loaded) {
         let mut holding = self.holding.lock().expect("nobody panics with it");
         holding.identity = Some(identity);

@@ -78,6 +78,8 @@ pub(crate) struct Turn<'a> {
     is_loading: bool,
     /// Its commands are a master's.
     follows: bool,
+    /// The server is a replica, and may refuse what the client wants.
+    is_refused_by_role: bool,
     /// CLIENT TRACKING is on.
     tracks: bool,
     /// Somebody is shown all commands.
@@ -134,6 +136,7 @@ impl<'a> Turn<'a> {
             special: false,
             is_loading: false,
             follows: false,
+            is_refused_by_role: false,
             tracks: false,
             is_monitored: false,
             is_monitor: false,
@@ -310,6 +313,12 @@ impl<'a> Turn<'a> {
             && let Some(text) = self.state.core.shared.health.refuses(command, self.flags_of(command))
         {
             return self.refuse(command, &text);
+        }
+        if self.is_refused_by_role
+            && let Some(text) =
+                self.state.core.shared.replica.refuses(&self.state.core.config, self.flags_of(command))
+        {
+            return self.refuse(command, text);
         }
         if self.is_resp2_subscriber && !is_open_to_subscribers(command) {
             let name = command.full_name;
@@ -509,6 +518,8 @@ impl<'a> Turn<'a> {
         self.skips = flags.has(ClientFlags::REPLY_SKIP_NEXT) || flags.has(ClientFlags::REPLY_SKIP);
         self.is_loading = !self.node.admission.is_open() && !flags.has(ClientFlags::REPLAYS);
         self.follows = flags.has(ClientFlags::FOLLOWS);
+        let is_own = self.follows || flags.has(ClientFlags::REPLAYS);
+        self.is_refused_by_role = self.state.core.shared.replica.is_replica() && !is_own;
         let refuses = self.state.core.shared.health.refuses_any();
         if refuses || self.state.core.shared.following.is_on() {
             // Nothing expires that the log could not be told of, or that is a master's; the periodic work thaws what this freezes.
@@ -520,6 +531,7 @@ impl<'a> Turn<'a> {
             || self.is_resp2_subscriber
             || self.is_monitored
             || refuses
+            || self.is_refused_by_role
             || flags.0 & ClientFlags::SPECIAL.0 != 0;
     }
 

@@ -102,6 +102,8 @@ pub(crate) enum Item {
     Recovered(crate::load::Recovered, Option<Box<durable::log::LogWriter>>),
     /// About a snapshot.
     Snapshot(Box<crate::snapshot::Message>),
+    /// About this node's role.
+    Replica(Box<crate::replica::Message>),
     /// About the end of the server.
     Ending(Box<crate::stop::Message>),
     /// What was here has been taken.

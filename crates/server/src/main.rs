@@ -31,6 +31,7 @@ mod output;
 mod process;
 mod publish;
 mod redis_files;
+mod replica;
 mod script;
 mod settings;
 mod snapshot;

@@ -59,6 +59,7 @@ pub(crate) struct Node {
     pub(crate) stopping: Cell<bool>,
     /// Set once after that: what is under way is not waited for any longer, and nothing of it counts.
     pub(crate) is_giving_up: Cell<bool>,
+    pub(crate) replica: crate::replica::Replica,
     /// On core 0: who has asked for the end.
     pub(crate) ending: crate::stop::Desk,
     /// Who waits for `stopping`.

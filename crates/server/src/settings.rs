@@ -48,6 +48,16 @@ pub(crate) fn apply(node: &Rc<Node>, names: &[&str], before: Config) -> Result<(
             "save" | "stop-writes-on-bgsave-error" if node.id.index() == 0 => {
                 crate::snapshot::tell_health(core);
             }
+            "masterauth"
+            | "masteruser"
+            | "replica-accept-less"
+            | "replica-announce-ip"
+            | "replica-announce-port"
+            | "repl-timeout"
+                if node.id.index() == 0 =>
+            {
+                crate::replica::options_changed(node);
+            }
             "loglevel" => crate::log::set_level(core.config.loglevel),
             _ => {}
         }

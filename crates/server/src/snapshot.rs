@@ -62,6 +62,8 @@ struct Desk {
     /// What came of the parts.
     parts: RefCell<Vec<Result<SetFile, SaveError>>>,
     waker: RefCell<Option<Waker>>,
+    /// None is begun meanwhile.
+    is_barred: Cell<bool>,
     /// The minute at which the schedule was looked at last.
     minute: Cell<Option<i64>>,
 }
@@ -166,6 +168,18 @@ pub(crate) fn wait(node: &Node, sink: Sink, form: Form) {
 /// BGSAVE CANCEL.
 pub(crate) fn cancel(node: &Node) {
     tell_home(node, Message::Cancel);
+}
+
+/// Core 0: gives up the one under way, and has none begin before [`unbar`]. It may take a moment until there is none.
+pub(crate) fn bar(node: &Node) {
+    node.snapshots.desk.is_barred.set(true);
+    give_up(node);
+}
+
+/// Core 0: they may be taken again.
+pub(crate) fn unbar(node: &Node) {
+    node.snapshots.desk.is_barred.set(false);
+    node.snapshots.desk.wake();
 }
 
 /// A message from a core.

@@ -87,6 +87,8 @@ pub(crate) enum Why {
     Timeout,
     /// CLIENT UNBLOCK ERROR.
     Unblocked,
+    /// The server has become a replica.
+    RoleChanged,
     /// The client is no more.
     Gone,
 }
@@ -278,8 +280,10 @@ fn say_why(core: &mut Core, command: CommandRef, proto: Proto, why: Why, out: &m
     let mut reply = resp::Reply::new(out, proto);
     match why {
         Why::Timeout => reply.null_array(),
-        Why::Unblocked => {
-            let text = CommandError::UNBLOCKED.text();
+        Why::Unblocked | Why::RoleChanged => {
+            let error =
+                if why == Why::Unblocked { CommandError::UNBLOCKED } else { CommandError::ROLE_CHANGED };
+            let text = error.text();
             core.stats.failed(command.index, &text);
             reply.error(&text);
         }

@@ -23,6 +23,7 @@ mod programs;
 mod pubsub;
 mod rdb_files;
 mod recovery;
+mod replicas;
 mod scripts;
 mod serializable;
 mod shutdown;

@@ -38,7 +38,8 @@ pub(super) fn hello(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comman
     }
     let proto = ctx.client().proto;
     let mut reply = Vec::new();
-    greet(&mut Reply::new(&mut reply, proto), proto, ctx.caller.id.0 as i64);
+    let role: &[u8] = if ctx.core.shared.replica.is_replica() { b"replica" } else { b"master" };
+    greet(&mut Reply::new(&mut reply, proto), proto, ctx.caller.id.0 as i64, role);
     ctx.out.raw(&reply);
     Ok(Outcome::Done)
 }
@@ -48,7 +49,7 @@ pub(super) fn needs_password(ctx: &Ctx<'_>) -> bool {
     !ctx.core.config.requirepass.is_empty()
 }
 
-fn greet(reply: &mut Reply<'_>, proto: Proto, id: i64) {
+fn greet(reply: &mut Reply<'_>, proto: Proto, id: i64, role: &[u8]) {
     reply.map(7);
     reply.bulk(b"server");
     reply.bulk(b"redis");
@@ -61,7 +62,7 @@ fn greet(reply: &mut Reply<'_>, proto: Proto, id: i64) {
     reply.bulk(b"mode");
     reply.bulk(b"standalone");
     reply.bulk(b"role");
-    reply.bulk(b"master");
+    reply.bulk(role);
     reply.bulk(b"modules");
     reply.array(0);
 }

@@ -3,6 +3,7 @@
 use crate::core::Core;
 use crate::error::OUT_OF_MEMORY;
 use crate::parking;
+use crate::replica::READ_ONLY;
 use crate::row::Flags;
 use crate::table::{self, CommandRef, Misfit};
 use script::ScriptFlags;
@@ -18,6 +19,10 @@ pub(super) struct Rules {
     pub(super) is_full: bool,
     /// The disk could not keep what is written when it began.
     pub(super) disk_fails: bool,
+    /// The server was a replica that takes no writes of clients when it began.
+    pub(super) is_replica: bool,
+    /// It was one without its master, which shows no data.
+    pub(super) is_stale: bool,
     /// It may call DEBUG, which is not for scripts.
     pub(super) may_debug: bool,
 }
@@ -31,6 +36,8 @@ impl Rules {
             read_only: is_read_only || says(ScriptFlags::NO_WRITES),
             is_full: minds && !(core.make_room)(core, now),
             disk_fails: core.shared.health.refuses_any(),
+            is_replica: core.shared.replica.is_read_only(&core.config),
+            is_stale: core.shared.replica.hides_data(&core.config),
             may_debug: core.scripts_may_debug,
         }
     }
@@ -61,6 +68,9 @@ pub(super) fn admit(rules: &Rules, wrote: &mut bool, args: Args<'_>) -> Result<C
         Err(Misfit::HalfGroup(command)) => return Err(Refusal::HalfGroup(command)),
     };
     let flags = command.row.flags;
+    if rules.is_stale && !flags.has(Flags::STALE) {
+        return Err(Refusal::Of(command, STALE));
+    }
     if flags.0 & LOOKED_AT.0 == 0 {
         return Ok(command);
     }
@@ -70,6 +80,9 @@ pub(super) fn admit(rules: &Rules, wrote: &mut bool, args: Args<'_>) -> Result<C
     let writes = flags.has(Flags::WRITE);
     if rules.read_only && (writes || flags.has(Flags::MAY_REPLICATE)) {
         return Err(Refusal::Of(command, "ERR Write commands are not allowed from read-only scripts."));
+    }
+    if writes && rules.is_replica {
+        return Err(Refusal::Of(command, READ_ONLY));
     }
     if writes && rules.disk_fails {
         return Err(Refusal::Disk(command));
@@ -135,4 +148,5 @@ const LOOKED_AT: Flags =
     Flags::NOSCRIPT.or(Flags::WRITE).or(Flags::MAY_REPLICATE).or(Flags::DENYOOM).or(Flags::BLOCKING);
 const UNKNOWN: &str = "ERR Unknown Redis command called from script";
 const WRONG_COUNT: &str = "ERR Wrong number of args calling Redis command from script";
+const STALE: &str = "ERR Can not execute the command on a stale replica";
 const DISK_FAILED: &str = "MISCONF Errors writing to the AOF file";

@@ -1,4 +1,4 @@
-//! TIME, ROLE, WAIT, WAITAOF, MODULE LIST.
+//! TIME, WAIT, WAITAOF, MODULE LIST.
 
 use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::error::CommandError;
@@ -13,15 +13,6 @@ pub(super) fn time(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandErr
     ctx.out.array(2);
     ctx.out.bulk_int(micros / 1_000_000);
     ctx.out.bulk_int(micros % 1_000_000);
-    Ok(Outcome::Done)
-}
-
-/// ROLE: a master without replicas.
-pub(super) fn role(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
-    ctx.out.array(3);
-    ctx.out.bulk(b"master");
-    ctx.out.int(0);
-    ctx.out.array(0);
     Ok(Outcome::Done)
 }
 

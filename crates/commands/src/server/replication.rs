@@ -1,8 +1,11 @@
-//! Replication, which is not there yet: a server of this version is a master without replicas, and says so.
+//! REPLICAOF, and what replicas say to a master, which is refused: a server of this version has no replicas.
 
-use crate::ctx::{Ctx, Outcome};
+use crate::core::Action;
+use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::error::CommandError;
+use crate::replica::Wish;
 use crate::row::{Arg, Command, Flags};
+use config::MasterAddress;
 use stdx::Args;
 
 /// The administrator's, not in scripts.
@@ -97,12 +100,61 @@ const REPLICAOF: Command = Command {
     ..Command::EMPTY
 };
 
-/// REPLICAOF NO ONE: it is nobody's. REPLICAOF host port: refused.
+/// REPLICAOF host port: whom this server follows from now on; REPLICAOF NO ONE: nobody. It is answered when that is so, which is at
+/// once but where a full sync is being put in or what has come of a stream is being applied; the link is made afterwards.
 fn replica_of(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    if !args.at(1).eq_ignore_ascii_case(b"NO") || !args.at(2).eq_ignore_ascii_case(b"ONE") {
-        return Err(CommandError::NO_REPLICATION);
+    let wish = wish(args)?;
+    let master = ctx.core.shared.replica.master();
+    match &wish {
+        Wish::NoOne if master.is_none() => ctx.out.ok(),
+        Wish::Follow(to) if master.as_ref().is_some_and(|master| is_same(master, to)) => {
+            ctx.out.simple("OK Already connected to specified master");
+        }
+        _ if ctx.may_park => ctx.core.waits_for_role = Some(wish),
+        _ => {
+            ctx.core.actions.push(Action::Replicate(wish));
+            ctx.out.ok();
+        }
     }
-    ctx.out.ok();
+    Ok(Outcome::Done)
+}
+
+fn wish(args: Args<'_>) -> Result<Wish, CommandError> {
+    if args.at(1).eq_ignore_ascii_case(b"NO") && args.at(2).eq_ignore_ascii_case(b"ONE") {
+        return Ok(Wish::NoOne);
+    }
+    let port = parse_int(args.at(2)).and_then(|port| u16::try_from(port).ok());
+    let port = port.filter(|port| *port != 0).ok_or(CommandError::MASTER_PORT)?;
+    let host = std::str::from_utf8(args.at(1)).ok().filter(|host| !host.is_empty());
+    let host = host.filter(|host| !host.contains(char::is_whitespace)).ok_or(CommandError::MASTER_HOST)?;
+    Ok(Wish::Follow(MasterAddress { host: host.to_owned(), port }))
+}
+
+fn is_same(master: &MasterAddress, to: &MasterAddress) -> bool {
+    master.port == to.port && master.host.eq_ignore_ascii_case(&to.host)
+}
+
+/// ROLE: what Redis tells of a master, or of a replica.
+pub(super) fn role(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
+    let now_ms = (ctx.core.nanos)() / 1_000_000;
+    let Some((facts, master)) = ctx.core.shared.replica.facts(now_ms) else {
+        return master_role(ctx);
+    };
+    ctx.out.array(5);
+    ctx.out.bulk(b"slave");
+    ctx.out.bulk(master.host.as_bytes());
+    ctx.out.int(master.port.into());
+    ctx.out.bulk(facts.state.as_str().as_bytes());
+    ctx.out.int(facts.applied.map_or(-1, |offset| offset as i64));
+    Ok(Outcome::Done)
+}
+
+/// A master without replicas.
+fn master_role(ctx: &mut Ctx<'_>) -> Result<Outcome, CommandError> {
+    ctx.out.array(3);
+    ctx.out.bulk(b"master");
+    ctx.out.int(0);
+    ctx.out.array(0);
     Ok(Outcome::Done)
 }
 
@@ -120,7 +172,9 @@ fn refuse(_: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::check;
+    use crate::replica::tests::facts;
+    use crate::testing::{World, check};
+    use replication::role::LinkState;
 
     #[test]
     fn a_master_may_be_told_to_be_one() {
@@ -130,10 +184,39 @@ mod tests {
     }
 
     #[test]
-    fn what_would_replicate_is_refused() {
+    fn whom_it_follows_is_asked_of_the_server() {
+        let mut world = World::new(1);
+        world.run("REPLICAOF Redis.example 6379");
+        let to = MasterAddress { host: "Redis.example".to_owned(), port: 6379 };
+        assert_eq!(world.cores[0].waits_for_role.take(), Some(Wish::Follow(to.clone())));
+        world.cores[0].shared.replica.tell(Some(to), facts(LinkState::Connected), 0);
+        world.check(&["SLAVEOF redis.EXAMPLE 6379"], "+OK Already connected to specified master");
+        world.check(&["ROLE"], "*5 $5 slave $13 Redis.example :6379 $9 connected :77");
+        world.run("REPLICAOF no one");
+        assert_eq!(world.cores[0].waits_for_role.take(), Some(Wish::NoOne));
+    }
+
+    #[test]
+    fn inside_a_transaction_it_is_asked_for_without_waiting() {
+        let mut world = World::new(1);
+        world.check(&["MULTI", "REPLICAOF a 1", "EXEC"], "*1 +OK");
+        let to = MasterAddress { host: "a".to_owned(), port: 1 };
+        assert_eq!(world.cores[0].actions, [Action::Replicate(Wish::Follow(to))]);
+    }
+
+    #[test]
+    fn what_is_no_master() {
+        check(&["REPLICAOF a 0"], "-ERR Invalid master port");
+        check(&["REPLICAOF a 65536"], "-ERR Invalid master port");
+        check(&["REPLICAOF NO TWO"], "-ERR Invalid master port");
+        check(&["REPLICAOF \"\" 1"], "-ERR Invalid master host");
+        check(&["REPLICAOF \"a b\" 1"], "-ERR Invalid master host");
+    }
+
+    #[test]
+    fn what_replicas_say_is_refused() {
         let refused = format!("-{}", CommandError::NO_REPLICATION);
-        let lines =
-            ["REPLICAOF 127.0.0.1 6379", "SLAVEOF NO TWO", "SYNC", "PSYNC ? -1", "REPLCONF listening-port 1"];
+        let lines = ["SYNC", "PSYNC ? -1", "REPLCONF listening-port 1"];
         for line in lines {
             check(&[line], &refused);
         }

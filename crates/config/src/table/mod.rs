@@ -110,6 +110,7 @@ mod tests {
             "client-output-buffer-limit" => "normal 1 2 3 slave 4 5 6 pubsub 7 8 9",
             "latency-tracking-info-percentiles" => "1 99.99",
             "notify-keyspace-events" => "glxKm",
+            "replicaof" => "10.0.0.1 6379",
             "recover-until" => "2026-01-31T12:00:00Z",
             "save" => "900 1 30 5",
             "snapshot-schedule" => "*/15 3 * * mon",

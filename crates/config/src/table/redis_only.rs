@@ -7,11 +7,14 @@ use super::{INT_MAX, LONG_MAX, MEMORY_MAX};
 use crate::AppendFsync;
 use crate::Param;
 use crate::Shape::{Bool, Choice, Int, Memory, OomScores, Text};
-use crate::param::{Special, choice, fixed, flag, inert, memory, number, plain, special, text};
-use crate::{Schedule, SnapshotCompression};
+use crate::master;
+use crate::param::{Field, Special, choice, fixed, flag, inert, memory, number, plain, special, text};
+use crate::{Schedule, Secret, Shape, SnapshotCompression, Value};
 
 /// Redis has it for files of its own.
 const OWN_FILES: &str = "Lacewing's files are its own";
+/// A payload that is not whole on the disk replaces nothing.
+const ALWAYS_STAGED: &str = "a full copy is always kept on the disk and verified before it replaces anything";
 const ALWAYS_SANE: &str = "payloads are always checked";
 pub(super) const NO_REPLICATION: &str = "replication is not part of this version";
 
@@ -166,29 +169,41 @@ pub(super) const PERSISTENCE: &[Param] = &[
 ];
 
 pub(super) const REPLICATION: &[Param] = &[
-    fixed(
+    special(
         "replicaof",
-        &["", "no one"],
+        Special {
+            form: "host port",
+            set: |config, words| master::parse(words).map(|master| config.replicaof = master),
+            get: |config| master::print(config.replicaof.as_ref()),
+            lines: |config| {
+                vec![config.replicaof.as_ref().map_or_else(|| "\"\"".into(), |master| master.to_string())]
+            },
+        },
         "\"\"",
-        NO_REPLICATION,
-        "Only empty or 'no one': replication is not part of this version.",
+        "Whom this server follows: it loads its own data first, keeps and serves that, and replaces it when its master's has \
+         come whole and was verified. Empty, or 'no one', follows nobody. The command REPLICAOF changes it while the \
+         server runs, and CONFIG REWRITE keeps that.",
     )
     .alias("slaveof")
     .at_start(),
-    fixed(
+    plain(
         "masterauth",
-        &[""],
+        (
+            Shape::Text,
+            Field {
+                get: |config| Value::Text(config.masterauth.reveal().into()),
+                set: |config, value| config.masterauth = Secret::new(value.text()),
+            },
+        ),
         "\"\"",
-        NO_REPLICATION,
-        "Only empty: replication is not part of this version.",
+        "The password that the master wants. Keep the file that has it unreadable for others.",
     )
     .secret(),
-    fixed(
+    plain(
         "masteruser",
-        &[""],
+        text!(masteruser),
         "\"\"",
-        NO_REPLICATION,
-        "Only empty: replication is not part of this version.",
+        "The user whose password masterauth is; empty is the default user.",
     ),
     fixed(
         "min-replicas-to-write",
@@ -206,18 +221,37 @@ pub(super) const REPLICATION: &[Param] = &[
         "Lag in seconds up to which a replica counts.",
     )
     .alias("min-slaves-max-lag"),
-    inert("replica-read-only", Bool, "yes", NO_REPLICATION, "Refuses writes on a replica.")
-        .alias("slave-read-only"),
-    inert(
-        "replica-serve-stale-data",
-        Bool,
+    plain(
+        "replica-read-only",
+        flag!(replica_read_only),
         "yes",
-        NO_REPLICATION,
-        "Serves a replica's data while its master is away.",
+        "Refuses the writes of clients (-READONLY) while this server follows a master. What is written to a replica all the \
+         same is lost with the next full sync, and its master never knows of it.",
+    )
+    .alias("slave-read-only"),
+    plain(
+        "replica-serve-stale-data",
+        flag!(replica_serve_stale_data),
+        "yes",
+        "Serves the data that there is while the master is away or a full sync is under way. 'no' refuses whatever is \
+         about data then (-MASTERDOWN).",
     )
     .alias("slave-serve-stale-data"),
-    inert("replica-priority", Int(0, INT_MAX), "100", NO_REPLICATION, "Rank of a replica in a failover.")
-        .alias("slave-priority"),
+    plain(
+        "replica-accept-less",
+        flag!(replica_accept_less),
+        "no",
+        "Takes the data of a master that has less than this replica: none at all, or an older state of the same history. \
+         Such a master has most likely lost its data, so a replica keeps its own, and says so in INFO, until an operator \
+         sets this.",
+    ),
+    plain(
+        "replica-priority",
+        number!(replica_priority, 0, INT_MAX),
+        "100",
+        "Rank of a replica in a failover: lower is preferred, 0 is never made a master.",
+    )
+    .alias("slave-priority"),
     inert("replica-lazy-flush", Bool, "no", NO_REPLICATION, "Frees a replica's old data between commands.")
         .alias("slave-lazy-flush"),
     inert("replica-ignore-maxmemory", Bool, "yes", NO_REPLICATION, "Leaves eviction to the master.")
@@ -236,13 +270,13 @@ pub(super) const REPLICATION: &[Param] = &[
         NO_REPLICATION,
         "Seconds to keep that history without replicas.",
     ),
-    inert(
+    plain(
         "repl-timeout",
-        Int(1, INT_MAX),
+        number!(repl_timeout_s, 1, INT_MAX),
         "60",
-        NO_REPLICATION,
-        "Seconds of silence after which a link is given up.",
-    ),
+        "A link between master and replica is given up when nothing was heard for so long; a replica then connects anew.",
+    )
+    .unit("seconds"),
     inert(
         "repl-ping-replica-period",
         Int(1, INT_MAX),
@@ -251,12 +285,11 @@ pub(super) const REPLICATION: &[Param] = &[
         "Seconds between pings to replicas.",
     )
     .alias("repl-ping-slave-period"),
-    inert(
+    plain(
         "repl-disable-tcp-nodelay",
-        Bool,
+        flag!(repl_disable_tcp_nodelay),
         "no",
-        NO_REPLICATION,
-        "Sends to replicas in fewer, later packets.",
+        "Sends between master and replica in fewer, later packets.",
     ),
     inert("repl-diskless-sync", Bool, "yes", NO_REPLICATION, "Sends a full copy without a file in between."),
     inert(
@@ -277,20 +310,29 @@ pub(super) const REPLICATION: &[Param] = &[
         "repl-diskless-load",
         Choice(&["disabled", "on-empty-db", "swapdb"]),
         "disabled",
-        NO_REPLICATION,
+        ALWAYS_STAGED,
         "Whether a replica loads a full copy without a file.",
     ),
-    inert("replica-announce-ip", Text, "\"\"", NO_REPLICATION, "Address that a replica tells its master.")
-        .alias("slave-announce-ip"),
-    inert(
+    plain(
+        "replica-announce-ip",
+        text!(replica_announce_ip),
+        "\"\"",
+        "The address at which a replica is reached, for its master to tell others; empty is the one that it is seen from.",
+    )
+    .alias("slave-announce-ip"),
+    plain(
         "replica-announce-port",
-        Int(0, 65535),
+        number!(replica_announce_port, 0, 65535),
         "0",
-        NO_REPLICATION,
-        "Port that a replica tells its master.",
+        "The port at which a replica is reached, for its master to tell others; 0 is 'port'.",
     )
     .alias("slave-announce-port"),
-    inert("replica-announced", Bool, "yes", NO_REPLICATION, "Shows a replica to sentinels."),
+    plain(
+        "replica-announced",
+        flag!(replica_announced),
+        "yes",
+        "Shows this replica to sentinels, which read it in INFO.",
+    ),
     inert(
         "replica-ignore-disk-write-errors",
         Bool,

@@ -61,11 +61,15 @@ pub(super) fn end(node: &Node) -> Option<Option<Taken>> {
         return Some(None);
     }
     node.cuts.last.set(cut.number);
-    let lsns: Vec<Lsn> = lsns.into_iter().flatten().collect();
+    let mut lsns: Vec<Lsn> = lsns.into_iter().flatten().collect();
     assert!(
         lsns.is_empty() || lsns.len() == usize::from(node.router.shards()),
         "all journals are on, or none"
     );
+    if cut.deed.takes_long() {
+        // Another log may have begun since.
+        lsns.clear();
+    }
     let generation = node.journal.generation().filter(|_| !lsns.is_empty());
     Some(Some(Taken { number: cut.number, at: cut.at, lsns, generation }))
 }

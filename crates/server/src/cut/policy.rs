@@ -41,6 +41,11 @@ impl Asked {
         self.wake();
     }
 
+    /// Core 0: whether a log that counts for nothing is yet to be ended.
+    pub(crate) fn is_void(&self) -> bool {
+        self.is_void.borrow().is_some()
+    }
+
     fn wake(&self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();

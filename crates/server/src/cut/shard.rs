@@ -61,15 +61,26 @@ pub(crate) fn perform(node: &Rc<Node>, act: Act, cut: &Arc<Cut>) {
         let Cut { number, at, durable, .. } = **cut;
         let record = Record::Cut { number, at, durable };
         let lsn = node.journal.cut(&mut state.core, record, cut.deed.needs_disk());
-        cut.deed.perform(node, state, Instant { number, at, lsn });
         node.cuts.performed.set(number);
+        cut.deed.perform(node, state, Instant { number, at, lsn });
         lsn
     };
+    // Home's part is the last, and as long as it is not over the locks of all stay.
+    if cut.deed.takes_long() && cut.home == node.id {
+        node.cuts.standing.replace(Some((Arc::clone(cut), lsn)));
+        return;
+    }
     if lsn.is_some() && cut.deed.waits_for_disk(node) {
         node.cuts.owed.replace(Some((Arc::clone(cut), lsn)));
         return look_at_disk(node);
     }
     tell(node, cut, Notice::Ran, lsn);
+}
+
+/// Home: what the cut under way is for is done on all shards.
+pub(crate) fn go_on(node: &Rc<Node>) {
+    let (cut, lsn) = node.cuts.standing.take().expect("a cut stands here");
+    tell(node, &cut, Notice::Ran, lsn);
 }
 
 /// Tells home what has become of its order.

@@ -35,6 +35,7 @@ impl Turn<'_> {
             && self.node.pause.get().is_none()
             && !self.node.control.busy.is_any()
             && !self.state.core.shared.health.refuses_any()
+            && !self.is_refused_by_role
             && self.state.core.config.maxmemory == 0
     }
 

@@ -3,6 +3,7 @@
 use super::{Blocked, Turn, Verdict, hole};
 use crate::publish;
 use crate::wait::{self, Unit};
+use commands::replica::Wish;
 use commands::saves::Form;
 use commands::{Action, ClientFlags, CommandRef, Flags};
 use coordinator::pipeline::{self, Kind};
@@ -44,6 +45,9 @@ impl Turn<'_> {
         if let Some(form) = self.state.core.waits_for_save.take() {
             self.answer_when_saved(replied, form);
         }
+        if let Some(wish) = self.state.core.waits_for_role.take() {
+            self.answer_when_role_is(replied, wish);
+        }
         if let Some(wait) = self.state.core.waits_for_log.take() {
             let sink = self.hole(Kind::Barrier);
             wait::begin_for_log(self.node, &mut self.state.core, self.outgoing, sink, wait);
@@ -81,6 +85,14 @@ impl Turn<'_> {
         self.outgoing.replies.buf().truncate(replied);
         let sink = self.hole(Kind::Barrier);
         crate::snapshot::wait(self.node, sink, form);
+    }
+
+    /// Holds back the reply that begins at `replied` until the role is what was asked for.
+    #[cold]
+    fn answer_when_role_is(&mut self, replied: usize, wish: Wish) {
+        self.outgoing.replies.buf().truncate(replied);
+        let sink = self.hole(Kind::Barrier);
+        crate::replica::ask(self.node, wish, Some(sink));
     }
 
     /// Holds back the reply that begins at `replied` until every core knows of this client's subscriptions.

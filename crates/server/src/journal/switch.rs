@@ -199,6 +199,12 @@ pub(crate) fn freeze(node: &Node) {
 
 /// All logs are frozen: there is none from now on.
 pub(crate) fn end_here(node: &Node) {
+    leave_log(node);
+    tell_done(node);
+}
+
+/// There is no log here from now on: what it has is not the present any more, or will not be.
+pub(crate) fn leave_log(node: &Node) {
     let sink = node.journal.end_now(&mut node.state.borrow_mut().core);
     if let Some(mut sink) = sink {
         // The thread brings to the disk what the kernel has, and ends.
@@ -212,7 +218,6 @@ pub(crate) fn end_here(node: &Node) {
     super::leave::let_all_go(node);
     cut::log_has_ended(node);
     crate::wait::log_has_ended(node);
-    tell_done(node);
 }
 
 impl Journal {

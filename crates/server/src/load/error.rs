@@ -17,6 +17,15 @@ pub(crate) enum LoadError {
     /// The data directory cannot be used, or what is in it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// A master's data took the place of this node's on the disk, and could not be put in while the server ran.
+    #[error(
+        "the master's data is in the data directory, whole, and has replaced this server's; it could not be loaded while the server \
+         ran: {reason}; start again to load it"
+    )]
+    Replacement {
+        /// What failed.
+        reason: String,
+    },
     /// `snapshot-dir` is no place, or lacks something.
     #[error("snapshot-dir: {0}")]
     SnapshotDir(PlaceFailure),
@@ -197,6 +206,7 @@ impl LoadError {
     pub(crate) fn exit_code(&self) -> i32 {
         let code = match self {
             Self::Refused(refusal) => return refusal.exit_code().into(),
+            Self::Replacement { .. } => ExitCode::Replacement,
             Self::SnapshotDir(PlaceFailure::Bucket(storage::OpenError::Thread(_))) => ExitCode::System,
             Self::SnapshotDir(_) | Self::ImportOverData { .. } => ExitCode::Config,
             Self::Effect { .. } => ExitCode::LogDamaged,

@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use stdx::ShardId;
 
 /// What a core is to do.
@@ -76,14 +76,18 @@ impl<T> Desk<T> {
 
     /// Waits for the next. One task at a time may.
     pub(crate) async fn take(&self) -> T {
-        poll_fn(|cx| match self.items.borrow_mut().pop_front() {
+        poll_fn(|cx| self.poll_take(cx)).await
+    }
+
+    /// The same, for a task that waits for something else too.
+    pub(crate) fn poll_take(&self, cx: &Context<'_>) -> Poll<T> {
+        match self.items.borrow_mut().pop_front() {
             Some(item) => Poll::Ready(item),
             None => {
                 *self.waker.borrow_mut() = Some(cx.waker().clone());
                 Poll::Pending
             }
-        })
-        .await
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The promise that a server never serves what it cannot prove to hold, as a type.
 
-use std::cell::OnceCell;
+use std::cell::Cell;
 
 /// Proof that the data a server begins with is all there. Its constructors can be called by the loader alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +33,17 @@ impl Recovered {
 
 /// Whether a core may run commands on data.
 #[derive(Debug, Default)]
-pub(crate) struct Admission(OnceCell<Recovered>);
+pub(crate) struct Admission(Cell<Option<Recovered>>);
 
 impl Admission {
-    /// Lets commands in, for good.
-    pub(super) fn open(&self, recovered: Recovered) {
-        self.0.set(recovered).expect("a core begins to serve once");
+    /// Lets commands in, until the data is replaced.
+    pub(crate) fn open(&self, recovered: Recovered) {
+        assert!(self.0.replace(Some(recovered)).is_none(), "a core begins to serve once");
+    }
+
+    /// Lets none in from now on: the data is about to be replaced. Returns the proof of that which there still is.
+    pub(crate) fn close(&self) -> Recovered {
+        self.0.take().expect("what is replaced was served")
     }
 
     /// Whether commands are let in.

@@ -45,6 +45,7 @@ pub(crate) async fn run(node: Rc<Node>, job: Job) {
             if let Some(Generation(generation)) = node.control.data.generation() {
                 tracing::info!(generation, "the log goes on with a new generation");
             }
+            crate::replica::prepare(&node);
             let mut logs = logs.into_iter();
             let own = logs.next();
             for core in 1..usize::from(node.router.shards()) {
@@ -52,6 +53,7 @@ pub(crate) async fn run(node: Rc<Node>, job: Job) {
                 node.mailbox.outbox(core, |hop| hop.say(Item::Recovered(recovered, log)));
             }
             super::admit(&node, recovered, own);
+            crate::replica::start(&node);
         }
         Err(Stopped::Asked) => tracing::info!("loading is given up: the server was asked to end"),
         Err(Stopped::Failed(error)) => {
@@ -140,6 +142,7 @@ async fn begin_empty(
     let shards = node.router.shards();
     let logs = errand(node, move || {
         data.accept_empty(empty)?;
+        data.sweep_staged();
         if writes_log { Ok(data.begin(shards, Past::default())?) } else { Ok(Vec::new()) }
     });
     Ok((recovered, logs.await?.map_err(|refusal: Refusal| LoadError::from(refusal))?))
@@ -175,7 +178,7 @@ fn bytes_of(replay: &Replay) -> u64 {
     replay.ends.iter().zip(&replay.starts).map(|(end, start)| end.since(*start)).sum()
 }
 
-async fn load_set(
+pub(super) async fn load_set(
     node: &Rc<Node>,
     progress: &Progress,
     store: &Arc<dyn SetStore>,
@@ -257,7 +260,7 @@ async fn load_files(
 }
 
 /// Has all cores forget what they have.
-async fn empty(node: &Rc<Node>) -> Result<(), Stopped> {
+pub(super) async fn empty(node: &Rc<Node>) -> Result<(), Stopped> {
     let cores = usize::from(node.router.shards());
     for core in 0..cores {
         give(node, core, Order::Empty);
@@ -280,6 +283,7 @@ async fn accept(
     let shards = node.router.shards();
     let logs = errand(node, move || {
         data.accept(&plan, &keys)?;
+        data.sweep_staged();
         if !writes_log {
             return Ok(Vec::new());
         }

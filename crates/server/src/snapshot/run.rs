@@ -94,6 +94,9 @@ async fn next(node: &Node) -> Option<Current> {
             return Poll::Ready(None);
         }
         *desk.waker.borrow_mut() = Some(cx.waker().clone());
+        if desk.is_barred.get() {
+            return Poll::Pending;
+        }
         let waits = !desk.waiting.borrow().is_empty();
         shared.saves.next(waits, unix_ms()).map_or(Poll::Pending, |current| Poll::Ready(Some(current)))
     })

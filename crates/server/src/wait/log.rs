@@ -76,7 +76,7 @@ pub(super) fn give_up(node: &Node, link: &Link, why: Why) {
     answer(node, link, &|core, out| match why {
         Why::Timeout => waited(out, false),
         Why::Gone => {}
-        Why::Unblocked => {
+        Why::Unblocked | Why::RoleChanged => {
             let command = table::by_name(b"waitaof").expect("it waits");
             let mut text = Vec::new();
             say_why(core, command, Proto::Resp2, why, &mut text);

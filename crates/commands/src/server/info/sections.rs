@@ -7,6 +7,7 @@ use crate::health::LogTrouble;
 use crate::server::memory::{DbUsage, Footprint, percent};
 use crate::table;
 use pubsub::Kind;
+use replication::info::Manner;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::Ordering::{self, Relaxed};
@@ -278,7 +279,7 @@ fn stats(scene: &Scene<'_>, text: &mut String) {
 }
 
 fn replication(scene: &Scene<'_>, text: &mut String) {
-    line(text, "role", "master");
+    role(scene, text);
     line(text, "connected_slaves", 0);
     line(text, "master_failover_state", "no-failover");
     line(text, "master_replid", &scene.core.shared.run_id);
@@ -287,6 +288,22 @@ fn replication(scene: &Scene<'_>, text: &mut String) {
     line(text, "second_repl_offset", -1);
     zeros(text, &["repl_backlog_active", "repl_backlog_size"]);
     zeros(text, &["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
+}
+
+/// Whom the server follows, and how far it is with that.
+fn role(scene: &Scene<'_>, text: &mut String) {
+    let Scene { core, .. } = scene;
+    let now_ms = (core.nanos)() / 1_000_000;
+    let Some((facts, _)) = core.shared.replica.facts(now_ms) else {
+        return line(text, "role", "master");
+    };
+    let config = &core.config;
+    let manner = Manner {
+        priority: config.replica_priority,
+        is_read_only: config.replica_read_only,
+        is_announced: config.replica_announced,
+    };
+    replication::info::role(&facts, manner, now_ms, text);
 }
 
 fn cpu(scene: &Scene<'_>, text: &mut String) {

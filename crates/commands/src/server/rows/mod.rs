@@ -7,7 +7,7 @@ mod observe;
 
 use crate::row::{Arg, Command, Crossing, Flags, Lock, Merge};
 use crate::server::{
-    cluster as cluster_commands, command as commands, debug, info, lolwut, misc, save, shutdown,
+    cluster as cluster_commands, command as commands, debug, info, lolwut, misc, replication, save, shutdown,
 };
 
 /// The administrator's, in every state of the server.
@@ -159,7 +159,7 @@ pub(in crate::server) const COMMANDS: &[Command] = &[
         arity: 1,
         flags: ALWAYS.or(Flags::FAST),
         categories: &["admin", "dangerous"],
-        handler: misc::role,
+        handler: replication::role,
         summary: "Answers the role in replication.",
         since: "2.8.12",
         group: "server",

@@ -1,0 +1,191 @@
+//! This node as a replica: whom it follows, and how its data becomes its master's.
+//!
+//! ```text
+//!  a client on any core       core 0: the role                        threads             all cores
+//!  REPLICAOF ───────────────► wish ──► Role                           connect, resolve
+//!                                       │  link: handshake
+//!                                       │  payload ─────────────────► sync/..             old data, served
+//!                                       │  whole ───────────────────► read to its end
+//!                                       │  a grant: no snapshots; a cut locks all ──────► stand still, -LOADING
+//!                                       │                             the manifest        ◄── from here on a start finds the new data
+//!                                       │  the old log ends; emptied, loaded; the next log begins; locks go
+//!                                       ▼  stream ──► [`crate::follow`]
+//! ```
+//!
+//! [`replication::Role`] decides; [`run`] carries out what it wants, one thing after the other. What takes long (connecting,
+//! verifying, replacing, applying what is left) is done by tasks of their own, which say what came of it. Until the manifest is written
+//! every failure leaves data and log as they were. After it there is no way back: the new data is loaded, or the process ends
+//! (exit code 114) and the next start loads it.
+//!
+//! Why it is so: docs/decisions/0024-replication.md, docs/decisions/0027-a-replica-in-the-server.md.
+
+mod link;
+mod replace;
+mod round;
+mod run;
+mod staging;
+
+use crate::hop::{self, Hop, Item, Sink};
+use crate::load::{Desk, Recovered};
+use crate::mail;
+use crate::node::{Node, State};
+use crate::wait::{self, Why};
+use commands::replica::Wish;
+use config::MasterAddress;
+use durable::log::LogWriter;
+use replication::{Attempt, Endpoint, StreamPosition};
+use round::Rounds;
+use std::cell::Cell;
+use std::rc::Rc;
+use stdx::{DbIndex, ShardId};
+
+/// What a core keeps of its node's role.
+#[derive(Default)]
+pub(crate) struct Replica {
+    /// On core 0: what the role is to be told.
+    desk: Desk<Event>,
+    /// On core 0: what all cores were asked to do.
+    rounds: Rounds,
+    /// While the data is replaced: the proof that what there was before was whole.
+    before: Cell<Option<Recovered>>,
+}
+
+/// What the role is told.
+enum Event {
+    /// REPLICAOF, by a client that waits for an answer, or by nobody in particular.
+    Wish(Wish, Option<(ShardId, Sink)>),
+    /// Parameters have changed.
+    Options,
+    Connected(Attempt, Result<reactor::net::Socket, String>),
+    Verified(Attempt, staging::Outcome),
+    Replaced(Attempt, replace::Outcome),
+    /// All that came of a stream was applied, up to here.
+    Drained(Attempt, StreamPosition),
+}
+
+/// Between core 0 and the others.
+pub(crate) enum Message {
+    /// To core 0: REPLICAOF was said.
+    Wish(Wish, Option<Sink>),
+    /// This is whom the node follows from now on; whether it followed nobody so far.
+    Named(Option<MasterAddress>, bool),
+    /// How many keys are there?
+    Count,
+    /// Leave the log.
+    LeaveLog,
+    /// The new data is there, which is that of this place: write this log from now on, if there is one.
+    Begin(StreamPosition, Option<Box<LogWriter>>),
+    /// Serve again: the new data, or if that is `None` the old.
+    GoOn(Option<Recovered>),
+    /// To core 0: it is done, and how many that makes.
+    Done(u64),
+}
+
+/// A client of this core has said REPLICAOF: it is answered when that is so, if there is a place for the answer.
+pub(crate) fn ask(node: &Node, wish: Wish, sink: Option<Sink>) {
+    if let Some(sink) = sink
+        && let Some(link) = node.links.borrow().get(sink.client)
+    {
+        link.awaits.set(sink.part.hole());
+    }
+    if node.id.index() == 0 {
+        node.replica.desk.put(Event::Wish(wish, sink.map(|sink| (node.id, sink))));
+    } else {
+        node.mailbox.outbox(0, |hop| hop.say(Item::Replica(Box::new(Message::Wish(wish, sink)))));
+    }
+}
+
+/// Core 0: parameters of the role have changed.
+pub(crate) fn options_changed(node: &Node) {
+    node.replica.desk.put(Event::Options);
+}
+
+/// Core 0, before any core lets commands in: data that is a master's takes no writes before it is known whether it stays so.
+pub(crate) fn prepare(node: &Node) {
+    let is_configured = node.state.borrow().core.config.replicaof.is_some();
+    if is_configured || crate::follow::position(node).is_some() {
+        crate::follow::set_following(node, true);
+        run::tell_before(node);
+    }
+}
+
+/// Core 0: plays the role that is configured, and those that are asked for, from now on.
+pub(crate) fn start(node: &Rc<Node>) {
+    reactor::task::spawn(run::serve(Rc::clone(node)));
+}
+
+/// A message from a core.
+pub(crate) fn receive(node: &Rc<Node>, from: ShardId, message: Message) {
+    match message {
+        Message::Wish(wish, sink) => {
+            node.replica.desk.put(Event::Wish(wish, sink.map(|sink| (from, sink))));
+        }
+        Message::Done(count) => node.replica.rounds.done(count),
+        Message::Named(master, is_new) => {
+            node.state.borrow_mut().core.config.replicaof = master;
+            if is_new {
+                unblock(node);
+            }
+        }
+        Message::Count => done(node, keys(node)),
+        Message::LeaveLog => {
+            crate::journal::switch::leave_log(node);
+            done(node, 0);
+        }
+        Message::Begin(position, log) => {
+            replace::begin_here(node, position, log.map(|log| *log));
+            done(node, 0);
+        }
+        Message::GoOn(recovered) => replace::go_on_here(node, recovered),
+    }
+}
+
+/// Under the locks of a cut: nothing runs here before the data was replaced, or that was given up.
+pub(crate) fn stand_still(node: &Node, state: &mut State) {
+    node.replica.before.set(Some(node.admission.close()));
+    state.core.is_loading = true;
+    done(node, 0);
+}
+
+/// Clients that wait for keys wait no longer, as the node is no master now.
+fn unblock(node: &Node) {
+    let waiting: Vec<_> = node.links.borrow().iter().cloned().collect();
+    for link in waiting {
+        wait::give_up(node, &link, Why::RoleChanged);
+    }
+}
+
+fn keys(node: &Node) -> u64 {
+    let keyspace = &node.state.borrow().core.keyspace;
+    (0..keyspace.databases()).map(|db| keyspace.len(DbIndex(db)) as u64).sum()
+}
+
+/// Tells core 0.
+fn done(node: &Node, count: u64) {
+    if node.id.index() == 0 {
+        return node.replica.rounds.done(count);
+    }
+    post(node, ShardId(0), Message::Done(count));
+}
+
+/// Sends at once, past what waits for the disk: it tells nothing of data.
+fn post(node: &Node, peer: ShardId, message: Message) {
+    let mut hop = Hop::default();
+    hop.say(Item::Replica(Box::new(message)));
+    hop::send_past(node, peer, hop);
+}
+
+/// Answers a client that has said REPLICAOF.
+fn answer(node: &Node, (home, sink): (ShardId, Sink)) {
+    let mut reply = Vec::new();
+    resp::Reply::new(&mut reply, resp::Proto::Resp2).ok();
+    if home == node.id {
+        mail::fill(node, sink, &reply);
+    } else {
+        node.mailbox.outbox(home.index(), |hop| hop.reply(sink, |out| out.extend_from_slice(&reply)));
+    }
+}
+
+fn endpoint(master: &MasterAddress) -> Endpoint {
+    Endpoint { host: master.host.clone(), port: master.port }
+}

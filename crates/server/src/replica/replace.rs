@@ -1,0 +1,236 @@
+//! A grant is carried out: the data of all cores becomes that which was staged, in one step.
+//!
+//! ```text
+//!  no snapshot is under way, and none begins
+//!  a cut: all shards are locked, no command is let in            failure: the old data goes on
+//!  the manifest gets its name                               ◄──  from here on the new data is the present
+//!  the old logs end; everything is forgotten; the set is loaded  failure: the process ends, the next start loads it
+//!  the next generation begins; every core has its log, and knows where it stands
+//!  commands are let in; the locks go
+//! ```
+
+use super::round::{self, Round};
+use super::staging::Verified;
+use super::{Event, Message};
+use crate::clock::unix_ms;
+use crate::cut::{self, Deed, Ending};
+use crate::journal::sink::LogSink;
+use crate::load::{self, LoadError, Recovered};
+use crate::node::Node;
+use durable::generation::Past;
+use durable::log::LogWriter;
+use durable::staging::Source;
+use durable::{Manifest, StagingError};
+use reactor::task::offload;
+use reactor::timer;
+use replication::{ResyncGrant, StreamPosition};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::Duration;
+
+/// What came of it.
+pub(super) enum Outcome {
+    /// The data is the new one, in memory and on the disk.
+    Replaced(StreamPosition),
+    /// It is the old one, for this reason.
+    Unchanged(String),
+    /// The server ends.
+    Over,
+}
+
+/// Carries a grant out, and tells the role.
+pub(super) async fn carry_out(node: Rc<Node>, grant: ResyncGrant, verified: Verified) {
+    let attempt = grant.attempt();
+    let outcome = exchange(&node, &grant, verified).await;
+    crate::snapshot::unbar(&node);
+    crate::cut::policy::changed(&node);
+    node.replica.desk.put(Event::Replaced(attempt, outcome));
+}
+
+async fn exchange(node: &Rc<Node>, grant: &ResyncGrant, verified: Verified) -> Outcome {
+    if !has_no_snapshot(node).await {
+        return Outcome::Over;
+    }
+    let writes_log = node.state.borrow().core.config.appendonly;
+    if writes_log {
+        // Transactions that would let their last shard go before their end are to be over before a log begins.
+        node.control.expects_log.store(true, Relaxed);
+    }
+    let standing = Round::begin(node).await;
+    let mut cut = pin!(cut::take(node, Deed::Replace));
+    let mut work = pin!(under_locks(node, standing, grant, verified, writes_log));
+    let mut taken = None;
+    let outcome = poll_fn(|cx| {
+        if taken.is_none()
+            && let Poll::Ready(result) = cut.as_mut().poll(cx)
+        {
+            taken = Some(result);
+        }
+        if matches!(taken, Some(Err(Ending))) {
+            return Poll::Ready(Outcome::Over);
+        }
+        work.as_mut().poll(cx)
+    })
+    .await;
+    if taken.is_none() && !matches!(outcome, Outcome::Over) {
+        // The locks go.
+        let _ = cut.await;
+    }
+    outcome
+}
+
+/// A snapshot of the old data would get a number above that of the new. False if the server ends.
+async fn has_no_snapshot(node: &Rc<Node>) -> bool {
+    loop {
+        crate::snapshot::bar(node);
+        if node.stopping.get() {
+            return false;
+        }
+        if !node.control.is_saving() && !node.cuts.policy.is_void() {
+            return true;
+        }
+        timer::sleep(LOOK).await;
+    }
+}
+
+/// What is done when all cores stand still.
+async fn under_locks(
+    node: &Rc<Node>,
+    standing: Round<'_>,
+    grant: &ResyncGrant,
+    verified: Verified,
+    writes_log: bool,
+) -> Outcome {
+    if standing.end().await.is_none() {
+        return Outcome::Over;
+    }
+    let position = StreamPosition { at: grant.position(), db: verified.db };
+    tracing::info!(keys = grant.keys(), %position, "the data is replaced by the master's");
+    let manifest = match commit(node, verified, position).await {
+        Ok(manifest) => manifest,
+        Err(Uncommitted::Unchanged(why)) => {
+            round::tell_all(node, |_| Message::GoOn(None));
+            return Outcome::Unchanged(why);
+        }
+        Err(Uncommitted::InDoubt(why)) => return fail(node, why),
+    };
+    match put_in(node, &manifest, position, writes_log).await {
+        Ok(Some(recovered)) => {
+            round::tell_all(node, |_| Message::GoOn(Some(recovered)));
+            Outcome::Replaced(position)
+        }
+        Ok(None) => {
+            // Those who wait for the locks are not waited for.
+            crate::stop::hurry(node);
+            Outcome::Over
+        }
+        Err(why) => fail(node, why),
+    }
+}
+
+/// Why the new data is not the present.
+enum Uncommitted {
+    Unchanged(String),
+    InDoubt(String),
+}
+
+/// The step that a crash cannot split, on a thread.
+async fn commit(node: &Node, verified: Verified, position: StreamPosition) -> Result<Manifest, Uncommitted> {
+    let data = Arc::clone(&node.control.data);
+    let Verified { staging, file, .. } = verified;
+    let committed = offload(move || {
+        let mut held = data.held().expect("the load was whole");
+        let (identity, loaded) = held.parts();
+        let source = Source {
+            replid: position.at.replid.as_str().as_bytes().try_into().expect("it has 40 characters"),
+            offset: position.at.offset,
+            db: position.db.0,
+            node: identity.node,
+            version: commands::VERSION.to_owned(),
+            now: unix_ms(),
+        };
+        staging.commit(source, vec![file], identity, loaded)
+    });
+    match committed.await {
+        Ok(Ok(manifest)) => Ok(manifest),
+        Ok(Err(StagingError::Unchanged(fault))) => Err(Uncommitted::Unchanged(fault.to_string())),
+        Ok(Err(error @ StagingError::InDoubt(_))) => Err(Uncommitted::InDoubt(error.to_string())),
+        Err(error) => Err(Uncommitted::Unchanged(error.to_string())),
+    }
+}
+
+/// The new data into all cores, and the log that goes on behind it. `None` if the server is asked to end. Errors: there is no
+/// whole dataset in memory.
+async fn put_in(
+    node: &Rc<Node>,
+    manifest: &Manifest,
+    position: StreamPosition,
+    writes_log: bool,
+) -> Result<Option<Recovered>, String> {
+    if round::all(node, |_| Message::LeaveLog).await.is_none() {
+        return Ok(None);
+    }
+    node.control.data.end_log();
+    let shared = Arc::clone(&node.state.borrow().core.shared);
+    shared.log.set_begun(false);
+    let Some(recovered) = load::replace(node, manifest).await? else { return Ok(None) };
+    let mut logs: Vec<Option<Box<LogWriter>>> = Vec::new();
+    if writes_log {
+        let (data, shards) = (Arc::clone(&node.control.data), node.router.shards());
+        let past = Past { set: Some(manifest.number), log: None };
+        let begun = offload(move || data.begin(shards, past)).await.map_err(|error| error.to_string())?;
+        logs = begun.map_err(|error| error.to_string())?.into_iter().map(|log| Some(Box::new(log))).collect();
+    }
+    let begin =
+        |shard: stdx::ShardId| Message::Begin(position, logs.get_mut(shard.index()).and_then(Option::take));
+    if round::all(node, begin).await.is_none() {
+        return Ok(None);
+    }
+    shared.log.set_begun(writes_log);
+    shared.log.set_base(shared.loading.base_bytes.load(Relaxed), 0, shared.log.written_bytes());
+    Ok(Some(recovered))
+}
+
+/// The data in memory is not the present, and the present is not in memory: the process ends.
+fn fail(node: &Rc<Node>, reason: String) -> Outcome {
+    let error = LoadError::Replacement { reason };
+    tracing::error!("{error}");
+    node.control.failure.lock().expect("no core panics").get_or_insert(error);
+    crate::stop::stop_all(node);
+    crate::stop::hurry(node);
+    Outcome::Over
+}
+
+/// The new data is in all cores: this one's journal begins, and says where it stands.
+pub(super) fn begin_here(node: &Node, position: StreamPosition, log: Option<LogWriter>) {
+    let state = &mut *node.state.borrow_mut();
+    if let Some(log) = log {
+        let sink = LogSink::start(log, node.journal.bell()).expect("a thread for the log");
+        let policy = state.core.config.appendfsync;
+        node.journal.start(&mut state.core, sink, policy, node.cuts.performed());
+    }
+    crate::follow::set_here(node, state, Some(position));
+    // What was loaded is in the set.
+    state.core.keyspace.stats.dirty = 0;
+    state.core.is_loading = false;
+    commands::tracking::flushed(&mut state.core);
+    shard::tell_memory(&mut state.core);
+    node.pass_on_wants(state);
+}
+
+/// Commands are let in, and the locks may go.
+pub(super) fn go_on_here(node: &Rc<Node>, recovered: Option<Recovered>) {
+    let before = node.replica.before.take().expect("it stands still");
+    node.state.borrow_mut().core.is_loading = false;
+    node.admission.open(recovered.unwrap_or(before));
+    if node.id == cut::HOME {
+        cut::go_on(node);
+    }
+}
+
+/// How often it is looked whether a snapshot has ended.
+const LOOK: Duration = Duration::from_millis(10);

@@ -1,0 +1,254 @@
+//! Masters that are none, or that break off: the data of before is there, and served, whatever they do.
+
+use std::io::Write;
+use std::net::TcpListener;
+
+use lacewing_tests::{RedisServer, Server, until};
+
+use super::master::{Master, full, rdb, sized, until_gone};
+use super::{expect_own, field, replicaof, until_field, until_up, with_data};
+
+const REASON: &str = "master_link_last_error";
+
+/// Follows a master that fails so, twice; the data stays.
+#[track_caller]
+fn check(port: u16, reason: &str) {
+    let server = with_data(&["--repl-timeout", "2"]);
+    let mut client = server.client();
+    replicaof(&mut client, port);
+    until_field(&mut client, REASON, reason);
+    expect_own(&mut client);
+    assert_eq!(field(&mut client, "role").as_deref(), Some("slave"));
+    assert_eq!(field(&mut client, "master_link_status").as_deref(), Some("down"));
+    let again = || field(&mut client, "master_link_attempts").filter(|attempts| attempts != "1");
+    until("it tries again", again);
+    expect_own(&mut client);
+    assert_eq!(client.line("REPLICAOF NO ONE"), "+OK");
+    assert_eq!(client.line("SET later 1"), "+OK");
+    assert_eq!(client.line("DBSIZE"), ":102");
+}
+
+#[test]
+fn hazard_13_nobody_listens_and_the_data_stays() {
+    let port = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.local_addr().expect("it listens").port()
+    };
+    check(port, "cannot connect");
+}
+
+#[test]
+fn hazard_13_a_host_that_is_not_there_and_the_data_stays() {
+    let server = with_data(&[]);
+    let mut client = server.client();
+    assert_eq!(client.line("REPLICAOF no-such-host.invalid 6379"), "+OK");
+    until_field(&mut client, REASON, "cannot connect");
+    expect_own(&mut client);
+}
+
+#[test]
+fn hazard_13_a_replica_of_itself_keeps_its_data() {
+    let server = with_data(&[]);
+    let mut client = server.client();
+    replicaof(&mut client, server.port());
+    until("it has found out", || field(&mut client, REASON));
+    expect_own(&mut client);
+    assert_eq!(client.line("REPLICAOF NO ONE"), "+OK");
+    expect_own(&mut client);
+}
+
+#[test]
+fn hazard_13_a_wrong_password_and_the_data_stays() {
+    let Some(redis) = RedisServer::with(&["--requirepass", "right"]) else { return };
+    check(redis.port(), "masterauth");
+    let server = with_data(&["--masterauth", "wrong"]);
+    let mut client = server.client();
+    replicaof(&mut client, redis.port());
+    until_field(&mut client, REASON, "WRONGPASS");
+    expect_own(&mut client);
+    assert_eq!(client.line("CONFIG SET masterauth right replica-accept-less yes"), "+OK");
+    until_up(&mut client);
+    assert_eq!(client.line("DBSIZE"), ":0");
+}
+
+#[test]
+fn hazard_13_what_is_no_master_and_the_data_stays() {
+    let ssh = Master::saying(&["SSH-2.0-OpenSSH_9.2"], |_, _| {});
+    check(ssh.port(), "no master");
+    let loading = Master::saying(&["-LOADING Redis is loading the dataset in memory"], |_, _| {});
+    check(loading.port(), "cannot give its data now");
+    let refuses = Master::start(|stream, _| drop(stream.write_all(b"-ERR not today\r\n")));
+    check(refuses.port(), "not today");
+    let silent = Master::start(|stream, _| until_gone(stream));
+    check(silent.port(), "nothing was heard");
+}
+
+#[test]
+fn hazard_14_the_master_goes_before_the_first_byte() {
+    let master = Master::start(|stream, _| full(stream, 'a', 100));
+    check(master.port(), "before the first byte");
+    let announced = Master::start(|stream, _| {
+        full(stream, 'a', 100);
+        let _ = stream.write_all(b"\n\n$1000\r\n");
+    });
+    check(announced.port(), "before the first byte");
+}
+
+#[test]
+fn hazard_15_the_payload_ends_half_way() {
+    let master = Master::start(|stream, _| {
+        full(stream, 'a', 100);
+        let payload = rdb(&[("k", "v"), ("l", "w")]);
+        let _ = stream.write_all(&sized(&payload)[..payload.len() - 3]);
+    });
+    check(master.port(), "the connection ended after");
+    let marked = Master::start(|stream, _| {
+        full(stream, 'a', 100);
+        // More than the mark, which might be the end of it.
+        let payload = rdb(&[("k", &"v".repeat(200))]);
+        let _ = stream.write_all(&[b"$EOF:".as_slice(), &[b'm'; 40], b"\r\n", &payload].concat());
+    });
+    check(marked.port(), "the connection ended after");
+    let stalled = Master::start(|stream, _| {
+        full(stream, 'a', 100);
+        let _ = stream.write_all(&sized(&rdb(&[("k", "v")]))[..20]);
+        until_gone(stream);
+    });
+    check(stalled.port(), "nothing was heard");
+}
+
+/// A master whose payload is this.
+fn giving(payload: Vec<u8>) -> Master {
+    Master::start(move |stream, _| {
+        full(stream, 'a', 100);
+        let _ = stream.write_all(&sized(&payload));
+        until_gone(stream);
+    })
+}
+
+#[test]
+fn hazard_15_the_payload_is_damaged() {
+    let mut damaged = rdb(&[("k", "v")]);
+    let end = damaged.len() - 1;
+    damaged[end] = 7;
+    check(giving(damaged).port(), "checksum");
+    let mut later = rdb(&[("k", "v")]);
+    later[5..9].copy_from_slice(b"9999");
+    check(giving(later).port(), "cannot be used");
+    check(giving([rdb(&[("k", "v")]), b"more".to_vec()].concat()).port(), "behind its end");
+    check(giving(rdb(&[("k", "v")])[..12].to_vec()).port(), "cannot be used");
+    check(giving(b"<html><body>404</body></html>".to_vec()).port(), "cannot be used");
+    let mut foreign = rdb(&[("k", "v")]);
+    foreign[10] = 99;
+    check(giving(foreign).port(), "database");
+}
+
+#[test]
+fn hazard_16_an_empty_master_replaces_nothing_unless_told_to() {
+    let master = giving(rdb(&[]));
+    let server = with_data(&["--appendonly", "yes"]);
+    let mut client = server.client();
+    replicaof(&mut client, master.port());
+    until_field(&mut client, REASON, "the master has no keys and this node has 101");
+    expect_own(&mut client);
+    assert_eq!(client.line("CONFIG SET replica-accept-less yes"), "+OK");
+    until_up(&mut client);
+    assert_eq!(client.line("DBSIZE"), ":0");
+}
+
+#[test]
+fn hazard_16_an_older_state_of_the_same_history_replaces_nothing() {
+    let master = {
+        let mut offset = 5000;
+        Master::start(move |stream, _| {
+            full(stream, 'a', offset);
+            let _ = stream.write_all(&sized(&rdb(&[("k", &offset.to_string())])));
+            offset = 100;
+            // The first link lasts until the replica has it.
+            until_ack(stream);
+        })
+    };
+    let server = with_data(&[]);
+    let mut client = server.client();
+    replicaof(&mut client, master.port());
+    until("the data is the master's", || (client.line("GET k") == "\"5000\"").then_some(()));
+    until_field(&mut client, REASON, "the same history up to 5000");
+    assert_eq!(client.line("GET k"), "\"5000\"");
+    assert!(master.syncs() > 1);
+}
+
+/// Reads until the replica says that it follows.
+fn until_ack(stream: &mut std::net::TcpStream) {
+    let mut reader = std::io::BufReader::new(stream);
+    while let Some(command) = super::master::read_command(&mut reader) {
+        if command.iter().any(|word| word == "ACK") {
+            return;
+        }
+    }
+}
+
+#[test]
+fn hazard_17_a_configured_replica_loads_its_own_data_first() {
+    let mut server = with_data(&["--appendonly", "yes"]);
+    assert!(server.stop().success());
+    let port = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.local_addr().expect("it listens").port()
+    };
+    let of = port.to_string();
+    let args = ["--appendonly", "yes", "--replicaof", "127.0.0.1", &of];
+    let mut server = Server::on(server.dir_handle(), &args);
+    let mut client = server.client();
+    until_field(&mut client, REASON, "cannot connect");
+    expect_own(&mut client);
+    assert!(client.line("SET a 1").starts_with("-READONLY"));
+    assert!(server.stop().success());
+    let again = Server::on(server.dir_handle(), &["--appendonly", "yes"]);
+    expect_own(&mut again.client());
+}
+
+#[test]
+fn hazard_18_a_stream_that_makes_no_sense_ends_the_link_alone() {
+    let master = Master::start(|stream, _| {
+        full(stream, 'a', 100);
+        let _ = stream.write_all(&sized(&rdb(&[("k", "v")])));
+        let _ = stream.write_all(b"*3\r\n$3\r\nSET\r\n$1\r\nl\r\n$1\r\nw\r\n*x\r\n");
+        until_gone(stream);
+    });
+    let server = with_data(&[]);
+    let mut client = server.client();
+    replicaof(&mut client, master.port());
+    until_field(&mut client, REASON, "makes no sense");
+    assert_eq!(client.line("GET k"), "\"v\"");
+    assert_eq!(client.line("GET l"), "\"w\"");
+    until("everything is asked for again", || (master.syncs() > 1).then_some(()));
+    assert_eq!(client.line("REPLICAOF NO ONE"), "+OK");
+    assert_eq!(client.line("SET k own"), "+OK");
+}
+
+#[test]
+fn data_is_read_all_the_time_while_a_full_sync_stalls() {
+    let master = Master::start(|stream, _| {
+        full(stream, 'a', 100);
+        let payload = sized(&rdb(&[("k", "v")]));
+        let _ = stream.write_all(&payload[..15]);
+        // It lives, and gives nothing.
+        for _ in 0..100 {
+            std::thread::park_timeout(std::time::Duration::from_millis(10));
+        }
+        let _ = stream.write_all(&payload[15..]);
+        until_gone(stream);
+    });
+    let server = with_data(&[]);
+    let mut client = server.client();
+    replicaof(&mut client, master.port());
+    until_field(&mut client, "master_sync_in_progress", "1");
+    for _ in 0..50 {
+        if field(&mut client, "master_sync_in_progress").as_deref() == Some("1") {
+            expect_own(&mut client);
+        }
+    }
+    until_up(&mut client);
+    assert_eq!(client.line("GET k"), "\"v\"");
+    assert_eq!(client.line("DBSIZE"), ":1");
+}

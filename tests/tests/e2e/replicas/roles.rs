@@ -1,0 +1,150 @@
+//! What a replica tells, and what it refuses to clients.
+
+use std::net::TcpListener;
+
+use lacewing_tests::{Server, until};
+
+use super::{field, replicaof, until_field, with_data};
+
+/// A port at which nobody listens.
+fn closed_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it listens").port()
+}
+
+const READ_ONLY: &str = "-READONLY You can\\'t write against a read only replica.";
+const MASTER_DOWN: &str =
+    "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to \\'no\\'.";
+
+#[track_caller]
+fn check(found: &str, expected: &str) {
+    assert_eq!(found.replace("\\'", "'"), expected.replace("\\'", "'"));
+}
+
+#[test]
+fn a_replica_takes_no_writes_of_clients() {
+    let server = with_data(&[]);
+    let (mut client, port) = (server.client(), closed_port());
+    replicaof(&mut client, port);
+    check(&client.line("SET own:0 1"), READ_ONLY);
+    check(&client.line("MSET own:0 1 own:1 2"), READ_ONLY);
+    assert!(
+        client
+            .line("EVAL \"return redis.pcall('SET', KEYS[1], 1)\" 1 own:0")
+            .starts_with("-READONLY You can")
+    );
+    assert_eq!(client.line("MULTI"), "+OK");
+    check(&client.line("SET own:0 1"), READ_ONLY);
+    assert!(client.line("EXEC").starts_with("-EXECABORT"));
+    assert_eq!(client.line("GET own:0"), "\"0\"");
+    assert_eq!(client.line("EVAL \"return redis.call('GET', KEYS[1])\" 1 own:0"), "\"0\"");
+    assert_eq!(client.line("CONFIG SET replica-read-only no"), "+OK");
+    assert_eq!(client.line("SET own:0 1"), "+OK");
+    assert_eq!(client.line("CONFIG SET replica-read-only yes replica-serve-stale-data no"), "+OK");
+    check(&client.line("GET own:0"), MASTER_DOWN);
+    check(&client.line("PING"), MASTER_DOWN);
+    assert!(client.line("INFO replication").contains("role:slave"));
+    assert_eq!(client.line("REPLICAOF NO ONE"), "+OK");
+    assert_eq!(client.line("GET own:0"), "\"1\"");
+    assert_eq!(client.line("SET own:0 0"), "+OK");
+}
+
+#[test]
+fn a_transaction_that_was_begun_before_is_refused() {
+    let server = with_data(&[]);
+    let (mut client, mut other) = (server.client(), server.client());
+    assert_eq!(client.line("MULTI"), "+OK");
+    assert_eq!(client.line("SET own:0 1"), "+QUEUED");
+    replicaof(&mut other, closed_port());
+    check(&client.line("EXEC"), &format!("-EXECABORT Transaction discarded because of: {}", &READ_ONLY[1..]));
+    assert_eq!(other.line("GET own:0"), "\"0\"");
+}
+
+#[test]
+fn it_tells_whom_it_follows() {
+    let server = with_data(&["--replica-priority", "7"]);
+    let (mut client, port) = (server.client(), closed_port());
+    assert_eq!(client.line("ROLE"), r#"["master", :0, []]"#);
+    assert_eq!(client.line("CONFIG GET replicaof"), r#"["replicaof", ""]"#);
+    replicaof(&mut client, port);
+    let mut connecting = || {
+        let role = client.line("ROLE");
+        let waits = format!(r#"["slave", "127.0.0.1", :{port}, "connect", :-1]"#);
+        (role == waits).then_some(())
+    };
+    until("it waits for the next attempt", &mut connecting);
+    for (name, expected) in [
+        ("role", "slave"),
+        ("master_host", "127.0.0.1"),
+        ("master_port", &port.to_string()),
+        ("master_link_status", "down"),
+        ("slave_priority", "7"),
+        ("slave_read_only", "1"),
+        ("connected_slaves", "0"),
+    ] {
+        assert_eq!(field(&mut client, name).as_deref(), Some(expected), "{name}");
+    }
+    assert!(client.line("HELLO 2").contains(r#""role", "replica""#));
+    let again = client.line(&format!("REPLICAOF 127.0.0.1 {port}"));
+    assert_eq!(again, "+OK Already connected to specified master");
+    let configured = format!(r#"["replicaof", "127.0.0.1 {port}"]"#);
+    assert_eq!(client.line("CONFIG GET replicaof"), configured);
+    // Every core has it.
+    for _ in 0..8 {
+        assert_eq!(server.client().line("CONFIG GET replicaof"), configured);
+    }
+    assert_eq!(client.line("SLAVEOF no one"), "+OK");
+    assert_eq!(client.line("ROLE"), r#"["master", :0, []]"#);
+    assert_eq!(client.line("CONFIG GET replicaof"), r#"["replicaof", ""]"#);
+    assert_eq!(field(&mut client, "role").as_deref(), Some("master"));
+}
+
+#[test]
+fn the_configuration_file_gets_whom_it_follows() {
+    let dir = crate::disk::directory();
+    std::fs::write(dir.path().join("a.conf"), "hz 20\n").expect("it can be written");
+    let server = Server::from_file_in(std::sync::Arc::clone(&dir), "a.conf", &[]);
+    let (mut client, port) = (server.client(), closed_port());
+    replicaof(&mut client, port);
+    assert_eq!(client.line("CONFIG REWRITE"), "+OK");
+    let text = std::fs::read_to_string(dir.path().join("a.conf")).expect("it is there");
+    assert!(text.contains(&format!("replicaof 127.0.0.1 {port}\n")), "{text}");
+    assert_eq!(client.line("REPLICAOF NO ONE"), "+OK");
+    assert_eq!(client.line("CONFIG REWRITE"), "+OK");
+    let text = std::fs::read_to_string(dir.path().join("a.conf")).expect("it is there");
+    assert!(!text.contains("replicaof 127"), "{text}");
+}
+
+#[test]
+fn who_waits_for_a_key_is_told_that_the_server_is_a_replica_now() {
+    let server = with_data(&[]);
+    let mut waits = server.client();
+    waits.send_line("BLPOP nothing 0");
+    let mut client = server.client();
+    until("it waits", || client.line("INFO clients").contains("blocked_clients:1").then_some(()));
+    replicaof(&mut client, closed_port());
+    let told = lacewing_tests::show(&waits.read());
+    assert!(told.starts_with("-UNBLOCKED force unblock from blocking operation"), "{told}");
+}
+
+#[test]
+fn another_master_takes_the_place_of_one_that_does_not_answer() {
+    let server = with_data(&[]);
+    let mut client = server.client();
+    let (first, second) = (closed_port(), closed_port());
+    replicaof(&mut client, first);
+    replicaof(&mut client, second);
+    until_field(&mut client, "master_port", &second.to_string());
+    super::expect_own(&mut client);
+}
+
+#[test]
+fn inside_a_transaction_a_master_is_named_without_waiting() {
+    let server = with_data(&[]);
+    let mut client = server.client();
+    assert_eq!(client.line("MULTI"), "+OK");
+    assert_eq!(client.line(&format!("REPLICAOF 127.0.0.1 {}", closed_port())), "+QUEUED");
+    assert_eq!(client.line("EXEC"), "[+OK]");
+    until("it is a replica", || client.line("ROLE").contains("slave").then_some(()));
+    assert_eq!(client.line("GET own:0"), "\"0\"");
+}
