@@ -3,6 +3,7 @@
 use crate::table::CommandRef;
 use crate::transaction::Transaction;
 use pubsub::{Reader, Subscriptions};
+use replication::psync::Follower;
 use resp::Proto;
 use stdx::{ClientId, DbIndex, ShardId, UnixMs};
 
@@ -40,6 +41,8 @@ impl ClientFlags {
     /// The server's own, which runs what a master sends: no password, limit of memory or lack of replicas keeps it from that, and
     /// no key's time has come for it but when the master says so.
     pub const FOLLOWS: Self = Self(1 << 11);
+    /// A replica's connection, which follows this node.
+    pub const REPLICA: Self = Self(1 << 12);
     /// Waits for a key (BLPOP and others).
     pub const WAITING: Self = Self(1 << 24);
     /// Subscribed to a channel, a pattern or a shard channel.
@@ -153,6 +156,8 @@ pub struct Client {
     pub transaction: Option<Box<Transaction>>,
     /// CLIENT TRACKING, while it is on.
     pub tracking: Option<Box<Tracking>>,
+    /// What it has said with REPLCONF, if it has.
+    pub replica: Option<Box<Follower>>,
     /// The core that it is connected to.
     pub home: ShardId,
 }
@@ -186,6 +191,7 @@ impl Client {
             subscriptions: Subscriptions::default(),
             transaction: None,
             tracking: None,
+            replica: None,
             home: ShardId::default(),
         }
     }

@@ -7,6 +7,7 @@ use crate::following::Following;
 use crate::health::Health;
 use crate::log::{LogFigures, LogGauges, LogWait};
 use crate::long::LongParts;
+use crate::masters::{Asked, MasterFacts, ReplicaWait};
 use crate::parking::Parking;
 use crate::replica::{ReplicaFacts, Wish};
 use crate::saves::{Form, Saves};
@@ -137,6 +138,8 @@ pub struct Shared {
     pub saves: Saves,
     /// Whom this node follows, if anybody.
     pub replica: ReplicaFacts,
+    /// Who follows this node.
+    pub masters: MasterFacts,
     /// How far the log is archived.
     pub archived: Archived,
     /// What the logs follow.
@@ -256,6 +259,10 @@ pub struct Core {
     /// The command that has answered is REPLICAOF: its answer is to be held back until the role is what it asks for. Taken at once
     /// by who ran it.
     pub waits_for_role: Option<Wish>,
+    /// The command that has run is to be answered when replicas have what was written: taken at once by who ran it.
+    pub waits_for_replicas: Option<ReplicaWait>,
+    /// The client of the command that has run is to be a replica's connection: taken at once by who ran it.
+    pub asks_to_follow: Option<Box<Asked>>,
     /// Keys that the blocking command under way leaves to others, who have waited for longer; empty otherwise.
     pub reserved: Vec<Box<[u8]>>,
     /// How many clients, connected to this core, wait with a timeout (INFO clients_in_timeout_table).
@@ -327,6 +334,8 @@ impl Core {
             waits_for_save: None,
             waits_for_log: None,
             waits_for_role: None,
+            waits_for_replicas: None,
+            asks_to_follow: None,
             reserved: Vec::new(),
             waiting_with_timeout: 0,
             awaited_on_nokey: 0,

@@ -89,6 +89,8 @@ pub struct Effects {
     journals: bool,
     classes: u16,
     draft: Draft,
+    /// What was done that changes no data, for replicas alone, while there may be some: RESP.
+    told: Option<Vec<u8>>,
     /// Some client is told of changed keys.
     tracks: bool,
     fired: Vec<Fired>,
@@ -160,6 +162,30 @@ impl Effects {
     #[inline]
     pub fn has_draft(&self) -> bool {
         !self.draft.is_empty()
+    }
+
+    /// Chooses whether what changes no data is kept for replicas ([`Effects::tell`]).
+    pub fn tell_replicas(&mut self, tells: bool) {
+        self.told = tells.then(Vec::new);
+    }
+
+    /// Whether there is something for replicas that nobody has taken.
+    #[inline]
+    pub fn has_told(&self) -> bool {
+        self.told.as_ref().is_some_and(|told| !told.is_empty())
+    }
+
+    /// Takes what is for replicas alone.
+    pub fn take_told(&mut self) -> Vec<u8> {
+        self.told.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// A command was run that changes no data, and that replicas are to run too (PUBLISH).
+    #[inline]
+    pub(crate) fn tell(&mut self, args: Args<'_>) {
+        if let Some(told) = &mut self.told {
+            encode(told, args.iter());
+        }
     }
 
     #[inline]

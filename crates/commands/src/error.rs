@@ -407,7 +407,7 @@ impl CommandError {
     /// Clients that wait for a key when their server becomes a replica.
     pub const ROLE_CHANGED: Self = text("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
     /// SYNC and its kin; Lacewing's own.
-    pub const NO_REPLICATION: Self = text("ERR replicas of Lacewing are not part of this version");
+    pub const NO_MASTER_LINK: Self = text("NOMASTERLINK Can't SYNC while not connected with my master");
     /// FAILOVER.
     pub const NO_REPLICAS: Self = text("ERR FAILOVER requires connected replicas.");
     /// FAILOVER ABORT.

@@ -22,6 +22,7 @@ pub struct Health {
 struct Causes {
     logs: BTreeMap<u16, LogTrouble>,
     saves_fail: bool,
+    lacks_replicas: bool,
 }
 
 /// Why a shard's log cannot be written.
@@ -61,7 +62,8 @@ impl Health {
     pub fn refuses(&self, command: CommandRef, flags: Flags) -> Option<Cow<'static, [u8]>> {
         let level = self.level.load(Relaxed);
         // Redis has monitors find out by PING.
-        let writes = flags.has(Flags::WRITE) || command.full_name == "ping";
+        let is_ping = command.full_name == "ping" && self.causes().is_disk();
+        let writes = flags.has(Flags::WRITE) || is_ping;
         let is_data = writes || is_about_data(command, flags);
         let is_refused = level != Level::Nothing as u8 && (writes || (is_data && level == Level::All as u8));
         is_refused.then(|| self.refusal()).flatten()
@@ -78,7 +80,10 @@ impl Health {
         if causes.saves_fail {
             return Some(Cow::Borrowed(SAVES_FAIL.as_bytes()));
         }
-        let reason = causes.logs.values().next().map(|trouble| &trouble.reason)?;
+        let Some(trouble) = causes.logs.values().next() else {
+            return causes.lacks_replicas.then_some(Cow::Borrowed(NO_REPLICAS.as_bytes()));
+        };
+        let reason = &trouble.reason;
         Some(format!("MISCONF Errors writing to the AOF file: {reason}").into_bytes().into())
     }
 
@@ -88,7 +93,10 @@ impl Health {
         let text = if causes.saves_fail {
             format!("MISCONF Redis is configured to save RDB snapshots, {SCRIPTS_BLOCKED}")
         } else {
-            let reason = causes.logs.values().next().map(|trouble| &trouble.reason)?;
+            let Some(trouble) = causes.logs.values().next() else {
+                return causes.lacks_replicas.then_some(Cow::Borrowed(NO_REPLICAS.as_bytes()));
+            };
+            let reason = &trouble.reason;
             format!(
                 "MISCONF Redis is configured to persist data to AOF, {SCRIPTS_BLOCKED} AOF error: {reason}"
             )
@@ -113,6 +121,13 @@ impl Health {
         self.settle(&causes);
     }
 
+    /// Whether there are too few replicas for writes to be let in.
+    pub fn set_lacks_replicas(&self, lacks: bool) {
+        let mut causes = self.causes();
+        causes.lacks_replicas = lacks;
+        self.settle(&causes);
+    }
+
     /// Why logs cannot be written, by shard.
     pub fn logs(&self) -> BTreeMap<u16, LogTrouble> {
         self.causes().logs.clone()
@@ -125,7 +140,7 @@ impl Health {
     fn settle(&self, causes: &Causes) {
         let level = if causes.logs.values().any(|trouble| trouble.hides_data) {
             Level::All
-        } else if causes.saves_fail || !causes.logs.is_empty() {
+        } else if causes.is_disk() || causes.lacks_replicas {
             Level::Writes
         } else {
             Level::Nothing
@@ -134,6 +149,14 @@ impl Health {
     }
 }
 
+impl Causes {
+    /// Whether it is the disk that fails.
+    fn is_disk(&self) -> bool {
+        self.saves_fail || !self.logs.is_empty()
+    }
+}
+
+const NO_REPLICAS: &str = "NOREPLICAS Not enough good replicas to write.";
 const SAVES_FAIL: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
     Commands that may modify the data set are disabled, because this instance is configured to report errors during writes \
     if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB \
@@ -185,6 +208,18 @@ mod tests {
         assert!(text().unwrap().ends_with(": b") && health.refuses_any());
         health.set_log(ShardId(1), None);
         assert!(text().is_none() && !health.refuses_any());
+    }
+
+    #[test]
+    fn writes_are_refused_without_enough_replicas() {
+        let mut world = World::new(1);
+        world.cores[0].shared.health.set_lacks_replicas(true);
+        world.check(&["EVAL \"return redis.pcall('SET', 'k', 'w')\" 0"], &format!("-{NO_REPLICAS}"));
+        let health = Health::default();
+        health.set_lacks_replicas(true);
+        assert_eq!(health.refusal().as_deref(), Some(NO_REPLICAS.as_bytes()));
+        health.set_saves_fail(true);
+        assert_eq!(health.refusal().as_deref(), Some(SAVES_FAIL.as_bytes()));
     }
 
     #[test]

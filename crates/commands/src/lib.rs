@@ -26,6 +26,7 @@ mod key_specs;
 pub mod list;
 pub mod log;
 pub mod long;
+pub mod masters;
 pub mod monitor;
 mod names;
 pub mod parking;

@@ -90,7 +90,6 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "replicas and logs are also told of consumers, of entries \
          that were read again and of how many a group has read, which Redis keeps to itself",
     ),
-    ("wait", "answers 0 at once, as there is no replica to wait for"),
     (
         "zrandmember",
         "a negative count draws at most 100,000,000 members: the reply is in memory before it is sent",
@@ -104,11 +103,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("cluster", "as Redis does when cluster support is disabled"),
     ("cluster|help", "as Redis does when cluster support is disabled"),
     ("failover", "as Redis does when there are no replicas"),
-    ("psync", "until there is replication, rather than pretend"),
     ("readonly", "as Redis does when cluster support is disabled"),
     ("readwrite", "as Redis does when cluster support is disabled"),
-    ("replconf", "until there is replication, rather than pretend"),
-    ("sync", "until there is replication, rather than pretend"),
 ];
 
 /// What a command that is not there waits for, or why it will not come: by name, container or group, the first match.

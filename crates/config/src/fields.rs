@@ -224,6 +224,16 @@ config! {
         pub repl_timeout_s: u32,
         /// `repl-disable-tcp-nodelay`.
         pub repl_disable_tcp_nodelay: bool,
+        /// `repl-ping-replica-period`, in seconds.
+        pub repl_ping_replica_period_s: u32,
+        /// `repl-backlog-size`, in bytes.
+        pub repl_backlog_bytes: u64,
+        /// `repl-backlog-ttl`, in seconds; 0 is for ever.
+        pub repl_backlog_ttl_s: u32,
+        /// `min-replicas-to-write`; 0 is off.
+        pub min_replicas_to_write: u32,
+        /// `min-replicas-max-lag`, in seconds; 0 is off.
+        pub min_replicas_max_lag_s: u32,
 
         /// Values of parameters that do nothing, by name; all of them are here.
         pub(crate) inert: BTreeMap<&'static str, Value>,

@@ -212,7 +212,6 @@ pub(crate) mod tests {
         };
         check("replicaof 10.0.0.1 port", "Invalid master port");
         check("slaveof 10.0.0.1", "wrong number of arguments");
-        check("min-replicas-to-write 1", "replication is not part of this version");
         check("cluster-enabled yes", "cluster mode is not part of this version");
         check("tls-port 6380", "TLS is not part of this version");
         check("tls-cert-file /etc/cert", "TLS is not part of this version");

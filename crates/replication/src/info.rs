@@ -4,6 +4,7 @@
 use std::fmt::{Display, Write as _};
 
 use crate::backlog::Backlog;
+use crate::ids::{Position, ReplId};
 use crate::psync::{Follower, FollowerState};
 use crate::role::Facts;
 
@@ -11,7 +12,7 @@ use crate::role::Facts;
 #[derive(Clone, Copy, Debug)]
 pub struct Scene<'a> {
     /// The node's stream.
-    pub backlog: &'a Backlog,
+    pub ring: Ring,
     /// `replica-priority`.
     pub priority: u32,
     /// `replica-read-only`.
@@ -39,12 +40,49 @@ pub struct Manner {
     pub is_announced: bool,
 }
 
+/// A node's stream, as it is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ring {
+    /// The history's name.
+    pub replid: ReplId,
+    /// The name that it had before, and up to where.
+    pub second: Option<Position>,
+    /// The offset behind the last byte.
+    pub end: u64,
+    /// The offset of the first byte that is kept.
+    pub start: u64,
+    /// Whether any are kept.
+    pub is_active: bool,
+    /// How many may be.
+    pub bytes_max: usize,
+}
+
+impl Ring {
+    /// Of a stream that is kept.
+    pub fn of(backlog: &Backlog) -> Self {
+        Self {
+            replid: backlog.replid(),
+            second: backlog.second(),
+            end: backlog.end(),
+            start: backlog.start(),
+            is_active: true,
+            bytes_max: backlog.capacity(),
+        }
+    }
+}
+
 /// The section, without its title.
 pub fn section(facts: &Facts, scene: &Scene<'_>) -> String {
     let mut text = String::new();
     let out = &mut text;
     let Scene { priority, is_read_only, is_announced, now_ms, .. } = *scene;
     role(facts, Manner { priority, is_read_only, is_announced }, now_ms, out);
+    master(scene, out);
+    text
+}
+
+/// What it says of the replicas and of the stream that they read: the end of the section.
+pub fn master(scene: &Scene<'_>, out: &mut String) {
     let followers = scene.followers.iter().filter_map(|(follower, from)| {
         let state = follower.state()?;
         Some((follower, *from, state))
@@ -61,7 +99,6 @@ pub fn section(facts: &Facts, scene: &Scene<'_>) -> String {
         line(out, &format!("slave{index}"), what);
     }
     stream(scene, out);
-    text
 }
 
 /// What it says of the role, and of the master of a replica: the beginning of the section.
@@ -103,23 +140,23 @@ pub fn role(facts: &Facts, manner: Manner, now_ms: u64, out: &mut String) {
 }
 
 fn stream(scene: &Scene<'_>, out: &mut String) {
-    let backlog = scene.backlog;
+    let Ring { replid, second, end, start, is_active, bytes_max } = scene.ring;
     line(out, "master_failover_state", scene.failover);
-    line(out, "master_replid", backlog.replid());
-    match backlog.second() {
+    line(out, "master_replid", replid);
+    match second {
         Some(second) => line(out, "master_replid2", second.replid),
         None => line(out, "master_replid2", "0".repeat(40)),
     }
-    line(out, "master_repl_offset", backlog.end());
-    match backlog.second() {
+    line(out, "master_repl_offset", end);
+    match second {
         Some(second) => line(out, "second_repl_offset", second.offset + 1),
         None => line(out, "second_repl_offset", -1),
     }
-    line(out, "repl_backlog_active", 1);
-    line(out, "repl_backlog_size", backlog.capacity());
+    line(out, "repl_backlog_active", u8::from(is_active));
+    line(out, "repl_backlog_size", bytes_max);
     // Counted from 1.
-    line(out, "repl_backlog_first_byte_offset", backlog.start() + 1);
-    line(out, "repl_backlog_histlen", backlog.held());
+    line(out, "repl_backlog_first_byte_offset", if is_active { start + 1 } else { 0 });
+    line(out, "repl_backlog_histlen", if is_active { end - start } else { 0 });
 }
 
 fn line(out: &mut String, name: &str, value: impl Display) {
@@ -160,7 +197,7 @@ mod tests {
         backlog.append(b"0123456789");
         backlog.shift(ReplId::parse(&[b'b'; 40]).unwrap());
         let scene = Scene {
-            backlog: &backlog,
+            ring: Ring::of(&backlog),
             priority: 100,
             is_read_only: true,
             is_announced: true,

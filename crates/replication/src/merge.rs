@@ -52,7 +52,7 @@ pub enum Entry {
         tx: TxNumber,
         /// The other shards that take part.
         participants: Box<[ShardId]>,
-        /// All of it, with nothing around it.
+        /// All of it; between MULTI and EXEC if it is more than one command.
         commands: Vec<u8>,
     },
     /// The place of such a transaction at another shard.
@@ -101,6 +101,19 @@ impl Merge {
         };
         let of = |journal: &Journal| journal.whole.len() + journal.queue.iter().map(bytes).sum::<usize>();
         self.journals.iter().map(of).sum()
+    }
+
+    /// How many entries of a shard were ever taken in.
+    pub fn taken(&self, shard: ShardId) -> u64 {
+        let journal = &self.journals[shard.index()];
+        journal.merged + journal.queue.len() as u64
+    }
+
+    /// Whether what the first `count` entries of a shard say has gone out.
+    pub fn has_merged(&self, shard: ShardId, count: u64) -> bool {
+        let journal = &self.journals[shard.index()];
+        // The one at which it stands has to meet others first.
+        count <= if journal.is_read { journal.merged } else { journal.merged.saturating_sub(1) }
     }
 
     /// Merges as much as can be, behind what `merged` has. Errors: the journals do not fit each other, which is a defect of who has
@@ -156,6 +169,9 @@ impl Merge {
 
     /// Adds a transaction, as one for whoever reads the stream.
     fn add_whole(&mut self, commands: &[u8], out: &mut Vec<u8>) {
+        if commands.starts_with(MULTI) {
+            return self.add(commands, out);
+        }
         let start = out.len();
         Commands::new(out).multi();
         let first = out.len();
@@ -198,8 +214,9 @@ impl Merge {
 
 /// The command that sets a shard's position in the stream of its master: nobody else's business.
 const OWN: &[u8] = b"lacewing.position";
-/// Bytes of MULTI, as journals have it.
-const MULTI_LEN: usize = b"*1\r\n$5\r\nMULTI\r\n".len();
+/// MULTI, as journals have it, and its bytes.
+const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
+const MULTI_LEN: usize = MULTI.len();
 
 #[cfg(test)]
 mod tests {
@@ -256,6 +273,12 @@ mod tests {
             &[(0, plain("SET a 1")), (1, plain("SET b 1")), (0, plain("INCR a"))],
             "SET a 1 | SET b 1 | INCR a",
         );
+    }
+
+    #[test]
+    fn a_transaction_that_is_a_unit_already_is_no_unit_within_a_unit() {
+        let unit = "MULTI | SELECT 3 | SET a 2 | SET b 2 | EXEC | SELECT 0";
+        check(2, &[(0, whole(7, &[1], unit)), (1, marker(7, 0))], unit);
     }
 
     #[test]

@@ -75,9 +75,41 @@ impl Source {
         }
     }
 
+    /// How much of a shard's journal was taken in: see [`Source::has_merged`]. Nothing while it is off.
+    pub fn taken(&self, shard: ShardId) -> u64 {
+        self.merge.as_ref().map_or(0, |merge| merge.taken(shard))
+    }
+
+    /// Whether so much of a shard's journal is in the stream.
+    pub fn has_merged(&self, shard: ShardId, count: u64) -> bool {
+        self.merge.as_ref().is_none_or(|merge| merge.has_merged(shard, count))
+    }
+
+    /// Bytes that wait for what others have to say.
+    pub fn waiting_bytes(&self) -> usize {
+        self.merge.as_ref().map_or(0, Merge::waiting_bytes)
+    }
+
+    /// Puts into the stream what can be, as [`Source::merge`] does. Of the stream all that is behind `keep` stays, if any, as far as
+    /// a ring of `bytes_max` holds that.
+    pub fn merge_keeping(&mut self, keep: Option<u64>, bytes_max: usize) -> Result<bool, MeetingError> {
+        self.merge_by(|backlog, more| {
+            let Some(keep) = keep.filter(|keep| *keep >= backlog.start()) else { return };
+            let needed = ((backlog.end() - keep) as usize).saturating_add(more);
+            if needed > backlog.capacity() && backlog.capacity() < bytes_max {
+                backlog.resize(needed.next_power_of_two().min(bytes_max));
+            }
+        })
+    }
+
     /// Puts into the stream what can be. Says whether there is more of it than before. Errors: the journals do not fit each other; it
     /// is off then, and whoever follows must begin anew.
     pub fn merge(&mut self) -> Result<bool, MeetingError> {
+        self.merge_by(|_, _| {})
+    }
+
+    /// The same; `make_room` comes before so many bytes are put in.
+    fn merge_by(&mut self, make_room: impl FnOnce(&mut Backlog, usize)) -> Result<bool, MeetingError> {
         let Some(merge) = &mut self.merge else { return Ok(false) };
         if let Err(error) = merge.merge(&mut self.merged) {
             self.stop();
@@ -85,6 +117,7 @@ impl Source {
             return Err(error);
         }
         let start = self.backlog.end();
+        make_room(&mut self.backlog, self.merged.bytes.len());
         self.backlog.append(&self.merged.bytes);
         for (number, bytes) in self.merged.cuts.drain(..) {
             self.cuts.push_back((number, start + bytes as u64));
@@ -149,6 +182,11 @@ impl<T> Waits<T> {
     /// Somebody waits for so many replicas to have the stream up to `offset`, for ever without `until_ms`.
     pub fn add(&mut self, who: T, offset: u64, replicas: usize, until_ms: Option<u64>) {
         self.0.push(Wait { who, offset, replicas, until_ms });
+    }
+
+    /// Those of whom this is true wait no longer, and are not served.
+    pub fn forget(&mut self, is: impl Fn(&T) -> bool) {
+        self.0.retain(|wait| !is(&wait.who));
     }
 
     /// Whether nobody waits.
@@ -221,6 +259,42 @@ mod tests {
     }
 
     #[test]
+    fn the_ring_grows_for_who_reads_slowly_and_to_its_bound_alone() {
+        let mut source = source();
+        source.start(1, id(b'b'), 0);
+        let first = source.backlog().end();
+        for _ in 0..200 {
+            source.take(ShardId(0), plain("k"));
+            source.merge_keeping(Some(first), 4000).expect("they fit");
+        }
+        assert_eq!(source.backlog().capacity(), 4000);
+        assert_eq!(source.backlog().start(), first);
+        source.take(ShardId(0), plain("k"));
+        source.merge_keeping(Some(first), 4000).expect("they fit");
+        assert_eq!(source.backlog().start(), first + LINE + 200 * LINE - 4000);
+        source.take(ShardId(0), plain("k"));
+        source.merge_keeping(None, 9000).expect("they fit");
+        assert_eq!(source.backlog().capacity(), 4000, "nobody reads");
+    }
+
+    #[test]
+    fn what_has_to_meet_others_has_not_gone_out() {
+        let mut source = source();
+        assert!(source.has_merged(ShardId(1), 5), "it is off");
+        source.start(2, id(b'b'), 0);
+        source.take(ShardId(0), plain("k"));
+        let whole =
+            Entry::Whole { tx: aof::TxNumber(1), participants: [ShardId(1)].into(), commands: Vec::new() };
+        source.take(ShardId(0), whole);
+        source.merge().expect("they fit");
+        assert_eq!((source.taken(ShardId(0)), source.taken(ShardId(1))), (2, 0));
+        assert!(source.has_merged(ShardId(0), 1) && !source.has_merged(ShardId(0), 2));
+        source.take(ShardId(1), Entry::Marker { tx: aof::TxNumber(1), home: ShardId(0) });
+        source.merge().expect("they fit");
+        assert!(source.has_merged(ShardId(0), 2) && source.has_merged(ShardId(1), 1));
+    }
+
+    #[test]
     fn nobody_resumes_across_a_gap() {
         let mut source = source();
         source.start(1, id(b'b'), 0);
@@ -271,6 +345,8 @@ mod tests {
         assert!(waits.served(&[200, 199], 2999).is_empty());
         assert_eq!(waits.served(&[200, 199], 3000), [("two", 1)]);
         assert_eq!((waits.deadline(), waits.is_empty()), (None, false));
+        waits.add("gone", 0, 0, None);
+        waits.forget(|who| *who == "gone");
         assert_eq!(waits.served(&[200, 200, 300], u64::MAX), [("ever", 3)]);
         assert!(waits.is_empty());
     }

@@ -3,6 +3,7 @@
 use crate::clock::{Ticks, unix_ms};
 use crate::data_dir::DataDir;
 use crate::hop::Hop;
+use crate::journal::tap::Taps;
 use crate::journal::{self, Journal};
 use crate::load::{Admission, Job, LoadError, Returned};
 use crate::node::{Control, Links, Node, READ_BUFFER_BYTES, State};
@@ -72,6 +73,8 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         watchdog: crate::notify::watchdog_interval(),
         busy: Busy::new(count),
         expects_log: AtomicBool::new(config.appendonly),
+        expects_tap: AtomicBool::new(false),
+        taps: Arc::new(Taps::new(count)?),
         admitting: AtomicUsize::new(0),
         listening: places.join(" "),
         data,
@@ -165,6 +168,7 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common) -> Rc<Node> {
     core.nanos = crate::clock::nanos;
     core.is_loading = true;
     core.make_room = shard::make_room;
+    let masters_rng = Rng::new(core.rng.next_u64());
     core.scripts.set_hooks(crate::script::HOOKS);
     Rc::new(Node {
         id,
@@ -182,8 +186,9 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common) -> Rc<Node> {
         snapshots: crate::snapshot::Snapshots::default(),
         log_waiters: crate::wait::LogWaiters::default(),
         publishing: Publishing::new(router.shards()),
-        journal: Journal::new().expect("descriptors are reserved for every core"),
+        journal: Journal::new(Arc::clone(&control.taps)).expect("descriptors are reserved for every core"),
         cuts: crate::cut::Cuts::default(),
+        masters: crate::master::Desk::new(masters_rng),
         archiving: crate::archive::Archiving::default(),
         handled: crate::mail::Handled::default(),
         flushes: crate::track::Flushes::new(router.shards()),
@@ -226,6 +231,7 @@ async fn serve(node: Rc<Node>, listeners: Vec<Listener>, job: Option<Job>, start
         reactor::task::spawn(crate::watch::watchdog(Rc::clone(&node)));
         reactor::task::spawn(crate::cut::serve(Rc::clone(&node)));
         reactor::task::spawn(crate::cut::policy::follow(Rc::clone(&node)));
+        crate::master::start(&node);
     }
     for listener in listeners {
         reactor::task::spawn(crate::accept::accept(Rc::clone(&node), listener));

@@ -60,7 +60,8 @@ pub(crate) fn keep_within_limit(node: &Node, core: &mut Core) {
         let stays = !client.flags.has(ClientFlags::CLOSE_NOW);
         client.counted_bytes = if stays { client.memory() } else { 0 };
         bytes += client.counted_bytes;
-        if stays && !client.flags.has(ClientFlags::NO_EVICT) {
+        let may_go = !client.flags.has(ClientFlags::NO_EVICT) && !client.flags.has(ClientFlags::REPLICA);
+        if stays && may_go {
             clients.push((client.counted_bytes, slot));
         }
     }

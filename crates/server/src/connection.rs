@@ -22,14 +22,17 @@ use crate::dispatch::Blocked;
 use crate::flights::{Flight, Flights};
 use crate::input::Input;
 use crate::lookahead::Plan;
+use crate::master::Newcomer;
 use crate::node::{Node, State};
 use crate::wait::{self, Why};
+use commands::masters::Asked;
 use commands::{Caller, Client, ClientFlags, ClientSlot};
 use coordinator::pipeline::PipelineOrder;
 pub(crate) use link::{Link, Outgoing, Wire};
 use reactor::net::Socket;
 use resp::{Limits, Parser};
 pub(crate) use send::{cut, sent};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
@@ -104,6 +107,35 @@ impl Connection {
         while std::future::poll_fn(|cx| self.poll(cx)).await == Turned::MayGoOn {
             // Others have their turn before this client's next bytes, and so has the socket they come from.
             reactor::task::yield_now().await;
+        }
+        let follows = self.link.outgoing.borrow_mut().follows.take();
+        if let Some(asked) = follows.filter(|_| !self.broken && !self.node.stopping.get()) {
+            self.hand_over(*asked);
+        }
+    }
+
+    /// The connection goes on as a replica's, on the core where these are served.
+    #[cold]
+    fn hand_over(&self, asked: Asked) {
+        let socket = self.link.wire.borrow().socket.as_fd().try_clone_to_owned();
+        let newcomer = {
+            let state = self.node.state.borrow();
+            state.core.clients.get(self.slot).map(|client| {
+                (client.addr.clone(), client.laddr.clone(), client.name.clone(), client.created)
+            })
+        };
+        match (socket, newcomer) {
+            (Ok(socket), Some((addr, laddr, name, created))) => {
+                let id = self.caller.id;
+                crate::master::hand_over(
+                    &self.node,
+                    Newcomer { socket, id, addr, laddr, name, created, asked },
+                );
+            }
+            (Err(error), _) => {
+                tracing::warn!(client = self.caller.id.0, %error, "a replica's connection cannot be handed over");
+            }
+            (_, None) => {}
         }
     }
 

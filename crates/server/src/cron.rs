@@ -156,8 +156,13 @@ fn end_idle_clients(node: &Node, now: UnixMs) {
 }
 
 /// Those who have nothing to say and are not idle: what is replayed comes through them, or they listen.
-const LISTENERS: [ClientFlags; 4] =
-    [ClientFlags::REPLAYS, ClientFlags::FOLLOWS, ClientFlags::PUBSUB, ClientFlags::MONITOR];
+const LISTENERS: [ClientFlags; 5] = [
+    ClientFlags::REPLAYS,
+    ClientFlags::FOLLOWS,
+    ClientFlags::REPLICA,
+    ClientFlags::PUBSUB,
+    ClientFlags::MONITOR,
+];
 
 /// A client over its soft output limit is cut when that has lasted; new bytes need not come for it.
 fn enforce_soft_limits(node: &Node, now: UnixMs) {

@@ -104,6 +104,8 @@ pub(crate) enum Item {
     Snapshot(Box<crate::snapshot::Message>),
     /// About this node's role.
     Replica(Box<crate::replica::Message>),
+    /// About replicas.
+    Master(Box<crate::master::Message>),
     /// About the end of the server.
     Ending(Box<crate::stop::Message>),
     /// What was here has been taken.

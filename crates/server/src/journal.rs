@@ -26,12 +26,15 @@
 //! replies in their [`Output`], mails in the mailbox, and the core goes on. Another thread syncs, one sync at a time; what
 //! comes meanwhile shares the next.
 //!
+//! **Replicas.** While somebody follows, what is recorded goes to core 0, too, log or no log ([`tap`]); it leaves by the same rule.
+//!
 //! [`Output`]: crate::output::Output
 
 pub(crate) mod deeds;
 mod leave;
 pub(crate) mod sink;
 pub(crate) mod switch;
+pub(crate) mod tap;
 mod writer;
 
 pub(crate) use leave::{
@@ -105,13 +108,15 @@ pub(crate) struct Journal {
     /// Under `always`: what was written is to be brought to the disk.
     is_sync_due: Cell<bool>,
     syncer: RefCell<Option<Waker>>,
+    tap: tap::Tap,
+    taps: Arc<tap::Taps>,
     /// Connections with replies that wait for the disk, each with the place that it waits for: in order.
     waiting: RefCell<VecDeque<(u64, Rc<Link>)>>,
 }
 
 impl Journal {
     /// One that is off. Errors: no descriptors to be had.
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(crate) fn new(taps: Arc<tap::Taps>) -> io::Result<Self> {
         let (bell, ear) = bell()?;
         Ok(Self {
             is_on: Cell::new(false),
@@ -138,6 +143,8 @@ impl Journal {
             rounds: switch::Rounds::default(),
             is_sync_due: Cell::new(false),
             syncer: RefCell::default(),
+            tap: tap::Tap::default(),
+            taps,
             waiting: RefCell::default(),
         })
     }
@@ -167,10 +174,34 @@ impl Journal {
         self.tell_figures(core, self.writer.borrow().as_ref().expect("it was just put there"));
     }
 
-    /// Whether anything is journalled.
+    /// Whether there is a log.
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.is_on.get()
+    }
+
+    /// Whether anything is journalled, for a log or for replicas.
+    #[inline]
+    pub(crate) fn records(&self) -> bool {
+        self.is_on.get() || self.tap.is_on()
+    }
+
+    /// Has what is journalled go to core 0, too, or no longer. Under the locks of a cut.
+    pub(crate) fn set_tap(&self, core: &mut Core, is_on: bool) {
+        self.write(core);
+        self.tap.set(is_on);
+        core.effects.tell_replicas(is_on);
+        if !self.is_on.get() {
+            core.effects.draft().clear();
+            effects::follow(core, is_on);
+        }
+    }
+
+    /// How many entries were ever made for core 0, those that may not leave yet included. Nothing is missing of what was done
+    /// before.
+    pub(crate) fn tapped(&self, core: &mut Core) -> u64 {
+        self.write(core);
+        self.tap.count()
     }
 
     /// Which generation of the log is written, if one is.
@@ -201,19 +232,54 @@ impl Journal {
     /// Adds a record behind all that has happened so far. Returns the position behind it, if there is a log.
     pub(crate) fn add(&self, core: &mut Core, record: Record<'_>) -> Option<Lsn> {
         let mut writer = self.writer.borrow_mut();
-        let writer = writer.as_mut()?;
-        writer.gather(core);
-        writer.add(record);
-        self.recorded.set(writer.recorded());
-        self.note_news(writer);
-        Some(writer.encoder.next_lsn())
+        self.gather(core, writer.as_mut());
+        if let Some(writer) = &mut *writer {
+            writer.add(&record);
+            self.recorded.set(writer.recorded());
+            self.note_news(writer);
+        }
+        if self.tap.is_on() {
+            self.tap.record(self.recorded.get(), &record);
+        }
+        writer.as_ref().map(|writer| writer.encoder.next_lsn())
+    }
+
+    /// Makes records of what commands did, if they did anything.
+    fn gather(&self, core: &mut Core, writer: Option<&mut Writer>) {
+        effects::gather(core);
+        if core.effects.has_told() {
+            self.tap.plain(self.recorded.get(), &core.effects.take_told());
+        }
+        let draft = core.effects.draft();
+        if draft.is_empty() {
+            return;
+        }
+        let effects = draft.finish();
+        if let Some(writer) = writer {
+            writer.add_plain(effects);
+            self.recorded.set(writer.recorded());
+            self.note_news(writer);
+        }
+        if self.tap.is_on() {
+            self.tap.plain(self.recorded.get(), effects);
+        }
+        draft.clear();
+    }
+
+    /// Lets go to core 0 what may leave.
+    fn hand_over(&self, core: ShardId) {
+        if self.tap.is_on() {
+            let safe = if self.is_on.get() { self.safe() } else { u64::MAX };
+            self.tap.hand_over(&self.taps, core, safe);
+        }
     }
 
     /// Adds a cut and has the disk follow up to it, if the policy asks that or the cut does. Returns the position behind it; `None` when nothing is journalled.
     pub(crate) fn cut(&self, core: &mut Core, cut: Record<'_>, needs_disk: bool) -> Option<Lsn> {
         let Record::Cut { number, .. } = cut else { unreachable!("it is called for cuts") };
-        let lsn = self.add(core, cut)?;
+        let lsn = self.add(core, cut);
         self.write(core);
+        let lsn = lsn?;
         self.has_news.set(false);
         core.shared.log.note_cut(core.id, number, self.written.get());
         let place = self.recorded.get();
@@ -221,7 +287,7 @@ impl Journal {
         if needs_disk || self.policy.get() != AppendFsync::No {
             self.wanted.set(place);
         }
-        self.follow_disk();
+        self.follow_disk(core.id);
         Some(lsn)
     }
 
@@ -242,18 +308,20 @@ impl Journal {
 
     /// Writes what has happened so far, if the disk takes it.
     pub(crate) fn write(&self, core: &mut Core) {
-        if let Some(writer) = &mut *self.writer.borrow_mut() {
-            if writer.gather(core) {
-                self.recorded.set(writer.recorded());
-                self.note_news(writer);
-            }
-            if !writer.bytes.is_empty() {
-                writer.append(UnixMs(core.clock_us / 1000));
-                self.written.set(writer.written());
-                self.heed(writer);
-                self.tell_figures(core, writer);
-            }
+        let mut writer = self.writer.borrow_mut();
+        if writer.is_some() || self.tap.is_on() {
+            self.gather(core, writer.as_mut());
         }
+        if let Some(writer) = &mut *writer
+            && !writer.bytes.is_empty()
+        {
+            writer.append(UnixMs(core.clock_us / 1000));
+            self.written.set(writer.written());
+            self.heed(writer);
+            self.tell_figures(core, writer);
+        }
+        drop(writer);
+        self.hand_over(core.id);
     }
 
     fn note_news(&self, writer: &Writer) {
@@ -318,7 +386,7 @@ impl Journal {
     }
 
     /// Has the disk follow, and learns how far it is.
-    fn follow_disk(&self) {
+    fn follow_disk(&self, core: ShardId) {
         if let Some(writer) = &mut *self.writer.borrow_mut() {
             writer.sink.attend();
             writer.stamp.synced = writer.sink.synced();
@@ -340,6 +408,7 @@ impl Journal {
             }
             self.heed(writer);
         }
+        self.hand_over(core);
     }
 
     /// Has [`sync_together`] have the disk follow.
@@ -365,7 +434,7 @@ impl Journal {
             }
         }
         self.write(core);
-        self.follow_disk();
+        self.follow_disk(core.id);
         if let Some(writer) = &*self.writer.borrow() {
             self.tell_figures(core, writer);
         }
@@ -374,7 +443,7 @@ impl Journal {
     /// Ends the log: nothing is recorded behind this.
     fn end(&self, core: &mut Core) {
         if let Some(writer) = &mut *self.writer.borrow_mut() {
-            writer.gather(core);
+            self.gather(core, Some(writer));
             let Writer { bytes, encoder, stamp, .. } = writer;
             encoder.end(bytes, unix_ms(), *stamp);
             self.recorded.set(writer.recorded());

@@ -148,6 +148,7 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
             Item::Recovered(recovered, log) => crate::load::admit(node, recovered, log.map(|log| *log)),
             Item::Snapshot(message) => crate::snapshot::receive(node, from, *message),
             Item::Replica(message) => crate::replica::receive(node, from, *message),
+            Item::Master(message) => crate::master::receive(node, from, *message),
             Item::Ending(message) => crate::stop::receive(node, from, *message),
         }
     }

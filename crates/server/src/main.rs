@@ -24,6 +24,7 @@ mod loan;
 mod log;
 mod lookahead;
 mod mail;
+mod master;
 mod memory;
 mod node;
 mod notify;

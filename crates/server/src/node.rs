@@ -36,6 +36,7 @@ pub(crate) struct Node {
     pub(crate) publishing: Publishing,
     pub(crate) journal: Journal,
     pub(crate) cuts: crate::cut::Cuts,
+    pub(crate) masters: crate::master::Desk,
     pub(crate) archiving: crate::archive::Archiving,
     pub(crate) handled: crate::mail::Handled,
     pub(crate) flushes: crate::track::Flushes,
@@ -126,6 +127,10 @@ pub(crate) struct Control {
     pub(crate) busy: Busy,
     /// A log is about to be begun: transactions that write keep their locks as if there were one.
     pub(crate) expects_log: AtomicBool,
+    /// The journals are about to be tapped for replicas: the same.
+    pub(crate) expects_tap: AtomicBool,
+    /// What they are tapped for.
+    pub(crate) taps: Arc<crate::journal::tap::Taps>,
     /// How many cores let commands in that work on data.
     pub(crate) admitting: AtomicUsize,
     /// Where the server listens, as the log says it.
@@ -225,7 +230,7 @@ impl Node {
                 self.mailbox.outbox(peer as usize, |hop| hop.say(Item::MakeRoom));
             }
         }
-        if core.effects.has_draft() {
+        if core.effects.has_draft() || core.effects.has_told() {
             // It is written at the end of the turn even if nothing waits for it.
             self.mailbox.call();
         }

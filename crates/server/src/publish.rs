@@ -232,7 +232,11 @@ pub(crate) fn push_with(
 /// The class whose output limit a client is held to. Monitors are like subscribers: they do not choose how much comes.
 pub(crate) fn class_of(flags: ClientFlags) -> ClientClass {
     const LISTENERS: u32 = ClientFlags::PUBSUB.0 | ClientFlags::MONITOR.0;
-    if flags.0 & LISTENERS == 0 { ClientClass::Normal } else { ClientClass::Pubsub }
+    match flags.0 {
+        flags if flags & ClientFlags::REPLICA.0 != 0 => ClientClass::Replica,
+        flags if flags & LISTENERS != 0 => ClientClass::Pubsub,
+        _ => ClientClass::Normal,
+    }
 }
 
 #[cold]

@@ -44,6 +44,9 @@ pub(crate) fn apply(node: &Rc<Node>, names: &[&str], before: Config) -> Result<(
                 has_news = true;
             }
             "appendfsync" | "appendonly" => crate::cut::policy::changed(node),
+            "min-replicas-to-write" | "min-replicas-max-lag" | "repl-backlog-size" => {
+                crate::master::config_changed(node);
+            }
             "notify-keyspace-events" => commands::pubsub::listen(core),
             "save" | "stop-writes-on-bgsave-error" if node.id.index() == 0 => {
                 crate::snapshot::tell_health(core);

@@ -21,6 +21,7 @@ mod due;
 mod error;
 mod file;
 mod meet;
+mod replicas;
 mod run;
 mod single;
 mod walk;
@@ -28,6 +29,7 @@ mod walk;
 pub(crate) use due::{look, tell_health};
 pub(crate) use error::SaveError;
 pub(crate) use meet::{meet, meet_exec, meet_keys, meet_queue};
+pub(crate) use replicas::{Payload, for_replicas};
 pub(crate) use walk::{arm, disarm, open};
 
 use crate::hop::{Item, Sink};
@@ -59,6 +61,8 @@ struct Desk {
     /// Whoever waits for a snapshot that begins after they came.
     waiting: RefCell<Vec<Waiter>>,
     under_way: RefCell<Option<Arc<Job>>>,
+    /// The one under way is for replicas, among others.
+    is_for_replicas: Cell<bool>,
     /// What came of the parts.
     parts: RefCell<Vec<Result<SetFile, SaveError>>>,
     waker: RefCell<Option<Waker>>,
@@ -73,14 +77,42 @@ enum Waiter {
     /// A client that has said SAVE, connected to this core.
     Client(ShardId, Sink, Form),
     /// A task of core 0.
-    Task(Rc<Promise>),
+    Task(Rc<Promise<()>>),
+    /// Replicas, which are to be sent it.
+    Replicas(Rc<Promise<Arc<Payload>>>),
 }
 
 /// What a task waits for.
-#[derive(Default)]
-struct Promise {
-    kept: RefCell<Option<Result<(), String>>>,
+struct Promise<T> {
+    kept: RefCell<Option<Result<T, String>>>,
     waker: RefCell<Option<Waker>>,
+}
+
+impl<T> Default for Promise<T> {
+    fn default() -> Self {
+        Self { kept: RefCell::new(None), waker: RefCell::new(None) }
+    }
+}
+
+impl<T> Promise<T> {
+    /// It has come about, or has not.
+    fn keep(&self, result: Result<T, String>) {
+        *self.kept.borrow_mut() = Some(result);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    async fn wait(&self) -> Result<T, String> {
+        poll_fn(|cx| match self.kept.borrow_mut().take() {
+            Some(kept) => Poll::Ready(kept),
+            None => {
+                *self.waker.borrow_mut() = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
 }
 
 /// One snapshot, the same for all cores.
@@ -142,14 +174,7 @@ pub(crate) async fn save(node: &Node) -> Result<(), String> {
     let promise = Rc::new(Promise::default());
     node.snapshots.desk.waiting.borrow_mut().push(Waiter::Task(Rc::clone(&promise)));
     node.snapshots.desk.wake();
-    poll_fn(|cx| match promise.kept.borrow_mut().take() {
-        Some(kept) => Poll::Ready(kept),
-        None => {
-            *promise.waker.borrow_mut() = Some(cx.waker().clone());
-            Poll::Pending
-        }
-    })
-    .await
+    promise.wait().await
 }
 
 /// A command has asked for one.
@@ -231,8 +256,14 @@ pub(crate) fn start(node: &Rc<Node>) {
     }
 }
 
-/// Answers whoever waited. `single` is what became of the one file, for those who wanted that.
-fn answer(node: &Node, waiting: Vec<Waiter>, result: &Result<(), String>, single: &Result<(), String>) {
+/// Answers whoever waited. `single` is what became of the one file, for those who wanted that; `payload` the same for replicas.
+fn answer(
+    node: &Node,
+    waiting: Vec<Waiter>,
+    result: &Result<(), String>,
+    single: &Result<(), String>,
+    payload: Option<&Result<Arc<Payload>, String>>,
+) {
     for waiter in waiting {
         match waiter {
             Waiter::Client(home, sink, form) => {
@@ -245,11 +276,10 @@ fn answer(node: &Node, waiting: Vec<Waiter>, result: &Result<(), String>, single
                     });
                 }
             }
-            Waiter::Task(promise) => {
-                *promise.kept.borrow_mut() = Some(result.clone());
-                if let Some(waker) = promise.waker.take() {
-                    waker.wake();
-                }
+            Waiter::Task(promise) => promise.keep(result.clone()),
+            Waiter::Replicas(promise) => {
+                let payload = payload.cloned().unwrap_or_else(|| Err("there is no snapshot".to_owned()));
+                promise.keep(result.clone().and(payload));
             }
         }
     }

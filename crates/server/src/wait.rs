@@ -20,10 +20,12 @@
 //! its place in line, and one in the order of timeouts.
 
 mod log;
+mod replicas;
 mod several;
 mod timeouts;
 
 pub(crate) use log::{LogWaiters, begin_for_log, log_has_ended, serve as serve_log_waiters};
+pub(crate) use replicas::{begin_for_replicas, replicas_have};
 pub(crate) use several::{Fate, attempt, call, fate, lend, offered, stays, take_back};
 pub(crate) use timeouts::{Timeouts, run as run_timeouts};
 
@@ -55,7 +57,7 @@ impl Wait {
     /// Whether nothing is being done for it.
     pub(crate) fn is_idle(&self) -> bool {
         match &self.place {
-            Place::Shard(..) | Place::Log(_) => true,
+            Place::Shard(..) | Place::Log(_) | Place::Replicas(_) => true,
             Place::Shards(several) => several.is_idle(),
         }
     }
@@ -70,6 +72,8 @@ enum Place {
     Shards(Box<Several>),
     /// Nowhere: it waits until this cut is on the disk in all logs.
     Log(u64),
+    /// At core 0, with this ticket: it waits for replicas.
+    Replicas(u64),
 }
 
 /// A shard's message to the home of a client whose command it has parked.
@@ -252,6 +256,10 @@ pub(crate) fn give_up(node: &Node, link: &Link, why: Why) {
             Place::Log(_) => {
                 drop(outgoing);
                 return log::give_up(node, link, why);
+            }
+            Place::Replicas(_) => {
+                drop(outgoing);
+                return replicas::give_up(node, link, why);
             }
             Place::Shards(several) => {
                 let gives_up_now = several.give_up(why);

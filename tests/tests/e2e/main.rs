@@ -18,6 +18,7 @@ mod harness;
 mod hazards;
 mod import;
 mod journal;
+mod masters;
 mod monitor;
 mod programs;
 mod pubsub;

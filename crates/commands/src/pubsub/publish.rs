@@ -8,6 +8,7 @@ use stdx::Args;
 pub(super) fn publish(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     super::publish_events(ctx.core);
     let receivers = ctx.core.pubsub.publish(false, args.at(1), args.at(2));
+    ctx.core.effects.tell(args);
     ctx.out.int(receivers as i64);
     Ok(Outcome::Done)
 }
@@ -16,6 +17,7 @@ pub(super) fn publish(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comm
 pub(super) fn spublish(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     super::publish_events(ctx.core);
     let receivers = ctx.core.pubsub.publish(true, args.at(1), args.at(2));
+    ctx.core.effects.tell(args);
     ctx.out.int(receivers as i64);
     Ok(Outcome::Done)
 }
@@ -23,6 +25,19 @@ pub(super) fn spublish(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Com
 #[cfg(test)]
 mod tests {
     use crate::testing::{World, check};
+
+    #[test]
+    fn replicas_are_told_while_there_are_some() {
+        let mut world = World::new(1);
+        world.check(&["PUBLISH a m"], ":0");
+        world.cores[0].effects.tell_replicas(true);
+        world.check(&["PUBLISH a m"], ":0");
+        world.check(&["EVAL \"return redis.call('PUBLISH', 'b', 'm')\" 0"], ":0");
+        let told = world.cores[0].effects.take_told();
+        let line = |channel: &str| format!("*3\r\n$7\r\nPUBLISH\r\n$1\r\n{channel}\r\n$1\r\nm\r\n");
+        assert_eq!(String::from_utf8_lossy(&told), line("a") + &line("b"));
+        assert!(!world.cores[0].effects.has_told());
+    }
 
     #[test]
     fn receivers_are_counted_once_for_each_subscription() {

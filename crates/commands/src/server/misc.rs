@@ -3,9 +3,10 @@
 use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::error::CommandError;
 use crate::log::LogWait;
+use crate::masters::ReplicaWait;
 use crate::parking;
 use resp::Reply;
-use stdx::Args;
+use stdx::{Args, UnixMs};
 
 /// TIME: seconds and microseconds.
 pub(super) fn time(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
@@ -16,14 +17,26 @@ pub(super) fn time(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandErr
     Ok(Outcome::Done)
 }
 
-/// WAIT numreplicas timeout: there are no replicas, so none has the writes, and waiting would not change it.
+/// WAIT numreplicas timeout: waits until so many replicas have acknowledged what was written so far. Core 0 knows when.
 pub(super) fn wait(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    ctx.int(args, 1)?;
+    let replicas = ctx.int(args, 1)?;
     let timeout_ms = parse_int(args.at(2)).ok_or(CommandError::TIMEOUT_NOT_INTEGER)?;
     if timeout_ms < 0 {
         return Err(CommandError::TIMEOUT_NEGATIVE);
     }
-    ctx.out.int(0);
+    let level = {
+        let known = ctx.core.shared.masters.known();
+        let is_waited_for = replicas > 0 || !known.followers.is_empty();
+        (!ctx.may_park || !is_waited_for).then(|| known.level())
+    };
+    match level {
+        Some(level) => ctx.out.int(level as i64),
+        None => {
+            let until = (timeout_ms > 0).then(|| UnixMs(ctx.now.0.saturating_add(timeout_ms)));
+            let replicas = usize::try_from(replicas).unwrap_or(0);
+            ctx.core.waits_for_replicas = Some(ReplicaWait { replicas, until });
+        }
+    }
     Ok(Outcome::Done)
 }
 
@@ -82,7 +95,8 @@ mod tests {
     #[test]
     fn there_are_no_replicas_and_no_modules() {
         check(&["ROLE"], "*3 $6 master :0 *0");
-        check(&["WAIT 1 1000"], ":0");
+        check(&["WAIT 0 1000"], ":0");
+        check(&["EVAL \"return redis.call('WAIT', '1', '1000')\" 0"], ":0");
         check(&["WAIT a 1"], "-ERR value is not an integer or out of range");
         check(&["WAIT 1 a"], "-ERR timeout is not an integer or out of range");
         check(&["WAIT 1 -1"], "-ERR timeout is negative");

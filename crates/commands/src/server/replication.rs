@@ -1,11 +1,14 @@
-//! REPLICAOF, and what replicas say to a master, which is refused: a server of this version has no replicas.
+//! REPLICAOF, and what replicas say to their master.
 
+use crate::client::ClientFlags;
 use crate::core::Action;
 use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::error::CommandError;
+use crate::masters::Asked;
 use crate::replica::Wish;
 use crate::row::{Arg, Command, Flags};
 use config::MasterAddress;
+use replication::psync::{Follower, Replconf};
 use stdx::Args;
 
 /// The administrator's, not in scripts.
@@ -53,7 +56,7 @@ pub(super) const COMMANDS: &[Command] = &[
         arity: -1,
         is_internal: true,
         flags: ADMINISTRATION.or(Flags::LOADING).or(Flags::STALE).or(Flags::ALLOW_BUSY),
-        handler: refuse,
+        handler: replconf,
         summary: "Tells a master about its replica.",
         since: "3.0.0",
         group: "server",
@@ -63,7 +66,7 @@ pub(super) const COMMANDS: &[Command] = &[
         name: "psync",
         arity: -3,
         flags: LINK,
-        handler: refuse,
+        handler: psync,
         summary: "Begins a replica's link where the last one ended.",
         since: "2.8.0",
         group: "server",
@@ -74,7 +77,7 @@ pub(super) const COMMANDS: &[Command] = &[
         name: "sync",
         arity: 1,
         flags: LINK,
-        handler: refuse,
+        handler: sync,
         summary: "Begins a replica's link with all data.",
         since: "1.0.0",
         group: "server",
@@ -149,12 +152,20 @@ pub(super) fn role(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandErr
     Ok(Outcome::Done)
 }
 
-/// A master without replicas.
+/// A master, with those that follow it.
 fn master_role(ctx: &mut Ctx<'_>) -> Result<Outcome, CommandError> {
+    let known = ctx.core.shared.masters.known();
+    let online: Vec<_> = known.online().collect();
     ctx.out.array(3);
     ctx.out.bulk(b"master");
-    ctx.out.int(0);
-    ctx.out.array(0);
+    ctx.out.int(known.ring.map_or(0, |ring| ring.end as i64));
+    ctx.out.array(online.len());
+    for (address, port, offset) in online {
+        ctx.out.array(3);
+        ctx.out.bulk(address.as_bytes());
+        ctx.out.bulk_int(port.into());
+        ctx.out.bulk_int(offset as i64);
+    }
     Ok(Outcome::Done)
 }
 
@@ -164,9 +175,55 @@ fn failover(_: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     Err(if aborts { CommandError::NO_FAILOVER } else { CommandError::NO_REPLICAS })
 }
 
-/// SYNC, PSYNC, REPLCONF: refused, so that a replica says why it gets no data.
-fn refuse(_: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
-    Err(CommandError::NO_REPLICATION)
+/// REPLCONF option value..: what a replica says of itself before it asks for data. What it says later comes on a link of its own.
+fn replconf(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let now_ms = ctx.now.0.max(0) as u64;
+    let words: Vec<&[u8]> = args.from(1).iter().collect();
+    let follower = ctx.client().replica.get_or_insert_with(|| Box::new(Follower::new(now_ms)));
+    match follower.replconf(&words, now_ms) {
+        Ok(Replconf::Ok) => ctx.out.ok(),
+        // An acknowledgement of who follows nobody yet, or a question for a replica.
+        Ok(Replconf::Silence | Replconf::AckNow) => {}
+        Ok(Replconf::Names) => {
+            let line = format!("LACEWING {}", ctx.core.shared.run_id);
+            ctx.out.simple(&line);
+        }
+        Err(error) => return Err(CommandError::Text(error.to_string().into_bytes().into())),
+    }
+    Ok(Outcome::Done)
+}
+
+/// PSYNC replid offset: the connection is a replica's from now on, and the server goes on with it.
+fn psync(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let offset = parse_int(args.at(2)).ok_or(CommandError::NotInteger)?;
+    has_data(ctx)?;
+    follow(ctx, Some((args.at(1).into(), offset)));
+    Ok(Outcome::Done)
+}
+
+/// SYNC: the same for all data, which comes without a word before it.
+fn sync(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
+    has_data(ctx)?;
+    follow(ctx, None);
+    Ok(Outcome::Done)
+}
+
+/// A replica whose master is away has nothing to pass on that is known to stay; so two that follow each other get nothing either.
+fn has_data(ctx: &Ctx<'_>) -> Result<(), CommandError> {
+    let now_ms = (ctx.core.nanos)() / 1_000_000;
+    match ctx.core.shared.replica.facts(now_ms) {
+        Some((facts, _)) if !facts.is_up() => Err(CommandError::NO_MASTER_LINK),
+        _ => Ok(()),
+    }
+}
+
+fn follow(ctx: &mut Ctx<'_>, position: Option<(Box<[u8]>, i64)>) {
+    let now_ms = ctx.now.0.max(0) as u64;
+    let client = ctx.client();
+    let follower = client.replica.take().map_or_else(|| Follower::new(now_ms), |follower| *follower);
+    // What was asked before is answered here.
+    client.flags.set(ClientFlags::CLOSE_AFTER_REPLY, true);
+    ctx.core.asks_to_follow = Some(Box::new(Asked { follower, position }));
 }
 
 #[cfg(test)]
@@ -197,14 +254,6 @@ mod tests {
     }
 
     #[test]
-    fn inside_a_transaction_it_is_asked_for_without_waiting() {
-        let mut world = World::new(1);
-        world.check(&["MULTI", "REPLICAOF a 1", "EXEC"], "*1 +OK");
-        let to = MasterAddress { host: "a".to_owned(), port: 1 };
-        assert_eq!(world.cores[0].actions, [Action::Replicate(Wish::Follow(to))]);
-    }
-
-    #[test]
     fn what_is_no_master() {
         check(&["REPLICAOF a 0"], "-ERR Invalid master port");
         check(&["REPLICAOF a 65536"], "-ERR Invalid master port");
@@ -214,15 +263,28 @@ mod tests {
     }
 
     #[test]
-    fn what_replicas_say_is_refused() {
-        let refused = format!("-{}", CommandError::NO_REPLICATION);
-        let lines = ["SYNC", "PSYNC ? -1", "REPLCONF listening-port 1"];
-        for line in lines {
-            check(&[line], &refused);
-        }
+    fn a_failover_wants_replicas() {
         check(&["FAILOVER"], "-ERR FAILOVER requires connected replicas.");
         check(&["FAILOVER TO a 1"], "-ERR FAILOVER requires connected replicas.");
         check(&["FAILOVER ABORT"], "-ERR No failover in progress.");
         check(&["REPLICAOF NO"], "-ERR wrong number of arguments for 'replicaof' command");
+    }
+
+    #[test]
+    fn a_replica_tells_of_itself_and_then_follows() {
+        let mut world = World::new(1);
+        world.check(&["REPLCONF listening-port 6380"], "+OK");
+        world.check(&["REPLCONF capa eof capa psync2"], "+OK");
+        world.check(&["REPLCONF ack 12"], "");
+        world.check(&["REPLCONF nonsense 1"], "-ERR Unrecognized REPLCONF option: nonsense");
+        world.check(&["PSYNC ? x"], "-ERR value is not an integer or out of range");
+        assert!(world.cores[0].asks_to_follow.is_none());
+        world.check(&["PSYNC ? -1"], "");
+        let asked = world.cores[0].asks_to_follow.take().expect("it has asked");
+        assert_eq!((asked.follower.listening_port, asked.follower.takes_marked), (6380, true));
+        assert_eq!(asked.position, Some((b"?"[..].into(), -1)));
+        assert!(world.client().flags.has(ClientFlags::CLOSE_AFTER_REPLY));
+        world.check(&["SYNC"], "");
+        assert_eq!(world.cores[0].asks_to_follow.take().expect("it has asked").position, None);
     }
 }

@@ -18,6 +18,9 @@ const ALWAYS_STAGED: &str = "a full copy is always kept on the disk and verified
 const ALWAYS_SANE: &str = "payloads are always checked";
 pub(super) const NO_REPLICATION: &str = "replication is not part of this version";
 
+/// A copy for replicas is a snapshot, as any other.
+const BY_FILE: &str = "a full copy for replicas always goes through a file";
+
 /// Snapshots cannot be written without.
 const ALWAYS_CHECKED: &str = "snapshots always end with a checksum";
 
@@ -205,21 +208,21 @@ pub(super) const REPLICATION: &[Param] = &[
         "\"\"",
         "The user whose password masterauth is; empty is the default user.",
     ),
-    fixed(
+    plain(
         "min-replicas-to-write",
-        &["0"],
+        number!(min_replicas_to_write, 0, INT_MAX),
         "0",
-        NO_REPLICATION,
-        "Only 0: a write cannot wait for replicas that this version does not have.",
+        "Refuses writes (-NOREPLICAS) while fewer replicas than this are near enough: see min-replicas-max-lag. 0 asks for \
+         none. What was written before they went is not taken back, so this bounds what a failover loses and does no more.",
     )
     .alias("min-slaves-to-write"),
-    inert(
+    plain(
         "min-replicas-max-lag",
-        Int(0, INT_MAX),
+        number!(min_replicas_max_lag_s, 0, INT_MAX),
         "10",
-        NO_REPLICATION,
-        "Lag in seconds up to which a replica counts.",
+        "A replica counts for min-replicas-to-write if it has acknowledged something within so long. 0 asks for no replicas.",
     )
+    .unit("seconds")
     .alias("min-slaves-max-lag"),
     plain(
         "replica-read-only",
@@ -256,20 +259,21 @@ pub(super) const REPLICATION: &[Param] = &[
         .alias("slave-lazy-flush"),
     inert("replica-ignore-maxmemory", Bool, "yes", NO_REPLICATION, "Leaves eviction to the master.")
         .alias("slave-ignore-maxmemory"),
-    inert(
+    plain(
         "repl-backlog-size",
-        Memory(1, MEMORY_MAX),
+        memory!(repl_backlog_bytes, 1, MEMORY_MAX),
         "1mb",
-        NO_REPLICATION,
-        "History kept for replicas that come back.",
+        "So much of what was written is kept for replicas that lost their link, which then go on where they were. It grows for \
+         replicas that are slow, to the hard bound of client-output-buffer-limit replica, and shrinks again.",
     ),
-    inert(
+    plain(
         "repl-backlog-ttl",
-        Int(0, LONG_MAX),
+        number!(repl_backlog_ttl_s, 0, INT_MAX),
         "3600",
-        NO_REPLICATION,
-        "Seconds to keep that history without replicas.",
-    ),
+        "So long after the last replica has gone that is still kept. Then nothing is kept for replicas any more, and the next one \
+         begins with all data. 0 keeps it for ever.",
+    )
+    .unit("seconds"),
     plain(
         "repl-timeout",
         number!(repl_timeout_s, 1, INT_MAX),
@@ -277,13 +281,13 @@ pub(super) const REPLICATION: &[Param] = &[
         "A link between master and replica is given up when nothing was heard for so long; a replica then connects anew.",
     )
     .unit("seconds"),
-    inert(
+    plain(
         "repl-ping-replica-period",
-        Int(1, INT_MAX),
+        number!(repl_ping_replica_period_s, 1, INT_MAX),
         "10",
-        NO_REPLICATION,
-        "Seconds between pings to replicas.",
+        "Replicas hear from this server at least so often.",
     )
+    .unit("seconds")
     .alias("repl-ping-slave-period"),
     plain(
         "repl-disable-tcp-nodelay",
@@ -291,19 +295,19 @@ pub(super) const REPLICATION: &[Param] = &[
         "no",
         "Sends between master and replica in fewer, later packets.",
     ),
-    inert("repl-diskless-sync", Bool, "yes", NO_REPLICATION, "Sends a full copy without a file in between."),
+    inert("repl-diskless-sync", Bool, "yes", BY_FILE, "Sends a full copy without a file in between."),
     inert(
         "repl-diskless-sync-delay",
         Int(0, INT_MAX),
         "5",
-        NO_REPLICATION,
+        BY_FILE,
         "Seconds to wait for more replicas to join.",
     ),
     inert(
         "repl-diskless-sync-max-replicas",
         Int(0, INT_MAX),
         "0",
-        NO_REPLICATION,
+        BY_FILE,
         "Replicas with which such a copy starts at once.",
     ),
     inert(

@@ -6,6 +6,7 @@ use crate::spread::Answers;
 use crate::wait::Wait;
 use crate::window::Window;
 use commands::ClientSlot;
+use commands::masters::Asked;
 use coordinator::pipeline::{HoleId, Overlap, PipelineOrder, Replies};
 use reactor::net::Socket;
 use resp::Proto;
@@ -57,6 +58,8 @@ pub(crate) struct Outgoing {
     pub(crate) replies: Replies,
     pub(crate) overlap: Overlap,
     pub(crate) window: Window,
+    /// It is to be a replica's connection when all before that is answered.
+    pub(crate) follows: Option<Box<Asked>>,
     /// What the client waits for, if it does.
     pub(crate) wait: Option<Wait>,
     /// While EXEC writes its reply: what is pushed meanwhile, which comes behind that.
@@ -77,7 +80,7 @@ impl Outgoing {
 }
 
 impl Link {
-    pub(super) fn new(slot: ClientSlot, socket: Socket, order: PipelineOrder) -> Self {
+    pub(crate) fn new(slot: ClientSlot, socket: Socket, order: PipelineOrder) -> Self {
         Self {
             slot,
             outgoing: RefCell::new(Outgoing {
@@ -85,6 +88,7 @@ impl Link {
                 replies: Replies::default(),
                 overlap: Overlap::new(order),
                 window: Window::default(),
+                follows: None,
                 wait: None,
                 behind_exec: None,
             }),
@@ -131,7 +135,7 @@ impl Link {
         self.is_kicked.take()
     }
 
-    pub(super) fn listen(&self, cx: &Context<'_>) {
+    pub(crate) fn listen(&self, cx: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());

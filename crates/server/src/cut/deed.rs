@@ -21,6 +21,8 @@ pub(crate) enum Deed {
     Policy(AppendFsync),
     /// The data is replaced by another, which takes its time: all locks stay until that is done, see [`crate::replica`].
     Replace,
+    /// The journals are tapped for replicas from here on, or no longer.
+    Tap(bool),
 }
 
 /// A cut as one shard sees it.
@@ -38,7 +40,7 @@ impl Deed {
     /// Whether the cut is to be brought to the disk soon even where nobody asks that of the log (`appendfsync no`).
     pub(super) fn needs_disk(&self) -> bool {
         match self {
-            Self::Log | Self::Replace => false,
+            Self::Log | Self::Replace | Self::Tap(_) => false,
             // A set that says where the log goes on is not to be there before the log is.
             Self::Sync | Self::Policy(_) | Self::Capture(_) => true,
         }
@@ -47,7 +49,7 @@ impl Deed {
     /// Whether it has to be there, on all shards, before any of them is let go.
     pub(super) fn waits_for_disk(&self, node: &Node) -> bool {
         match self {
-            Self::Log | Self::Sync | Self::Capture(_) | Self::Replace => false,
+            Self::Log | Self::Sync | Self::Capture(_) | Self::Replace | Self::Tap(_) => false,
             Self::Policy(policy) => super::policy::waits_for_disk(node, *policy),
         }
     }
@@ -61,7 +63,7 @@ impl Deed {
     /// be said twice of one cut.
     pub(super) fn enter(&self, _: &Node, state: &mut State) {
         match self {
-            Self::Log | Self::Sync | Self::Policy(_) | Self::Replace => {}
+            Self::Log | Self::Sync | Self::Policy(_) | Self::Replace | Self::Tap(_) => {}
             Self::Capture(_) => snapshot::arm(state),
         }
     }
@@ -71,6 +73,7 @@ impl Deed {
         match self {
             Self::Log | Self::Sync | Self::Policy(_) => {}
             Self::Replace => crate::replica::stand_still(node, state),
+            Self::Tap(is_on) => node.journal.set_tap(&mut state.core, *is_on),
             Self::Capture(job) => {
                 snapshot::open(node, state, job, cut.at);
                 if let Some(logs) = job.logs() {
@@ -83,7 +86,7 @@ impl Deed {
     /// All shards have done their part, and the locks are about to go.
     pub(super) fn end(&self, node: &Node, _: &mut State) {
         match self {
-            Self::Log | Self::Sync | Self::Capture(_) | Self::Replace => {}
+            Self::Log | Self::Sync | Self::Capture(_) | Self::Replace | Self::Tap(_) => {}
             Self::Policy(policy) => node.journal.set_policy(*policy),
         }
     }
@@ -91,7 +94,7 @@ impl Deed {
     /// The claim is taken back, and nothing was done; or a shard could not bring the cut to its disk.
     pub(super) fn give_up(&self, node: &Node, state: &mut State) {
         match self {
-            Self::Log | Self::Sync | Self::Policy(_) | Self::Replace => {}
+            Self::Log | Self::Sync | Self::Policy(_) | Self::Replace | Self::Tap(_) => {}
             Self::Capture(_) => snapshot::disarm(node, state),
         }
     }

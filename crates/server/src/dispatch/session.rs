@@ -52,6 +52,13 @@ impl Turn<'_> {
             let sink = self.hole(Kind::Barrier);
             wait::begin_for_log(self.node, &mut self.state.core, self.outgoing, sink, wait);
         }
+        if let Some(wait) = self.state.core.waits_for_replicas.take() {
+            let sink = self.hole(Kind::Barrier);
+            crate::master::begin_wait(self.node, &mut self.state.core, self.outgoing, sink, wait);
+        }
+        if let Some(asked) = self.state.core.asks_to_follow.take() {
+            self.outgoing.follows = Some(asked);
+        }
         if !self.state.core.actions.is_empty() {
             self.ask_for_the_end();
         }

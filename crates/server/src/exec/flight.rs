@@ -308,7 +308,7 @@ impl ExecFlight {
         let is_of_one = |&index: &usize| matches!(self.queue.get(index).place, Place::Shard(..));
         let end = start + (start..self.queue.len()).take_while(is_of_one).count();
         let lists = lists(&self.queue, start..end, self.caller, self.from);
-        self.hold.lists(lists, end == self.queue.len() && !node.journal.is_on());
+        self.hold.lists(lists, end == self.queue.len() && !node.journal.records());
         self.show(node, start..end);
         self.doing = Doing::List(start..end);
         self.next = end;

@@ -21,7 +21,7 @@ use std::time::Instant;
 /// What a connection may send now. Nothing is written for it. None of the core's connections may be borrowed.
 #[inline]
 pub(crate) fn gate(node: &Node, link: &Link) -> Gate {
-    if node.journal.is_on() { gate_of(node, link) } else { Gate::OPEN }
+    if node.journal.records() { gate_of(node, link) } else { Gate::OPEN }
 }
 
 fn gate_of(node: &Node, link: &Link) -> Gate {
@@ -36,7 +36,10 @@ fn gate_of(node: &Node, link: &Link) -> Gate {
     if journal.holds_replies.get() {
         hold_replies(node);
     }
-    let is_dirty = node.state.borrow().core.effects.has_draft();
+    let is_dirty = {
+        let effects = &node.state.borrow().core.effects;
+        effects.has_draft() || effects.has_told()
+    };
     let safe = journal.safe();
     let is_safe = safe == journal.recorded.get() || (journal.is_failing.get() && link.held.get() <= safe);
     Gate { is_open: !is_dirty && is_safe, safe }
@@ -73,9 +76,9 @@ pub(crate) fn beware(node: &Node) {
 /// told of with [`wait_for`].
 #[inline]
 pub(crate) fn open_gate(node: &Node, link: &Link) -> Gate {
-    if node.journal.is_on() {
+    if node.journal.records() {
         node.journal.write(&mut node.state.borrow_mut().core);
-        node.journal.follow_disk();
+        node.journal.follow_disk(node.id);
     }
     gate(node, link)
 }
@@ -108,11 +111,11 @@ pub(crate) fn leave_to(node: &Node, core: &mut Core, peer: usize) {
 #[inline]
 fn leave_with(node: &Node, write: impl FnOnce(), send: impl FnOnce()) {
     let journal = &node.journal;
-    if !journal.is_on() {
+    if !journal.records() {
         return send();
     }
     write();
-    journal.follow_disk();
+    journal.follow_disk(node.id);
     let (safe, recorded) = (journal.safe(), journal.recorded.get());
     if node.mailbox.release(safe) && safe == recorded {
         send();
@@ -165,7 +168,7 @@ fn let_replies_go(node: &Node) {
 
 /// In every round of the core's periodic work.
 pub(crate) fn tend(node: &Node) {
-    if node.journal.is_on() {
+    if node.journal.records() {
         node.journal.tend(&mut node.state.borrow_mut().core);
         // What waited for the disk may go.
         node.mailbox.call();

@@ -87,12 +87,17 @@ pub(crate) fn unkept(node: &Node) -> Option<UnkeptOne> {
 
 /// Whether what begins now is journalled, or may be.
 pub(crate) fn is_expected(node: &Node) -> bool {
-    node.journal.is_on() || node.control.expects_log.load(Relaxed)
+    node.journal.records() || expects(node)
 }
 
 /// Whether nothing here is in the way of a journal that is about to start.
 pub(crate) fn may_start(node: &Node) -> bool {
-    node.journal.unkept.0.get() == 0 || !node.control.expects_log.load(Relaxed)
+    node.journal.unkept.0.get() == 0 || !expects(node)
+}
+
+/// A journal is about to start.
+fn expects(node: &Node) -> bool {
+    node.control.expects_log.load(Relaxed) || node.control.expects_tap.load(Relaxed)
 }
 
 /// Core 0: whom to wait for when all cores were told something.
@@ -223,8 +228,11 @@ pub(crate) fn leave_log(node: &Node) {
 impl Journal {
     /// Ends the journal, without a word in its log. All that it had yet to write is forgotten, and nothing waits for it.
     fn end_now(&self, core: &mut commands::Core) -> Option<LogSink> {
+        // Replicas are sent it all the same.
+        self.gather(core, self.writer.borrow_mut().as_mut());
         let writer = self.writer.borrow_mut().take()?;
         self.is_on.set(false);
+        self.hand_over(core.id);
         for place in [&self.written, &self.synced, &self.wanted, &self.held] {
             place.set(self.recorded.get());
         }
@@ -235,8 +243,10 @@ impl Journal {
         self.holds_mails.set(false);
         self.told.take();
         core.shared.health.set_log(core.id, None);
-        effects::follow(core, false);
-        core.effects.draft().clear();
+        if !self.tap.is_on() {
+            effects::follow(core, false);
+            core.effects.draft().clear();
+        }
         core.log = commands::log::LogFigures::default();
         Some(writer.sink)
     }

@@ -2,9 +2,7 @@
 
 use super::sink::LogSink;
 use aof::{Encoder, Stamp, TxNumber};
-use commands::Core;
 use commands::core::Shared;
-use commands::effects;
 use config::AppendFsync;
 use coordinator::shards::ShardSet;
 use durable::log::Room;
@@ -65,24 +63,17 @@ impl Writer {
         self.base + self.sink.synced().0
     }
 
-    /// Makes a record of what commands did, if they did anything.
-    pub(super) fn gather(&mut self, core: &mut Core) -> bool {
-        effects::gather(core);
-        let draft = core.effects.draft();
-        if draft.is_empty() {
-            return false;
-        }
+    /// Makes a record of what commands of this shard alone did.
+    pub(super) fn add_plain(&mut self, effects: &[u8]) {
         let Self { bytes, encoder, stamp, .. } = self;
         encoder.begin_plain(bytes, DbIndex(0));
-        bytes.extend_from_slice(draft.finish());
+        bytes.extend_from_slice(effects);
         encoder.seal(bytes, *stamp);
-        draft.clear();
-        true
     }
 
-    pub(super) fn add(&mut self, record: Record<'_>) {
+    pub(super) fn add(&mut self, record: &Record<'_>) {
         let Self { bytes, encoder, stamp, .. } = self;
-        match record {
+        match *record {
             Record::Whole { number, shards, commands } => {
                 let shards: Vec<ShardId> = shards.iter().collect();
                 encoder.begin_whole(bytes, TxNumber(number), &shards, DbIndex(0));

@@ -120,6 +120,7 @@ async fn under_locks(
     };
     match put_in(node, &manifest, position, writes_log).await {
         Ok(Some(recovered)) => {
+            crate::master::replaced(node);
             round::tell_all(node, |_| Message::GoOn(Some(recovered)));
             Outcome::Replaced(position)
         }

@@ -1,7 +1,7 @@
 //! Core 0: takes snapshots, one after the other.
 
 use super::file::{How, Seat};
-use super::{Job, SaveError, Waiter, answer, single, tell_all};
+use super::{Job, SaveError, Waiter, answer, replicas, single, tell_all};
 use crate::clock::unix_ms;
 use crate::cut::{self, Deed, Taken};
 use crate::data_dir::DataDir;
@@ -30,10 +30,15 @@ pub(super) async fn serve(node: Rc<Node>) {
         let waiting = node.snapshots.desk.waiting.take();
         let began = Instant::now();
         node.control.saving.store(true, Relaxed);
+        node.snapshots.desk.is_for_replicas.set(replicas::wants(&waiting));
         let result = run(&node).await;
         let single = match &result {
             Ok(manifest) if wants_single(&waiting) => save_single(&node, manifest.clone()).await,
             _ => Ok(()),
+        };
+        let payload = match &result {
+            Ok(manifest) if replicas::wants(&waiting) => Some(replicas::make(&node, manifest.clone()).await),
+            _ => None,
         };
         node.control.saving.store(false, Relaxed);
         node.snapshots.desk.under_way.take();
@@ -57,11 +62,11 @@ pub(super) async fn serve(node: Rc<Node>) {
         }
         super::tell_health(&node.state.borrow().core);
         let result = result.map(|_| ()).map_err(|error| error.to_string());
-        answer(&node, waiting, &result, &result.clone().and(single));
+        answer(&node, waiting, &result, &result.clone().and(single), payload.as_ref());
     }
     let waiting = node.snapshots.desk.waiting.take();
     let result = Err(SaveError::Ending.to_string());
-    answer(&node, waiting, &result, &result);
+    answer(&node, waiting, &result, &result, None);
 }
 
 fn wants_single(waiting: &[Waiter]) -> bool {
@@ -250,6 +255,9 @@ fn seats(draft: &Draft, shards: u16, how: How) -> Result<Vec<Mutex<Option<Seat>>
 /// The cut, the files of all shards, and how much had been written to the logs by then.
 async fn write(node: &Rc<Node>, job: &Arc<Job>) -> Result<(Taken, Vec<SetFile>, u64), SaveError> {
     let taken = cut::take(node, Deed::Capture(Arc::clone(job))).await.map_err(|_| SaveError::Ending)?;
+    if node.snapshots.desk.is_for_replicas.get() {
+        crate::master::captured(node, taken.number);
+    }
     let log_bytes = node.state.borrow().core.shared.log.written_bytes();
     let shards = node.router.shards() as usize;
     let desk = &node.snapshots.desk;

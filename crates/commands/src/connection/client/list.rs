@@ -122,7 +122,8 @@ fn flags(flags: ClientFlags) -> String {
     if letters.is_empty() { "N".into() } else { letters }
 }
 
-const LETTERS: [(ClientFlags, char); 14] = [
+const LETTERS: [(ClientFlags, char); 15] = [
+    (ClientFlags::REPLICA, 'S'),
     (ClientFlags::MONITOR, 'O'),
     (ClientFlags::FOLLOWS, 'M'),
     (ClientFlags::PUBSUB, 'P'),

@@ -21,7 +21,11 @@ enum Kind {
 
 impl Kind {
     fn of(client: &Client) -> Self {
-        if client.flags.has(ClientFlags::PUBSUB) { Self::Pubsub } else { Self::Normal }
+        match client.flags {
+            flags if flags.has(ClientFlags::REPLICA) => Self::Replica,
+            flags if flags.has(ClientFlags::PUBSUB) => Self::Pubsub,
+            _ => Self::Normal,
+        }
     }
 
     fn parse(word: &[u8]) -> Result<Self, CommandError> {

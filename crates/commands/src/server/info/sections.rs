@@ -229,13 +229,17 @@ fn stats(scene: &Scene<'_>, text: &mut String) {
     line(text, "instantaneous_ops_per_sec", sum(Sum::OpsPerSecond));
     line(text, "total_net_input_bytes", sum(Sum::NetIn));
     line(text, "total_net_output_bytes", sum(Sum::NetOut));
-    zeros(text, &["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    zeros(text, &["total_net_repl_input_bytes"]);
+    line(text, "total_net_repl_output_bytes", scene.core.shared.masters.sent_bytes.load(Relaxed));
     line(text, "instantaneous_input_kbps", kbps(Sum::NetInPerSecond));
     line(text, "instantaneous_output_kbps", kbps(Sum::NetOutPerSecond));
     line(text, "instantaneous_input_repl_kbps", "0.00");
     line(text, "instantaneous_output_repl_kbps", "0.00");
     line(text, "rejected_connections", sum(Sum::RejectedConnections));
-    zeros(text, &["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    let masters = &scene.core.shared.masters;
+    line(text, "sync_full", masters.full_syncs.load(Relaxed));
+    line(text, "sync_partial_ok", masters.partial_syncs.load(Relaxed));
+    line(text, "sync_partial_err", masters.partial_refusals.load(Relaxed));
     // As of Redis 7.4: fields of hashes.
     line(text, "expired_subkeys", sum(Sum::ExpiredFields));
     line(text, "expired_keys", sum(Sum::Expired));
@@ -280,14 +284,9 @@ fn stats(scene: &Scene<'_>, text: &mut String) {
 
 fn replication(scene: &Scene<'_>, text: &mut String) {
     role(scene, text);
-    line(text, "connected_slaves", 0);
-    line(text, "master_failover_state", "no-failover");
-    line(text, "master_replid", &scene.core.shared.run_id);
-    line(text, "master_replid2", "0".repeat(40));
-    line(text, "master_repl_offset", 0);
-    line(text, "second_repl_offset", -1);
-    zeros(text, &["repl_backlog_active", "repl_backlog_size"]);
-    zeros(text, &["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
+    let core = scene.core;
+    let now = stdx::UnixMs(core.clock_us / 1000);
+    core.shared.masters.lines(&core.shared.run_id, core.config.repl_backlog_bytes, now, text);
 }
 
 /// Whom the server follows, and how far it is with that.

@@ -213,6 +213,7 @@ pub(in crate::server) const COMMANDS: &[Command] = &[
     Command {
         name: "wait",
         arity: 3,
+        flags: Flags::SIGNALS,
         categories: &["connection"],
         handler: misc::wait,
         summary: "Waits until replicas have the writes so far.",

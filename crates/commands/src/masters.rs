@@ -1,0 +1,108 @@
+//! What every core knows of this node as a master: who follows it, and how far they are. Core 0 keeps it up to date.
+
+use replication::ReplId;
+use replication::info::{self, Ring, Scene};
+use replication::psync::{Follower, FollowerState};
+use stdx::UnixMs;
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, MutexGuard};
+
+/// See the module's comment.
+#[derive(Debug, Default)]
+pub struct MasterFacts {
+    known: Mutex<Known>,
+    /// Full syncs that were begun (INFO sync_full).
+    pub full_syncs: AtomicU64,
+    /// Replicas that went on where they were (INFO sync_partial_ok).
+    pub partial_syncs: AtomicU64,
+    /// Those that wanted to and could not (INFO sync_partial_err).
+    pub partial_refusals: AtomicU64,
+    /// Bytes that replicas were sent (INFO total_net_repl_output_bytes).
+    pub sent_bytes: AtomicU64,
+}
+
+/// What is known.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The stream; `None` before the server has told.
+    pub ring: Option<Ring>,
+    /// Those who follow, each with the address that it is seen from.
+    pub followers: Vec<(Follower, String)>,
+    /// How many are near enough for `min-replicas-to-write`, if that is set.
+    pub good: Option<usize>,
+}
+
+impl Known {
+    /// How many replicas have acknowledged all of the stream.
+    pub fn level(&self) -> usize {
+        let end = self.ring.map_or(0, |ring| ring.end);
+        let is_level = |(one, _): &&(Follower, String)| one.is_online() && one.acknowledged() >= end;
+        self.followers.iter().filter(is_level).count()
+    }
+
+    /// Those that are sent the stream: address, port, and up to where they have acknowledged it (ROLE).
+    pub fn online(&self) -> impl Iterator<Item = (&str, u16, u64)> {
+        let online = self.followers.iter().filter(|(one, _)| one.state() == Some(FollowerState::Online));
+        online.map(|(one, from)| {
+            let address = one.ip_address.as_deref().unwrap_or(from);
+            (address, one.listening_port, one.acknowledged())
+        })
+    }
+}
+
+impl MasterFacts {
+    /// What is known now.
+    pub fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().expect("nobody panics with it")
+    }
+
+    /// INFO's lines of the replicas and of the stream. `run_id` names the history of a node that has none.
+    pub(crate) fn lines(&self, run_id: &str, backlog_bytes: u64, now: UnixMs, text: &mut String) {
+        let known = self.known();
+        let unnamed = || Ring {
+            replid: ReplId::parse(run_id.as_bytes())
+                .unwrap_or_else(|| ReplId::parse(&[b'0'; 40]).expect("an id")),
+            second: None,
+            end: 0,
+            start: 0,
+            is_active: false,
+            bytes_max: 0,
+        };
+        let mut ring = known.ring.unwrap_or_else(unnamed);
+        if !ring.is_active {
+            ring.bytes_max = backlog_bytes as usize;
+        }
+        let followers: Vec<(&Follower, &str)> =
+            known.followers.iter().map(|(one, from)| (one, from.as_str())).collect();
+        let scene = Scene {
+            ring,
+            priority: 0,
+            is_read_only: false,
+            is_announced: true,
+            good_replicas: known.good,
+            failover: "no-failover",
+            followers: &followers,
+            now_ms: now.0.max(0) as u64,
+        };
+        info::master(&scene, text);
+    }
+}
+
+/// A client has said PSYNC or SYNC: it is to be a replica's connection from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// What it has said of itself.
+    pub follower: Follower,
+    /// Which history it has, and the byte that it wants next, as it said them; `None`: everything, and no word before it.
+    pub position: Option<(Box<[u8]>, i64)>,
+}
+
+/// A client's wait until replicas have what was written: WAIT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplicaWait {
+    /// So many of them.
+    pub replicas: usize,
+    /// When it gives up; `None`: never.
+    pub until: Option<UnixMs>,
+}

@@ -1,0 +1,384 @@
+//! A master: replicas of Redis, Valkey and Lacewing follow this node. See docs/decisions/0030-a-master-in-the-server.md.
+//!
+//! ```text
+//!   core n                                  core 0
+//!   PSYNC, SYNC ── the connection ────────► [`peer`]: a task for each replica
+//!                                              ▲ reads the ring at its own place
+//!   journal ── tap ── what was recorded ───► [`Source`]: one stream, in the ring      ([`Desk`])
+//!                                              │ begins behind a cut
+//!   a cut, a snapshot ◄─────────────────────  [`payload`]: all data, for those who need it
+//!   WAIT ── a ticket ──────────────────────► [`waits`]: until enough have acknowledged
+//! ```
+//!
+//! While nobody follows nothing is tapped and nothing is paid. The first that comes has the journals tapped, at a cut; when the last
+//! has been gone for `repl-backlog-ttl` that ends, at another.
+//!
+//! Nothing here waits for a replica: each reads at its own place, and one whose place falls out of the ring is cut off.
+
+mod payload;
+mod peer;
+mod waits;
+
+pub(crate) use payload::captured;
+pub(crate) use waits::{begin as begin_wait, forget as forget_wait};
+
+use crate::clock::unix_ms;
+use crate::hop::Item;
+use crate::node::Node;
+use commands::masters::Asked;
+use config::{ClientClass, Config, OutputLimit};
+use peer::Peer;
+use reactor::bell::Listening;
+use reactor::timer;
+use replication::info::Ring;
+use replication::{Backlog, ReplId, Source};
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+use stdx::{ClientId, Rng, ShardId, UnixMs};
+
+/// What the cores tell each other.
+pub(crate) enum Message {
+    /// To core 0: a connection of the sender is a replica's from now on.
+    Follow(Box<Newcomer>),
+    /// To core 0: a client of the sender waits for replicas.
+    Wait(waits::Order),
+    /// To core 0: it waits no longer.
+    Forget(u64),
+    /// So many replicas have what your client with this ticket had written.
+    Waited(waits::Answer),
+}
+
+/// A connection that is handed over to core 0.
+pub(crate) struct Newcomer {
+    pub(crate) socket: OwnedFd,
+    pub(crate) id: ClientId,
+    pub(crate) addr: String,
+    pub(crate) laddr: String,
+    pub(crate) name: String,
+    pub(crate) created: UnixMs,
+    pub(crate) asked: Asked,
+}
+
+/// A core's part in it; most of it is used on core 0 alone.
+pub(crate) struct Desk {
+    source: RefCell<Source>,
+    tapping: Cell<Tapping>,
+    peers: RefCell<Vec<Rc<Peer>>>,
+    /// The full sync that is under way.
+    making: Cell<Option<payload::Making>>,
+    /// The stream has ended: the journals are to be tapped anew, or no longer.
+    is_to_stop: Cell<bool>,
+    /// When the last replica has gone.
+    alone_since: Cell<Option<u64>>,
+    waits: waits::Desk,
+    /// When those who wait for a payload were last told that it comes.
+    last_newline_ms: Cell<u64>,
+    has_news: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+    /// Of who makes payloads.
+    maker: RefCell<Option<Waker>>,
+    rng: RefCell<Rng>,
+}
+
+/// Whether the journals come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tapping {
+    Off,
+    /// A cut is made; what comes before it was taken down is not to be taken yet.
+    Starting,
+    On,
+}
+
+impl Desk {
+    /// Of a core that is followed by nobody.
+    pub(crate) fn new(mut rng: Rng) -> Self {
+        // It gets its size with the first replica.
+        let backlog = Backlog::new(ReplId::random(&mut rng), 0, 1);
+        Self {
+            source: RefCell::new(Source::new(backlog)),
+            tapping: Cell::new(Tapping::Off),
+            peers: RefCell::default(),
+            making: Cell::new(None),
+            is_to_stop: Cell::new(false),
+            alone_since: Cell::new(None),
+            waits: waits::Desk::default(),
+            last_newline_ms: Cell::new(0),
+            has_news: Cell::new(false),
+            waker: RefCell::default(),
+            maker: RefCell::default(),
+            rng: RefCell::new(rng),
+        }
+    }
+
+    /// Core 0: there is something to look at.
+    fn wake(&self) {
+        self.has_news.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn wake_maker(&self) {
+        if let Some(waker) = self.maker.take() {
+            waker.wake();
+        }
+    }
+
+    /// From where on the stream is still needed, if anybody needs it.
+    fn needed(&self) -> Option<u64> {
+        let making = self.making.get().and_then(|making| making.place).map(|place| place.offset);
+        let peers = self.peers.borrow();
+        peers.iter().filter_map(|peer| peer.place()).chain(making).min()
+    }
+}
+
+/// Serves replicas, on core 0, for as long as it runs.
+pub(crate) fn start(node: &Rc<Node>) {
+    reactor::task::spawn(serve(Rc::clone(node)));
+    reactor::task::spawn(payload::serve(Rc::clone(node)));
+}
+
+/// What the section of INFO and the limits depend on has changed.
+pub(crate) fn config_changed(node: &Node) {
+    node.masters.wake();
+}
+
+/// A message from a core.
+pub(crate) fn receive(node: &Rc<Node>, from: ShardId, message: Message) {
+    match message {
+        Message::Follow(newcomer) => peer::adopt(node, *newcomer),
+        Message::Wait(order) => waits::asked(node, from, order),
+        Message::Forget(ticket) => waits::forgotten(node, from, ticket),
+        Message::Waited(answer) => waits::answered(node, answer),
+    }
+}
+
+fn tell(node: &Rc<Node>, core: ShardId, message: Message) {
+    if core == node.id {
+        receive(node, core, message);
+    } else {
+        node.mailbox.outbox(core.index(), |hop| hop.say(Item::Master(Box::new(message))));
+    }
+}
+
+/// A connection of this core is a replica's from now on.
+pub(crate) fn hand_over(node: &Rc<Node>, newcomer: Newcomer) {
+    tell(node, ShardId(0), Message::Follow(Box::new(newcomer)));
+}
+
+/// All data was replaced by other data, of which the journals do not tell: whoever follows begins anew.
+pub(crate) fn replaced(node: &Node) {
+    if node.masters.tapping.get() != Tapping::Off {
+        give_up(node, "all data was replaced");
+    }
+}
+
+async fn serve(node: Rc<Node>) {
+    let bell = node.control.taps.ear().listen().expect("memory to watch the taps");
+    let mut next_ms = tick(&node);
+    while wait_for_work(&node, &bell, next_ms).await {
+        node.control.taps.hear();
+        pump(&node);
+        next_ms = tick(&node);
+    }
+}
+
+/// Waits until there is something to do. False when the server ends.
+async fn wait_for_work(node: &Rc<Node>, bell: &Listening, next_ms: u64) -> bool {
+    let mut timer = pin!(timer::sleep(Duration::from_millis(next_ms)));
+    poll_fn(|cx| {
+        node.masters.waker.replace(Some(cx.waker().clone()));
+        if node.poll_stopping(cx).is_ready() {
+            return Poll::Ready(false);
+        }
+        let is_called = node.masters.has_news.take() | bell.poll_rung(cx).is_ready();
+        if is_called || timer.as_mut().poll(cx).is_ready() { Poll::Ready(true) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// Takes what the cores have handed over, puts into the stream what can be, and has it sent.
+fn pump(node: &Rc<Node>) {
+    let (desk, taps) = (&node.masters, &node.control.taps);
+    if desk.tapping.get() != Tapping::On {
+        return waits::serve(node);
+    }
+    let mut is_whole = true;
+    let merged = {
+        let source = &mut *desk.source.borrow_mut();
+        for core in (0..node.router.shards()).map(ShardId) {
+            is_whole &= taps.take(core, |entry| source.take(core, entry));
+        }
+        let bytes_max = ring_bytes_max(&node.state.borrow().core.config);
+        source.merge_keeping(desk.needed(), bytes_max)
+    };
+    match merged {
+        Err(error) => give_up(node, &format!("the journals do not fit each other: {error}")),
+        Ok(_) if !is_whole || desk.source.borrow().waiting_bytes() > WAITING_BYTES_MAX => {
+            give_up(node, "more was written than core 0 could take");
+        }
+        Ok(has_more) => {
+            payload::note_place(desk);
+            waits::serve(node);
+            if has_more {
+                publish_ring(node);
+                desk.peers.borrow().iter().for_each(|peer| peer.kick());
+            }
+        }
+    }
+}
+
+/// What is to be done from time to time. Returns in how many milliseconds it is to be done again.
+fn tick(node: &Rc<Node>) -> u64 {
+    let (desk, now_ms) = (&node.masters, now_ms());
+    let limits = Limits::of(&node.state.borrow().core.config);
+    end_peers(desk, &limits, now_ms);
+    let mut next_ms = if desk.peers.borrow().is_empty() { IDLE_MS } else { ROUND_MS };
+    if desk.tapping.get() == Tapping::On {
+        let end = desk.source.borrow().backlog().end();
+        if !desk.peers.borrow().is_empty() {
+            desk.source.borrow_mut().ping(limits.ping_ms, now_ms);
+        }
+        if desk.source.borrow().backlog().end() > end {
+            desk.peers.borrow().iter().for_each(|peer| peer.kick());
+        }
+        shrink(desk, limits.backlog_bytes);
+        look_whether_alone(desk, limits.ttl_ms, now_ms);
+        next_ms = next_ms.min(ROUND_MS);
+    }
+    if now_ms >= desk.last_newline_ms.get() + limits.ping_ms {
+        desk.last_newline_ms.set(now_ms);
+        desk.peers.borrow().iter().for_each(|peer| peer.say_newline());
+    }
+    publish_peers(node, &limits, now_ms);
+    publish_ring(node);
+    if let Some(until_ms) = waits::deadline(node) {
+        next_ms = next_ms.min(until_ms.saturating_sub(now_ms).max(1));
+    }
+    next_ms
+}
+
+/// What the parameters say.
+struct Limits {
+    backlog_bytes: usize,
+    ping_ms: u64,
+    timeout_ms: u64,
+    ttl_ms: Option<u64>,
+    output: OutputLimit,
+    replicas_min: usize,
+    lag_max_ms: u64,
+}
+
+impl Limits {
+    fn of(config: &Config) -> Self {
+        let ms = |seconds: u32| u64::from(seconds) * 1000;
+        Self {
+            backlog_bytes: config.repl_backlog_bytes as usize,
+            ping_ms: ms(config.repl_ping_replica_period_s),
+            timeout_ms: ms(config.repl_timeout_s),
+            ttl_ms: Some(ms(config.repl_backlog_ttl_s)).filter(|ttl| *ttl > 0),
+            output: config.client_output_buffer_limit.of(ClientClass::Replica),
+            replicas_min: config.min_replicas_to_write as usize,
+            lag_max_ms: ms(config.min_replicas_max_lag_s),
+        }
+    }
+}
+
+/// How large the ring may become for those who read slowly: a bound below its own size is none, as in Redis.
+fn ring_bytes_max(config: &Config) -> usize {
+    let hard_bytes = config.client_output_buffer_limit.of(ClientClass::Replica).hard_bytes as usize;
+    if hard_bytes == 0 { usize::MAX >> 1 } else { hard_bytes.max(config.repl_backlog_bytes as usize) }
+}
+
+/// Cuts those off that are silent, or behind for too long.
+fn end_peers(desk: &Desk, limits: &Limits, now_ms: u64) {
+    let (start, end) = {
+        let source = desk.source.borrow();
+        (source.backlog().start(), source.backlog().end())
+    };
+    for peer in &*desk.peers.borrow() {
+        if peer.place().is_some_and(|place| place < start) {
+            peer.end("it is behind by more than the hard bound of client-output-buffer-limit replica");
+        } else if peer.follower.borrow().is_lost(now_ms, limits.timeout_ms) {
+            peer.end("it is silent for longer than repl-timeout");
+        } else if peer.is_late(end, limits.output, now_ms) {
+            peer.end("it was behind by more than the soft bound of client-output-buffer-limit replica for too long");
+        }
+    }
+}
+
+/// Takes back what the ring has grown by, when nobody needs it any more; and follows its parameter.
+fn shrink(desk: &Desk, bytes: usize) {
+    let needed = desk.needed();
+    let mut source = desk.source.borrow_mut();
+    let backlog = source.backlog_mut();
+    let is_needed = needed.is_some_and(|from| (backlog.end() - from) as usize > bytes);
+    if backlog.capacity() != bytes && !is_needed {
+        backlog.resize(bytes);
+    }
+}
+
+fn look_whether_alone(desk: &Desk, ttl_ms: Option<u64>, now_ms: u64) {
+    if !desk.peers.borrow().is_empty() || desk.making.get().is_some() {
+        return desk.alone_since.set(None);
+    }
+    let since = desk.alone_since.get().unwrap_or(now_ms);
+    desk.alone_since.set(Some(since));
+    if ttl_ms.is_some_and(|ttl| now_ms.saturating_sub(since) > ttl) && !desk.is_to_stop.replace(true) {
+        tracing::info!(
+            "nothing is kept for replicas any more: the last one has been gone for repl-backlog-ttl"
+        );
+        desk.wake_maker();
+    }
+}
+
+/// The stream cannot go on: whoever follows is cut off, and begins anew.
+fn give_up(node: &Node, why: &str) {
+    let desk = &node.masters;
+    tracing::error!(why, "the stream for replicas has ended: they begin anew");
+    desk.source.borrow_mut().stop();
+    desk.peers.borrow().iter().for_each(|peer| peer.end("the stream has ended"));
+    desk.is_to_stop.set(true);
+    desk.wake_maker();
+}
+
+fn publish_ring(node: &Node) {
+    let source = node.masters.source.borrow();
+    let ring = Ring { is_active: source.is_on(), ..Ring::of(source.backlog()) };
+    node.state.borrow().core.shared.masters.known().ring = Some(ring);
+}
+
+/// Tells all cores who follows, and whether writes have replicas enough.
+fn publish_peers(node: &Node, limits: &Limits, now_ms: u64) {
+    let peers = node.masters.peers.borrow();
+    let is_near = |peer: &&Rc<Peer>| {
+        let follower = peer.follower.borrow();
+        // In whole seconds, as Redis counts.
+        follower.is_online() && follower.lag_ms(now_ms) / 1000 * 1000 <= limits.lag_max_ms
+    };
+    let is_asked = limits.replicas_min > 0 && limits.lag_max_ms > 0;
+    let good = is_asked.then(|| peers.iter().filter(is_near).count());
+    let shared = &node.state.borrow().core.shared;
+    let mut known = shared.masters.known();
+    known.followers =
+        peers.iter().map(|peer| (peer.follower.borrow().clone(), peer.address.clone())).collect();
+    known.good = good;
+    drop(known);
+    shared.health.set_lacks_replicas(good.is_some_and(|good| good < limits.replicas_min));
+}
+
+/// The clock of the machines.
+fn now_ms() -> u64 {
+    unix_ms().0.max(0) as u64
+}
+
+/// How often the replicas are looked at; and how often it is looked whether there are any.
+const ROUND_MS: u64 = 100;
+const IDLE_MS: u64 = 3_600_000;
+/// So much may wait for what other journals have to say.
+const WAITING_BYTES_MAX: usize = crate::journal::tap::QUEUE_BYTES_MAX;

@@ -1,0 +1,174 @@
+//! WAIT: clients that wait until replicas have what they had written.
+//!
+//! ```text
+//!   home                           core 0
+//!   WAIT 1 100 ── a ticket ──────► how much has come of each journal
+//!                                  when that is in the stream: its end; the replicas are asked how far they are
+//!   the hole is filled ◄── count ─ enough have acknowledged that, or the time is up
+//! ```
+//!
+//! Whatever a client has an answer to was handed over to core 0 before the answer left its shard, so what has come when the ticket comes
+//! has all of it.
+
+use super::{Message, now_ms, tell};
+use crate::connection::Outgoing;
+use crate::hop::{Item, Sink};
+use crate::node::Node;
+use crate::wait;
+use commands::Core;
+use commands::masters::ReplicaWait;
+use replication::source::Waits;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use stdx::ShardId;
+
+/// What a core keeps.
+#[derive(Default)]
+pub(super) struct Desk {
+    /// The number of the last ticket of this core.
+    last_ticket: Cell<u64>,
+    /// Core 0: tickets that have come, and whose place in the stream is not known yet.
+    asked: RefCell<Vec<Ticket>>,
+    /// Core 0: those whose place is known.
+    waits: RefCell<Waits<Who>>,
+}
+
+/// A client waits.
+pub(crate) struct Order {
+    who: Who,
+    wait: ReplicaWait,
+}
+
+/// The number of a ticket, with the core of its client, and where the answer goes there.
+#[derive(Clone, Copy, Debug)]
+struct Who {
+    home: ShardId,
+    number: u64,
+    sink: Sink,
+}
+
+/// What has become of a ticket.
+pub(crate) struct Answer {
+    who: Who,
+    replicas: usize,
+}
+
+struct Ticket {
+    order: Order,
+    /// How many entries of each journal have to be in the stream; unknown before they were taken.
+    marks: Option<Vec<u64>>,
+}
+
+/// A client of this core waits from now on.
+pub(crate) fn begin(node: &Node, core: &mut Core, outgoing: &mut Outgoing, sink: Sink, wait: ReplicaWait) {
+    let desk = &node.masters.waits;
+    let number = desk.last_ticket.get() + 1;
+    desk.last_ticket.set(number);
+    wait::begin_for_replicas(node, core, outgoing, sink, number);
+    let order = Order { who: Who { home: node.id, number, sink }, wait };
+    if node.id.index() == 0 {
+        take_down(node, order);
+    } else {
+        node.mailbox.outbox(0, |hop| hop.say(Item::Master(Box::new(Message::Wait(order)))));
+    }
+}
+
+/// A client of this core waits no longer.
+pub(crate) fn forget(node: &Node, number: u64) {
+    if node.id.index() == 0 {
+        forget_of(node, node.id, number);
+    } else {
+        node.mailbox.outbox(0, |hop| hop.say(Item::Master(Box::new(Message::Forget(number)))));
+    }
+}
+
+/// Core 0: a client of another core waits.
+pub(super) fn asked(node: &Rc<Node>, _: ShardId, order: Order) {
+    take_down(node, order);
+}
+
+/// Core 0: it waits no longer.
+pub(super) fn forgotten(node: &Node, from: ShardId, number: u64) {
+    forget_of(node, from, number);
+}
+
+fn take_down(node: &Node, order: Order) {
+    node.masters.waits.asked.borrow_mut().push(Ticket { order, marks: None });
+    node.masters.wake();
+}
+
+fn forget_of(node: &Node, home: ShardId, number: u64) {
+    let desk = &node.masters.waits;
+    let is = |who: &Who| who.home == home && who.number == number;
+    desk.asked.borrow_mut().retain(|ticket| !is(&ticket.order.who));
+    desk.waits.borrow_mut().forget(is);
+}
+
+/// The next time at which somebody waits no longer.
+pub(super) fn deadline(node: &Node) -> Option<u64> {
+    let desk = &node.masters.waits;
+    let asked = desk.asked.borrow();
+    let asked = asked.iter().filter_map(|ticket| until_ms(&ticket.order.wait));
+    asked.chain(desk.waits.borrow().deadline()).min()
+}
+
+/// Core 0: looks whom to answer. What was handed over has been taken.
+pub(super) fn serve(node: &Rc<Node>) {
+    let desk = &node.masters.waits;
+    if desk.asked.borrow().is_empty() && desk.waits.borrow().is_empty() {
+        return;
+    }
+    if place(node) {
+        node.masters.source.borrow_mut().ask();
+        node.masters.peers.borrow().iter().for_each(|peer| peer.kick());
+    }
+    let acknowledged: Vec<u64> = {
+        let peers = node.masters.peers.borrow();
+        let online = peers.iter().map(|peer| peer.follower.borrow());
+        online.filter(|follower| follower.is_online()).map(|follower| follower.acknowledged()).collect()
+    };
+    let served = desk.waits.borrow_mut().served(&acknowledged, now_ms());
+    for (who, replicas) in served {
+        tell(node, who.home, Message::Waited(Answer { who, replicas }));
+    }
+}
+
+/// Finds the place of those that were asked for. True if the replicas are to be asked how far they are.
+fn place(node: &Node) -> bool {
+    let (desk, shards) = (&node.masters.waits, node.router.shards());
+    let source = node.masters.source.borrow();
+    let own = node.journal.tapped(&mut node.state.borrow_mut().core);
+    let mut has_new = false;
+    desk.asked.borrow_mut().retain_mut(|Ticket { order: Order { who, wait }, marks }| {
+        let marks = marks.get_or_insert_with(|| {
+            let mut marks: Vec<u64> = (0..shards).map(|shard| source.taken(ShardId(shard))).collect();
+            // Of a client of this core nothing had to leave.
+            marks[0] = marks[0].max(if source.is_on() { own } else { 0 });
+            marks
+        });
+        let is_there = (0..shards).all(|shard| source.has_merged(ShardId(shard), marks[usize::from(shard)]));
+        let until_ms = until_ms(wait);
+        let is_late = until_ms.is_some_and(|until| until <= now_ms());
+        if is_there || is_late {
+            // Its time is up before its place is known: nobody has it.
+            let offset = if is_there { source.backlog().end() } else { u64::MAX };
+            desk.waits.borrow_mut().add(*who, offset, wait.replicas, until_ms);
+            has_new = true;
+        }
+        !is_there && !is_late
+    });
+    has_new && !node.masters.peers.borrow().is_empty()
+}
+
+fn until_ms(wait: &ReplicaWait) -> Option<u64> {
+    wait.until.map(|until| until.0.max(0) as u64)
+}
+
+/// Home: answers the client, if it still waits.
+pub(super) fn answered(node: &Rc<Node>, answer: Answer) {
+    let Who { number, sink, .. } = answer.who;
+    let link = node.links.borrow().get(sink.client).cloned();
+    if let Some(link) = link {
+        wait::replicas_have(node, &link, number, answer.replicas);
+    }
+}

@@ -1,0 +1,66 @@
+//! A snapshot as the payload of full syncs: one RDB file that has no name any more when it is sent.
+
+use super::{Promise, Waiter, single};
+use crate::node::Node;
+use durable::manifest::Manifest;
+use reactor::task::offload;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// All data at a cut, as an RDB file.
+#[derive(Debug)]
+pub(crate) struct Payload {
+    file: File,
+    pub(crate) bytes: u64,
+}
+
+impl Payload {
+    /// At most `len` of its bytes, from `at` on, which it has. Blocks.
+    pub(crate) fn piece(&self, at: u64, len: usize) -> io::Result<Vec<u8>> {
+        let left = usize::try_from(self.bytes - at).unwrap_or(usize::MAX);
+        let mut piece = vec![0; len.min(left)];
+        self.file.read_exact_at(&mut piece, at)?;
+        Ok(piece)
+    }
+}
+
+/// Takes a snapshot, on core 0, that begins after this, and makes a payload of it. [`crate::master::captured`] is told of its
+/// cut. Errors: why there is none.
+pub(crate) async fn for_replicas(node: &Node) -> Result<Arc<Payload>, String> {
+    assert_eq!(node.id.index(), 0, "snapshots are taken by core 0");
+    let promise = Rc::new(Promise::default());
+    node.snapshots.desk.waiting.borrow_mut().push(Waiter::Replicas(Rc::clone(&promise)));
+    node.snapshots.desk.wake();
+    promise.wait().await
+}
+
+pub(super) fn wants(waiting: &[Waiter]) -> bool {
+    waiting.iter().any(|waiter| matches!(waiter, Waiter::Replicas(_)))
+}
+
+/// Makes the payload of a set, on a thread.
+pub(super) async fn make(node: &Node, manifest: Manifest) -> Result<Arc<Payload>, String> {
+    let data = Arc::clone(&node.control.data);
+    let dir = node.state.borrow().core.config.dir.clone();
+    let places = data.places.clone();
+    let made = offload(move || -> Result<Payload, String> {
+        single::save(places.disk(), places.target().as_ref(), &manifest, NAME)
+            .map_err(|error| error.to_string())?;
+        let path = Path::new(&dir).join(NAME);
+        let opened = File::open(&path);
+        // Who has it open has it; nobody else needs it.
+        let removed = std::fs::remove_file(&path);
+        let file = opened.and_then(|file| removed.map(|()| file)).map_err(|error| error.to_string())?;
+        let bytes = file.metadata().map_err(|error| error.to_string())?.len();
+        Ok(Payload { file, bytes })
+    })
+    .await;
+    made.map_err(|error| error.to_string())?.map(Arc::new)
+}
+
+/// What it is called while it is written.
+const NAME: &str = "replicas.rdb";

@@ -1,0 +1,253 @@
+//! A full sync, and the stream behind it.
+
+use super::{check_same, field, linked, master, number, ok, replica_of, stat};
+use crate::dump::fill;
+use lacewing_tests::{Client, RedisServer, Server, show, until};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use stdx::Rng;
+
+/// What each of several writers does until `is_over`: a bit of everything, with keys on all shards.
+fn write(mut client: Client, seed: u64, is_over: &AtomicBool) {
+    let mut rng = Rng::new(seed);
+    while !is_over.load(Relaxed) {
+        let (a, b) = (rng.below(500), rng.below(500));
+        let value = rng.below(1_000_000).to_string();
+        let commands: &[String] = &match rng.below(12) {
+            0 => vec![format!("SET k{a} {value}")],
+            1 => vec![format!("INCR n{a}")],
+            2 => vec![format!("MSET k{a} {value} k{b} {value}")],
+            3 => vec![format!("LPUSH l{a} {value}"), format!("RPOPLPUSH l{a} l{b}")],
+            4 => vec![format!("SADD s{a} {value} {b}"), format!("SPOP s{b}")],
+            5 => vec![format!("HSET h{a} f{b} {value}"), format!("HINCRBYFLOAT h{a} x 0.1")],
+            6 => vec![format!("ZADD z{a} {b} {value}"), format!("ZPOPMIN z{b}")],
+            7 => vec![format!("MULTI"), format!("INCR m{a}"), format!("INCR m{b}"), format!("EXEC")],
+            8 => vec![format!("DEL k{a} k{b} n{a}")],
+            9 => vec![format!("SET k{a} {value} PX 20"), format!("PEXPIRE k{b} 100000")],
+            10 => vec![format!("XADD x{a} * f {value}"), format!("RENAME k{a} k{b}")],
+            _ => vec![
+                format!("SELECT 3"),
+                format!("SET k{a} {value}"),
+                format!("MOVE k{b} 0"),
+                format!("SELECT 0"),
+            ],
+        };
+        for command in commands {
+            client.send_line(command);
+        }
+        for _ in commands {
+            client.read();
+        }
+    }
+}
+
+/// Runs writers on the master while `act` does something, and for a moment afterwards.
+fn under_load(server: &Server, act: impl FnOnce()) {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for seed in 1..=4 {
+            let (client, is_over) = (server.client(), &is_over);
+            scope.spawn(move || write(client, seed, is_over));
+        }
+        act();
+        is_over.store(true, Relaxed);
+    });
+}
+
+/// Waits until so many commands more have run.
+fn busy(server: &Server, commands: u64) {
+    let mut client = server.client();
+    let start = stat(&mut client, "total_commands_processed");
+    until("commands run", || {
+        (stat(&mut client, "total_commands_processed") > start + commands).then_some(())
+    });
+}
+
+#[test]
+fn a_redis_has_all_types_after_a_full_sync() {
+    let server = master(&[]);
+    let mut client = server.client();
+    fill(&mut client);
+    ok(
+        &mut client,
+        &["FUNCTION", "LOAD", "#!lua name=one\nredis.register_function('one', function() return 'one' end)"],
+    );
+    ok(&mut client, &["SELECT", "7"]);
+    ok(&mut client, &["SET", "there", "1", "PX", "10000000"]);
+    let Some(replica) = replica_of(server.port(), &[]) else { return };
+    linked(&replica);
+    check_same(&server, &replica);
+    assert_eq!(replica.client().line("FUNCTION LIST").matches("\"one\"").count(), 2);
+    assert!(field(&mut client, "slave0").expect("it is told of").contains("state=online"));
+    assert_eq!((stat(&mut client, "sync_full"), number(&mut client, "connected_slaves")), (1, 1));
+    let list = client.line("CLIENT LIST TYPE replica");
+    assert!(list.contains("flags=S") && list.contains("cmd=psync"), "{list}");
+    let role = client.line("ROLE");
+    assert!(role.contains(&format!("\"127.0.0.1\", \"{}\"", replica.port())), "{role}");
+}
+
+#[test]
+fn it_follows_under_load_with_and_without_a_log() {
+    let settings: [&[&str]; 3] = [
+        &["--cores", "2"],
+        &["--cores", "3", "--appendonly", "yes"],
+        &["--cores", "1", "--appendonly", "yes", "--appendfsync", "always"],
+    ];
+    for args in settings {
+        let server = master(args);
+        let mut replica = None;
+        under_load(&server, || {
+            busy(&server, 500);
+            replica = replica_of(server.port(), &[]);
+            if let Some(replica) = &replica {
+                linked(replica);
+                busy(&server, 3000);
+            }
+        });
+        let Some(replica) = replica else { return };
+        check_same(&server, &replica);
+        assert_eq!(stat(&mut server.client(), "sync_full"), 1, "{args:?}");
+    }
+}
+
+#[test]
+fn what_is_written_comes_as_it_was_done() {
+    let server = master(&[]);
+    let Some(replica) = replica_of(server.port(), &[]) else { return };
+    linked(&replica);
+    let mut client = server.client();
+    ok(
+        &mut client,
+        &[
+            "EVAL",
+            "redis.call('SET', KEYS[1], 'a') redis.call('INCR', KEYS[2]) return 1",
+            "2",
+            "{t}a",
+            "{t}b",
+        ],
+    );
+    ok(
+        &mut client,
+        &[
+            "FUNCTION",
+            "LOAD",
+            "#!lua name=two\nredis.register_function('two', function(keys) return redis.call('INCR', keys[1]) end)",
+        ],
+    );
+    ok(&mut client, &["FCALL", "two", "1", "counted"]);
+    let mut listening = replica.client();
+    ok(&mut listening, &["SUBSCRIBE", "news"]);
+    assert_eq!(client.line("PUBLISH news told"), ":0");
+    assert_eq!(show(&listening.read()), r#"["message", "news", "told"]"#);
+    ok(&mut client, &["SET", "gone", "1", "PX", "30"]);
+    ok(&mut client, &["MSET", "a", "1", "b", "2", "c", "3", "d", "4"]);
+    ok(&mut client, &["SINTERSTORE", "to", "a1", "b1"]);
+    ok(&mut client, &["SELECT", "5"]);
+    ok(&mut client, &["SET", "five", "5"]);
+    ok(&mut client, &["SWAPDB", "5", "6"]);
+    ok(&mut client, &["SELECT", "0"]);
+    until("it has expired", || (client.line("EXISTS gone") == ":0").then_some(()));
+    check_same(&server, &replica);
+    let mut there = replica.client();
+    assert_eq!(there.line("EXISTS gone"), ":0");
+    assert_eq!(there.line("GET counted"), "\"1\"");
+    ok(&mut client, &["FLUSHALL"]);
+    ok(&mut client, &["SET", "after", "1"]);
+    check_same(&server, &replica);
+    assert_eq!(there.line("DBSIZE"), ":1");
+}
+
+/// A transaction over several shards is seen whole: its keys are always equal.
+#[test]
+fn transactions_over_shards_are_whole_on_the_replica() {
+    let server = master(&[]);
+    let Some(replica) = replica_of(server.port(), &[]) else { return };
+    linked(&replica);
+    let is_over = AtomicBool::new(false);
+    let keys = ["w0", "w1", "w2", "w3", "w4"];
+    thread::scope(|scope| {
+        let (mut writer, is_over) = (server.client(), &is_over);
+        scope.spawn(move || {
+            let mut round = 0;
+            while !is_over.load(Relaxed) {
+                round += 1;
+                let words: Vec<String> =
+                    keys.iter().flat_map(|key| [(*key).to_owned(), round.to_string()]).collect();
+                let command: Vec<&str> =
+                    std::iter::once("MSET").chain(words.iter().map(String::as_str)).collect();
+                ok(&mut writer, &command);
+            }
+        });
+        let mut reader = replica.client();
+        let mut seen = std::collections::BTreeSet::new();
+        until("it has seen many", || {
+            let values = reader.line("MGET w0 w1 w2 w3 w4");
+            let first = values.trim_matches(['[', ']']).split(", ").next().expect("one").to_owned();
+            assert_eq!(values, format!("[{}]", [first.as_str(); 5].join(", ")));
+            seen.insert(first);
+            (seen.len() > 200).then_some(())
+        });
+        is_over.store(true, Relaxed);
+    });
+    check_same(&server, &replica);
+}
+
+#[test]
+fn two_that_come_together_share_a_full_sync_and_one_that_is_killed_harms_nobody() {
+    let server = master(&[]);
+    fill(&mut server.client());
+    let Some(one) = replica_of(server.port(), &[]) else { return };
+    let Some(two) = replica_of(server.port(), &[]) else { return };
+    linked(&one);
+    linked(&two);
+    let mut client = server.client();
+    until("both are online", || (client.line("WAIT 2 1000") == ":2").then_some(()));
+    check_same(&server, &one);
+    let mut one: RedisServer = one;
+    one.kill();
+    until("it is gone", || (number(&mut client, "connected_slaves") == 1).then_some(()));
+    check_same(&server, &two);
+    assert_eq!(client.line("CLIENT KILL TYPE replica"), ":1");
+    ok(&mut client, &["SET", "meanwhile", "1"]);
+    until("it is back", || (client.line("WAIT 1 1000") == ":1").then_some(()));
+    check_same(&server, &two);
+    assert!(stat(&mut client, "sync_partial_ok") >= 1);
+}
+
+#[test]
+fn nothing_is_kept_when_nobody_has_followed_for_long() {
+    let server = master(&["--repl-backlog-ttl", "1"]);
+    let mut client = server.client();
+    assert_eq!(number(&mut client, "repl_backlog_active"), 0);
+    let Some(mut replica) = replica_of(server.port(), &[]) else { return };
+    linked(&replica);
+    assert_eq!(number(&mut client, "repl_backlog_active"), 1);
+    let named = field(&mut client, "master_replid");
+    replica.kill();
+    until("it is over", || (number(&mut client, "repl_backlog_active") == 0).then_some(()));
+    ok(&mut client, &["SET", "unseen", "1"]);
+    let Some(replica) = replica_of(server.port(), &[]) else { return };
+    linked(&replica);
+    check_same(&server, &replica);
+    assert_ne!(field(&mut client, "master_replid"), named, "nobody resumes across the gap");
+}
+
+/// The log is switched on and off while replicas follow: they are sent everything all the same.
+#[test]
+fn a_log_that_begins_and_ends_leaves_replicas_alone() {
+    let server = master(&[]);
+    let Some(replica) = replica_of(server.port(), &[]) else { return };
+    linked(&replica);
+    under_load(&server, || {
+        let mut client = server.client();
+        for _ in 0..3 {
+            for value in ["yes", "no"] {
+                assert_eq!(client.line(&format!("CONFIG SET appendonly {value}")), "+OK");
+                busy(&server, 500);
+            }
+        }
+    });
+    check_same(&server, &replica);
+    assert_eq!(stat(&mut server.client(), "sync_full"), 1);
+}
