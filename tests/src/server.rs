@@ -203,6 +203,25 @@ impl RedisServer {
         Self::until(&dir, args, loading_address)
     }
 
+    /// A sentinel with these lines of configuration. `None`, and a line saying so, when it is not installed.
+    #[track_caller]
+    pub fn sentinel(configuration: &str) -> Option<Self> {
+        if !installed(REDIS) {
+            return None;
+        }
+        let dir = new_dir();
+        let file = dir.path().join("sentinel.conf");
+        std::fs::write(&file, configuration).expect("a temporary directory can be written");
+        let command = |port: &str, dir: &Path| {
+            let mut command = Command::new(REDIS);
+            command.arg(&file).args(["--sentinel", "--port", port, "--bind", "127.0.0.1", "--dir"]).arg(dir);
+            command
+        };
+        let begun = |line: &str, asked| line.contains("Sentinel ID is").then_some(asked);
+        let started = start_until(command, &dir, begun);
+        Some(Self(started.unwrap_or_else(|log| panic!("the sentinel did not start:\n{log}"))))
+    }
+
     #[track_caller]
     fn until(
         dir: &Arc<TempDir>,

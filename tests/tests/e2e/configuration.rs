@@ -28,7 +28,7 @@ fn wrong_settings_are_refused_with_place_nearest_name_and_exit_code() {
     check("requirepass \"hidden word\n", 2, "'requirepass ***': Unbalanced quotes");
     check("bind\n", 2, "an address is missing");
     check("recover-until yesterday\n", 2, "must be a time like");
-    check("replicaof 127.0.0.1 7000\n", 2, "not part of this version");
+    check("cluster-enabled yes\n", 2, "not part of this version");
 }
 
 #[test]

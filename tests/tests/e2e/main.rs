@@ -14,6 +14,7 @@ mod disk;
 mod dump;
 mod floors;
 mod following;
+mod groups;
 mod harness;
 mod hazards;
 mod import;
