@@ -1,7 +1,7 @@
 //! Directives of Redis that are not in the table: why, instead of "unknown".
 
 use super::cluster_tls::{NO_CLUSTER, NO_TLS};
-use super::redis_only::NO_REPLICATION;
+use super::redis_only::NO_SUCH;
 
 /// Why a directive is refused, if it is one of Redis's that has no row.
 pub(crate) fn why_absent(name: &str) -> Option<&'static str> {
@@ -14,9 +14,9 @@ pub(crate) fn why_absent(name: &str) -> Option<&'static str> {
 const ABSENT: &[(&str, &str)] = &[
     ("cluster-", NO_CLUSTER),
     ("tls-", NO_TLS),
-    ("repl-", NO_REPLICATION),
-    ("replica-", NO_REPLICATION),
-    ("slave-", NO_REPLICATION),
+    ("repl-", NO_SUCH),
+    ("replica-", NO_SUCH),
+    ("slave-", NO_SUCH),
     ("sentinel", "this is no sentinel: leave failover to the cluster or to systemd"),
     ("loadmodule", "there are no modules"),
     ("rename-command", "commands are not renamed: use requirepass, and enable-debug-command for DEBUG"),

@@ -15,8 +15,15 @@ use crate::{Schedule, Secret, Shape, SnapshotCompression, Value};
 const OWN_FILES: &str = "Lacewing's files are its own";
 /// A payload that is not whole on the disk replaces nothing.
 const ALWAYS_STAGED: &str = "a full copy is always kept on the disk and verified before it replaces anything";
+const ALWAYS_LAZY: &str = "data that was replaced is always freed between commands";
+const MASTER_EVICTS: &str = "a replica evicts nothing by itself";
+const DISK_IS_WAITED_FOR: &str = "a replica whose log takes no records waits for its disk and then goes on";
+const FAILURE_ENDS_LINK: &str =
+    "a write of the master that fails ends the link, and the replica asks for everything";
+const NO_WAIT_AT_END: &str = "the end of a server does not wait for its replicas; say WAIT before";
 const ALWAYS_SANE: &str = "payloads are always checked";
-pub(super) const NO_REPLICATION: &str = "replication is not part of this version";
+/// A parameter of replication that Redis does not have either, or no more.
+pub(super) const NO_SUCH: &str = "no parameter of replication has this name";
 
 /// A copy for replicas is a snapshot, as any other.
 const BY_FILE: &str = "a full copy for replicas always goes through a file";
@@ -255,9 +262,9 @@ pub(super) const REPLICATION: &[Param] = &[
         "Rank of a replica in a failover: lower is preferred, 0 is never made a master.",
     )
     .alias("slave-priority"),
-    inert("replica-lazy-flush", Bool, "no", NO_REPLICATION, "Frees a replica's old data between commands.")
+    inert("replica-lazy-flush", Bool, "no", ALWAYS_LAZY, "Frees a replica's old data between commands.")
         .alias("slave-lazy-flush"),
-    inert("replica-ignore-maxmemory", Bool, "yes", NO_REPLICATION, "Leaves eviction to the master.")
+    inert("replica-ignore-maxmemory", Bool, "yes", MASTER_EVICTS, "Leaves eviction to the master.")
         .alias("slave-ignore-maxmemory"),
     plain(
         "repl-backlog-size",
@@ -341,14 +348,14 @@ pub(super) const REPLICATION: &[Param] = &[
         "replica-ignore-disk-write-errors",
         Bool,
         "no",
-        NO_REPLICATION,
+        DISK_IS_WAITED_FOR,
         "Lets a replica go on that cannot write to its disk.",
     ),
     inert(
         "propagation-error-behavior",
         Choice(&["ignore", "panic", "panic-on-replicas"]),
         "ignore",
-        NO_REPLICATION,
+        FAILURE_ENDS_LINK,
         "What a replica does with a write that fails there.",
     ),
 ];
@@ -500,7 +507,7 @@ pub(super) const MACHINERY: &[Param] = &[
         "shutdown-timeout",
         Int(0, INT_MAX),
         "10",
-        NO_REPLICATION,
+        NO_WAIT_AT_END,
         "Seconds to wait for replicas before stopping.",
     ),
     inert(
