@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use aof::{Header, Scanner};
 use stdx::rng::Rng;
 
 /// What is done to the log of the generation that was written last.
@@ -41,7 +42,12 @@ impl Damage {
 pub(super) fn plant(damage: Damage, dir: &Path, rng: &mut Rng) -> Result<(), String> {
     let generation = newest(dir)?;
     let segments = segments(&generation)?;
-    let (path, used) = segments.iter().max_by_key(|(_, used)| *used).cloned().ok_or("no log was written")?;
+    let longest = |(path, used): &&(PathBuf, usize)| match damage {
+        // One that has a single record may have a long call that was not answered, and nothing else.
+        Damage::Byte => records(path),
+        _ => *used,
+    };
+    let (path, used) = segments.iter().max_by_key(longest).cloned().ok_or("no log was written")?;
     let done = match damage {
         Damage::CutShort => fs::OpenOptions::new()
             .write(true)
@@ -83,6 +89,22 @@ fn segments(generation: &Path) -> Result<Vec<(PathBuf, usize)>, String> {
     }
     segments.sort();
     Ok(segments)
+}
+
+/// How many records a segment has.
+fn records(path: &Path) -> usize {
+    let bytes = fs::read(path).unwrap_or_default();
+    let Ok(header) = Header::decode(&bytes) else { return 0 };
+    let mut scanner = Scanner::new(header.log, header.base);
+    if scanner.segment(header.base, bytes.len() as u64).is_err() {
+        return 0;
+    }
+    scanner.feed(&bytes);
+    let mut count = 0;
+    while matches!(scanner.next(), Ok(Some(_))) {
+        count += 1;
+    }
+    count
 }
 
 const HEADER_BYTES: usize = aof::HEADER_LEN;
