@@ -337,9 +337,9 @@ const ROWS: [Row; 41] = [
         ExitCode::Unsaved,
         "The server ended without the snapshot that was to be taken, and no log is written, or one that was switched \
          on and had not begun: a second signal came, SHUTDOWN FORCE was said and it failed, or SHUTDOWN NOSAVE before \
-         the log had begun.",
-        "What changed since the last snapshot is lost, as was asked for. The log of the server says why a snapshot \
-         failed.",
+         the log had begun. Or what `import` had loaded could not be written.",
+        "What changed since the last snapshot is lost, as was asked for; or nothing was imported. The log of the \
+         server says why a snapshot failed.",
         false,
     ),
     Row(

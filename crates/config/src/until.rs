@@ -16,6 +16,9 @@ impl Until {
             return Ok(None);
         }
         let unix_ms = seconds(&text).or_else(|| rfc3339(&text)).ok_or(WANTED)?;
+        if unix_ms > MS_MAX {
+            return Err(too_late(&text, unix_ms));
+        }
         Ok(Some(Self { text, unix_ms }))
     }
 
@@ -23,6 +26,21 @@ impl Until {
     pub(crate) fn print(until: Option<&Self>) -> String {
         until.map(|until| until.text.clone()).unwrap_or_default()
     }
+}
+
+/// Why a time is none that anybody means; mostly it is a number of milliseconds.
+fn too_late(text: &str, unix_ms: i64) -> String {
+    let as_ms = unix_ms / 1000;
+    let hint = match seconds(text) {
+        Some(_) if as_ms <= MS_MAX => format!(
+            "; if it is milliseconds, give seconds ({}.{:03}, which is {})",
+            as_ms / 1000,
+            as_ms % 1000,
+            stdx::utc(stdx::UnixMs(as_ms))
+        ),
+        _ => String::new(),
+    };
+    format!("argument must be a time before the year 5138, and seconds since 1970 if it is a number{hint}")
 }
 
 /// `1700000000` or `1700000000.25`.
@@ -109,6 +127,9 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 /// From the first day of year 1.
 const DAYS_BEFORE_1970: i64 = 719_162;
 
+/// 10^11 seconds. As milliseconds that would be 1973, before there was anything to recover.
+const MS_MAX: i64 = 100_000_000_000_000;
+
 const WANTED: &str =
     "argument must be a time like 2026-01-31T12:00:00Z, or seconds since 1970, and nothing for all there is";
 
@@ -129,6 +150,16 @@ mod tests {
         check("1700000000.0009", Some(1_700_000_000_000));
         for bad in ["-1", "1.", "1.x", "1e3", "99999999999999999999", "now"] {
             check(bad, None);
+        }
+    }
+
+    #[test]
+    fn milliseconds_are_told_from_seconds() {
+        check("99999999999", Some(99_999_999_999_000));
+        let told = Until::parse(&["1700000000250"]).unwrap_err();
+        assert!(told.ends_with("give seconds (1700000000.250, which is 2023-11-14T22:13:20.250Z)"), "{told}");
+        for far in ["9000000000000000", "9999-01-01T00:00:00Z"] {
+            assert!(Until::parse(&[far]).unwrap_err().ends_with("if it is a number"), "{far}");
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::store::{StoreFault, StoreTrouble};
 
@@ -56,6 +57,12 @@ pub trait Source: Send + Sync {
 
     /// The length in bytes.
     fn size(&self) -> io::Result<u64>;
+
+    /// When it was written to last, as far as is known: to some milliseconds, and after a loss of power perhaps of before the
+    /// last that it has.
+    fn modified(&self) -> io::Result<Option<SystemTime>> {
+        Ok(None)
+    }
 }
 
 /// An open file. Several threads may use it at once; a sync covers what was written before it was called.
@@ -99,6 +106,8 @@ pub enum Trouble {
     ReadOnly,
     /// No room, or the quota is used up.
     Full,
+    /// A directory is where a file should be, or a file where a directory should be.
+    WrongKind,
     /// The device failed.
     Device,
     /// Anything else.
@@ -114,6 +123,7 @@ impl Trouble {
             Kind::PermissionDenied => Self::Forbidden,
             Kind::ReadOnlyFilesystem => Self::ReadOnly,
             Kind::StorageFull | Kind::QuotaExceeded => Self::Full,
+            Kind::NotADirectory | Kind::IsADirectory => Self::WrongKind,
             _ if error.raw_os_error() == Some(EIO) => Self::Device,
             _ => Self::Other,
         }

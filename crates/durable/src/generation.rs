@@ -14,6 +14,7 @@ use crate::disk::{
 use crate::identity::Identity;
 use crate::layout::{self, BEGIN, LOGS, SetNumber};
 use crate::log::{self, LogWriter};
+use crate::refusal::Refusal;
 use crate::sets::{self, Loaded, SetState};
 use crate::store::Places;
 use stdx::envelope::{self, Content, Decode, Encode};
@@ -62,6 +63,24 @@ pub struct LogEnd {
     pub generation: Generation,
     /// For each of its shards the position behind the last record that counts.
     pub ends: Vec<Lsn>,
+}
+
+/// What `end` says: that a generation has ended in order, and where. The logs say so themselves, by a record at the end of each; this
+/// is what misses a log that has lost its end.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "stdx::envelope::bincode")]
+pub struct Ended {
+    /// Who wrote it.
+    pub node: NodeId,
+    /// The generation, and where its logs end.
+    pub log: LogEnd,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+}
+
+impl Content for Ended {
+    const KIND: [u8; 4] = *b"ende";
+    const VERSION: u16 = 1;
 }
 
 /// One directory of `log`.
@@ -293,6 +312,35 @@ fn put(disk: &dyn Disk, begin: &Begin, identity: &mut Identity) -> Result<(), Di
 /// mounted over a failed one) a log of before may still be mended, by its path.
 fn unused(places: &Places, identity: &Identity) -> Result<Generation, DiskError> {
     Ok(next(places)?.max(Generation(identity.newest.generation.0 + 1)))
+}
+
+/// Ends a generation in order: all its logs have their end records and are synced, up to here. Nothing is appended to them after this.
+pub fn end(places: &Places, log: LogEnd, identity: &Identity, now: UnixMs) -> Result<(), DiskError> {
+    let disk = places.disk();
+    let generation = log.generation;
+    let ended = Ended { node: identity.node, log, at_ms: now.0 };
+    write_small(disk, &layout::end(generation), &envelope::seal(&ended), Over::Nothing)?;
+    let directory = layout::generation(generation);
+    disk.sync_dir(&directory).trying("sync", &directory)
+}
+
+/// Where the logs of a generation end, if it has ended in order.
+pub(crate) fn ended(disk: &dyn Disk, begin: &Begin) -> Result<Option<Ended>, Refusal> {
+    let path = layout::end(begin.generation);
+    let damaged = |what| Refusal::LogDamaged {
+        generation: begin.generation,
+        what: format!("what says where it ends ({path}): {what}"),
+    };
+    let bytes = match read_small(disk, &path, BYTES_MAX) {
+        Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let ended: Ended = envelope::open(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let Ended { node, log, .. } = &ended;
+    if *node != begin.node || log.generation != begin.generation || log.ends.len() != begin.shards.into() {
+        return Err(damaged("it is that of another generation".to_owned()));
+    }
+    Ok(Some(ended))
 }
 
 /// The number of the generation that would begin next: above all that there are or were, and not below what a set waits for.

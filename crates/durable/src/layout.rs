@@ -19,6 +19,8 @@ pub const QUARANTINE: &str = "quarantine";
 pub const STAGING: &str = "sync";
 /// In a generation's directory: how it begins.
 pub const BEGIN: &str = "begin";
+/// In a generation's directory, when it has ended in order: where its logs end.
+pub const END: &str = "end";
 /// In a generation's directory: that it is written before it begins.
 pub const WAITING: &str = "waiting";
 /// In a set's directory: what makes it a set.
@@ -40,6 +42,11 @@ pub fn generation(number: Generation) -> String {
 /// A generation's begin.
 pub fn begin(number: Generation) -> String {
     format!("{}/{BEGIN}", generation(number))
+}
+
+/// Where the logs of a generation end that has ended in order.
+pub fn end(number: Generation) -> String {
+    format!("{}/{END}", generation(number))
 }
 
 /// What says that a generation is written before it begins.

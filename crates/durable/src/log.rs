@@ -8,6 +8,7 @@ mod writer;
 pub use mend::MendError;
 pub use segment::{Room, Spare, SpareJob};
 pub use sync::{SyncDone, SyncJob};
+pub(crate) use writer::SPARED_BYTES;
 pub use writer::{LogError, LogWriter, Options};
 
 use aof::{Generation, SegmentName};

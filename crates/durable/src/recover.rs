@@ -14,6 +14,7 @@ mod lineage;
 mod logs;
 mod plan;
 pub(crate) mod survey;
+pub(crate) mod tail;
 
 pub use logs::scan_log;
 pub use plan::{Empty, Lost, Plan, Replay};
@@ -50,6 +51,8 @@ pub struct Options {
     pub on_load_failure: OnLoadFailure,
     /// The state of this time at the latest.
     pub until: Option<UnixMs>,
+    /// The time now, for a time that is asked for and is not in the past; `None`: every time is.
+    pub now: Option<UnixMs>,
     /// Whether a log with a torn tail is refused.
     pub refuse_torn_tail: bool,
     /// Whether the operator says that there is data.
@@ -70,6 +73,7 @@ impl Options {
             boot,
             on_load_failure: OnLoadFailure::Refuse,
             until: None,
+            now: None,
             refuse_torn_tail: false,
             expect_data: false,
             imports: false,

@@ -11,7 +11,7 @@ use crate::layout::{self, SetNumber};
 use crate::lock::LockError;
 use crate::sets::{ManifestFault, SetFault};
 use crate::store::StoreTrouble;
-use stdx::{ShardId, UnixMs, envelope};
+use stdx::{ShardId, UnixMs, envelope, utc};
 
 /// Why nothing may be served. Nothing was changed on the disk.
 #[derive(Debug)]
@@ -204,7 +204,13 @@ impl Refusal {
     }
 
     pub(crate) fn ends(generation: Generation, error: EndsError) -> Self {
-        Self::LogDamaged { generation, what: error.to_string() }
+        match error {
+            // Nothing is there instead: what is behind it went with its files.
+            EndsError::Damaged { shard, end, damage: None, .. } => {
+                Self::LogMissing { generation, shard: Some(shard), at: end }
+            }
+            error => Self::LogDamaged { generation, what: error.to_string() },
+        }
     }
 
     /// The code with which the process ends; docs/operations/exit-codes.md.
@@ -308,12 +314,13 @@ impl Refusal {
                 shard.0
             ),
             Self::TimeTooEarly { until, first: None } => {
-                write!(f, "nothing that is kept reaches back to {} ms since 1970", until.0)
+                write!(f, "nothing that is kept reaches back to {}", utc(*until))
             }
             Self::TimeTooEarly { until, first: Some(first) } => write!(
                 f,
-                "nothing that is kept reaches back to {} ms since 1970; the first time to be had is {}",
-                until.0, first.0
+                "nothing that is kept reaches back to {}; the first time to be had is {}",
+                utc(*until),
+                utc(*first)
             ),
         }
     }
@@ -331,6 +338,10 @@ impl Refusal {
             Self::Disk(error) if error.trouble() == Trouble::Full => {
                 "Make room there, or raise the quota, and start again; a start needs room for one segment of the log for \
                  each core (`log-segment-size`)"
+            }
+            Self::Disk(error) if error.trouble() == Trouble::WrongKind => {
+                "There is a file where a directory should be, or a directory where a file should be: put back what was there, from \
+                 a backup, or move aside what is none of this server's"
             }
             Self::Disk(_) => "Look at the kernel's log for errors of the device, and start again",
             Self::Store(error) => match error.store_trouble() {
@@ -362,16 +373,17 @@ impl Refusal {
             }
             Self::Foreign { .. } => "Move aside what does not belong to this server, or correct `dir`",
             Self::TooNew { .. } => "Start the version that wrote it, or a later one",
-            Self::ManifestDamaged { .. }
-            | Self::SetFileMissing { .. }
-            | Self::SetFileDamaged { .. }
-            | Self::SetKeys { .. } => {
+            Self::SetFileMissing { .. } => {
+                "Restore the set from a backup, or give the place where it is as `snapshot-dir`; or start with --on-load-failure \
+                 previous to go back to the newest set that can be read, losing what is newer"
+            }
+            Self::ManifestDamaged { .. } | Self::SetFileDamaged { .. } | Self::SetKeys { .. } => {
                 "Restore the set from a backup; or start with --on-load-failure previous to go back to the newest set \
                  that can be read, losing what is newer"
             }
             Self::LogMissing { .. } | Self::Hole { .. } => {
-                "Restore it from a backup; or start with --on-load-failure previous to do without it, losing what only \
-                 it has"
+                "Restore it from a backup; or, if snapshots were written to another place, give that as `snapshot-dir`; or start \
+                 with --on-load-failure previous to do without it, losing what only it has"
             }
             Self::BeginDamaged { .. } | Self::LogDamaged { .. } => {
                 "See `lacewing check`; restore the file from a backup, or start with --on-load-failure previous to end \

@@ -4,7 +4,7 @@
 
 use aof::{BootId, Generation, Lsn, NodeId};
 use durable::archive::Piece;
-use durable::generation::{LogEnd, Past};
+use durable::generation::{Ended, LogEnd, Past};
 use durable::identity::{Newest, NewestSet, TakenBack};
 use durable::manifest::{DbKeys, Position, SetFile};
 use durable::staging::Origin;
@@ -54,6 +54,12 @@ fn begin() {
     check(&begin, include_str!("golden/begin.hex"));
     let first = Begin { generation: Generation(1), past: Past::default(), ..begin };
     check(&first, include_str!("golden/first-begin.hex"));
+}
+
+#[test]
+fn end() {
+    let log = LogEnd { generation: Generation(6), ends: vec![Lsn(4096), Lsn(0x0102_0304_0506)] };
+    check(&Ended { node: NODE, log, at_ms: 1_700_000_000_789 }, include_str!("golden/end.hex"));
 }
 
 #[test]

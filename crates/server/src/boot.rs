@@ -75,6 +75,7 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         expects_log: AtomicBool::new(config.appendonly),
         expects_tap: AtomicBool::new(false),
         taps: Arc::new(Taps::new(count)?),
+        keeps_import: AtomicBool::new(false),
         admitting: AtomicUsize::new(0),
         listening: places.join(" "),
         data,
@@ -82,6 +83,7 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         failure: Mutex::new(None),
         unsynced_bytes: AtomicU64::new(0),
         has_given_up: AtomicBool::new(false),
+        log_ends: Mutex::new(vec![None; count]),
         lacks_snapshot: AtomicBool::new(false),
     });
     let hash_seed = rng.next_u64();
@@ -118,6 +120,10 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
     }
     if let Some(error) = control.failure.lock().expect("no core panics").take() {
         return Err(error.into());
+    }
+    if let Err(error) = control.data.ended(&control.log_ends.lock().expect("no core panics")) {
+        // The logs have their ends all the same; only it would not be noticed if they lost them.
+        tracing::warn!(%error, "where the log ends could not be noted");
     }
     let bytes = control.unsynced_bytes.load(std::sync::atomic::Ordering::Acquire);
     if bytes > 0 {

@@ -5,11 +5,11 @@
 
 use crate::clock::unix_ms;
 use crate::load::LoadError;
-use aof::{BootId, Generation, NodeId};
+use aof::{BootId, Generation, Lsn, NodeId};
 use config::Config;
 use durable::archive::{self, Unpacked};
 use durable::disk::Attempt;
-use durable::generation::{self, Beginning, Past, Waiting};
+use durable::generation::{self, Beginning, LogEnd, Past, Waiting};
 use durable::log::LogWriter;
 use durable::manifest::DbKeys;
 use durable::recover::{self, Empty, OnLoadFailure, Options, Plan, Recovered};
@@ -87,11 +87,11 @@ impl DataDir {
             if let Some(fault) = fault {
                 tracing::error!("a part of the archived log is LOST: {fault}");
             }
-            let until_ms = until.map_or(0, |until| until.0);
+            let until = until.map(stdx::utc);
             tracing::warn!(
                 generations,
                 bytes,
-                until_ms,
+                until,
                 "the data directory is empty: the log was restored from its archive"
             );
         }
@@ -158,6 +158,15 @@ impl DataDir {
     /// This generation has begun.
     pub(crate) fn begun(&self, generation: Generation) {
         self.generation.store(generation.0, Release);
+    }
+
+    /// The generation that is written, if one is, has ended in order: each log is synced, and ends here. `None` for a log that is
+    /// not, and then nothing is said of any.
+    pub(crate) fn ended(&self, ends: &[Option<Lsn>]) -> Result<(), DiskError> {
+        let (Some(generation), Some(held)) = (self.generation(), &mut self.held()) else { return Ok(()) };
+        let Some(ends) = ends.iter().copied().collect::<Option<Vec<Lsn>>>() else { return Ok(()) };
+        let (identity, _) = held.parts();
+        generation::end(&self.places, LogEnd { generation, ends }, identity, unix_ms())
     }
 
     /// No log is written any more.

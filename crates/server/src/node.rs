@@ -11,6 +11,7 @@ use crate::publish::Publishing;
 use crate::script::Scripts;
 use crate::script::busy::Busy;
 use crate::transaction::{OrderPart, Parked};
+use aof::Lsn;
 use commands::{ClientSlot, Core};
 use coordinator::locks::TxId;
 use coordinator::participant::Participant;
@@ -131,6 +132,8 @@ pub(crate) struct Control {
     pub(crate) expects_tap: AtomicBool,
     /// What they are tapped for.
     pub(crate) taps: Arc<crate::journal::tap::Taps>,
+    /// All that was imported is there, and is written before anybody is served: a cut is welcome though no command is.
+    pub(crate) keeps_import: AtomicBool,
     /// How many cores let commands in that work on data.
     pub(crate) admitting: AtomicUsize,
     /// Where the server listens, as the log says it.
@@ -144,6 +147,8 @@ pub(crate) struct Control {
     pub(crate) unsynced_bytes: AtomicU64,
     /// A core has ended without all that was under way there.
     pub(crate) has_given_up: AtomicBool,
+    /// By shard, when the server ends: where its log ends in order, on the disk.
+    pub(crate) log_ends: Mutex<Vec<Option<Lsn>>>,
     /// The server has ended without the snapshot that was to be taken, and there is no log that has all.
     pub(crate) lacks_snapshot: AtomicBool,
 }

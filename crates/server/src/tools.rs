@@ -13,7 +13,6 @@ mod piece;
 mod progress;
 mod rdb_part;
 mod table;
-mod utc;
 
 use config::Tool;
 

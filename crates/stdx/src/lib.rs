@@ -9,6 +9,7 @@ pub mod number;
 pub mod rng;
 pub mod size;
 pub mod slot;
+pub mod utc;
 pub mod words;
 
 pub use args::{Args, Span};
@@ -16,3 +17,4 @@ pub use ids::{ClientId, DbIndex, RunId, ShardId, UnixMs};
 pub use number::longdouble;
 pub use rng::Rng;
 pub use slot::{SLOTS, Slot};
+pub use utc::utc;

@@ -236,6 +236,8 @@ mod tests {
         check(28, Trouble::Full);
         check(122, Trouble::Full);
         check(30, Trouble::ReadOnly);
+        check(20, Trouble::WrongKind);
+        check(21, Trouble::WrongKind);
         check(24, Trouble::Other);
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::time::SystemTime;
 
 use durable::{File, Source};
 use rustix::fs::FallocateFlags;
@@ -19,6 +20,10 @@ impl Source for RealFile {
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn modified(&self) -> io::Result<Option<SystemTime>> {
+        self.0.metadata()?.modified().map(Some)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Loading at start: a file of Redis becomes all of the data, or nothing is served and the server says why.
 
 mod append_only;
+mod kept;
 mod meanwhile;
 mod refused;
 

@@ -89,7 +89,8 @@ pub(super) const PROCESS: &[Param] = &[
         text!(import),
         "\"\"",
         "Data of Redis to begin with, relative to where the server was started: an RDB file (dump.rdb), an append-only file, \
-         the append-only directory of Redis 7, or a directory with one of these; empty loads nothing. The server serves nothing before all of it is loaded, and ends if it cannot be.",
+         the append-only directory of Redis 7, or a directory with one of these; empty loads nothing. The server serves nothing \
+         before all of it is loaded and written to the data directory, and ends if it cannot be; take the parameter away after that.",
     )
     .at_restart(),
     plain(

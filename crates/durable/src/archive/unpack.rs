@@ -13,6 +13,7 @@ use crate::disk::{
 use crate::generation::Begin;
 use crate::identity::Identity;
 use crate::layout::{self, BEGIN, LOGS, LOGS_ASIDE};
+use crate::log::SPARED_BYTES;
 use crate::refusal::Refusal;
 use crate::store::{Places, SetStore};
 use stdx::{UnixMs, envelope};
@@ -133,6 +134,7 @@ fn put(disk: &dyn Disk, store: &dyn SetStore, chain: &Chain) -> Result<u64, Disk
         let path = format!("{directory}/{name}");
         let file = disk.create_new(&path).trying("create", &path)?;
         write_all_at(file.as_ref(), 0, &header.encode()).trying("write", &path)?;
+        write_all_at(file.as_ref(), aof::HEADER_LEN as u64, &SPARE).trying("write", &path)?;
         file.sync().trying("sync", &path)?;
     }
     let begin = format!("{directory}/{BEGIN}");
@@ -161,6 +163,7 @@ fn put_piece(disk: &dyn Disk, store: &dyn SetStore, chain: &Chain, link: &Link) 
             write_all_at(file.as_ref(), done, &buffer[..want]).trying("write", &path)?;
             done += want as u64;
         }
+        write_all_at(file.as_ref(), done, &SPARE).trying("write", &path)?;
         file.sync().trying("sync", &path)?;
         bytes += part.end.since(part.name.base);
     }
@@ -185,4 +188,6 @@ fn aside(path: &str) -> String {
     path.replacen(LOGS, LOGS_ASIDE, 1)
 }
 
+/// Behind the last record there is room, or it would be missed what was written next.
+const SPARE: [u8; SPARED_BYTES as usize] = [0; SPARED_BYTES as usize];
 const BUFFER_BYTES: usize = 1 << 20;

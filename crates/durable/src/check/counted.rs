@@ -88,6 +88,10 @@ impl Source for CountedFile {
     fn size(&self) -> io::Result<u64> {
         self.file.size()
     }
+
+    fn modified(&self) -> io::Result<Option<std::time::SystemTime>> {
+        self.file.modified()
+    }
 }
 
 impl File for CountedFile {

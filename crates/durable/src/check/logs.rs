@@ -7,8 +7,8 @@ use crate::check::{Kind, Row, Verdict, row};
 use crate::disk::Disk;
 use crate::generation::Begin;
 use crate::log;
-use crate::recover::scan_log;
 use crate::recover::survey::Survey;
+use crate::recover::{scan_log, tail};
 use crate::refusal::Refusal;
 use stdx::ShardId;
 
@@ -25,14 +25,11 @@ pub(super) fn rows(
         scans.iter().zip(0..).map(|(scan, shard)| log_row(begin, ShardId(shard), scan, is_closed)).collect();
     // What one log says of another shows only when they are seen together.
     let summaries: Option<Vec<Summary>> = scans.into_iter().map(Result::ok).collect();
-    if let Some(error) = summaries.and_then(|logs| fault(survey, begin, &logs, boot)) {
-        let at_fault = match &error {
-            EndsError::Damaged { shard, .. }
-            | EndsError::Hole { shard, .. }
-            | EndsError::CutMissing { shard, .. } => shard.index(),
-            _ => 0,
-        };
-        rows[at_fault].verdict = Verdict::refused(&Refusal::ends(begin.generation, error));
+    let fault = summaries.map_or(Ok(None), |logs| fault(disk, survey, begin, &logs, boot));
+    match fault {
+        Ok(None) => {}
+        Ok(Some((shard, refusal))) => rows[shard.index()].verdict = Verdict::refused(&refusal),
+        Err(refusal) => rows[0].verdict = Verdict::refused(&refusal),
     }
     Ok(rows)
 }
@@ -108,9 +105,19 @@ pub(crate) fn known_ends<'a>(survey: &'a Survey, begin: &Begin) -> Option<&'a Ve
     pasts.rev().find(|log| log.generation == begin.generation).map(|log| &log.ends)
 }
 
-/// Why the logs cannot be used together, if they cannot.
-pub(crate) fn fault(survey: &Survey, begin: &Begin, logs: &[Summary], boot: BootId) -> Option<EndsError> {
-    let mut must = known_ends(survey, begin).cloned().unwrap_or_default();
+/// Why the logs cannot be used together, if they cannot, and whose that is above all.
+pub(crate) fn fault(
+    disk: &dyn Disk,
+    survey: &Survey,
+    begin: &Begin,
+    logs: &[Summary],
+    boot: BootId,
+) -> Result<Option<(ShardId, Refusal)>, Refusal> {
+    let known = known_ends(survey, begin);
+    let mut must = known.cloned().unwrap_or_default();
+    if known.is_none() {
+        tail::must(disk, begin, &mut must)?;
+    }
     for manifest in survey.manifests().filter(|set| set.position.generation == begin.generation) {
         must.resize(must.len().max(manifest.position.lsns.len()), Lsn(0));
         must.iter_mut().zip(&manifest.position.lsns).for_each(|(must, lsn)| *must = (*must).max(*lsn));
@@ -119,5 +126,18 @@ pub(crate) fn fault(survey: &Survey, begin: &Begin, logs: &[Summary], boot: Boot
     let start_cut = if logs.iter().all(|log| log.start == Lsn(0)) { 0 } else { u64::MAX };
     let error = ends(logs, &Known { boot, start_cut, must: &must, until: None }).err();
     // Where they would be cut after a loss of power is not asked.
-    error.filter(|error| !matches!(error, EndsError::Forgotten { .. }))
+    if let Some(error) = error.filter(|error| !matches!(error, EndsError::Forgotten { .. })) {
+        let at_fault = match &error {
+            EndsError::Damaged { shard, .. }
+            | EndsError::Hole { shard, .. }
+            | EndsError::CutMissing { shard, .. } => *shard,
+            _ => ShardId(0),
+        };
+        return Ok(Some((at_fault, Refusal::ends(begin.generation, error))));
+    }
+    if known.is_some() {
+        return Ok(None);
+    }
+    let cut_off = tail::cut_off(disk, begin, logs, boot)?;
+    Ok(cut_off.map(|log| (log.log.shard, tail::missing(begin, log))))
 }

@@ -6,7 +6,7 @@ use crate::check::{fault, scan_generation};
 use crate::disk::{Attempt, Disk, DiskError, ensure_dir, list_sorted, read_full_at, write_all_at};
 use crate::generation::{Begin, BeginState};
 use crate::layout::{self, QUARANTINE};
-use crate::log;
+use crate::log::{self, SPARED_BYTES};
 use crate::recover::survey::Survey;
 use crate::refusal::Refusal;
 use crate::store::Places;
@@ -42,8 +42,8 @@ pub fn repair(places: &Places, boot: BootId) -> Result<Vec<Repaired>, Refusal> {
         BeginState::Unbegun => unreachable!("the head has begun"),
     };
     let logs: Vec<Summary> = scan_generation(disk, &survey, begin)?.into_iter().collect::<Result<_, _>>()?;
-    if let Some(error) = fault(&survey, begin, &logs, boot) {
-        return Err(Refusal::ends(begin.generation, error));
+    if let Some((_, refusal)) = fault(disk, &survey, begin, &logs, boot)? {
+        return Err(refusal);
     }
     let mut repaired = Vec::new();
     for summary in logs.iter().filter(|log| log.damage.is_some()) {
@@ -71,7 +71,8 @@ fn cut(disk: &dyn Disk, begin: &Begin, summary: &Summary) -> Result<Repaired, Di
     let path = layout::segment(begin.generation, own[last]);
     let file = disk.open_writable(&path).trying("open", &path)?;
     let size = HEADER_LEN as u64 + summary.end.since(own[last].base);
-    file.truncate(size).trying("truncate", &path)?;
+    file.truncate(size + SPARED_BYTES).trying("truncate", &path)?;
+    write_all_at(file.as_ref(), size, &[0; SPARED_BYTES as usize]).trying("write", &path)?;
     file.sync().trying("sync", &path)?;
     let directory = layout::generation(begin.generation);
     disk.sync_dir(&directory).trying("sync", &directory)?;

@@ -9,7 +9,7 @@ use aof::{Lsn, Scanner};
 use crate::disk::{ASIDE, Attempt, DiskError, File, read_full_at, write_all_at};
 use crate::layout;
 use crate::log::segment::{Room, Segment};
-use crate::log::writer::LogWriter;
+use crate::log::writer::{LogWriter, SPARED_BYTES};
 
 /// Why the log is not well.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +70,7 @@ impl LogWriter {
     fn copy(&self, old: &Segment, end: Lsn) -> Result<Segment, MendError> {
         let aside = format!("{}{ASIDE}", old.path);
         let file = super::segment::reserve(self.disk.as_ref(), &aside)?;
-        file.preallocate(self.options.segment_bytes.max(old.offset(end)))
+        file.preallocate(self.options.segment_bytes.max(old.offset(end) + SPARED_BYTES))
             .trying("reserve room for", &aside)?;
         let segment = Segment { file, path: old.path.clone(), base: old.base, room: Room::Reserved };
         let mut scanner = Scanner::new(self.options.log, old.base);

@@ -124,21 +124,28 @@ impl LogWriter {
 
     /// How many bytes are sure to be taken if the disk works, however full it is: what is left of the room that was reserved.
     pub fn room(&self) -> u64 {
-        let left = self.options.segment_bytes.saturating_sub(self.current.offset(self.written));
-        let next = self.options.segment_bytes.saturating_sub(aof::HEADER_LEN as u64);
+        let segment_bytes = self.options.segment_bytes - SPARED_BYTES;
+        let left = segment_bytes.saturating_sub(self.current.offset(self.written));
+        let next = segment_bytes.saturating_sub(aof::HEADER_LEN as u64);
         left + if self.spare.is_some() { next } else { 0 }
     }
 
     /// Gives whole records to the kernel, the first of which is at [`LogWriter::written`]. Begins a segment if they do not
     /// fit; all that is appended at once is in one. Returns the position behind them.
+    ///
+    /// Behind the last record of the segment that is written there is always room, so one that has none was left, and another
+    /// followed it ([`crate::recover`] misses that).
     pub fn append(&mut self, records: &[u8], now: UnixMs) -> Result<Lsn, LogError> {
         if let Some(failure) = &self.failure {
             return Err(LogError::Failed(failure.copy()));
         }
         let len = records.len() as u64;
         let is_fresh = self.written == self.current.base;
-        let is_full = self.current.offset(self.written) + len > self.options.segment_bytes;
-        if !is_fresh && (is_full || self.has_better_spare()) {
+        let wanted = self.current.offset(self.written) + len + SPARED_BYTES;
+        let is_full = wanted > self.options.segment_bytes;
+        if is_fresh && is_full {
+            self.current.file.preallocate(wanted).trying("reserve room for", &self.current.path)?;
+        } else if !is_fresh && (is_full || self.has_better_spare()) {
             self.roll(len, now)?;
         }
         let offset = self.current.offset(self.written);
@@ -160,10 +167,12 @@ impl LogWriter {
         let header = Header { log, boot, base: self.written, synced: self.synced, created: now };
         if self.has_partial {
             // Behind the last record of a segment that another follows nothing but zeros may be.
-            let end = self.current.offset(self.written);
-            self.current.file.truncate(end).trying("truncate", &self.current.path)?;
+            let (file, end) = (self.current.file.as_ref(), self.current.offset(self.written));
+            // In this order: a torn record always has the room that was reserved for it.
+            write_all_at(file, end, &[0; SPARED_BYTES as usize]).trying("write", &self.current.path)?;
+            file.truncate(end + SPARED_BYTES).trying("truncate", &self.current.path)?;
         }
-        let bytes = segment_bytes.max(aof::HEADER_LEN as u64 + len);
+        let bytes = segment_bytes.max(aof::HEADER_LEN as u64 + len + SPARED_BYTES);
         // A spare that could not be used stays the spare: the next attempt begins it anew.
         let next = Segment::make(self.disk.as_ref(), &header, self.spare.as_ref(), bytes)?;
         if self.spare.take().is_some() {
@@ -236,3 +245,6 @@ impl LogWriter {
         }
     }
 }
+
+/// Zeros that stay behind the last record of the segment that is written.
+pub(crate) const SPARED_BYTES: u64 = 1;

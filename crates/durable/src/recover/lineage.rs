@@ -6,11 +6,12 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use aof::ends::EndsError;
 use aof::{Generation, Lsn};
 
-use crate::disk::Disk;
+use crate::disk::{Attempt, Disk};
 use crate::generation::{Begin, BeginState};
 use crate::identity::TakenBack;
 use crate::layout;
@@ -18,11 +19,12 @@ use crate::manifest::{Manifest, Position};
 use crate::recover::logs::{self, EndsFailure, Leg};
 use crate::recover::plan::{Aside, Lost, Plan, Replay};
 use crate::recover::survey::Survey;
+use crate::recover::tail;
 use crate::recover::{OnLoadFailure, Options};
 use crate::refusal::Refusal;
 use crate::sets::{self, SetState};
 use crate::store::SetStore;
-use stdx::{ShardId, UnixMs};
+use stdx::{ShardId, UnixMs, utc};
 
 /// Makes the plan.
 pub(super) fn choose(disk: &dyn Disk, survey: &Survey, options: &Options) -> Result<Plan, Refusal> {
@@ -36,7 +38,7 @@ pub(super) fn choose(disk: &dyn Disk, survey: &Survey, options: &Options) -> Res
         (asked, _) => (asked, None),
     };
     let mut plan = match until_ms {
-        Some(until_ms) => at_time(disk, survey, options, UnixMs(until_ms))?,
+        Some(until_ms) => until(disk, survey, options, UnixMs(until_ms))?,
         None => newest(disk, survey, options)?,
     };
     plan.taken_back = match until_ms {
@@ -54,17 +56,24 @@ pub(super) fn choose(disk: &dyn Disk, survey: &Survey, options: &Options) -> Res
 
 fn newest(disk: &dyn Disk, survey: &Survey, options: &Options) -> Result<Plan, Refusal> {
     let mut failure = survey.check_newest().err();
+    let mut passed = Vec::new();
     let candidates = if failure.is_none() { starts(survey) } else { Vec::new() };
     for start in candidates {
         let start = match usable(start, options) {
             Ok(start) => start,
             Err(refusal) => {
+                passed.push(refusal.cause());
                 failure.get_or_insert(refusal);
                 continue;
             }
         };
         match whole(disk, survey, options, start) {
-            Ok(plan) => return Ok(plan),
+            Ok(mut plan) => {
+                plan.notes
+                    .extend(passed.into_iter().map(|cause| format!("{cause}; the log makes up for it")));
+                plan.notes.extend(gone(survey));
+                return Ok(plan);
+            }
             Err(refusal) => _ = failure.get_or_insert(refusal),
         }
     }
@@ -73,6 +82,14 @@ fn newest(disk: &dyn Disk, survey: &Survey, options: &Options) -> Result<Plan, R
         return previous(disk, survey, options, reason);
     }
     Err(reason)
+}
+
+/// What is to be told if the set that was committed last is not there, and the log has what it had.
+fn gone(survey: &Survey) -> Option<String> {
+    let newest = survey.identity.as_ref()?.newest.set?.number;
+    (!survey.has_set(newest)).then(|| {
+        format!("snapshot set {newest}, which was written last, is not there; the log has what it had")
+    })
 }
 
 /// Where recovery may begin: a set, or (`None`) nothing.
@@ -144,7 +161,7 @@ fn whole(disk: &dyn Disk, survey: &Survey, options: &Options, start: Start<'_>) 
     if let Some(manifest) = start {
         has_its_log(survey, &manifest)?;
     }
-    let must = newer_sets(survey, start, &legs)?;
+    let mut must = newer_sets(survey, start, &legs)?;
     let mut plan = Plan::new(survey, start, options);
     let Some((last, earlier)) = legs.split_last() else { return Ok(plan) };
     for leg in earlier {
@@ -155,10 +172,14 @@ fn whole(disk: &dyn Disk, survey: &Survey, options: &Options, start: Start<'_>) 
         }
     }
     let begin = begin_of(survey, last.generation)?;
+    tail::must(disk, begin, &mut must)?;
     let (scanned, ends) = match logs::ends(disk, begin, last, &must, options, None) {
         Ok(found) => found,
         Err(EndsFailure::Refused(refusal) | EndsFailure::Damaged(refusal, _)) => return Err(refusal),
     };
+    if let Some(log) = tail::cut_off(disk, begin, &scanned.summaries, options.boot)? {
+        return Err(tail::missing(begin, log));
+    }
     if options.refuse_torn_tail {
         let torn = |end: &&aof::ends::End| end.dropped.is_some_and(|dropped| dropped.damage.is_some());
         if let Some(end) = ends.logs.iter().find(torn) {
@@ -392,6 +413,47 @@ fn previous(disk: &dyn Disk, survey: &Survey, options: &Options, reason: Refusal
     Ok(plan)
 }
 
+/// The state of this time at the latest. A time behind everything that was written means everything, also what stands behind the
+/// newest cut; but what can be had is taken even if it is not the newest.
+fn until(disk: &dyn Disk, survey: &Survey, options: &Options, until: UnixMs) -> Result<Plan, Refusal> {
+    if is_behind_all(disk, survey, options, until)?
+        && let Ok(mut plan) = newest(disk, survey, options)
+    {
+        plan.notes.push(format!("nothing is newer than {}, so recover-until leaves nothing out", utc(until)));
+        return Ok(plan);
+    }
+    at_time(disk, survey, options, until)
+}
+
+/// Whether it is known that all there is was written before `until`: records have no times, but the future holds none, and the file
+/// system knows when files were written, as long as the kernel that did it runs on.
+fn is_behind_all(
+    disk: &dyn Disk,
+    survey: &Survey,
+    options: &Options,
+    until: UnixMs,
+) -> Result<bool, Refusal> {
+    if options.now.is_some_and(|now| now <= until) {
+        return Ok(true);
+    }
+    let has_later = survey.manifests().any(|manifest| manifest.cut_ms > until.0)
+        || survey.begins().any(|begin| begin.made_ms > until.0);
+    let Some(head) = survey.head() else { return Ok(!has_later) };
+    let BeginState::Begun(begin) = &head.begin else { return Ok(false) };
+    if has_later || begin.boot != options.boot {
+        return Ok(false);
+    }
+    let end = SystemTime::UNIX_EPOCH + Duration::from_millis(until.0.try_into().unwrap_or(0));
+    for name in crate::log::segments(disk, head.generation)? {
+        let path = layout::segment(head.generation, name);
+        let modified = disk.open(&path).and_then(|file| file.modified()).trying("look at", &path)?;
+        if modified.is_none_or(|modified| modified + FILE_TIME_STEP > end) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// The state at `until`: the newest set before it, and the logs up to the newest cut before it.
 fn at_time(disk: &dyn Disk, survey: &Survey, options: &Options, until: UnixMs) -> Result<Plan, Refusal> {
     let first = survey.manifests().map(|manifest| UnixMs(manifest.cut_ms)).min();
@@ -496,6 +558,9 @@ impl Plan {
         self.aside.paths.extend(aside);
     }
 }
+
+/// The kernel's clock for times of files goes in steps of its timer, at most this long.
+const FILE_TIME_STEP: Duration = Duration::from_millis(10);
 
 /// What an operator is told of a wish for an earlier time that was carried out.
 const DONE: &str = "the data was taken back to the time of recover-until at an earlier start; what was written since is kept, and the \

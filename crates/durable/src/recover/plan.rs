@@ -9,6 +9,7 @@ use crate::disk::{Attempt, Disk, DiskError, ensure_dir, list_sorted, read_full_a
 use crate::generation::{LogEnd, Past};
 use crate::identity::{Identity, Newest, NewestSet, TakenBack};
 use crate::layout::{self, LOGS, QUARANTINE, SETS, SetNumber};
+use crate::log::SPARED_BYTES;
 use crate::manifest::{DbKeys, Manifest};
 use crate::recover::survey::Survey;
 use crate::refusal::Refusal;
@@ -152,7 +153,7 @@ impl Plan {
             let Some(name) = last.segments.iter().rfind(|name| name.shard == end.shard) else { continue };
             let path = layout::segment(last.generation, *name);
             let file = disk.open_writable(&path).trying("open", &path)?;
-            file.truncate(offset(*name, end.end)).trying("truncate", &path)?;
+            file.truncate(offset(*name, end.end) + SPARED_BYTES).trying("truncate", &path)?;
         }
         Ok(())
     }

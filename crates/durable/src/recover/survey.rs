@@ -86,7 +86,8 @@ impl Survey {
         }
     }
 
-    fn has_set(&self, number: SetNumber) -> bool {
+    /// Whether this set is there, or a later one.
+    pub(super) fn has_set(&self, number: SetNumber) -> bool {
         self.sets.iter().any(|set| set.number >= number && set.is_data())
     }
 

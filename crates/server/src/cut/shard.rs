@@ -25,8 +25,9 @@ pub(super) fn ready(node: &Node) -> Ready {
         || state.participant.has_guards()
         || node.journal.is_failing()
         || !switch::may_start(node);
+    let is_loaded = node.admission.is_open() || node.control.keeps_import.load(Ordering::Acquire);
     Ready {
-        is_ready: !is_held_up && node.admission.is_open() && !node.stopping.get(),
+        is_ready: !is_held_up && is_loaded && !node.stopping.get(),
         has_news: node.journal.has_news(&state.core),
     }
 }

@@ -186,7 +186,8 @@ pub(crate) fn end(node: &Node) {
     leave(node);
     let trouble = node.state.borrow().core.shared.health.logs().remove(&node.id.0);
     // What was given up may be in some of the logs and not in others, as after a crash.
-    if !node.control.has_given_up.load(Acquire) {
+    let has_ended = !node.control.has_given_up.load(Acquire);
+    if has_ended {
         node.journal.end(&mut node.state.borrow_mut().core);
     }
     if !node.journal.finish(&mut node.state.borrow_mut().core, Instant::now() + FINISH_MAX) {
@@ -194,6 +195,9 @@ pub(crate) fn end(node: &Node) {
         let bytes = node.journal.recorded.get() - node.journal.synced.get();
         tracing::error!(shard = node.id.0, bytes, reason, "the log could not be brought to the disk");
         node.control.unsynced_bytes.fetch_add(bytes, Relaxed);
+    } else if has_ended {
+        let end = node.journal.writer.borrow().as_ref().map(|writer| writer.sink.synced());
+        node.control.log_ends.lock().expect("no core panics")[node.id.index()] = end;
     }
     if node.id == HOME && crate::stop::has_log_in_vain(node) {
         tracing::error!("the log was switched on and has not begun: nothing in it counts");

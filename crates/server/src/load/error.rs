@@ -39,6 +39,17 @@ pub(crate) enum LoadError {
         /// The file.
         path: PathBuf,
     },
+    /// What was imported could not be brought to the disk.
+    #[error(
+        "cannot keep what was imported from {}: {why}; nothing was served, and the next start with `import` begins anew",
+        path.display()
+    )]
+    NotKept {
+        /// The file, or the directory of files.
+        path: PathBuf,
+        /// Why there is no snapshot.
+        why: String,
+    },
     /// A command of the log was refused.
     #[error(
         "cannot load generation {generation} of the log: shard {}, at {lsn}: {command}: {why}; start with --recover-until to end \
@@ -209,6 +220,7 @@ impl LoadError {
             Self::Replacement { .. } => ExitCode::Replacement,
             Self::SnapshotDir(PlaceFailure::Bucket(storage::OpenError::Thread(_))) => ExitCode::System,
             Self::SnapshotDir(_) | Self::ImportOverData { .. } => ExitCode::Config,
+            Self::NotKept { .. } => ExitCode::Unsaved,
             Self::Effect { .. } => ExitCode::LogDamaged,
             Self::Databases { .. } | Self::CommandDatabase { .. } => ExitCode::Database,
             Self::System(_) => ExitCode::System,

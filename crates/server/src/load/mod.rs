@@ -21,6 +21,7 @@ mod bytes;
 mod deal;
 mod error;
 mod file;
+mod import;
 mod order;
 mod progress;
 mod recovered;
@@ -40,6 +41,7 @@ pub(crate) use replay::PartBatch;
 pub(crate) use run::run;
 pub(crate) use worker::serve;
 
+use crate::clock::unix_ms;
 use crate::journal::sink::LogSink;
 use crate::node::Node;
 use aof::BootId;
@@ -64,7 +66,7 @@ use worker::Readers;
 /// What is to be done at a start, as the configuration says.
 pub(crate) struct Job {
     options: Options,
-    /// Files of Redis to begin with.
+    /// Files of Redis to begin with: see [`import`].
     import: Option<Import>,
     /// Whether a log is written.
     writes_log: bool,
@@ -82,6 +84,7 @@ impl Job {
                 config::OnLoadFailure::Previous => OnLoadFailure::Previous,
                 config::OnLoadFailure::Empty => OnLoadFailure::Empty,
             },
+            now: Some(unix_ms()),
             until: config.recover_until.as_ref().map(|until| UnixMs(until.unix_ms)),
             refuse_torn_tail: !config.aof_load_truncated,
             expect_data: config.expect_data,

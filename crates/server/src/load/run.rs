@@ -64,7 +64,8 @@ pub(crate) async fn run(node: Rc<Node>, job: Job) {
     }
 }
 
-type Done = (Recovered, Vec<LogWriter>);
+/// The proof, and a log for each shard if any is written.
+pub(super) type Done = (Recovered, Vec<LogWriter>);
 
 /// The only place where a whole load is told from others.
 async fn conduct(node: &Rc<Node>, progress: &Progress, job: Job) -> Result<Done, Stopped> {
@@ -128,15 +129,8 @@ async fn begin_empty(
              'quarantine' there. The reason: {reason}"
         );
     }
-    let recovered = if import.is_some() { Recovered::whole() } else { Recovered::empty() };
     if let Some(import) = import {
-        progress.files(import.bytes());
-        for source in import.files {
-            progress.file(&source.path.display().to_string(), source.bytes);
-            for loaded in load_files(node, vec![LoadFile::Import(source)], false).await? {
-                loaded?;
-            }
-        }
+        return super::import::begin(node, progress, empty, import, writes_log).await;
     }
     let data = Arc::clone(&node.control.data);
     let shards = node.router.shards();
@@ -145,7 +139,7 @@ async fn begin_empty(
         data.sweep_staged();
         if writes_log { Ok(data.begin(shards, Past::default())?) } else { Ok(Vec::new()) }
     });
-    Ok((recovered, logs.await?.map_err(|refusal: Refusal| LoadError::from(refusal))?))
+    Ok((Recovered::empty(), logs.await?.map_err(|refusal: Refusal| LoadError::from(refusal))?))
 }
 
 /// Loads all of a plan; what each file of the set gave.
@@ -230,7 +224,7 @@ async fn origin(node: &Node, set: SetNumber) -> Result<Option<StreamPosition>, S
 
 /// Has all cores load files, and waits for all of them. If one cannot be loaded, the others are given up; what is wrong comes
 /// before what was given up for it.
-async fn load_files(
+pub(super) async fn load_files(
     node: &Rc<Node>,
     files: Vec<LoadFile>,
     keeps_expired: bool,
@@ -297,7 +291,7 @@ async fn accept(
 }
 
 /// Has a thread do what blocks.
-async fn errand<T: Send + 'static>(
+pub(super) async fn errand<T: Send + 'static>(
     node: &Node,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Stopped> {
@@ -324,14 +318,26 @@ fn foretell(plan: &Plan) {
     let is_of_a_time = matches!(plan.ends, Some((Rule::Time, _)));
     for (shard, dropped) in plan.dropped() {
         let Dropped { records, bytes, since, damage, .. } = dropped;
-        let since_ms = since.map_or(0, |since| since.0);
+        let since = since.map(stdx::utc);
         if is_of_a_time {
             tracing::warn!(
                 shard = shard.0,
                 records,
                 bytes,
-                since_ms,
+                since,
                 "what is newer is left out, as was asked for"
+            );
+            continue;
+        }
+        if let (Some((Rule::SameBoot, _)), Some(damage)) = (&plan.ends, damage) {
+            let what = damage.to_string();
+            tracing::warn!(
+                shard = shard.0,
+                bytes,
+                since,
+                what,
+                "the end of the log is left out: it is no whole record, as a process leaves that is killed while it writes. The \
+                 machine was not restarted since, so no loss of power did"
             );
             continue;
         }
@@ -340,7 +346,7 @@ fn foretell(plan: &Plan) {
             shard = shard.0,
             records,
             bytes,
-            since_ms,
+            since,
             what,
             "the end of the log is left out: it was not promised to be on the disk"
         );

@@ -4,6 +4,7 @@ use crate::redis_files::{FindError, RedisFiles};
 use crate::tools::finding::Findings;
 use crate::tools::{directory, files, piece};
 use config::{Check, ExitCode};
+use durable::layout;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -66,8 +67,7 @@ fn look(asked: &Check) -> Result<Findings, Failure> {
         return Err(Failure::new(text, ExitCode::Config));
     }
     if metadata.is_dir() {
-        let is_empty = fs::read_dir(path).map_err(|error| Failure::disk(path, &error))?.next().is_none();
-        if is_empty {
+        if holds_nothing(path).map_err(|error| Failure::disk(path, &error))? {
             return directory::look(path, false);
         }
         let found = RedisFiles::find(path)?;
@@ -79,6 +79,16 @@ fn look(asked: &Check) -> Result<Findings, Failure> {
     let kind =
         if path.extension().is_some_and(|end| end == "manifest") { "files of Redis" } else { "a file" };
     files::look(path, kind, RedisFiles::find(path)?)
+}
+
+/// Whether a directory has nothing but what a server that ended before it had anything may leave.
+fn holds_nothing(path: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(path)? {
+        if entry?.file_name() != layout::LOCK {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The first bytes of a file.

@@ -6,7 +6,6 @@ use crate::tools::json::Json;
 use crate::tools::packed::Packed;
 use crate::tools::progress::Progress;
 use crate::tools::rdb_part::RdbPart;
-use crate::tools::utc::utc;
 use aof::BootId;
 use aof::ends::{Dropped, Rule};
 use config::ExitCode;
@@ -181,7 +180,7 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
     let set = plan
         .set
         .as_ref()
-        .map(|set| format!("snapshot set {} of {}", set.number, utc(stdx::UnixMs(set.cut_ms))));
+        .map(|set| format!("snapshot set {} of {}", set.number, stdx::utc(stdx::UnixMs(set.cut_ms))));
     let generations: Vec<String> = plan.replays.iter().map(|one| one.generation.to_string()).collect();
     let logs = match generations.as_slice() {
         [] => None,
@@ -209,7 +208,7 @@ fn rule_text(rule: Rule) -> &'static str {
 }
 
 fn dropped_line((shard, dropped): (ShardId, Dropped)) -> String {
-    let since = dropped.since.map_or(String::new(), |since| format!(", written after {}", utc(since)));
+    let since = dropped.since.map_or(String::new(), |since| format!(", written after {}", stdx::utc(since)));
     format!(
         "It would leave out what is behind the end of the log of shard {}: {} bytes ({}){since}.",
         shard.0,

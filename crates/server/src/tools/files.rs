@@ -104,12 +104,14 @@ struct Walk<'a> {
     bytes: u64,
     rdb: Option<RdbPart>,
     aof: Option<AofReader>,
+    /// Where the RDB part has ended, until what follows is known.
+    behind: Option<u64>,
     tally: Tally,
 }
 
 impl<'a> Walk<'a> {
     fn new(file: &'a RedisFile, bytes: u64) -> Self {
-        Self { file, bytes, rdb: None, aof: None, tally: Tally::default() }
+        Self { file, bytes, rdb: None, aof: None, behind: None, tally: Tally::default() }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
@@ -126,6 +128,7 @@ impl<'a> Walk<'a> {
             self.tally.is_verified = matches!(end.sum, Sum::Verified(_));
             let rest = std::mem::take(&mut part.rest);
             self.rdb = None;
+            self.behind = Some(end.bytes);
             self.aof = Some(AofReader::new(end.bytes, self.bytes, self.file.tail));
             return self.commands(&rest);
         }
@@ -133,6 +136,12 @@ impl<'a> Walk<'a> {
     }
 
     fn commands(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
+        if let (Some(at), Some(first)) = (self.behind, bytes.first()) {
+            if !matches!(first, b'*' | b'#') {
+                return Err(trailing(at));
+            }
+            self.behind = None;
+        }
         let reader = self.aof.as_mut().expect("commands come after what is before them");
         reader.feed(bytes);
         while reader.next().map_err(aof_wrong)?.is_some() {}
@@ -156,6 +165,13 @@ impl<'a> Walk<'a> {
 fn rdb_wrong(path: &Path, error: rdb::file::Error) -> Wrong {
     let (text, code) = rdb_part::refused(path, error);
     Wrong(text, code)
+}
+
+fn trailing(at: u64) -> Wrong {
+    let text = format!(
+        "at byte {at}: the RDB file ends here, and what follows is no command of an append-only file"
+    );
+    Wrong(text, u8::try_from(ExitCode::NotRdb.code()).expect("exit codes fit a byte"))
 }
 
 fn aof_wrong(error: AofError) -> Wrong {

@@ -2,7 +2,6 @@
 
 use crate::tools::json::Json;
 use crate::tools::table::Table;
-use crate::tools::utc::utc;
 use aof::Lsn;
 use stdx::UnixMs;
 
@@ -110,7 +109,7 @@ impl Findings {
         for row in &self.rows {
             table.row(vec![
                 row.what.clone(),
-                row.time.map(utc).unwrap_or_default(),
+                row.time.map(stdx::utc).unwrap_or_default(),
                 row.count.map(|(count, of)| format!("{count} {of}")).unwrap_or_default(),
                 row.bytes.to_string(),
                 row.lsns.map(|(from, to)| format!("{from} to {to}")).unwrap_or_default(),

@@ -98,3 +98,4 @@ fn room_that_comes_late_is_for_a_later_segment() {
 }
 
 mod hazards;
+mod tails;

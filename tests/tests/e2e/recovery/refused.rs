@@ -236,6 +236,35 @@ fn hazard_4_a_missing_piece_of_the_log_is_refused() {
     assert_eq!(whole.client().line("DBSIZE"), ":400");
 }
 
+/// Nothing continues the newest generation that would say where its logs end.
+#[test]
+fn hazard_4_a_log_that_has_lost_its_end_is_refused() {
+    for (is_orderly, policy) in [(true, "everysec"), (true, "always"), (false, "always")] {
+        let dir = directory();
+        let mut old = server(&dir, 2, &["--log-segment-size", "4096", "--appendfsync", policy]);
+        let mut client = old.client();
+        many(200).split(" | ").for_each(|line| run(&mut client, line));
+        if is_orderly {
+            assert!(old.stop().success());
+        } else {
+            old.kill();
+        }
+        let segments = logs(&dir, 1);
+        let of_first = |path: &&std::path::PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("0-"))
+        };
+        let last = segments.iter().rfind(of_first).expect("shard 0 has a log").clone();
+        let aside = dir.path().join("aside");
+        std::fs::rename(&last, &aside).expect("it is there");
+        refused(dir.path(), &[], 99, &["generation 1 of the log lacks what shard 0 wrote from", "previous"]);
+        std::fs::rename(&aside, &last).expect("it is there");
+        let mut whole = server(&dir, 3, &[]);
+        assert_eq!(whole.client().line("DBSIZE"), ":200");
+        whole.kill();
+        assert_eq!(server(&dir, 2, &[]).client().line("DBSIZE"), ":200");
+    }
+}
+
 #[test]
 fn a_missing_generation_is_a_hole() {
     let dir = left_behind("SET a 1", &[]);

@@ -387,6 +387,34 @@ fn a_state_of_a_time_that_was_not_written_again_is_found_again() {
     assert_eq!(server(&dir, 2, &[]).client().line("MGET a b"), "[\"4\", \"1\"]");
 }
 
+/// Behind the newest cut is what was written since, and it was acknowledged.
+#[test]
+fn a_time_behind_everything_leaves_nothing_out() {
+    for (is_future, cores) in [(false, 1), (true, 2), (false, 3)] {
+        let dir = directory();
+        let mut old = server(&dir, 2, &[]);
+        let mut client = old.client();
+        run(&mut client, "MSET a 1 b 1");
+        write_on(&mut client);
+        (0..300).for_each(|number| run(&mut client, &format!("SET k{number} 1")));
+        old.kill();
+        let written = now_ms();
+        until("time goes on", || (now_ms() > written + 50).then_some(()));
+        let time = seconds(now_ms() + if is_future { 3_600_000 } else { 0 });
+        let args = ["--recover-until", &time];
+        let mut then = server(&dir, cores, &args);
+        then.wait_for_log("recover-until leaves nothing out");
+        let mut client = then.client();
+        assert_eq!(client.line("MGET a k299"), "[\"1\", \"1\"]");
+        run(&mut client, "SET since 1");
+        then.kill();
+        // It is done, also when that time has come.
+        let again = server(&dir, 2, &args);
+        again.wait_for_log("the parameter has no effect any more");
+        assert_eq!(again.client().line("MGET a k299 since"), "[\"1\", \"1\", \"1\"]");
+    }
+}
+
 #[test]
 fn a_time_before_all_that_is_kept_is_refused() {
     let dir = left_behind("SET a 1");
@@ -394,7 +422,7 @@ fn a_time_before_all_that_is_kept_is_refused() {
         dir.path(),
         &["--recover-until", "1970-01-01T00:00:05Z"],
         102,
-        &["nothing that is kept reaches back to", "Ask for a later time"],
+        &["nothing that is kept reaches back to 1970-01-01T00:00:05.000Z", "Ask for a later time"],
     );
 }
 

@@ -1,13 +1,13 @@
 //! Times for people.
 
-use stdx::UnixMs;
+use crate::UnixMs;
 
-/// As `2026-11-21 15:10:02.123Z`.
-pub(super) fn utc(UnixMs(ms): UnixMs) -> String {
+/// As RFC 3339 has it: `2026-11-21T15:10:02.123Z`.
+pub fn utc(UnixMs(ms): UnixMs) -> String {
     let (days, in_day) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS));
     let (year, month, day) = civil(days);
     let (s, ms) = (in_day / 1000, in_day % 1000);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}.{ms:03}Z", s / 3600, s / 60 % 60, s % 60)
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{ms:03}Z", s / 3600, s / 60 % 60, s % 60)
 }
 
 /// Year, month and day of a day since 1970-01-01. Years begin in March, so that the leap day is the last.
@@ -36,13 +36,13 @@ mod tests {
     #[test]
     fn times_are_those_of_the_calendar() {
         let check = |ms, expected: &str| assert_eq!(utc(UnixMs(ms)), expected);
-        check(0, "1970-01-01 00:00:00.000Z");
-        check(-1, "1969-12-31 23:59:59.999Z");
-        check(951_782_400_000, "2000-02-29 00:00:00.000Z");
-        check(951_868_800_000, "2000-03-01 00:00:00.000Z");
-        check(1_700_000_000_123, "2023-11-14 22:13:20.123Z");
-        check(4_102_444_799_000, "2099-12-31 23:59:59.000Z");
-        check(4_107_542_400_000, "2100-03-01 00:00:00.000Z");
+        check(0, "1970-01-01T00:00:00.000Z");
+        check(-1, "1969-12-31T23:59:59.999Z");
+        check(951_782_400_000, "2000-02-29T00:00:00.000Z");
+        check(951_868_800_000, "2000-03-01T00:00:00.000Z");
+        check(1_700_000_000_123, "2023-11-14T22:13:20.123Z");
+        check(4_102_444_799_000, "2099-12-31T23:59:59.000Z");
+        check(4_107_542_400_000, "2100-03-01T00:00:00.000Z");
     }
 
     #[test]
