@@ -2,6 +2,8 @@
 
 use std::io::Write;
 use std::net::TcpListener;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use lacewing_tests::{RedisServer, Server, until};
 
@@ -9,6 +11,8 @@ use super::master::{Master, full, rdb, sized, until_gone};
 use super::{expect_own, field, replicaof, until_field, until_up, with_data};
 
 const REASON: &str = "master_link_last_error";
+/// So long at most a master of a test waits for the test.
+const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// Follows a master that fails so, twice; the data stays.
 #[track_caller]
@@ -228,14 +232,13 @@ fn hazard_18_a_stream_that_makes_no_sense_ends_the_link_alone() {
 
 #[test]
 fn data_is_read_all_the_time_while_a_full_sync_stalls() {
-    let master = Master::start(|stream, _| {
+    let (goes_on, may_go_on) = mpsc::channel();
+    let master = Master::start(move |stream, _| {
         full(stream, 'a', 100);
         let payload = sized(&rdb(&[("k", "v")]));
         let _ = stream.write_all(&payload[..15]);
-        // It lives, and gives nothing.
-        for _ in 0..100 {
-            std::thread::park_timeout(std::time::Duration::from_millis(10));
-        }
+        // It lives, and gives nothing until all was read.
+        may_go_on.recv_timeout(STALL_MAX).expect("the old data was read");
         let _ = stream.write_all(&payload[15..]);
         until_gone(stream);
     });
@@ -244,10 +247,10 @@ fn data_is_read_all_the_time_while_a_full_sync_stalls() {
     replicaof(&mut client, master.port());
     until_field(&mut client, "master_sync_in_progress", "1");
     for _ in 0..50 {
-        if field(&mut client, "master_sync_in_progress").as_deref() == Some("1") {
-            expect_own(&mut client);
-        }
+        expect_own(&mut client);
     }
+    assert_eq!(field(&mut client, "master_sync_in_progress").as_deref(), Some("1"));
+    goes_on.send(()).expect("the master waits");
     until_up(&mut client);
     assert_eq!(client.line("GET k"), "\"v\"");
     assert_eq!(client.line("DBSIZE"), ":1");
