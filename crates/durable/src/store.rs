@@ -50,6 +50,12 @@ pub trait SetStore: Send + Sync {
     /// changed.
     fn commit(&self, set: SetNumber, manifest: &[u8]) -> Result<(), DiskError>;
 
+    /// Makes safe that a set is there which may be so in the page cache alone: whoever wrote it may have been killed before its names
+    /// were synced.
+    fn settle(&self, _set: SetNumber) -> Result<(), DiskError> {
+        Ok(())
+    }
+
     /// Removes files of a set. Those that are not there are no error.
     fn remove(&self, set: SetNumber, names: &[&str]) -> Result<(), DiskError>;
 

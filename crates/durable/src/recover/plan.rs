@@ -116,7 +116,7 @@ impl Plan {
 
     /// Takes it for the dataset: all of it was loaded, and `keys` is what each file of the set gave, in the manifest's order.
     ///
-    /// Writes and syncs anew what of the logs is in the page cache alone, and puts into quarantine what would be in the way.
+    /// Writes and syncs anew what of the set and the logs is in the page cache alone, and puts into quarantine what would be in the way.
     /// Returns the identity (made if there was none) and the right to save and prune.
     pub fn accept(
         &self,
@@ -131,6 +131,8 @@ impl Plan {
                 sets::check_counts(store.as_ref(), manifest, file, found)
                     .map_err(|fault| Refusal::set(manifest.number, fault))?;
             }
+            // What begins now continues it, and must not outlive it.
+            store.settle(manifest.number)?;
         }
         let mut identity = match &self.identity {
             Some(identity) => identity.clone(),

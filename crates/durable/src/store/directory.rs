@@ -103,6 +103,10 @@ impl SetStore for DirectorySets {
         self.sync(set)
     }
 
+    fn settle(&self, set: SetNumber) -> Result<(), DiskError> {
+        self.sync(set)
+    }
+
     fn remove(&self, set: SetNumber, names: &[&str]) -> Result<(), DiskError> {
         for name in names {
             let path = self.place(set, name);

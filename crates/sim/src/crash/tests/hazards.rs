@@ -6,11 +6,12 @@ use aof::{BootId, Encoder, Lsn, NodeId, Stamp};
 use durable::Places;
 use durable::generation::{self, Beginning, Past};
 use durable::identity::Identity;
+use durable::layout::SetNumber;
 use durable::log::{LogError, MendError};
 use durable::manifest::Position;
 use durable::recover::{self, Options, Recovered};
 use durable::sets::{Commit, Draft, Loaded};
-use stdx::{DbIndex, ShardId};
+use stdx::{DbIndex, Rng, ShardId};
 
 use super::*;
 use crate::disk::DiskFault;
@@ -130,6 +131,57 @@ fn hazard_32_what_belongs_together_is_there_whole_or_not_at_all() {
         let found = end(&disk, BootId([2; 16]));
         assert!(found == Lsn(0) || found == whole, "{found}");
     }
+}
+
+/// A start takes a set whose names the process before was about to sync, and goes on behind it: then the set must be there to stay. Found
+/// by crashes at every call of a replica's disk.
+#[test]
+fn a_set_that_a_killed_process_has_left_survives_a_loss_of_power_after_the_next_start() {
+    let mut taken = 0;
+    for call in 0..40 {
+        for seed in 0..8 {
+            let disk = MemDisk::new(seed);
+            let places = places(&disk);
+            let (mut identity, mut loaded) = empty(&places);
+            disk.crash_at(disk.calls() + call);
+            let _ = empty_set(&places, &mut identity, &mut loaded, seed);
+            disk.crash(Crash::Kill);
+            let set = go_on(&places, BOOT);
+            taken += u64::from(set.is_some());
+            disk.crash(Crash::Power);
+            assert_eq!(go_on(&places, BootId([2; 16])), set, "call {call}, seed {seed}");
+        }
+    }
+    assert!(taken > 0, "no set was taken");
+}
+
+/// A set of no keys, of a shard without a log.
+fn empty_set(
+    places: &Places,
+    identity: &mut Identity,
+    loaded: &mut Loaded,
+    seed: u64,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let draft = Draft::begin(places, loaded, &mut Rng::new(seed))?;
+    let file = draft.file(ShardId(0), false)?.finish(Vec::new())?;
+    let position = Position { generation: generation::next(places)?, cut: 0, lsns: Vec::new() };
+    let commit = Commit { node: identity.node, version: "sim".to_owned(), cut: NOW, now: NOW, position };
+    draft.commit(commit, vec![file], identity, loaded)?;
+    Ok(())
+}
+
+/// Starts, and begins a log behind what was found. Returns the set that was.
+fn go_on(places: &Places, boot: BootId) -> Option<SetNumber> {
+    let (past, accepted) = match recover::recover(places, &Options::new(boot)) {
+        Ok(Recovered::Empty(empty)) => (Past::default(), empty.accept(places, NodeId([7; 20]), NOW).unwrap()),
+        Ok(Recovered::Whole(plan)) => (plan.past(), plan.accept(places, &[Vec::new()], NOW).unwrap()),
+        Err(refusal) => panic!("{refusal}"),
+    };
+    let (mut identity, loaded) = accepted;
+    let set = past.set;
+    let beginning = Beginning { boot, past, ..beginning() };
+    generation::begin(places, beginning, &mut identity, &loaded).unwrap();
+    set
 }
 
 /// The older of two segments went while the name of the newer one was in memory alone, and then both were gone. Found by the crashes
