@@ -10,6 +10,7 @@
 //! - every shard has exactly what its position says: no command ran twice, none was left out;
 //! - all shards are of one dataset, the old or the new;
 //! - what the master was told is there is there after a kill, and what a cut has made safe after a loss of power;
+//! - what the master was told, and so may have told a client that waits, is there when the replica becomes a master;
 //! - nothing was replaced by less.
 //!
 //! At the end all is well again, and the replica comes to have what its master has. The master's history is told by the master; what
@@ -27,6 +28,7 @@ mod world;
 
 pub use node::Planted;
 pub use past::Violation;
+pub use world::Told;
 
 use crate::disk::MemDisk;
 use world::World;
@@ -38,6 +40,8 @@ pub struct Run {
     pub seed: u64,
     /// The call of the replica's disk at which it crashes first, if it is not to come by chance.
     pub crash_at: Option<u64>,
+    /// The step at which the operator says something, besides what comes by chance.
+    pub told_at: Option<(usize, Told)>,
     /// A mistake made on purpose.
     pub planted: Option<Planted>,
 }

@@ -20,6 +20,8 @@ pub(super) struct Master {
     /// What it really has, while it shows something else.
     hidden: Option<(Data, Backlog)>,
     peers: BTreeMap<LinkId, Peer>,
+    /// The highest place of each history that any replica has acknowledged.
+    heard: BTreeMap<ReplId, u64>,
     name: ReplId,
     rng: Rng,
 }
@@ -35,6 +37,8 @@ struct Peer {
     said: u64,
     /// Bytes of payload and stream that were said.
     said_data: u64,
+    /// The process at its other end lost what it had.
+    is_past: bool,
 }
 
 /// What is said.
@@ -51,11 +55,22 @@ impl Master {
         past.begin(at, data.clone());
         let backlog = Backlog::new(at.replid, at.offset, BACKLOG_BYTES);
         let name = ReplId::random(&mut rng);
-        Self { data, backlog, hidden: None, peers: BTreeMap::new(), name, rng }
+        Self { data, backlog, hidden: None, peers: BTreeMap::new(), heard: BTreeMap::new(), name, rng }
     }
 
     pub(super) fn position(&self) -> Position {
         Position { replid: self.backlog.replid(), offset: self.backlog.end() }
+    }
+
+    /// Up to where a replica has said to have this history.
+    pub(super) fn heard(&self, replid: ReplId) -> Option<u64> {
+        self.heard.get(&replid).copied()
+    }
+
+    /// What it was told counts no more, nor does what is still on its way.
+    pub(super) fn unheard(&mut self) {
+        self.heard.clear();
+        self.peers.values_mut().for_each(|peer| peer.is_past = true);
     }
 
     pub(super) fn is_honest(&self) -> bool {
@@ -120,7 +135,7 @@ impl Master {
 
     pub(super) fn accept(&mut self, link: LinkId, lie: Lie) {
         let follower = Follower::new(0);
-        let peer = Peer { follower, got: Vec::new(), sent: 0, lie, said: 0, said_data: 0 };
+        let peer = Peer { follower, got: Vec::new(), sent: 0, lie, said: 0, said_data: 0, is_past: false };
         self.peers.insert(link, peer);
     }
 
@@ -162,7 +177,13 @@ impl Master {
             b"PING" => "+PONG\r\n".to_owned(),
             b"REPLCONF" => match peer.follower.replconf(&args[1..], 0) {
                 Ok(Replconf::Ok) => "+OK\r\n".to_owned(),
-                Ok(Replconf::Silence | Replconf::AckNow) => return,
+                Ok(Replconf::Silence) if peer.is_past => return,
+                Ok(Replconf::Silence) => {
+                    let heard = self.heard.entry(self.backlog.replid()).or_default();
+                    *heard = (*heard).max(peer.follower.acknowledged());
+                    return;
+                }
+                Ok(Replconf::AckNow) => return,
                 Ok(Replconf::Names) => match peer.lie {
                     Lie::Itself => format!("+LACEWING {replica}\r\n"),
                     Lie::Cycle => format!("+LACEWING {} {replica}\r\n", self.name),

@@ -32,6 +32,8 @@ pub enum Planted {
     GoesOnInTheOldLog,
     /// The stream goes on from the highest of the shards' positions.
     ResumesFromTheHighest,
+    /// A replica that becomes a master drops what it has not run.
+    PromotesBeforeItHasRun,
     /// A shard runs again what it has run.
     ForgetsWhatItRan,
     /// An empty master counts.
@@ -46,12 +48,13 @@ pub enum Planted {
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::DoesNotVerify,
         Self::PositionsApart,
         Self::AcknowledgesBeforeWriting,
         Self::GoesOnInTheOldLog,
         Self::ResumesFromTheHighest,
+        Self::PromotesBeforeItHasRun,
         Self::ForgetsWhatItRan,
         Self::AcceptsLess,
         Self::FilesAreNotSynced,
@@ -244,16 +247,7 @@ impl Node {
             match self.jobs.pop_front().expect("there is one") {
                 Job::Verify(attempt) => self.verify(attempt, now_ms)?,
                 Job::Replace(grant) => self.replace(grant, now_ms, wants)?,
-                Job::Drain(attempt) => {
-                    if let Some(deal) = &mut self.deal {
-                        deal.end();
-                    }
-                    while self.deal_on(attempt, now_ms)? {}
-                    self.run_queues()?;
-                    let position = self.position().map_or(0, |position| position.offset);
-                    let offset = self.deal.take().map_or(position, |deal| deal.run());
-                    self.role.drained(attempt, offset, now_ms);
-                }
+                Job::Drain(attempt) => self.drain(attempt, now_ms)?,
             }
             return Ok(true);
         }
@@ -269,6 +263,24 @@ impl Node {
             return Ok(true);
         }
         Ok(!self.jobs.is_empty())
+    }
+
+    /// Runs what has come of the stream, to its last whole command.
+    fn drain(&mut self, attempt: Attempt, now_ms: u64) -> Result<(), Failed> {
+        let told = self.position().map_or(0, |position| position.offset);
+        if self.planted == Some(Planted::PromotesBeforeItHasRun) {
+            let offset = self.deal.take().map_or(told, |deal| deal.dealt());
+            self.role.drained(attempt, offset, now_ms);
+            return Ok(());
+        }
+        if let Some(deal) = &mut self.deal {
+            deal.end();
+        }
+        while self.deal_on(attempt, now_ms)? {}
+        self.run_queues()?;
+        let offset = self.deal.take().map_or(told, |deal| deal.run());
+        self.role.drained(attempt, offset, now_ms);
+        Ok(())
     }
 
     /// Tells the role how far the stream was applied.

@@ -44,6 +44,13 @@ pub enum Violation {
         /// What there is.
         positions: Vec<Option<Position>>,
     },
+    /// A replica became a master without what its master had been told it has.
+    Promoted {
+        /// Up to where the master was told.
+        told: Position,
+        /// Where the shards are.
+        positions: Vec<Option<Position>>,
+    },
     /// What was staged would make the dataset less, and did.
     Emptied,
     /// A start was refused, or failed.

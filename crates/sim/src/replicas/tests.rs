@@ -1,7 +1,7 @@
 use super::*;
 
 fn clean(seed: u64) -> Run {
-    Run { seed, crash_at: None, planted: None }
+    Run { seed, crash_at: None, told_at: None, planted: None }
 }
 
 /// How many seeds: a few, or as many as are asked for.
@@ -35,6 +35,17 @@ fn a_crash_at_every_call_leaves_the_old_data_or_the_new() {
         let calls = holds(clean(seed)).calls.min(500);
         for call in 0..calls {
             holds(Run { crash_at: Some(call), ..clean(seed) });
+        }
+    }
+}
+
+#[test]
+fn what_an_operator_says_may_come_at_every_step() {
+    for seed in 0..seeds(6).div_ceil(6) {
+        for step in 0..super::world::STEPS {
+            for told in [Told::NoOne, Told::Another, Told::Ends] {
+                holds(Run { told_at: Some((step, told)), ..clean(seed) });
+            }
         }
     }
 }

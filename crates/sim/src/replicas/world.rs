@@ -28,6 +28,7 @@ pub(super) struct World {
     planted: Option<Planted>,
     /// The call at which the first crash comes, if it is not to come by chance.
     crash_at: Option<u64>,
+    told_at: Option<(usize, Told)>,
     /// Whether a process has ever begun.
     has_begun: bool,
     /// Whether power was lost since the last start that came to its end.
@@ -44,6 +45,17 @@ pub(super) struct World {
     promised: [Option<Position>; 2],
     pending: Option<Pending>,
     report: Report,
+}
+
+/// What the operator says to the replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// `REPLICAOF NO ONE`.
+    NoOne,
+    /// `REPLICAOF` another, which is the same master under another name.
+    Another,
+    /// To end, and it is started again.
+    Ends,
 }
 
 /// The replica's end of a link.
@@ -100,6 +112,7 @@ impl World {
             boot: 1,
             planted: run.planted,
             crash_at: run.crash_at,
+            told_at: run.told_at,
             has_begun: false,
             has_lost_power: false,
             had_keys: false,
@@ -120,12 +133,13 @@ impl World {
 
     /// Things happen, good and bad.
     pub(super) fn live(&mut self) -> Result<(), Violation> {
-        for _ in 0..STEPS {
+        for step in 0..STEPS {
             let by_chance = self.crash_at.is_none_or(|call| self.disk.calls() > call);
             if by_chance && self.rng.one_in(150) {
                 self.disk.crash_at(self.disk.calls() + self.rng.below(30));
             }
-            match self.step() {
+            let told = self.told_at.filter(|(at, _)| *at == step).map(|(_, told)| told);
+            match told.map_or(Ok(()), |told| self.tell(told)).and_then(|()| self.step()) {
                 Ok(()) => {}
                 Err(Stop::Violated(violation)) => return Err(violation),
                 Err(Stop::Died(_)) if self.disk.is_dead() => self.start()?,
@@ -213,6 +227,10 @@ impl World {
             self.disk.crash(crash);
             self.boot += u8::from(crash == Crash::Power);
             self.has_lost_power |= crash == Crash::Power;
+            if crash == Crash::Power {
+                // What it had run and not made safe is gone, which WAIT does not promise to survive.
+                self.master.unheard();
+            }
         }
         let shards = 1 + self.rng.below(3) as u16;
         let now = UnixMs(self.now_ms as i64);
@@ -244,6 +262,27 @@ impl World {
             self.replicaof()?;
         }
         Ok(())
+    }
+
+    fn tell(&mut self, told: Told) -> Result<(), Stop> {
+        match told {
+            Told::NoOne => self.no_one(),
+            Told::Another => self.follow(OTHER_NAME),
+            Told::Ends => Ok(self.start()?),
+        }
+    }
+
+    /// What the node says of its place is there, and what the master was told, who may have told it to those who wait for it.
+    fn check_promotion(&mut self, stands: Option<Position>) -> Result<(), Violation> {
+        self.check_exact()?;
+        let Some(stands) = stands else { return Ok(()) };
+        let told = self.master.heard(stands.replid).unwrap_or(0).max(stands.offset);
+        let (told, positions) = (Position { offset: told, ..stands }, self.node().positions.clone());
+        if self.past.has(&positions, told, None) {
+            Ok(())
+        } else {
+            Err(Violation::Promoted { told, positions })
+        }
     }
 
     fn adopt(&mut self, at: Position, second: Option<Position>) -> Result<(), Stop> {
@@ -343,9 +382,13 @@ impl World {
     }
 
     fn replicaof(&mut self) -> Result<(), Stop> {
+        self.follow("master")
+    }
+
+    fn follow(&mut self, host: &str) -> Result<(), Stop> {
         self.follows = true;
         let (now_ms, own) = (self.now_ms, self.own);
-        let to = Endpoint { host: "master".to_owned(), port: 1 };
+        let to = Endpoint { host: host.to_owned(), port: 1 };
         self.node().role.replicaof(to, own, now_ms);
         self.settle()
     }
@@ -427,6 +470,7 @@ impl World {
                 }
                 Wants::Adopt(at) => {
                     let second = self.node().role.history().second;
+                    self.check_promotion(second)?;
                     self.adopt(at, second)?;
                 }
                 Wants::Replaces(at) => {
@@ -544,5 +588,6 @@ impl World {
     }
 }
 
-const STEPS: usize = 900;
+pub(super) const STEPS: usize = 900;
+const OTHER_NAME: &str = "the-same-master";
 const ROUNDS: usize = 20_000;
