@@ -58,7 +58,7 @@ pub fn run(run: &Run) -> Result<Report, Violation> {
     if let Some(lie) = run.planted.and_then(Planted::lie) {
         disk.lie(lie);
     }
-    let mut world = life::World::new(disk, rng.fork(), run.planted, run.faults);
+    let mut world = life::World::new(disk.clone(), rng.fork(), run.planted, run.faults);
     let mut crash = run.crash;
     for _ in 0..LIVES {
         if !world.live()? {
@@ -66,11 +66,15 @@ pub fn run(run: &Run) -> Result<Report, Violation> {
         }
         world.end(crash);
         crash = if rng.one_in(2) { Crash::Kill } else { Crash::Power };
+        // What one process has not made safe another may take for safe: the next crash comes while it starts, or soon after.
+        if rng.one_in(2) {
+            disk.crash_at(disk.calls() + rng.below(60));
+        }
     }
     Ok(world.report())
 }
 
-const LIVES: usize = 4;
+const LIVES: usize = 6;
 
 #[cfg(test)]
 mod tests;
