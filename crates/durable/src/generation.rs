@@ -255,9 +255,12 @@ impl Waiting {
         if entries.iter().any(|entry| entry.name == BEGIN) {
             return Ok(());
         }
-        // Last goes what says that the others do not count.
+        // Last goes what says that the others do not count, and on the device too.
         entries.sort_by_key(|entry| entry.name == layout::WAITING);
         for entry in entries {
+            if entry.name == layout::WAITING {
+                disk.sync_dir(&directory).trying("sync", &directory)?;
+            }
             let path = format!("{directory}/{}", entry.name);
             disk.remove(&path).trying("remove", &path)?;
         }

@@ -184,6 +184,29 @@ fn go_on(places: &Places, boot: BootId) -> Option<SetNumber> {
     set
 }
 
+/// The file that says that logs wait went before they did, and records without a beginning were left. Found by crashes while a process
+/// starts.
+#[test]
+fn logs_that_waited_and_were_given_up_are_in_nobodys_way_after_a_loss_of_power() {
+    for call in 0..12 {
+        for seed in 0..20 {
+            let disk = MemDisk::new(seed);
+            let places = places(&disk);
+            let (identity, _) = empty(&places);
+            let (waiting, mut logs) = generation::begin_later(&places, beginning(), &identity).unwrap();
+            let mut encoder = Encoder::new(*logs[0].log(), Lsn(0));
+            logs[0].append(&record(&mut encoder, "a"), NOW).unwrap();
+            let done = logs[0].sync_job().unwrap().run();
+            logs[0].sync_done(done).unwrap();
+            disk.crash_at(disk.calls() + call);
+            let _ = waiting.give_up(&places);
+            disk.crash(Crash::Power);
+            let found = recover::recover(&places, &Options::new(BootId([2; 16])));
+            assert!(matches!(found, Ok(Recovered::Empty(_))), "call {call}, seed {seed}: {found:?}");
+        }
+    }
+}
+
 /// The older of two segments went while the name of the newer one was in memory alone, and then both were gone. Found by the crashes
 /// at every call.
 #[test]
