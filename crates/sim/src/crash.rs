@@ -27,6 +27,8 @@ pub struct Run {
     pub crash_at: Option<u64>,
     /// What that crash is.
     pub crash: Crash,
+    /// After how many calls of the next process the second one comes, which is a loss of power; by chance if it is not said.
+    pub again_after: Option<u64>,
     /// A mistake made on purpose.
     pub planted: Option<Planted>,
     /// How many device errors there are, roughly, in a thousand calls; 0 for a sound disk.
@@ -59,7 +61,7 @@ pub fn run(run: &Run) -> Result<Report, Violation> {
         disk.lie(lie);
     }
     let mut world = life::World::new(disk.clone(), rng.fork(), run.planted, run.faults);
-    let mut crash = run.crash;
+    let (mut crash, mut again_after) = (run.crash, run.again_after);
     for _ in 0..LIVES {
         if !world.live()? {
             break;
@@ -67,8 +69,14 @@ pub fn run(run: &Run) -> Result<Report, Violation> {
         world.end(crash);
         crash = if rng.one_in(2) { Crash::Kill } else { Crash::Power };
         // What one process has not made safe another may take for safe: the next crash comes while it starts, or soon after.
-        if rng.one_in(2) {
-            disk.crash_at(disk.calls() + rng.below(60));
+        let by_chance = rng.one_in(2).then(|| rng.below(60));
+        match (again_after.take(), by_chance) {
+            (Some(calls), _) => {
+                crash = Crash::Power;
+                disk.crash_at(disk.calls() + calls);
+            }
+            (None, Some(calls)) => disk.crash_at(disk.calls() + calls),
+            (None, None) => {}
         }
     }
     Ok(world.report())

@@ -3,7 +3,7 @@ use durable::log::{LogWriter, Room};
 use stdx::UnixMs;
 
 fn clean(seed: u64, crash_at: Option<u64>, crash: Crash) -> Run {
-    Run { seed, crash_at, crash, planted: None, faults: 0 }
+    Run { seed, crash_at, crash, again_after: None, planted: None, faults: 0 }
 }
 
 /// How many seeds: a few, or as many as are asked for.
@@ -24,6 +24,21 @@ fn a_crash_at_every_call_leaves_what_was_promised() {
         for call in 0..calls {
             holds(clean(seed, Some(call), Crash::Kill));
             holds(clean(seed, Some(call), Crash::Power));
+        }
+    }
+}
+
+/// What a killed process has not made safe is there for the next one, which may build on it.
+#[test]
+fn power_is_lost_at_every_call_of_the_start_after_a_kill() {
+    // All calls, or some of them.
+    let (stride, runs) =
+        if std::env::var("LACEWING_LONG_SEEDS").is_ok() { (1, seeds(1).div_ceil(100)) } else { (11, 1) };
+    for seed in 0..runs {
+        for call in (0..holds(clean(seed, None, Crash::Kill)).calls.min(600)).step_by(stride) {
+            for after in 0..40 {
+                holds(Run { again_after: Some(after), ..clean(seed, Some(call), Crash::Kill) });
+            }
         }
     }
 }
@@ -62,7 +77,7 @@ fn every_planted_mistake_is_found() {
         let faults = if planted == Planted::TriesSyncAgain { 20 } else { 0 };
         let finds = |seed: &u64| {
             let crash_at = Some(60 + seed * 7919 % 600);
-            run(&Run { seed: *seed, crash_at, crash: Crash::Power, planted: Some(planted), faults }).is_err()
+            run(&Run { planted: Some(planted), faults, ..clean(*seed, crash_at, Crash::Power) }).is_err()
         };
         assert!((0..2000).any(|seed| finds(&seed)), "{planted:?} was not found");
     }
