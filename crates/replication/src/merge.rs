@@ -10,23 +10,24 @@
 //! has a part in it is at its marker; all that it depends on is before it then, and all that depends on it behind (`aof::meeting`). A cut is a
 //! place in the stream too: the data at the cut is what the stream up to there makes of it, so a full sync goes on from there.
 //!
-//! The journals begin behind one cut, at which all shards were locked. Whatever is taken in begins and ends in database 0, and so does what
-//! goes out between two records.
+//! The journals begin behind one cut, at which all shards were locked. Whatever is taken in begins and ends in database 0; what goes out
+//! says SELECT when the database is another one than before, and behind each cut ([`wording`]).
+
+mod wording;
 
 use std::collections::VecDeque;
 
-use aof::{Commands, Head, Lsn, Meeting, MeetingError, Step, TxNumber};
-use memchr::memmem;
-use resp::{Limits, Parsed, Parser};
-use stdx::{Args, ShardId, Span};
+use aof::{Head, Lsn, Meeting, MeetingError, Step, TxNumber};
+use stdx::ShardId;
+
+use wording::Wording;
 
 /// The merging of the journals of shards 0 to n - 1.
 #[derive(Debug)]
 pub struct Merge {
     meeting: Meeting,
     journals: Vec<Journal>,
-    parser: Parser,
-    spans: Vec<Span>,
+    wording: Wording,
 }
 
 /// One shard's journal, as far as it came and was not merged.
@@ -78,13 +79,10 @@ pub struct Merged {
 impl Merge {
     /// Of so many shards: at least one.
     pub fn new(shards: u16) -> Self {
-        let limits =
-            Limits { bulk_len_max: u32::MAX as usize, multibulk_max: i32::MAX as usize, ..Limits::default() };
         Self {
             meeting: Meeting::new(shards),
             journals: (0..shards).map(|_| Journal::default()).collect(),
-            parser: Parser::new(limits),
-            spans: Vec::new(),
+            wording: Wording::default(),
         }
     }
 
@@ -125,10 +123,13 @@ impl Merge {
                     Step::Read(shard) => self.journals[shard.index()].is_read = true,
                     Step::Run { tx, home } => {
                         let commands = std::mem::take(&mut self.journals[home.index()].whole);
-                        self.add_whole(&commands, &mut merged.bytes);
+                        self.wording.add_unit(&commands, &mut merged.bytes);
                         self.meeting.ran(tx, home)?;
                     }
-                    Step::Cut(number) => merged.cuts.push((number, merged.bytes.len())),
+                    Step::Cut(number) => {
+                        merged.cuts.push((number, merged.bytes.len()));
+                        self.wording.forget_selected();
+                    }
                     Step::Done => unreachable!("journals that are written have no end"),
                 }
             }
@@ -150,7 +151,7 @@ impl Merge {
                 moved = true;
                 let head = match entry {
                     Entry::Plain(commands) => {
-                        self.add(&commands, out);
+                        self.wording.add(&commands, out);
                         continue;
                     }
                     Entry::Whole { tx, participants, commands } => {
@@ -166,72 +167,22 @@ impl Merge {
         }
         Ok(moved)
     }
-
-    /// Adds a transaction, as one for whoever reads the stream.
-    fn add_whole(&mut self, commands: &[u8], out: &mut Vec<u8>) {
-        if commands.starts_with(MULTI) {
-            return self.add(commands, out);
-        }
-        let start = out.len();
-        Commands::new(out).multi();
-        let first = out.len();
-        self.add(commands, out);
-        if out.len() == first {
-            out.truncate(start);
-        } else {
-            Commands::new(out).exec();
-        }
-    }
-
-    /// Adds commands, but for those of the server's own.
-    fn add(&mut self, commands: &[u8], out: &mut Vec<u8>) {
-        if memmem::find(commands, OWN).is_none() {
-            return out.extend_from_slice(commands);
-        }
-        let (mut at, mut multi) = (0, None);
-        while at < commands.len() {
-            let bytes = &commands[at..];
-            let Ok(Parsed::Command { len }) = self.parser.parse(bytes, &mut self.spans) else {
-                unreachable!("a journal has whole commands")
-            };
-            at += len;
-            let name = Args::new(bytes, &self.spans).at(0);
-            if name.eq_ignore_ascii_case(OWN) {
-                continue;
-            }
-            if name.eq_ignore_ascii_case(b"EXEC") && multi.take() == Some(out.len()) {
-                // Nothing is left between the two.
-                out.truncate(out.len() - MULTI_LEN);
-                continue;
-            }
-            out.extend_from_slice(&bytes[..len]);
-            if name.eq_ignore_ascii_case(b"MULTI") {
-                multi = Some(out.len());
-            }
-        }
-    }
 }
-
-/// The command that sets a shard's position in the stream of its master: nobody else's business.
-const OWN: &[u8] = b"lacewing.position";
-/// MULTI, as journals have it, and its bytes.
-const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
-const MULTI_LEN: usize = MULTI.len();
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use resp::encode_command;
-    use stdx::Rng;
+    use resp::{Parsed, Parser, encode_command};
+    use stdx::{Args, Rng};
 
-    fn bytes(lines: &str) -> Vec<u8> {
+    pub(super) fn bytes(lines: &str) -> Vec<u8> {
         let mut out = Vec::new();
         let lines = lines.split(" | ").filter(|line| !line.is_empty());
         lines.for_each(|line| encode_command(&line.split(' ').collect::<Vec<_>>(), &mut out));
         out
     }
 
-    fn text(commands: &[u8]) -> String {
+    pub(super) fn text(commands: &[u8]) -> String {
         let (mut parser, mut spans, mut lines, mut at) = (Parser::default(), Vec::new(), Vec::new(), 0);
         while let Ok(Parsed::Command { len }) = parser.parse(&commands[at..], &mut spans) {
             let args = Args::new(&commands[at..], &spans);
@@ -271,20 +222,21 @@ mod tests {
         check(
             2,
             &[(0, plain("SET a 1")), (1, plain("SET b 1")), (0, plain("INCR a"))],
-            "SET a 1 | SET b 1 | INCR a",
+            "SELECT 0 | SET a 1 | SET b 1 | INCR a",
         );
     }
 
     #[test]
     fn a_transaction_that_is_a_unit_already_is_no_unit_within_a_unit() {
         let unit = "MULTI | SELECT 3 | SET a 2 | SET b 2 | EXEC | SELECT 0";
-        check(2, &[(0, whole(7, &[1], unit)), (1, marker(7, 0))], unit);
+        let said = "MULTI | SELECT 3 | SET a 2 | SET b 2 | EXEC";
+        check(2, &[(0, whole(7, &[1], unit)), (1, marker(7, 0))], said);
     }
 
     #[test]
     fn a_transaction_is_whole_and_waits_for_all_that_take_part() {
         let whole = whole(7, &[1], "SET a 2 | SET b 2");
-        check(2, &[(0, whole.clone()), (0, plain("INCR a")), (1, plain("SET b 1"))], "SET b 1");
+        check(2, &[(0, whole.clone()), (0, plain("INCR a")), (1, plain("SET b 1"))], "SELECT 0 | SET b 1");
         check(
             2,
             &[
@@ -294,7 +246,7 @@ mod tests {
                 (1, marker(7, 0)),
                 (1, plain("INCR b")),
             ],
-            "SET b 1 | MULTI | SET a 2 | SET b 2 | EXEC | INCR a | INCR b",
+            "SELECT 0 | SET b 1 | MULTI | SET a 2 | SET b 2 | EXEC | INCR a | INCR b",
         );
     }
 
@@ -307,7 +259,11 @@ mod tests {
             (2, marker(7, 0)),
             (2, plain("INCR c")),
         ];
-        check(3, &entries, "MULTI | SET a 1 | SET c 1 | EXEC | MULTI | SET b 1 | SET d 1 | EXEC | INCR c");
+        check(
+            3,
+            &entries,
+            "MULTI | SELECT 0 | SET a 1 | SET c 1 | EXEC | MULTI | SET b 1 | SET d 1 | EXEC | INCR c",
+        );
     }
 
     #[test]
@@ -322,23 +278,15 @@ mod tests {
         merge.take(ShardId(1), plain("SET b 1"));
         merge.take(ShardId(1), Entry::Cut(5));
         merge.merge(&mut merged).expect("they fit");
-        assert_eq!(text(&merged.bytes), "SET a 1 | SET b 1 | SET a 2");
-        assert_eq!(merged.cuts, [(5, bytes("SET a 1 | SET b 1").len())]);
+        assert_eq!(text(&merged.bytes), "SELECT 0 | SET a 1 | SET b 1 | SELECT 0 | SET a 2");
+        assert_eq!(merged.cuts, [(5, bytes("SELECT 0 | SET a 1 | SET b 1").len())]);
         assert_eq!(merge.waiting_bytes(), 0);
     }
 
     #[test]
-    fn the_servers_own_commands_stay_with_it() {
-        check(
-            1,
-            &[(0, plain("MULTI | SET a 1 | lacewing.position t 0 1 ? -1 0 | EXEC | INCR a"))],
-            "MULTI | SET a 1 | EXEC | INCR a",
-        );
-        check(1, &[(0, plain("MULTI | lacewing.position t 0 1 ? -1 0 | EXEC | INCR a"))], "INCR a");
-        check(1, &[(0, plain("lacewing.position t 0 1 ? -1 0"))], "");
-        check(1, &[(0, plain("SET a lacewing.position"))], "SET a lacewing.position");
+    fn the_servers_own_commands_are_no_unit() {
         let alone = whole(3, &[1], "lacewing.position t 0 2 ? -1 0 | lacewing.position u 1 2 ? -1 0");
-        check(2, &[(0, alone), (1, marker(3, 0)), (1, plain("SET b 1"))], "SET b 1");
+        check(2, &[(0, alone), (1, marker(3, 0)), (1, plain("SET b 1"))], "SELECT 0 | SET b 1");
     }
 
     #[test]
@@ -394,6 +342,7 @@ mod tests {
                 match line.split(' ').collect::<Vec<_>>()[..] {
                     ["MULTI"] => depth += 1,
                     ["EXEC"] => depth -= 1,
+                    ["SELECT", "0"] => {}
                     ["SET", key, value] => {
                         let shard: usize = key[1..].parse().expect("a shard");
                         let value: u64 = value.parse().expect("a count");
