@@ -87,6 +87,10 @@ impl CommandError {
     pub const BITOP_NOT: Self = text("ERR BITOP NOT must be called with a single source key.");
     /// WAITAOF.
     pub const NOT_ZERO_OR_ONE: Self = text("ERR value is out of range, value must between 0 and 1");
+    /// WAIT.
+    pub const WAIT_AT_REPLICA: Self = text("ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.");
+    /// WAITAOF.
+    pub const WAITAOF_AT_REPLICA: Self = text("ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated.");
     /// WAITAOF.
     pub const NO_LOG_TO_WAIT_FOR: Self = text("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
     /// SPOP, LPOP and others that take a count.

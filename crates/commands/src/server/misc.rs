@@ -19,6 +19,9 @@ pub(super) fn time(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandErr
 
 /// WAIT numreplicas timeout: waits until so many replicas have acknowledged what was written so far. Core 0 knows when.
 pub(super) fn wait(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    if ctx.core.shared.replica.is_replica() {
+        return Err(CommandError::WAIT_AT_REPLICA);
+    }
     let replicas = ctx.int(args, 1)?;
     let timeout_ms = parse_int(args.at(2)).ok_or(CommandError::TIMEOUT_NOT_INTEGER)?;
     if timeout_ms < 0 {
@@ -49,6 +52,9 @@ pub(super) fn wait_aof(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Com
     }
     parse_int(args.at(2)).filter(|replicas| *replicas >= 0).ok_or(CommandError::NOT_POSITIVE)?;
     let until = parking::until_ms(args.at(3), ctx.now)?;
+    if ctx.core.shared.replica.is_replica() {
+        return Err(CommandError::WAITAOF_AT_REPLICA);
+    }
     if local == 1 && !ctx.core.log.is_on {
         return Err(CommandError::NO_LOG_TO_WAIT_FOR);
     }
@@ -82,7 +88,10 @@ pub(super) fn module_list(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, Com
 
 #[cfg(test)]
 mod tests {
+    use crate::replica::tests::facts;
     use crate::testing::{World, check};
+    use config::MasterAddress;
+    use replication::role::LinkState;
 
     #[test]
     fn time_is_told_to_the_microsecond() {
@@ -101,6 +110,23 @@ mod tests {
         check(&["WAIT 1 a"], "-ERR timeout is not an integer or out of range");
         check(&["WAIT 1 -1"], "-ERR timeout is negative");
         check(&["MODULE LIST"], "*0");
+    }
+
+    #[test]
+    fn nobody_waits_at_a_replica() {
+        let mut world = World::new(1);
+        let master = MasterAddress { host: "10.0.0.1".to_owned(), port: 6379 };
+        world.cores[0].shared.replica.tell(Some(master), facts(LinkState::Connected), 0);
+        let refused = "cannot be used with replica instances. Please also note that";
+        world.check(
+            &["WAIT a b"],
+            &format!("-ERR WAIT {refused} since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."),
+        );
+        world.check(
+            &["WAITAOF 0 0 0"],
+            &format!("-ERR WAITAOF {refused} writes to replicas are just local and are not propagated."),
+        );
+        world.check(&["WAITAOF 2 0 0"], "-ERR value is out of range, value must between 0 and 1");
     }
 
     #[test]
