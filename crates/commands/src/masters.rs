@@ -1,8 +1,8 @@
 //! What every core knows of this node as a master: who follows it, and how far they are. Core 0 keeps it up to date.
 
-use replication::ReplId;
 use replication::info::{self, Ring, Scene};
 use replication::psync::{Follower, FollowerState};
+use replication::{Position, ReplId};
 use stdx::UnixMs;
 
 use std::sync::atomic::AtomicU64;
@@ -57,8 +57,16 @@ impl MasterFacts {
         self.known.lock().expect("nobody panics with it")
     }
 
-    /// INFO's lines of the replicas and of the stream. `run_id` names the history of a node that has none.
-    pub(crate) fn lines(&self, run_id: &str, backlog_bytes: u64, now: UnixMs, text: &mut String) {
+    /// INFO's lines of the replicas and of the stream. Who has no stream of its own is where it is in that of its master (`followed`);
+    /// `run_id` names the history of a node that has none.
+    pub(crate) fn lines(
+        &self,
+        followed: Option<Position>,
+        run_id: &str,
+        backlog_bytes: u64,
+        now: UnixMs,
+        text: &mut String,
+    ) {
         let known = self.known();
         let unnamed = || Ring {
             replid: ReplId::parse(run_id.as_bytes())
@@ -72,6 +80,9 @@ impl MasterFacts {
         let mut ring = known.ring.unwrap_or_else(unnamed);
         if !ring.is_active {
             ring.bytes_max = backlog_bytes as usize;
+            if let Some(Position { replid, offset }) = followed {
+                ring = Ring { replid, second: None, end: offset, ..ring };
+            }
         }
         let followers: Vec<(&Follower, &str)> =
             known.followers.iter().map(|(one, from)| (one, from.as_str())).collect();

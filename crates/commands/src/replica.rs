@@ -2,6 +2,7 @@
 
 use crate::row::Flags;
 use config::{Config, MasterAddress};
+use replication::Position;
 use replication::role::Facts;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
@@ -78,6 +79,13 @@ impl ReplicaFacts {
         Some((facts, master.clone()))
     }
 
+    /// Where it is in the history of its master, if it follows one and has its data.
+    pub fn position(&self) -> Option<Position> {
+        let told = self.told();
+        let facts = &told.as_ref()?.facts;
+        Some(Position { replid: facts.replid?, offset: facts.applied? })
+    }
+
     /// Why a client's command is refused, if it is. `flags`: its own, and for EXEC those of all that is queued.
     #[cold]
     pub fn refuses(&self, config: &Config, flags: Flags) -> Option<&'static str> {
@@ -118,14 +126,15 @@ pub const MASTER_DOWN: &str =
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use replication::Attempt;
     use replication::role::LinkState;
+    use replication::{Attempt, ReplId};
 
     pub(crate) fn facts(state: LinkState) -> Facts {
         Facts {
             master: None,
             state,
             last_io_ms: Some(500),
+            replid: ReplId::parse(&[b'e'; 40]),
             read: Some(80),
             applied: Some(77),
             transfer: None,

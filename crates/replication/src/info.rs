@@ -174,6 +174,7 @@ mod tests {
             master: None,
             state: LinkState::None,
             last_io_ms: None,
+            replid: None,
             read: None,
             applied: None,
             transfer: None,

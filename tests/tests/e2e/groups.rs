@@ -73,6 +73,13 @@ fn lacewings_on_other_numbers_of_cores_follow_each_other() {
         write(&mut client, 0, 50);
         follow(&replica, &master);
         check_same(&master, &replica);
+        let mut there = replica.client();
+        let position =
+            |client: &mut Client| ["master_replid", "master_repl_offset"].map(|name| field(client, name));
+        until("the replica tells where it is", || {
+            (position(&mut there) == position(&mut client)).then_some(())
+        });
+        assert!(there.line("WAIT 0 0").starts_with("-ERR WAIT cannot be used with replica instances."));
         write(&mut client, 50, 100);
         assert_eq!(client.line("WAIT 1 30000"), ":1");
         check_same(&master, &replica);

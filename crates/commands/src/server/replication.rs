@@ -249,6 +249,9 @@ mod tests {
         world.cores[0].shared.replica.tell(Some(to), facts(LinkState::Connected), 0);
         world.check(&["SLAVEOF redis.EXAMPLE 6379"], "+OK Already connected to specified master");
         world.check(&["ROLE"], "*5 $5 slave $13 Redis.example :6379 $9 connected :77");
+        let info = world.run("INFO replication");
+        let here = format!("master_replid:{} ", "e".repeat(40));
+        assert!(info.contains(&here) && info.contains(" master_repl_offset:77 "), "{info}");
         world.run("REPLICAOF no one");
         assert_eq!(world.cores[0].waits_for_role.take(), Some(Wish::NoOne));
     }

@@ -1,6 +1,6 @@
 //! What INFO and ROLE say of a replica.
 
-use crate::ids::{Attempt, Endpoint};
+use crate::ids::{Attempt, Endpoint, ReplId};
 use crate::role::{Reason, Role, State};
 
 /// Everything there is to tell.
@@ -12,6 +12,8 @@ pub struct Facts {
     pub state: LinkState,
     /// Milliseconds since the master was heard of, while it is followed.
     pub last_io_ms: Option<u64>,
+    /// The name of the history that the data is of.
+    pub replid: Option<ReplId>,
     /// Bytes of the stream that were read and that were applied, in the history's count.
     pub read: Option<u64>,
     /// See `read`.
@@ -130,6 +132,7 @@ impl Role {
             master: self.master.clone(),
             state: self.link_state(),
             last_io_ms: is_following.then_some(since_io_ms),
+            replid: self.history.current.map(|current| current.replid),
             read: if is_following { Some(self.read) } else { applied },
             applied,
             transfer,

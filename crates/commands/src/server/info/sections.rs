@@ -286,7 +286,8 @@ fn replication(scene: &Scene<'_>, text: &mut String) {
     role(scene, text);
     let core = scene.core;
     let now = stdx::UnixMs(core.clock_us / 1000);
-    core.shared.masters.lines(&core.shared.run_id, core.config.repl_backlog_bytes, now, text);
+    let (run_id, backlog_bytes) = (&core.shared.run_id, core.config.repl_backlog_bytes);
+    core.shared.masters.lines(core.shared.replica.position(), run_id, backlog_bytes, now, text);
 }
 
 /// Whom the server follows, and how far it is with that.
