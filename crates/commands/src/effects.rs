@@ -14,6 +14,7 @@ use crate::ctx::Caller;
 use crate::row::Flags;
 use crate::table::CommandRef;
 use crate::tracking;
+use config::Config;
 use draft::Place;
 use keyspace::{Cause, ExpiredFields, Happened};
 use stdx::args::OwnedArgs;
@@ -371,7 +372,9 @@ fn gather_all(core: &mut Core) {
     let mut happened = std::mem::take(&mut core.keyspace.effects.happened);
     for one in happened.drain(..) {
         match one {
-            Happened::Removed(db, key, cause) => removed(&mut core.effects, db, &key, cause),
+            Happened::Removed(db, key, cause) => {
+                removed(&mut core.effects, &core.config, db, &key, cause);
+            }
             Happened::Fields(fields) => fields_expired(&mut core.effects, &fields),
             Happened::Made(db, key) => core.effects.fire_if_wanted(db, Event::NEW, "new", &key),
             Happened::Missed(db, key) => core.effects.fire_if_wanted(db, Event::KEY_MISS, "keymiss", &key),
@@ -380,15 +383,21 @@ fn gather_all(core: &mut Core) {
     core.keyspace.effects.happened = happened;
 }
 
-fn removed(effects: &mut Effects, db: DbIndex, key: &[u8], cause: Cause) {
-    if effects.journals {
-        effects.push(db, [b"DEL", key].into_iter());
-    }
-    let (class, name) = match cause {
-        Cause::Expired => (Event::EXPIRED, "expired"),
-        Cause::Evicted => (Event::EVICTED, "evicted"),
+fn removed(effects: &mut Effects, config: &Config, db: DbIndex, key: &[u8], cause: Cause) {
+    let (class, name, is_lazy) = match cause {
+        Cause::Expired => (Event::EXPIRED, "expired", config.lazyfree_lazy_expire),
+        Cause::Evicted => (Event::EVICTED, "evicted", config.lazyfree_lazy_eviction),
     };
+    if effects.journals {
+        effects.push(db, [removal(is_lazy), key].into_iter());
+    }
     effects.fire_if_wanted(db, class, name, key);
+}
+
+/// The word for the removal of a key, as Redis has it by its `lazyfree-lazy-..` parameters. They tell a replica of Redis how to free;
+/// here both words mean the same.
+pub(crate) fn removal(is_lazy: bool) -> &'static [u8] {
+    if is_lazy { b"UNLINK" } else { b"DEL" }
 }
 
 fn fields_expired(effects: &mut Effects, fields: &ExpiredFields) {
@@ -436,6 +445,21 @@ mod tests {
     use super::{Cut, listen};
     use crate::testing::{World, check_effects, check_events};
     use stdx::Args;
+
+    #[test]
+    fn replicas_are_told_how_to_free_as_redis_tells_them() {
+        let check = |commands: &[&str], plain: &str| {
+            let mut world = World::new(1);
+            world.check_effects(commands, plain);
+            let mut world = World::new(1);
+            let config = &mut world.cores[0].config;
+            (config.lazyfree_lazy_server_del, config.lazyfree_lazy_expire) = (true, true);
+            world.check_effects(commands, &plain.replace("DEL", "UNLINK"));
+        };
+        check(&["SADD s a", "SPOP s"], "DEL s");
+        check(&["SET k v", "EXPIRE k -1"], "DEL k");
+        check(&["SET k v PXAT 1", "GET k"], "DEL k");
+    }
 
     #[test]
     fn a_write_that_changed_something_is_its_own_effect() {

@@ -1,7 +1,7 @@
 //! DUMP and RESTORE: a value as the bytes of an RDB payload.
 
 use crate::ctx::{Ctx, Outcome};
-use crate::effects::{Event, Journal};
+use crate::effects::{self, Event, Journal};
 use crate::error::CommandError;
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
 use keyspace::{Access, Recency, Ttl};
@@ -90,7 +90,8 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
         if was_there {
             ctx.core.keyspace.remove(db, key, now);
             ctx.event(Event::GENERIC, "del", key.bytes);
-            ctx.effect(key.bytes, &[b"DEL", key.bytes]);
+            let word = effects::removal(ctx.core.config.lazyfree_lazy_server_del);
+            ctx.effect(key.bytes, &[word, key.bytes]);
         }
         ctx.out.ok();
         return Ok(Outcome::Done);

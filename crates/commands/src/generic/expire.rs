@@ -1,7 +1,7 @@
 //! EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT and PERSIST.
 
 use crate::ctx::{Ctx, Outcome};
-use crate::effects::{Event, Journal};
+use crate::effects::{self, Event, Journal};
 use crate::error::{CommandError, printed};
 use crate::row::{Arg, Command, Crossing, Flags, KeySpec};
 use crate::time::Time;
@@ -101,7 +101,8 @@ pub(crate) fn set_expiry(ctx: &mut Ctx<'_>, name: &[u8], expiry: Option<UnixMs>)
     match expiry {
         Some(at) if at <= ctx.now => {
             ctx.event(Event::GENERIC, "del", name);
-            ctx.effect(name, &[b"DEL", name]);
+            let word = effects::removal(ctx.core.config.lazyfree_lazy_expire);
+            ctx.effect(name, &[word, name]);
         }
         Some(at) => {
             ctx.event(Event::GENERIC, "expire", name);

@@ -3,7 +3,7 @@
 use super::value::{self, Told};
 use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::draws::Draws;
-use crate::effects::Event;
+use crate::effects::{self, Event};
 use crate::error::CommandError;
 use datatypes::Kind;
 use stdx::Args;
@@ -49,7 +49,8 @@ pub(super) fn spop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
         (Some(edited), _) if edited.result > 0 => {
             ctx.event(Event::SET, "spop", name);
             if edited.removed {
-                ctx.effect(name, &[b"DEL", name]);
+                let word = effects::removal(ctx.core.config.lazyfree_lazy_server_del);
+                ctx.effect(name, &[word, name]);
                 ctx.event(Event::GENERIC, "del", name);
             } else {
                 told.say(ctx, b"SREM", name);

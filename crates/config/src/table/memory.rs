@@ -67,37 +67,32 @@ pub(super) const MEMORY: &[Param] = &[
     .at_start(),
 ];
 
+/// Why it makes no difference how a client asks for it.
+const ALWAYS_SLICED: &str = "large values are always freed in slices";
+
 pub(super) const FREEING: &[Param] = &[
     plain(
         "lazyfree-lazy-eviction",
         flag!(lazyfree_lazy_eviction),
         "no",
-        "Frees evicted values between commands instead of at once.",
-    )
-    .not_yet(super::UNREAD),
-    plain(
-        "lazyfree-lazy-expire",
-        flag!(lazyfree_lazy_expire),
-        "no",
-        "Frees expired values between commands instead of at once.",
-    )
-    .not_yet(super::UNREAD),
+        "Replicas of Redis are told to free evicted values in the background (UNLINK); here large ones are always freed in slices.",
+    ),
+    plain("lazyfree-lazy-expire", flag!(lazyfree_lazy_expire), "no", "The same of expired values."),
     plain(
         "lazyfree-lazy-server-del",
         flag!(lazyfree_lazy_server_del),
         "no",
-        "Frees overwritten values (RENAME, SET over a large value) between commands instead of at once.",
-    )
-    .not_yet(super::UNREAD),
+        "The same of values that SPOP empties and RESTORE replaces by nothing.",
+    ),
     plain("lazyfree-lazy-user-del", flag!(lazyfree_lazy_user_del), "no", "Makes DEL free as UNLINK does.")
-        .not_yet(super::UNREAD),
+        .not_yet(ALWAYS_SLICED),
     plain(
         "lazyfree-lazy-user-flush",
         flag!(lazyfree_lazy_user_flush),
         "no",
         "Makes FLUSHDB and FLUSHALL without SYNC or ASYNC free as ASYNC does.",
     )
-    .not_yet(super::UNREAD),
+    .not_yet(ALWAYS_SLICED),
     plain(
         "active-expire-effort",
         number!(active_expire_effort, 1, 10),

@@ -46,9 +46,6 @@ pub fn find(name: &str) -> Option<&'static Param> {
     params().find(|param| param.names().any(|known| known.eq_ignore_ascii_case(name)))
 }
 
-/// Why a parameter of a part that is there has no effect.
-const UNREAD: &str = "this version does not follow it yet";
-
 /// Bounds that Redis has and shares between many rows.
 const INT_MAX: i64 = i32::MAX as i64;
 const LONG_MAX: i64 = i64::MAX;
