@@ -8,7 +8,7 @@ use lacewing_benches::compare::server::{Instance, ServerSpec};
 use lacewing_benches::load::connection::{Client, Target};
 use lacewing_benches::load::stats::{Summary, us};
 use lacewing_benches::load::{Load, Until, run};
-use lacewing_benches::machine::{describe, usable_cpus};
+use lacewing_benches::machine::{describe, pin_thread, usable_cpus};
 use rustix::process::{Pid, Signal, kill_process};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -22,11 +22,12 @@ fn main() -> Result<()> {
     };
     let cpus = usable_cpus()?;
     ensure!(cpus.len() >= 2, "one CPU is for the master, and one for the rest");
-    println!("{}; master on CPU {}, replica and load on CPU {}\n", describe(), cpus[0], cpus[1]);
+    let both = if arguments.get_flag("spread") { " and the other" } else { "" };
+    println!("{}; master on CPU {}{both}, replica and load on CPU {}\n", describe(), cpus[0], cpus[1]);
     println!(
-        "| master and replica | full sync s | SET P16 alone us | with a replica us | p99.9 us before | in full syncs | ratio | syncs | stalled: extra MiB | p99.9 us | ratio |"
+        "| master and replica | full sync s | SET P16 alone us | with a replica us | p99.9 us before | beside busy threads | in full syncs | ratio | syncs | stalled: extra MiB | p99.9 us | ratio |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     for _ in 0..arguments.get_one("rounds").copied().unwrap_or(1u32) {
         for server in &servers {
             match measure(server, &cpus, &arguments) {
@@ -41,12 +42,15 @@ fn main() -> Result<()> {
 /// A row of the table.
 fn measure(server: &ServerSpec, cpus: &[usize], arguments: &ArgMatches) -> Result<String> {
     let seconds = arguments.get_one("seconds").copied().unwrap_or(SECONDS);
-    let master = Instance::start(server, &cpus[..1])?;
+    let of_master = if arguments.get_flag("spread") { &cpus[..2] } else { &cpus[..1] };
+    let master = Instance::start_spread(server, of_master)?;
     // It has no wish to wait for more replicas.
     let _ = Client::connect(master.target())?.call(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
     let mut load = Load::new(master.target().clone());
     load.keys = arguments.get_one("keys").copied().unwrap_or(KEYS);
     load.cpus = vec![cpus[1]];
+    // What it measures is the master, not its own wait for a CPU that it shares with the replica.
+    load.goes_first = true;
     load.until = Until::Seconds(seconds);
     run(&load.fill(), &mut ())?;
     let sets = Load { mix: "set".to_owned(), pipeline: 16, ..load.clone() };
@@ -62,17 +66,19 @@ fn measure(server: &ServerSpec, cpus: &[usize], arguments: &ArgMatches) -> Resul
     load.pipeline = IN_FLIGHT_MAX;
     no_one(&mut followers)?;
     let before = run(&load, &mut ())?;
+    let beside = while_busy(&load, &cpus[..2])?;
     let (during, syncs) = while_syncing(&load, &mut followers, master.target())?;
     follow_up(&master, &mut followers)?;
     let resident = resident_bytes(master.pid())?;
     let (stalled, peak) = while_stalled(&load, &master, &replica)?;
     let p999 = |summary: &Summary| us(summary.latencies.percentile(99.9));
     Ok(format!(
-        "{:.2} | {:.2} | {:.2} | {:.0} | {:.0} | {:.2} | {syncs} | {} | {:.0} | {:.2}",
+        "{:.2} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} | {:.2} | {syncs} | {} | {:.0} | {:.2}",
         full.as_secs_f64(),
         alone,
         with_replica,
         p999(&before),
+        p999(&beside),
         p999(&during),
         p999(&during) / p999(&before),
         peak.saturating_sub(resident) >> 20,
@@ -123,6 +129,25 @@ fn follow_up(master: &Instance, replica: &mut Client) -> Result<()> {
         ensure!(began.elapsed() < SYNC_WAIT, "the replica is at {here}, and the master at {there}");
         thread::sleep(SAMPLE_EVERY);
     }
+}
+
+/// Puts load on the master beside threads that do nothing but use up each CPU, as others do while there is a full sync.
+fn while_busy(load: &Load, cpus: &[usize]) -> Result<Summary> {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for &cpu in cpus {
+            let is_over = &is_over;
+            scope.spawn(move || {
+                let _ = pin_thread(&[cpu]);
+                while !is_over.load(Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let summary = run(load, &mut ());
+        is_over.store(true, Relaxed);
+        summary
+    })
 }
 
 /// Puts load on the master while its replica takes everything anew, again and again.
@@ -184,12 +209,13 @@ fn command() -> Command {
         .after_help(
             "Both are the same server. A full sync lasts from REPLICAOF until the link is up. CPU is the master's, for a SET \
              at pipeline 16. Latencies are those of GET and SET, half each, at half the rate that the master can do at \
-             pipeline 1, by a fixed schedule: without a replica, while one takes everything again and again, and, SET alone, \
+             pipeline 1, by a fixed schedule: without a replica, the same beside a thread on each CPU that only spins, while one takes everything again and again, and, SET alone, \
              with one that is stopped and reads nothing.",
         )
         .arg(option("server", "NAME=COMMAND, {port}, {cores} and {dir} filled in; default: lacewing and redis-server").action(ArgAction::Append))
         .arg(option("keys", "How many keys there are; default: 3000000").value_parser(value_parser!(u64)))
         .arg(option("seconds", "How long each part is; default: 8").value_parser(value_parser!(f64)))
+        .arg(option("spread", "The master may use both CPUs, so that what it has others do (threads, a child) has one; its core keeps to the first if it can be pinned").action(ArgAction::SetTrue))
         .arg(option("rounds", "How often; default: once").value_parser(value_parser!(u32)))
 }
 

@@ -120,6 +120,11 @@ impl Instance {
         Self::start_in(spec, cpus, new_directory()?, READY_WAIT)
     }
 
+    /// Starts it with one core, which shares `cpus` with the other threads and processes of the server.
+    pub fn start_spread(spec: &ServerSpec, cpus: &[usize]) -> Result<Self> {
+        Self::launch(spec, cpus, 1, new_directory()?, READY_WAIT)
+    }
+
     /// As [`Instance::start`], in a directory that another instance may have left data in, which may take until `wait` to load.
     pub fn start_in(
         spec: &ServerSpec,
@@ -127,10 +132,20 @@ impl Instance {
         directory: Arc<TempDir>,
         wait: Duration,
     ) -> Result<Self> {
+        Self::launch(spec, cpus, cpus.len(), directory, wait)
+    }
+
+    fn launch(
+        spec: &ServerSpec,
+        cpus: &[usize],
+        cores: usize,
+        directory: Arc<TempDir>,
+        wait: Duration,
+    ) -> Result<Self> {
         let data = directory.path().join(DATA_NAME);
         let log = File::create(directory.path().join(LOG_NAME))?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut command = spec.command(port, cpus.len(), &data);
+        let mut command = spec.command(port, cores, &data);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         // A child inherits the pinning of the thread that starts it.
         let started = thread::scope(|scope| {

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 
-use crate::machine::{pin_thread, raise_descriptor_limit};
+use crate::machine::{go_first, pin_thread, raise_descriptor_limit};
 use command::{Mix, NameSizes, Writer};
 use connection::{Connection, Handshake, Target};
 use keys::{Distribution, KeyNames, Picker, share};
@@ -73,6 +73,8 @@ pub struct Load {
     pub verify: bool,
     /// CPUs for the generator's threads, one each, from the start again when there are fewer; empty: not pinned.
     pub cpus: Vec<usize>,
+    /// Its threads run before others on their CPUs, if they may.
+    pub goes_first: bool,
     /// Seed of all random choices.
     pub seed: u64,
 }
@@ -98,6 +100,7 @@ impl Load {
             in_turn: false,
             verify: false,
             cpus: Vec::new(),
+            goes_first: false,
             seed: 1,
         }
     }
@@ -241,6 +244,9 @@ fn spawn(
         let outcome = (|| -> Result<()> {
             if let Some(&cpu) = load.cpus.get(thread % load.cpus.len().max(1)) {
                 pin_thread(&[cpu])?;
+            }
+            if load.goes_first {
+                go_first();
             }
             let part = share(load.connections as u64, thread, load.threads);
             let connections =
