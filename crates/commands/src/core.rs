@@ -7,7 +7,7 @@ use crate::following::Following;
 use crate::health::Health;
 use crate::log::{LogFigures, LogGauges, LogWait};
 use crate::long::LongParts;
-use crate::masters::{Asked, MasterFacts, ReplicaWait};
+use crate::masters::{Asked, Failover, MasterFacts, ReplicaWait};
 use crate::parking::Parking;
 use crate::replica::{ReplicaFacts, Wish};
 use crate::saves::{Form, Saves};
@@ -66,6 +66,10 @@ pub enum Action {
     },
     /// SHUTDOWN ABORT.
     ShutdownAbort,
+    /// FAILOVER: it is noted as under way already.
+    Failover(Failover),
+    /// FAILOVER ABORT of the one with this number: none is noted as under way any more.
+    FailoverAbort(u64),
     /// DEBUG SLEEP: this core stands still for so many microseconds before the reply goes out.
     Sleep {
         /// How long.

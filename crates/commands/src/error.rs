@@ -416,6 +416,26 @@ impl CommandError {
     pub const NO_REPLICAS: Self = text("ERR FAILOVER requires connected replicas.");
     /// FAILOVER ABORT.
     pub const NO_FAILOVER: Self = text("ERR No failover in progress.");
+    /// FAILOVER TIMEOUT.
+    pub const FAILOVER_TIMEOUT: Self = text("ERR FAILOVER timeout must be greater than 0");
+    /// FAILOVER twice.
+    pub const FAILOVER_UNDER_WAY: Self = text("ERR FAILOVER already in progress.");
+    /// FAILOVER of a replica.
+    pub const FAILOVER_OF_REPLICA: Self = text("ERR FAILOVER is not valid when server is a replica.");
+    /// FAILOVER FORCE.
+    pub const FAILOVER_FORCE: Self = text("ERR FAILOVER with force option requires both a timeout and target HOST and IP.");
+    /// FAILOVER TO.
+    pub const FAILOVER_TARGET: Self = text("ERR FAILOVER target HOST and PORT is not a replica.");
+    /// FAILOVER TO a replica that does not read the stream yet.
+    pub const FAILOVER_OFFLINE: Self = text("ERR FAILOVER target replica is not online.");
+    /// REPLICAOF meanwhile.
+    pub const FAILING_OVER: Self = text("ERR REPLICAOF not allowed while failing over.");
+    /// PSYNC meanwhile.
+    pub const SYNC_FAILING_OVER: Self = text("NOMASTERLINK Can't SYNC while failing over");
+    /// PSYNC FAILOVER to a master.
+    pub const PROMOTION_OF_MASTER: Self = text("ERR PSYNC FAILOVER can't be sent to a master.");
+    /// PSYNC FAILOVER by another than its master.
+    pub const PROMOTION_BY_STRANGER: Self = text("ERR PSYNC FAILOVER replid must match my replid.");
 
     /// HELLO.
     pub(crate) fn hello_option(word: &[u8]) -> Self {

@@ -31,6 +31,46 @@ pub struct Known {
     pub followers: Vec<(Follower, String)>,
     /// How many are near enough for `min-replicas-to-write`, if that is set.
     pub good: Option<usize>,
+    /// Whether FAILOVER is being carried out.
+    pub failover: FailoverState,
+    /// The number of the last.
+    pub failovers: u64,
+}
+
+/// How far FAILOVER is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailoverState {
+    /// None is under way.
+    #[default]
+    None,
+    /// Writes are held back until a replica has all.
+    WaitingForSync,
+    /// A replica is asked to be the master.
+    InProgress,
+}
+
+impl FailoverState {
+    /// As INFO writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "no-failover",
+            Self::WaitingForSync => "waiting-for-sync",
+            Self::InProgress => "failover-in-progress",
+        }
+    }
+}
+
+/// What FAILOVER asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failover {
+    /// Its number: what is said of an earlier one does not count.
+    pub number: u64,
+    /// Which replica is to be the master, as it tells its address and port; `None`: the first that has all.
+    pub target: Option<(String, u16)>,
+    /// When it is over; `None`: never.
+    pub until: Option<UnixMs>,
+    /// Whether the target is to be the master by then in any case.
+    pub force: bool,
 }
 
 impl Known {
@@ -39,6 +79,15 @@ impl Known {
         let end = self.ring.map_or(0, |ring| ring.end);
         let is_level = |(one, _): &&(Follower, String)| one.is_online() && one.acknowledged() >= end;
         self.followers.iter().filter(is_level).count()
+    }
+
+    /// The replica that is known by this address and port.
+    pub fn find(&self, host: &str, port: u16) -> Option<&Follower> {
+        let is_it = |(one, from): &&(Follower, String)| {
+            let address = one.ip_address.as_deref().unwrap_or(from);
+            one.listening_port == port && address.eq_ignore_ascii_case(host)
+        };
+        self.followers.iter().find(is_it).map(|(one, _)| one)
     }
 
     /// Those that are sent the stream: address, port, and up to where they have acknowledged it (ROLE).
@@ -92,7 +141,7 @@ impl MasterFacts {
             is_read_only: false,
             is_announced: true,
             good_replicas: known.good,
-            failover: "no-failover",
+            failover: known.failover.as_str(),
             followers: &followers,
             now_ms: now.0.max(0) as u64,
         };
@@ -107,6 +156,8 @@ pub struct Asked {
     pub follower: Follower,
     /// Which history it has, and the byte that it wants next, as it said them; `None`: everything, and no word before it.
     pub position: Option<(Box<[u8]>, i64)>,
+    /// This node's own master has said it, and wants this node to be the master first (FAILOVER).
+    pub promotes: bool,
 }
 
 /// A client's wait until replicas have what was written: WAIT.

@@ -56,6 +56,8 @@ pub struct Role {
     has_staged: bool,
     /// Whether the stream of the master made no sense, so that nothing is resumed.
     is_torn: bool,
+    /// Whether the master is this node's replica so far, and has not agreed yet.
+    is_handing_over: bool,
     last_io_ms: u64,
     next_word_ms: u64,
     read: u64,
@@ -116,6 +118,7 @@ impl Role {
             has_link: false,
             has_staged: false,
             is_torn: false,
+            is_handing_over: false,
             last_io_ms: 0,
             next_word_ms: 0,
             read: 0,
@@ -156,6 +159,14 @@ impl Role {
         self.turn_to(Wish::Follow(to), now_ms);
     }
 
+    /// FAILOVER: a replica of this node is to be its master. `at` is where this node's own stream ends, and nothing is written any more.
+    /// Ends with [`Output::HandedOver`], [`Output::NotHandedOver`] or another wish; until then it is attempted again and again.
+    pub fn hand_over(&mut self, to: Endpoint, at: Position, now_ms: u64) {
+        assert!(self.is_master() && self.wish.is_none(), "only a master has something to hand over");
+        self.replicaof(to, History { current: Some(at), second: self.history.second }, now_ms);
+        self.is_handing_over = true;
+    }
+
     /// `REPLICAOF NO ONE`.
     pub fn no_one(&mut self, now_ms: u64) {
         if self.will_follow().is_some() {
@@ -173,6 +184,7 @@ impl Role {
     }
 
     fn turn_to(&mut self, wish: Wish, now_ms: u64) {
+        self.is_handing_over = false;
         self.wish = Some(wish);
         match self.state {
             State::Replacing { .. } | State::Draining => {}
@@ -260,7 +272,7 @@ impl Role {
     pub fn connected(&mut self, attempt: Attempt, now_ms: u64) {
         if self.is_now(attempt) && matches!(self.state, State::Connecting) {
             self.last_io_ms = now_ms;
-            self.state = State::Greeting(Greeter::begin(self.position_to_ask()));
+            self.state = State::Greeting(Greeter::begin(self.position_to_ask(), self.is_handing_over));
             let mut bytes = Vec::new();
             psync::ask::ping(&mut bytes);
             self.send(bytes);
@@ -352,7 +364,12 @@ impl Role {
         match step {
             Step::Nothing => {}
             Step::Send(bytes) => self.send(bytes),
-            Step::Fail(reason) => self.fail(reason, now_ms),
+            Step::Fail(reason) => self.refused(reason, now_ms),
+            Step::Full(_) | Step::Resume(..) if self.is_handing_over => {
+                self.is_handing_over = false;
+                self.outputs.push_back(Output::HandedOver);
+                self.greet(step, now_ms);
+            }
             Step::Full(from) => match self.history.judge_position(from, self.options.accepts_less) {
                 Err(reason) => self.fail(reason, now_ms),
                 Ok(()) => {
@@ -371,6 +388,15 @@ impl Role {
                 self.follow(true, is_renamed, now_ms);
             }
         }
+    }
+
+    /// The master does not want this node. If it was to take over, this node stays the master.
+    fn refused(&mut self, reason: Reason, now_ms: u64) {
+        if std::mem::take(&mut self.is_handing_over) {
+            self.outputs.push_back(Output::NotHandedOver { reason: reason.clone() });
+            self.wish = Some(Wish::NoOne);
+        }
+        self.fail(reason, now_ms);
     }
 
     /// The payload has come to its end.

@@ -145,6 +145,9 @@ impl World {
                 }
                 Output::Drain { attempt } => self.draining = Some(attempt),
                 Output::Promoted { .. } => assert!(self.role.is_master() && self.link.is_none()),
+                Output::HandedOver | Output::NotHandedOver { .. } => {
+                    unreachable!("nothing is handed over here")
+                }
                 Output::Failed { .. } => {}
             }
         }

@@ -52,6 +52,8 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
             crate::stop::ask(node, crate::stop::Request { save, force, by_signal: false });
         }
         Action::ShutdownAbort => crate::stop::abort(node),
+        Action::Failover(asked) => crate::master::ask_failover(node, asked),
+        Action::FailoverAbort(number) => crate::master::abort_failover(node, number),
         Action::Sleep { micros } => std::thread::sleep(Duration::from_micros(micros)),
         Action::Log { line } => tracing::warn!("DEBUG LOG: {line}"),
         Action::Save => crate::snapshot::asked(node),

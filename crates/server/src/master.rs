@@ -15,17 +15,19 @@
 //!
 //! Nothing here waits for a replica: each reads at its own place, and one whose place falls out of the ring is cut off.
 
+mod failover;
 mod payload;
 mod peer;
 mod waits;
 
+pub(crate) use failover::{abort_failover, ask_failover, fenced, handed_over, not_handed_over};
 pub(crate) use payload::captured;
 pub(crate) use waits::{begin as begin_wait, forget as forget_wait};
 
 use crate::clock::unix_ms;
 use crate::hop::Item;
 use crate::node::Node;
-use commands::masters::Asked;
+use commands::masters::{Asked, Failover};
 use config::{ClientClass, Config, OutputLimit};
 use peer::Peer;
 use reactor::bell::Listening;
@@ -40,6 +42,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 use stdx::{ClientId, Rng, ShardId, UnixMs};
+use waits::Marks;
 
 /// What the cores tell each other.
 pub(crate) enum Message {
@@ -49,6 +52,10 @@ pub(crate) enum Message {
     Wait(waits::Order),
     /// To core 0: it waits no longer.
     Forget(u64),
+    /// To core 0: a replica is to be the master.
+    Failover(Box<Failover>),
+    /// To core 0: the failover with this number is taken back.
+    AbortFailover(u64),
     /// So many replicas have what your client with this ticket had written.
     Waited(waits::Answer),
 }
@@ -76,6 +83,7 @@ pub(crate) struct Desk {
     /// When the last replica has gone.
     alone_since: Cell<Option<u64>>,
     waits: waits::Desk,
+    failover: failover::Desk,
     /// When those who wait for a payload were last told that it comes.
     last_newline_ms: Cell<u64>,
     has_news: Cell<bool>,
@@ -107,6 +115,7 @@ impl Desk {
             is_to_stop: Cell::new(false),
             alone_since: Cell::new(None),
             waits: waits::Desk::default(),
+            failover: failover::Desk::default(),
             last_newline_ms: Cell::new(0),
             has_news: Cell::new(false),
             waker: RefCell::default(),
@@ -151,9 +160,12 @@ pub(crate) fn config_changed(node: &Node) {
 /// A message from a core.
 pub(crate) fn receive(node: &Rc<Node>, from: ShardId, message: Message) {
     match message {
+        Message::Follow(newcomer) if newcomer.asked.promotes => peer::adopt_promoted(node, *newcomer),
         Message::Follow(newcomer) => peer::adopt(node, *newcomer),
         Message::Wait(order) => waits::asked(node, from, order),
         Message::Forget(ticket) => waits::forgotten(node, from, ticket),
+        Message::Failover(asked) => failover::begin(node, *asked),
+        Message::AbortFailover(number) => failover::aborted(node, number),
         Message::Waited(answer) => waits::answered(node, answer),
     }
 }
@@ -242,7 +254,9 @@ fn tick(node: &Rc<Node>) -> u64 {
     if desk.tapping.get() == Tapping::On {
         let end = desk.source.borrow().backlog().end();
         if !desk.peers.borrow().is_empty() {
-            desk.source.borrow_mut().ping(limits.ping_ms, now_ms);
+            // Replicas are to have all of a stream that stands still, as long as they do not take this node for dead.
+            let each_ms = if desk.failover.holds_stream() { limits.timeout_ms / 3 } else { limits.ping_ms };
+            desk.source.borrow_mut().ping(each_ms, now_ms);
         }
         if desk.source.borrow().backlog().end() > end {
             desk.peers.borrow().iter().for_each(|peer| peer.kick());
@@ -257,7 +271,8 @@ fn tick(node: &Rc<Node>) -> u64 {
     }
     publish_peers(node, &limits, now_ms);
     publish_ring(node);
-    if let Some(until_ms) = waits::deadline(node) {
+    failover::look(node);
+    for until_ms in [waits::deadline(node), desk.failover.deadline()].into_iter().flatten() {
         next_ms = next_ms.min(until_ms.saturating_sub(now_ms).max(1));
     }
     next_ms

@@ -33,7 +33,7 @@ use crate::wait::{self, Why};
 use commands::replica::Wish;
 use config::MasterAddress;
 use durable::log::LogWriter;
-use replication::{Attempt, Endpoint, StreamPosition};
+use replication::{Attempt, Endpoint, Position, StreamPosition};
 use round::Rounds;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -54,6 +54,8 @@ pub(crate) struct Replica {
 enum Event {
     /// REPLICAOF, by a client that waits for an answer, or by nobody in particular.
     Wish(Wish, Option<(ShardId, Sink)>),
+    /// A replica is to be this node's master, and all that was written is in the stream up to here.
+    HandOver(MasterAddress, Position),
     /// Parameters have changed.
     Options,
     Connected(Attempt, Result<reactor::net::Socket, String>),
@@ -93,6 +95,12 @@ pub(crate) fn ask(node: &Node, wish: Wish, sink: Option<Sink>) {
     } else {
         node.mailbox.outbox(0, |hop| hop.say(Item::Replica(Box::new(Message::Wish(wish, sink)))));
     }
+}
+
+/// Core 0: a replica of this node, which has all that was written, or as much as it is to have, is to be its master. `at`: where this node's
+/// stream ends. [`crate::master`] is told what comes of it.
+pub(crate) fn hand_over(node: &Node, to: MasterAddress, at: Position) {
+    node.replica.desk.put(Event::HandOver(to, at));
 }
 
 /// Core 0: parameters of the role have changed.

@@ -21,7 +21,7 @@ mod fence;
 
 pub(crate) use desk::{Desk, Request, abort, ask, asked_by_signal, has_log_in_vain};
 pub(crate) use drain::stopped;
-pub(crate) use fence::Fence;
+pub(crate) use fence::{Cause, Fence};
 
 use crate::hop::{Hop, Item, Sink};
 use crate::node::Node;
@@ -36,11 +36,11 @@ pub(crate) enum Message {
     /// To core 0: it has said SHUTDOWN ABORT.
     Abort(Sink),
     /// Hold writes back, and say when those under way have ended. The attempt has this number.
-    Fence(u32),
+    Fence(Cause, u32),
     /// To core 0: they have.
-    Fenced(u32),
-    /// Writes may go on.
-    Lift,
+    Fenced(Cause, u32),
+    /// Writes may go on, as far as this goes.
+    Lift(Cause),
     /// Stop serving; these clients have asked for it, and get no answer.
     Stop(Vec<Sink>),
     /// Wait for nothing any longer.
@@ -54,9 +54,10 @@ pub(crate) fn receive(node: &Rc<Node>, from: ShardId, message: Message) {
     match message {
         Message::Ask(request, sink) => desk::asked(node, from, request, sink),
         Message::Abort(sink) => desk::aborted(node, from, sink),
-        Message::Fence(attempt) => fence::raise(node, attempt),
-        Message::Fenced(attempt) => desk::fenced(node, attempt),
-        Message::Lift => fence::lift(node),
+        Message::Fence(cause, attempt) => fence::raise(node, cause, attempt),
+        Message::Fenced(Cause::End, attempt) => desk::fenced(node, attempt),
+        Message::Fenced(Cause::Failover, attempt) => crate::master::fenced(node, attempt),
+        Message::Lift(cause) => fence::lift(node, cause),
         Message::Stop(sinks) => stop_here(node, &sinks),
         Message::Drained => node.ending.count_drained(),
         Message::Hurry => {
@@ -107,6 +108,16 @@ pub(crate) fn hurry(node: &Rc<Node>) {
         send_past(node, core, Message::Hurry);
     }
     drain::give_up(node);
+}
+
+/// Core 0: holds writes back on all cores. Each says when those under way have ended, with the number of the attempt.
+pub(crate) fn hold_writes(node: &Rc<Node>, cause: Cause, attempt: u32) {
+    tell_all(node, || Message::Fence(cause, attempt));
+}
+
+/// Core 0: writes may go on, as far as they were held back for this.
+pub(crate) fn let_writes_go(node: &Rc<Node>, cause: Cause) {
+    tell_all(node, || Message::Lift(cause));
 }
 
 fn send(node: &Node, core: usize, message: Message) {

@@ -4,12 +4,12 @@ use crate::client::ClientFlags;
 use crate::core::Action;
 use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::error::CommandError;
-use crate::masters::Asked;
+use crate::masters::{Asked, Failover, FailoverState};
 use crate::replica::Wish;
 use crate::row::{Arg, Command, Flags};
 use config::MasterAddress;
 use replication::psync::{Follower, Replconf};
-use stdx::Args;
+use stdx::{Args, UnixMs};
 
 /// The administrator's, not in scripts.
 const ADMINISTRATION: Flags = Flags::ADMIN.or(Flags::NOSCRIPT);
@@ -106,6 +106,9 @@ const REPLICAOF: Command = Command {
 /// REPLICAOF host port: whom this server follows from now on; REPLICAOF NO ONE: nobody. It is answered when that is so, which is at
 /// once but where a full sync is being put in or what has come of a stream is being applied; the link is made afterwards.
 fn replica_of(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    if ctx.core.shared.masters.known().failover != FailoverState::None {
+        return Err(CommandError::FAILING_OVER);
+    }
     let wish = wish(args)?;
     let master = ctx.core.shared.replica.master();
     match &wish {
@@ -169,10 +172,71 @@ fn master_role(ctx: &mut Ctx<'_>) -> Result<Outcome, CommandError> {
     Ok(Outcome::Done)
 }
 
-/// FAILOVER: what Redis answers a master without replicas.
-fn failover(_: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    let aborts = args.len() == 2 && args.at(1).eq_ignore_ascii_case(b"ABORT");
-    Err(if aborts { CommandError::NO_FAILOVER } else { CommandError::NO_REPLICAS })
+/// FAILOVER [TO host port [FORCE]] [ABORT] [TIMEOUT ms]: answered when it has begun. That it is under way is noted here, so that of
+/// two clients of different cores one is refused.
+fn failover(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    if args.len() == 2 && args.at(1).eq_ignore_ascii_case(b"ABORT") {
+        let known = &mut *ctx.core.shared.masters.known();
+        if std::mem::take(&mut known.failover) == FailoverState::None {
+            return Err(CommandError::NO_FAILOVER);
+        }
+        ctx.core.actions.push(Action::FailoverAbort(known.failovers));
+    } else {
+        let mut asked = failover_asked(args, ctx.now)?;
+        let is_replica = ctx.core.shared.replica.is_replica();
+        let known = &mut *ctx.core.shared.masters.known();
+        match &asked.target {
+            _ if known.failover != FailoverState::None => return Err(CommandError::FAILOVER_UNDER_WAY),
+            _ if is_replica => return Err(CommandError::FAILOVER_OF_REPLICA),
+            _ if known.followers.is_empty() => return Err(CommandError::NO_REPLICAS),
+            None if asked.force => return Err(CommandError::FAILOVER_FORCE),
+            _ if asked.force && asked.until.is_none() => return Err(CommandError::FAILOVER_FORCE),
+            Some((host, port)) => {
+                let replica = known.find(host, *port).ok_or(CommandError::FAILOVER_TARGET)?;
+                if !replica.is_online() {
+                    return Err(CommandError::FAILOVER_OFFLINE);
+                }
+            }
+            None => {}
+        }
+        known.failover = FailoverState::WaitingForSync;
+        known.failovers += 1;
+        asked.number = known.failovers;
+        ctx.core.actions.push(Action::Failover(asked));
+    }
+    ctx.out.ok();
+    Ok(Outcome::Done)
+}
+
+fn failover_asked(args: Args<'_>, now: UnixMs) -> Result<Failover, CommandError> {
+    let mut asked = Failover { number: 0, target: None, until: None, force: false };
+    let mut at = 1;
+    while at < args.len() {
+        let (word, left) = (args.at(at).to_ascii_lowercase(), args.len() - at - 1);
+        match word.as_slice() {
+            b"timeout" if left >= 1 && asked.until.is_none() => {
+                let timeout_ms = parse_int(args.at(at + 1)).ok_or(CommandError::NotInteger)?;
+                if timeout_ms <= 0 {
+                    return Err(CommandError::FAILOVER_TIMEOUT);
+                }
+                asked.until = Some(UnixMs(now.0.saturating_add(timeout_ms)));
+                at += 2;
+            }
+            b"to" if left >= 2 && asked.target.is_none() => {
+                let port = parse_int(args.at(at + 2)).ok_or(CommandError::NotInteger)?;
+                let host = String::from_utf8_lossy(args.at(at + 1)).into_owned();
+                // What no port is no replica has.
+                asked.target = Some((host, u16::try_from(port).unwrap_or(0)));
+                at += 3;
+            }
+            b"force" if !asked.force => {
+                asked.force = true;
+                at += 1;
+            }
+            _ => return Err(CommandError::Syntax),
+        }
+    }
+    Ok(asked)
 }
 
 /// REPLCONF option value..: what a replica says of itself before it asks for data. What it says later comes on a link of its own.
@@ -193,18 +257,46 @@ fn replconf(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> 
     Ok(Outcome::Done)
 }
 
-/// PSYNC replid offset: the connection is a replica's from now on, and the server goes on with it.
+/// PSYNC replid offset [FAILOVER]: the connection is a replica's from now on, and the server goes on with it. With the last word it is
+/// this server's master that says it, and this server is the master from then on.
 fn psync(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
+    let promotes = args.len() > 3 && args.at(3).eq_ignore_ascii_case(b"FAILOVER");
+    if promotes {
+        may_promote(ctx, args.at(1))?;
+    }
+    is_not_failing_over(ctx)?;
     let offset = parse_int(args.at(2)).ok_or(CommandError::NotInteger)?;
-    has_data(ctx)?;
-    follow(ctx, Some((args.at(1).into(), offset)));
+    if !promotes {
+        has_data(ctx)?;
+    }
+    follow(ctx, Some((args.at(1).into(), offset)), promotes);
     Ok(Outcome::Done)
+}
+
+/// Whether it is this server's master that wants it to be the master: only that knows the name of its own history.
+fn may_promote(ctx: &Ctx<'_>, replid: &[u8]) -> Result<(), CommandError> {
+    if !ctx.core.shared.replica.is_replica() {
+        return Err(CommandError::PROMOTION_OF_MASTER);
+    }
+    let own = ctx.core.shared.following.position().map(|position| position.at.replid);
+    if own.is_none_or(|own| !own.as_str().as_bytes().eq_ignore_ascii_case(replid)) {
+        return Err(CommandError::PROMOTION_BY_STRANGER);
+    }
+    Ok(())
+}
+
+fn is_not_failing_over(ctx: &Ctx<'_>) -> Result<(), CommandError> {
+    match ctx.core.shared.masters.known().failover {
+        FailoverState::None => Ok(()),
+        FailoverState::WaitingForSync | FailoverState::InProgress => Err(CommandError::SYNC_FAILING_OVER),
+    }
 }
 
 /// SYNC: the same for all data, which comes without a word before it.
 fn sync(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
+    is_not_failing_over(ctx)?;
     has_data(ctx)?;
-    follow(ctx, None);
+    follow(ctx, None, false);
     Ok(Outcome::Done)
 }
 
@@ -217,13 +309,13 @@ fn has_data(ctx: &Ctx<'_>) -> Result<(), CommandError> {
     }
 }
 
-fn follow(ctx: &mut Ctx<'_>, position: Option<(Box<[u8]>, i64)>) {
+fn follow(ctx: &mut Ctx<'_>, position: Option<(Box<[u8]>, i64)>, promotes: bool) {
     let now_ms = ctx.now.0.max(0) as u64;
     let client = ctx.client();
     let follower = client.replica.take().map_or_else(|| Follower::new(now_ms), |follower| *follower);
     // What was asked before is answered here.
     client.flags.set(ClientFlags::CLOSE_AFTER_REPLY, true);
-    ctx.core.asks_to_follow = Some(Box::new(Asked { follower, position }));
+    ctx.core.asks_to_follow = Some(Box::new(Asked { follower, position, promotes }));
 }
 
 #[cfg(test)]

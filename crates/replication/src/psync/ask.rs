@@ -37,9 +37,13 @@ pub fn lacewing_id(id: ReplId, out: &mut Vec<u8>) {
     encode_command(&["REPLCONF", "lacewing-id", id.as_str()], out);
 }
 
-/// `PSYNC`: what comes after `position`, or everything.
-pub fn psync(position: Option<Position>, out: &mut Vec<u8>) {
+/// `PSYNC`: what comes after `position`, or everything. `promotes`: whoever hears it is a replica that is to be the master
+/// (`FAILOVER`).
+pub fn psync(position: Option<Position>, promotes: bool, out: &mut Vec<u8>) {
     match position {
+        Some(Position { replid, offset }) if promotes => {
+            encode_command(&["PSYNC", replid.as_str(), &(offset + 1).to_string(), "FAILOVER"], out);
+        }
         Some(Position { replid, offset }) => {
             encode_command(&["PSYNC", replid.as_str(), &(offset + 1).to_string()], out);
         }
@@ -69,9 +73,11 @@ mod tests {
         check(ping, "*1|$4|PING|");
         check(|out| auth(None, "x y", out), "*2|$4|AUTH|$3|x y|");
         check(|out| auth(Some("u"), "p", out), "*3|$4|AUTH|$1|u|$1|p|");
-        check(|out| psync(None, out), "*3|$5|PSYNC|$1|?|$2|-1|");
+        check(|out| psync(None, false, out), "*3|$5|PSYNC|$1|?|$2|-1|");
         let psync_at = format!("*3|$5|PSYNC|$40|{replid}|$2|10|");
-        check(|out| psync(Some(Position { replid, offset: 9 }), out), &psync_at);
+        check(|out| psync(Some(Position { replid, offset: 9 }), false, out), &psync_at);
+        let promoting = format!("*4|$5|PSYNC|$40|{replid}|$2|10|$8|FAILOVER|");
+        check(|out| psync(Some(Position { replid, offset: 9 }), true, out), &promoting);
         check(|out| ack(700, out), "*3|$8|REPLCONF|$3|ACK|$3|700|");
     }
 }

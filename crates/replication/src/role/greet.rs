@@ -17,6 +17,8 @@ pub(super) struct Greeter {
     asked: VecDeque<Asked>,
     /// What PSYNC asks for.
     position: Option<Position>,
+    /// Whether a replica of this node is asked to be its master.
+    promotes: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +46,9 @@ pub(super) enum Step {
 
 impl Greeter {
     /// PING is on its way. `position` is where the stream should go on, if it can.
-    pub(super) fn begin(position: Option<Position>) -> Self {
-        Self { lines: Lines::default(), asked: [Asked::Ping].into(), position }
+    /// `promotes`: whoever is asked is this node's replica so far.
+    pub(super) fn begin(position: Option<Position>, promotes: bool) -> Self {
+        Self { lines: Lines::default(), asked: [Asked::Ping].into(), position, promotes }
     }
 
     /// Takes one line, or the beginning of one; says how many bytes that were.
@@ -80,7 +83,7 @@ impl Greeter {
             (Asked::Id, Greeting::Lacewing(names)) if names[0] == options.me => {
                 return Step::Fail(Reason::Itself);
             }
-            (Asked::Id, Greeting::Lacewing(names)) if names.contains(&options.me) => {
+            (Asked::Id, Greeting::Lacewing(names)) if names.contains(&options.me) && !self.promotes => {
                 return Step::Fail(Reason::Cycle);
             }
             _ => {}
@@ -89,7 +92,7 @@ impl Greeter {
         if asked == Asked::Ping {
             self.introduce(options, &mut bytes);
         } else if self.asked.is_empty() {
-            ask::psync(self.position, &mut bytes);
+            ask::psync(self.position, self.promotes, &mut bytes);
             self.asked.push_back(Asked::Psync);
         }
         if bytes.is_empty() { Step::Nothing } else { Step::Send(bytes) }

@@ -67,6 +67,13 @@ pub enum Output {
         /// Where its data stands.
         history: History,
     },
+    /// The replica that was to be the master has agreed ([`Role::hand_over`](super::Role::hand_over)).
+    HandedOver,
+    /// It has not, and this node is about to be a master again.
+    NotHandedOver {
+        /// Why.
+        reason: Reason,
+    },
     /// To be told to the operator; nothing is to be done.
     Failed {
         /// Whose.

@@ -236,3 +236,72 @@ fn a_position_does_not_go_back() {
     role.replaced(grant.attempt(), 30);
     role.applied(grant.attempt(), 999);
 }
+
+/// One that hands over, and hears these lines.
+fn hands_over(said: &[&str]) -> (Role, Vec<Output>) {
+    let mut role = role();
+    role.hand_over(endpoint(1), Position { replid: id(b'a'), offset: 99 }, 0);
+    role.connected(role.attempt, 0);
+    let mut outputs: Vec<Output> = std::iter::from_fn(|| role.poll()).collect();
+    for line in said {
+        outputs.extend(hear(&mut role, format!("{line}\r\n").as_bytes()));
+    }
+    (role, outputs)
+}
+
+fn sends(outputs: &[Output], words: &str) -> bool {
+    outputs.iter().any(|output| match output {
+        Output::Send { bytes, .. } => String::from_utf8_lossy(bytes).contains(words),
+        _ => false,
+    })
+}
+
+#[test]
+fn a_replica_that_agrees_is_followed_from_where_this_node_has_stopped() {
+    let replid = id(b'b');
+    let agrees = format!("+CONTINUE {replid}");
+    let (role, outputs) = hands_over(&[&GREETING[..], &[&agrees]].concat());
+    assert!(sends(&outputs, "\r\n100\r\n$8\r\nFAILOVER\r\n"), "{outputs:?}");
+    let is_told = |output: &Output| matches!(output, Output::HandedOver);
+    let at = outputs.iter().position(is_told).expect("it is told");
+    assert!(matches!(outputs[at + 1], Output::Follow { is_resumed: true, is_renamed: true, .. }));
+    assert_eq!(role.history().current, Some(Position { replid, offset: 99 }));
+    let full = format!("+FULLRESYNC {replid} 7");
+    let (role, outputs) = hands_over(&[&GREETING[..], &[&full]].concat());
+    assert!(outputs.iter().any(is_told));
+    assert_eq!(role.facts(0).state, LinkState::Sync);
+}
+
+#[test]
+fn a_replica_that_does_not_agree_leaves_this_node_the_master() {
+    let said = [&GREETING[..], &["-ERR PSYNC FAILOVER replid must match my replid."]].concat();
+    let (role, outputs) = hands_over(&said);
+    assert!(role.is_master());
+    let told = outputs.iter().position(|output| matches!(output, Output::NotHandedOver { .. }));
+    let promoted = outputs.iter().position(|output| matches!(output, Output::Promoted { .. }));
+    assert!(told.expect("it is told") < promoted.expect("it is a master"), "{outputs:?}");
+}
+
+#[test]
+fn what_is_handed_over_is_offered_again_when_the_link_breaks_and_no_more_when_it_is_taken_back() {
+    let (mut role, _) = hands_over(&GREETING);
+    role.lost(role.attempt, "reset", 10);
+    let mut outputs: Vec<Output> = std::iter::from_fn(|| role.poll()).collect();
+    let until = role.deadline().expect("it tries again");
+    role.tick(until);
+    role.connected(role.attempt, until);
+    outputs.extend(std::iter::from_fn(|| role.poll()));
+    for line in GREETING {
+        outputs.extend(hear(&mut role, format!("{line}\r\n").as_bytes()));
+    }
+    assert!(sends(&outputs, "FAILOVER"));
+    role.no_one(until);
+    assert!(role.is_master());
+    let _ = std::iter::from_fn(|| role.poll()).count();
+    role.replicaof(endpoint(2), History::default(), until);
+    role.connected(role.attempt, until);
+    let _ = std::iter::from_fn(|| role.poll()).count();
+    let outputs: Vec<Output> =
+        GREETING.iter().flat_map(|line| hear(&mut role, format!("{line}\r\n").as_bytes())).collect();
+    assert!(sends(&outputs, "PSYNC") && !sends(&outputs, "FAILOVER"));
+}

@@ -131,6 +131,8 @@ impl Node {
                     self.role.drained(attempt, self.applied, self.now_ms);
                 }
                 Output::Promoted { .. } => self.log.push("promoted".to_owned()),
+                Output::HandedOver => self.log.push("handed over".to_owned()),
+                Output::NotHandedOver { .. } => self.log.push("not handed over".to_owned()),
                 Output::Failed { reason, .. } => self.log.push(reason.to_string()),
             }
         }

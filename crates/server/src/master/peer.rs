@@ -9,11 +9,13 @@ use super::{Newcomer, Tapping, now_ms};
 use crate::connection::Link;
 use crate::node::Node;
 use crate::snapshot::Payload;
+use commands::replica::Wish;
 use commands::{Client, ClientFlags};
 use config::OutputLimit;
 use coordinator::pipeline::PipelineOrder;
 use reactor::net::{Endpoint, Socket};
 use reactor::task::offload;
+use reactor::timer;
 use replication::psync::{Follower, Psync};
 use resp::{Limits, Parsed, Parser};
 use std::cell::{Cell, RefCell};
@@ -24,6 +26,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use stdx::{Args, ClientId, Span};
 
 /// A replica that follows.
@@ -319,6 +322,26 @@ pub(super) fn adopt(node: &Rc<Node>, newcomer: Newcomer) {
     reactor::task::spawn(serve(Rc::clone(node), peer));
 }
 
+/// Serves the connection of what was this node's master so far, and wants this node to be the master (FAILOVER): when it is.
+pub(super) fn adopt_promoted(node: &Rc<Node>, newcomer: Newcomer) {
+    tracing::info!(
+        client = newcomer.id.0,
+        addr = newcomer.addr,
+        "the master wants this server to be the master"
+    );
+    crate::replica::ask(node, Wish::NoOne, None);
+    let node = Rc::clone(node);
+    reactor::task::spawn(async move {
+        while node.state.borrow().core.shared.replica.is_replica() {
+            if node.stopping.get() {
+                return;
+            }
+            timer::sleep(PROMOTION_STEP).await;
+        }
+        adopt(&node, newcomer);
+    });
+}
+
 /// Whether it goes on where it was, and what it is told.
 fn answer(node: &Node, follower: &mut Follower, position: Option<(Box<[u8]>, i64)>) -> (Stage, String) {
     let source = node.masters.source.borrow();
@@ -366,5 +389,7 @@ const TURN_BYTES: usize = 1 << 20;
 /// A piece of the payload.
 const PIECE_BYTES: usize = 1 << 20;
 const READS_PER_TURN: usize = 4;
+/// How often it is looked whether this node is the master now.
+const PROMOTION_STEP: Duration = Duration::from_millis(2);
 /// So much of an unfinished command is kept of what a replica says.
 const HELD_BYTES_MAX: usize = 64 << 10;

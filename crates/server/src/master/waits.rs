@@ -17,6 +17,7 @@ use crate::node::Node;
 use crate::wait;
 use commands::Core;
 use commands::masters::ReplicaWait;
+use replication::Source;
 use replication::source::Waits;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -55,8 +56,29 @@ pub(crate) struct Answer {
 
 struct Ticket {
     order: Order,
-    /// How many entries of each journal have to be in the stream; unknown before they were taken.
-    marks: Option<Vec<u64>>,
+    /// What has to be in the stream; unknown before it was taken.
+    marks: Option<Marks>,
+}
+
+/// A place in all journals: how many entries each had.
+#[derive(Clone, Debug)]
+pub(super) struct Marks(Vec<u64>);
+
+impl Marks {
+    /// Behind all that has come of the cores, and that this one has made.
+    pub(super) fn now(node: &Node, source: &Source) -> Self {
+        let mut marks: Vec<u64> =
+            (0..node.router.shards()).map(|shard| source.taken(ShardId(shard))).collect();
+        // Of a client of this core nothing had to leave.
+        let own = node.journal.tapped(&mut node.state.borrow_mut().core);
+        marks[0] = marks[0].max(if source.is_on() { own } else { 0 });
+        Self(marks)
+    }
+
+    /// Whether all before it is in the stream.
+    pub(super) fn are_merged(&self, source: &Source) -> bool {
+        (0..).zip(&self.0).all(|(shard, mark)| source.has_merged(ShardId(shard), *mark))
+    }
 }
 
 /// A client of this core waits from now on.
@@ -135,18 +157,12 @@ pub(super) fn serve(node: &Rc<Node>) {
 
 /// Finds the place of those that were asked for. True if the replicas are to be asked how far they are.
 fn place(node: &Node) -> bool {
-    let (desk, shards) = (&node.masters.waits, node.router.shards());
+    let desk = &node.masters.waits;
     let source = node.masters.source.borrow();
-    let own = node.journal.tapped(&mut node.state.borrow_mut().core);
+    let now = Marks::now(node, &source);
     let mut has_new = false;
     desk.asked.borrow_mut().retain_mut(|Ticket { order: Order { who, wait }, marks }| {
-        let marks = marks.get_or_insert_with(|| {
-            let mut marks: Vec<u64> = (0..shards).map(|shard| source.taken(ShardId(shard))).collect();
-            // Of a client of this core nothing had to leave.
-            marks[0] = marks[0].max(if source.is_on() { own } else { 0 });
-            marks
-        });
-        let is_there = (0..shards).all(|shard| source.has_merged(ShardId(shard), marks[usize::from(shard)]));
+        let is_there = marks.get_or_insert_with(|| now.clone()).are_merged(&source);
         let until_ms = until_ms(wait);
         let is_late = until_ms.is_some_and(|until| until <= now_ms());
         if is_there || is_late {
@@ -157,7 +173,7 @@ fn place(node: &Node) -> bool {
         }
         !is_there && !is_late
     });
-    has_new && !node.masters.peers.borrow().is_empty()
+    has_new && !node.masters.peers.borrow().is_empty() && !node.masters.failover.holds_stream()
 }
 
 fn until_ms(wait: &ReplicaWait) -> Option<u64> {

@@ -9,7 +9,7 @@ use commands::replica::Wish;
 use config::MasterAddress;
 use reactor::timer;
 use replication::role::{Facts, History, LinkState, Options, Output, Piece, Report};
-use replication::{Attempt, ReplId, Role, StreamPosition};
+use replication::{Attempt, Position, ReplId, Role, StreamPosition};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -185,6 +185,11 @@ impl Player {
                 reactor::task::spawn(drain(Rc::clone(&self.node), attempt));
             }
             Output::Promoted { replid, history } => self.promoted(replid, history).await,
+            Output::HandedOver => crate::master::handed_over(&self.node),
+            Output::NotHandedOver { reason } => {
+                self.wanted = None;
+                crate::master::not_handed_over(&self.node, &reason.to_string());
+            }
             Output::Failed { reason, .. } => tracing::warn!("the master is not followed: {reason}"),
         }
     }
@@ -250,6 +255,7 @@ impl Player {
         let now = now_ms();
         match event {
             Event::Wish(wish, client) => self.wish(wish, client),
+            Event::HandOver(to, at) => self.hand_over(to, at),
             Event::Options => self.role.set_options(options(&self.node), now),
             Event::Connected(attempt, Ok(socket)) => {
                 let facts = self.role.facts(now);
@@ -323,6 +329,19 @@ impl Player {
                 }
             }
         }
+    }
+
+    /// FAILOVER: a replica of this node is to be its master.
+    fn hand_over(&mut self, to: MasterAddress, at: Position) {
+        // Somebody has said REPLICAOF meanwhile, or has taken this back.
+        if !self.role.is_master() || self.wanted.is_some() {
+            return crate::master::not_handed_over(&self.node, "this server is no master any more");
+        }
+        follow::set_following(&self.node, true);
+        self.role.hand_over(endpoint(&to), at, now_ms());
+        self.wanted = Some(to.clone());
+        self.tell();
+        self.name(Some(to), true);
     }
 
     /// Answers those who wait for what is so.

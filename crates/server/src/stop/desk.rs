@@ -1,6 +1,6 @@
 //! Core 0: who has asked for the end, and whether a snapshot comes before it.
 
-use super::{Message, hurry, stop_all, tell_all, tell_home};
+use super::{Cause, Message, hold_writes, hurry, let_writes_go, stop_all, tell_home};
 use crate::hop::Sink;
 use crate::mail;
 use crate::node::Node;
@@ -236,7 +236,7 @@ async fn save(node: &Rc<Node>) -> Result<(), Unsaved> {
     let attempt = node.ending.attempt.get().wrapping_add(1);
     node.ending.attempt.set(attempt);
     node.ending.unfenced.set(node.router.shards() as usize);
-    tell_all(node, || Message::Fence(attempt));
+    hold_writes(node, Cause::End, attempt);
     let mut patience = pin!(reactor::timer::sleep(FENCE_MAX));
     poll_fn(|cx| {
         let desk = &node.ending;
@@ -305,7 +305,7 @@ fn go_on(node: &Rc<Node>) {
     desk.request.set(None);
     desk.is_aborted.set(false);
     node.state.borrow().core.shared.shutting_down.store(false, Release);
-    tell_all(node, || Message::Lift);
+    let_writes_go(node, Cause::End);
     crate::notify::notify("STATUS=Ready to accept connections");
     let mut reply = Vec::new();
     resp::Reply::new(&mut reply, resp::Proto::Resp2).error(&CommandError::SHUTDOWN_FAILED.text());

@@ -1,4 +1,4 @@
-//! Writes are held back on a core, as by CLIENT PAUSE, while a snapshot is taken before the end.
+//! Writes are held back on a core, as by CLIENT PAUSE: before the end, and while another node is to be the master.
 
 use super::{Message, tell_home};
 use crate::node::{Node, Pause};
@@ -7,11 +7,20 @@ use std::rc::Rc;
 use std::time::Duration;
 use stdx::UnixMs;
 
+/// What writes are held back for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The server is to end.
+    End,
+    /// A replica is to be the master.
+    Failover,
+}
+
 /// What a core keeps of it.
 #[derive(Default)]
 pub(crate) struct Fence {
-    /// The attempt to end for which it is up.
-    attempt: Cell<Option<u32>>,
+    /// For each cause, the attempt for which it is up.
+    attempts: [Cell<Option<u32>>; 2],
     /// The pause that clients have asked for.
     asked: Cell<Option<Pause>>,
 }
@@ -30,7 +39,7 @@ impl Fence {
 
     fn in_force(&self) -> Option<Pause> {
         let asked = self.asked.get();
-        if self.attempt.get().is_none() {
+        if self.attempts.iter().all(|attempt| attempt.get().is_none()) {
             return asked;
         }
         let writes_only = asked.is_none_or(|asked| asked.writes_only);
@@ -39,24 +48,24 @@ impl Fence {
 }
 
 /// Holds writes back, and tells core 0 when those under way have ended.
-pub(super) fn raise(node: &Rc<Node>, attempt: u32) {
-    node.fence.attempt.set(Some(attempt));
+pub(super) fn raise(node: &Rc<Node>, cause: Cause, attempt: u32) {
+    node.fence.attempts[cause as usize].set(Some(attempt));
     apply(node);
     let node = Rc::clone(node);
     reactor::task::spawn(async move {
         while !is_quiet(&node) {
-            if node.fence.attempt.get() != Some(attempt) || node.stopping.get() {
+            if node.fence.attempts[cause as usize].get() != Some(attempt) || node.stopping.get() {
                 return;
             }
             reactor::timer::sleep(STEP).await;
         }
-        tell_home(&node, Message::Fenced(attempt));
+        tell_home(&node, Message::Fenced(cause, attempt));
     });
 }
 
-/// Lets writes go on.
-pub(super) fn lift(node: &Rc<Node>) {
-    node.fence.attempt.set(None);
+/// Lets writes go on, as far as they were held back for this.
+pub(super) fn lift(node: &Rc<Node>, cause: Cause) {
+    node.fence.attempts[cause as usize].set(None);
     apply(node);
     node.kick_all();
 }

@@ -219,6 +219,9 @@ impl Node {
                     self.deal = None;
                     wants.push(Wants::Adopt(Position { replid, offset }));
                 }
+                Output::HandedOver | Output::NotHandedOver { .. } => {
+                    unreachable!("nothing is handed over here")
+                }
                 Output::Failed { .. } => wants.push(Wants::Failed),
             }
         }
