@@ -18,27 +18,57 @@ pub(super) struct Pending {
     pub(super) when: Span,
 }
 
-/// Finds the model that agrees with `seen`, which was read during `when`. Errors: there is none, and what differs if none
-/// of the calls was carried out, or all.
+/// Finds the model that agrees with `seen`, which was read during `when`. Errors: there is none, and what differs with the choice that
+/// explains most.
 pub(super) fn explain(
     model: &Model,
     pending: &[Pending],
     seen: &[Seen],
     when: Span,
 ) -> Result<Model, String> {
-    if let Some(found) = search(model, pending, &mut Blocked::default(), seen, when) {
-        return Ok(found);
+    let mut best = Best::default();
+    let mut look = |model: &Model, chosen: &[bool]| {
+        let differences = differences(model, seen, when);
+        best.look(differences, chosen)
+    };
+    if search(model, pending, &mut Vec::new(), &Blocked::default(), &mut look) {
+        return Ok(rebased(seen));
     }
-    let none = differs(model, seen, when).unwrap_or_default();
-    let mut all = model.clone();
-    let applied =
-        pending.iter().try_for_each(|pending| all.apply(&pending.call, pending.when, None).map(drop));
-    let all = applied.err().or_else(|| differs(&all, seen, when)).unwrap_or_default();
-    let calls: Vec<String> = pending.iter().map(|pending| brief(&format!("{:?}", pending.call))).collect();
-    Err(format!(
-        "no choice of the calls under way explains what is found\n  with none of them: {none}\n  with all of them: {all}\n  \
-         calls: {calls:#?}"
-    ))
+    Err(best.told(pending))
+}
+
+/// The choice of calls that explains most.
+#[derive(Default)]
+struct Best {
+    chosen: Vec<bool>,
+    differences: Option<Vec<String>>,
+}
+
+impl Best {
+    /// A choice, and what differs with it; true if nothing does.
+    fn look(&mut self, differences: Vec<String>, chosen: &[bool]) -> bool {
+        if self.differences.as_ref().is_none_or(|best| differences.len() < best.len()) {
+            (self.chosen, self.differences) = (chosen.to_vec(), Some(differences));
+        }
+        self.differences.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    fn told(&self, pending: &[Pending]) -> String {
+        let call = |(pending, is_chosen): (&Pending, &bool)| {
+            let Pending { call, when } = pending;
+            let state = if *is_chosen { "carried out" } else { "not carried out" };
+            format!("\n    {state}, {} to {}: {}", when.first, when.last, brief(&format!("{call:?}")))
+        };
+        let calls: String = pending.iter().zip(&self.chosen).map(call).collect();
+        let differences = self.differences.iter().flatten();
+        let shown: String = differences.clone().take(SHOWN_MAX).map(|text| format!("\n    {text}")).collect();
+        format!(
+            "no choice of the {} calls under way explains what is found; with the best one differ {}\n  of the calls:{calls}\n  \
+             what differs:{shown}",
+            pending.len(),
+            differences.count()
+        )
+    }
 }
 
 /// What cannot be carried out any more, for something before it was not.
@@ -64,50 +94,60 @@ impl Blocked {
     }
 }
 
+/// Looks at what each choice of the calls leaves behind, until `look` is content with one. `chosen` is what is chosen so far.
 fn search(
     model: &Model,
     pending: &[Pending],
-    blocked: &mut Blocked,
-    seen: &[Seen],
-    when: Span,
-) -> Option<Model> {
-    let Some((next, rest)) = pending.split_first() else {
-        return differs(model, seen, when).is_none().then(|| rebased(seen));
-    };
+    chosen: &mut Vec<bool>,
+    blocked: &Blocked,
+    look: &mut dyn FnMut(&Model, &[bool]) -> bool,
+) -> bool {
+    let Some((next, rest)) = pending.split_first() else { return look(model, chosen) };
     if !blocked.blocks(&next.call) {
-        let mut with = model.clone();
-        if with.apply(&next.call, next.when, None).is_ok()
-            && let Some(found) = search(&with, rest, blocked, seen, when)
-        {
-            return Some(found);
+        chosen.push(true);
+        let outcomes = model.outcomes(&next.call, next.when);
+        if outcomes.iter().any(|with| search(with, rest, chosen, blocked, look)) {
+            return true;
         }
+        chosen.pop();
     }
-    search(model, rest, &mut blocked.with(&next.call), seen, when)
+    chosen.push(false);
+    let is_found = search(model, rest, chosen, &blocked.with(&next.call), look);
+    chosen.pop();
+    is_found
 }
 
-/// The first difference between the model and what was seen during `when`.
-fn differs(model: &Model, seen: &[Seen], when: Span) -> Option<String> {
+/// How the model differs from what was seen during `when`.
+fn differences(model: &Model, seen: &[Seen], when: Span) -> Vec<String> {
+    let mut differences = Vec::new();
     for (db, (entries, seen)) in model.dbs.iter().zip(seen).enumerate() {
         for (key, Entry { thing, until }) in entries {
             match seen.get(key) {
                 None if until.is_some_and(|until| until.may_be_over(when)) => {}
-                None => return Some(format!("{key} of db {db} is lost: {}", shown(thing))),
+                None => differences.push(format!(
+                    "{key} of db {db} is lost: {}, until {until:?}, read {when:?}",
+                    shown(thing)
+                )),
                 Some((found, _)) if found != &**thing => {
-                    return Some(format!("{key} of db {db}: want {}, got {}", shown(thing), shown(found)));
+                    differences.push(format!(
+                        "{key} of db {db}: want {}, got {}",
+                        shown(thing),
+                        shown(found)
+                    ));
                 }
                 Some((_, at)) if !fits(*until, *at, when) => {
-                    return Some(format!(
-                        "{key} of db {db} expires at {at:?}, want {until:?}, read {when:?}"
-                    ));
+                    differences
+                        .push(format!("{key} of db {db} expires at {at:?}, want {until:?}, read {when:?}"));
                 }
                 Some(_) => {}
             }
         }
-        if let Some((key, (thing, _))) = seen.iter().find(|(key, _)| !entries.contains_key(*key)) {
-            return Some(format!("{key} of db {db} should not be there: {}", shown(thing)));
-        }
+        let strange = seen.iter().filter(|(key, _)| !entries.contains_key(*key));
+        differences.extend(strange.map(|(key, (thing, at))| {
+            format!("{key} of db {db} should not be there: {}, until {at:?}", shown(thing))
+        }));
     }
-    None
+    differences
 }
 
 fn fits(want: Option<Span>, got: Option<i64>, when: Span) -> bool {
@@ -142,11 +182,14 @@ fn brief(text: &str) -> String {
 }
 
 const BRIEF_CHARS: usize = 200;
+/// Differences that are told.
+const SHOWN_MAX: usize = 12;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::crash::act::Act;
+    use resp::Value;
 
     const THEN: Span = Span { first: 1000, last: 1010 };
 
@@ -168,7 +211,7 @@ mod tests {
     #[track_caller]
     fn check(calls: &[Call], found: &[(&str, &str)], expected: bool) {
         let mut model = Model::default();
-        model.apply(&set("sa", "1"), THEN, None).unwrap();
+        model.apply(&set("sa", "1"), THEN, &Value::Simple(b"OK".to_vec())).unwrap();
         let pending: Vec<Pending> =
             calls.iter().map(|call| Pending { call: call.clone(), when: THEN }).collect();
         let explained = explain(&model, &pending, &seen(found), THEN);
@@ -205,7 +248,7 @@ mod tests {
     fn a_key_is_gone_when_its_time_has_come_and_not_before() {
         let call = Call::One(Act::SetFor("v1".to_owned(), b"x".to_vec(), 500), 0);
         let mut model = Model::default();
-        model.apply(&call, THEN, None).unwrap();
+        model.apply(&call, THEN, &Value::Simple(b"OK".to_vec())).unwrap();
         let late = Span { first: 5000, last: 5001 };
         let there =
             |at| vec![Seen::from([("v1".to_owned(), (Thing::Text(b"x".to_vec()), Some(at)))]), Seen::new()];

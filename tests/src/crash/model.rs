@@ -59,26 +59,64 @@ impl Span {
     }
 }
 
+/// What the server said.
+enum Told<'a> {
+    Reply(&'a Value),
+    /// Nothing: what the clock has decided is guessed.
+    Nothing(&'a mut Guesses),
+}
+
+/// Whether keys were there whose time had perhaps come, one guess for each time that this is asked.
+struct Guesses {
+    made: Vec<bool>,
+    asked: usize,
+}
+
+impl Guesses {
+    fn next(&mut self) -> bool {
+        self.asked += 1;
+        self.made.get(self.asked - 1).copied().unwrap_or(true)
+    }
+}
+
 impl Model {
-    /// Carries out `call`, which the server did at a moment of `when`, and gives what it must have answered. `got` is what it
-    /// has answered, if it has: that decides where the clock does. Errors: it cannot have.
-    pub(super) fn apply(&mut self, call: &Call, when: Span, got: Option<&Value>) -> Result<Value, String> {
-        match call {
-            Call::One(act, db) => self.act(act, *db, when, got),
-            Call::All(acts, db) => {
-                let parts = match got {
-                    Some(Value::Array(parts)) if parts.len() == acts.len() => Some(parts),
-                    Some(_) => return Err("EXEC is answered otherwise than by its replies".to_owned()),
-                    None => None,
-                };
-                let of = |index: usize| parts.map(|parts| &parts[index]);
-                let replies = acts.iter().enumerate().map(|(index, act)| self.act(act, *db, when, of(index)));
+    /// Carries out `call`, which the server did at a moment of `when` and answered with `got`, and gives what it must have
+    /// answered. Errors: it cannot have.
+    pub(super) fn apply(&mut self, call: &Call, when: Span, got: &Value) -> Result<Value, String> {
+        match (call, got) {
+            (Call::One(act, db), got) => self.act(act, *db, when, &mut Told::Reply(got)),
+            (Call::All(acts, db), Value::Array(parts)) if parts.len() == acts.len() => {
+                let each = acts.iter().zip(parts);
+                let replies = each.map(|(act, part)| self.act(act, *db, when, &mut Told::Reply(part)));
                 Ok(Value::Array(replies.collect::<Result<_, _>>()?))
             }
+            (Call::All(..), _) => Err("EXEC is answered otherwise than by its replies".to_owned()),
         }
     }
 
-    fn act(&mut self, act: &Act, db: usize, when: Span, got: Option<&Value>) -> Result<Value, String> {
+    /// What there may be when `call` was carried out at a moment of `when`, and nobody knows what it was answered: one for each way in
+    /// which the clock may have decided.
+    pub(super) fn outcomes(&self, call: &Call, when: Span) -> Vec<Self> {
+        let (acts, db) = match call {
+            Call::One(act, db) => (std::slice::from_ref(act), *db),
+            Call::All(acts, db) => (&acts[..], *db),
+        };
+        let mut outcomes = Vec::new();
+        let mut open = vec![Vec::new()];
+        while let Some(guesses) = open.pop() {
+            let (mut model, mut asked) = (self.clone(), Guesses { made: guesses, asked: 0 });
+            let mut told = Told::Nothing(&mut asked);
+            let is_possible = acts.iter().all(|act| model.act(act, db, when, &mut told).is_ok());
+            if asked.asked > asked.made.len() {
+                open.extend([false, true].map(|guess| [&asked.made[..], &[guess]].concat()));
+            } else if is_possible {
+                outcomes.push(model);
+            }
+        }
+        outcomes
+    }
+
+    fn act(&mut self, act: &Act, db: usize, when: Span, told: &mut Told<'_>) -> Result<Value, String> {
         let ok = Value::Simple(b"OK".to_vec());
         let other = 1 - db;
         Ok(match act {
@@ -213,7 +251,7 @@ impl Model {
                 ok
             }
             Act::ExpireAt(key, at) => {
-                let is_there = self.is_there(db, key, when, got.map(|got| *got != Value::Int(0)))?;
+                let is_there = self.is_there(db, key, when, told, &Value::Int(0))?;
                 if is_there {
                     self.expire(db, key, Some(Span::at(*at)));
                 }
@@ -221,15 +259,14 @@ impl Model {
             }
             Act::Persist(key) => {
                 let expires = self.dbs[db].get(key).is_some_and(|entry| entry.until.is_some());
-                let is_there =
-                    expires && self.is_there(db, key, when, got.map(|got| *got != Value::Int(0)))?;
+                let is_there = expires && self.is_there(db, key, when, told, &Value::Int(0))?;
                 if is_there {
                     self.expire(db, key, None);
                 }
                 int(usize::from(is_there))
             }
             Act::Get(key) => {
-                if self.is_there(db, key, when, got.map(|got| *got != Value::NullBulk))? {
+                if self.is_there(db, key, when, told, &Value::NullBulk)? {
                     Value::Bulk(self.text(db, key).clone())
                 } else {
                     Value::NullBulk
@@ -250,21 +287,33 @@ impl Model {
         })
     }
 
-    /// Whether a key is there that may have expired; `told` is what the server said. If it is not, it is forgotten.
-    fn is_there(&mut self, db: usize, key: &str, when: Span, told: Option<bool>) -> Result<bool, String> {
+    /// Whether a key is there that may have expired. `told` is what the server said, which is `gone` if it is not; then it is forgotten.
+    fn is_there(
+        &mut self,
+        db: usize,
+        key: &str,
+        when: Span,
+        told: &mut Told<'_>,
+        gone: &Value,
+    ) -> Result<bool, String> {
         let Some(entry) = self.dbs[db].get(key) else { return Ok(false) };
         let Some(until) = entry.until else { return Ok(true) };
-        match told {
-            Some(false) if until.may_be_over(when) => {
-                self.dbs[db].remove(key);
-                Ok(false)
-            }
-            Some(false) => Err(format!("{key} is gone at {when:?}, before its time, {until:?}")),
-            Some(true) if !until.may_be_ahead(when) => {
-                Err(format!("{key} is there at {when:?}, after its time, {until:?}"))
-            }
-            _ => Ok(true),
+        let (may_be_over, may_be_ahead) = (until.may_be_over(when), until.may_be_ahead(when));
+        let is_there = match told {
+            Told::Reply(reply) => *reply != gone,
+            Told::Nothing(guesses) if may_be_over && may_be_ahead => guesses.next(),
+            Told::Nothing(_) => may_be_ahead,
+        };
+        if is_there && !may_be_ahead {
+            return Err(format!("{key} is there at {when:?}, after its time, {until:?}"));
         }
+        if !is_there && !may_be_over {
+            return Err(format!("{key} is gone at {when:?}, before its time, {until:?}"));
+        }
+        if !is_there {
+            self.dbs[db].remove(key);
+        }
+        Ok(is_there)
     }
 
     fn put(&mut self, db: usize, key: &str, thing: Thing) {
@@ -381,38 +430,59 @@ mod tests {
     const NOW: Span = Span { first: 1000, last: 1010 };
 
     #[track_caller]
-    fn check(model: &mut Model, act: Act, got: Option<Value>, expected: Result<Value, ()>) {
-        let reply = model.apply(&Call::One(act, 0), NOW, got.as_ref());
+    fn check(model: &mut Model, act: Act, got: Value, expected: Result<Value, ()>) {
+        let reply = model.apply(&Call::One(act, 0), NOW, &got);
         assert_eq!(reply.map_err(|_| ()), expected);
+    }
+
+    /// What is answered whatever the clock says.
+    #[track_caller]
+    fn answers(model: &mut Model, act: Act, expected: Value) {
+        check(model, act, expected.clone(), Ok(expected));
+    }
+
+    fn ok() -> Value {
+        Value::Simple(b"OK".to_vec())
     }
 
     #[test]
     fn keys_that_expire_go_in_their_time_only() {
         let key = || "v1".to_owned();
         let mut model = Model::default();
-        check(&mut model, Act::SetFor(key(), b"x".to_vec(), 500), None, Ok(Value::Simple(b"OK".to_vec())));
+        answers(&mut model, Act::SetFor(key(), b"x".to_vec(), 500), ok());
         assert_eq!(model.dbs[0]["v1"].until, Some(Span { first: 1500, last: 1510 }));
-        check(&mut model, Act::Get(key()), Some(Value::NullBulk), Err(()));
-        check(&mut model, Act::Persist(key()), Some(Value::Int(1)), Ok(Value::Int(1)));
-        check(&mut model, Act::SetUntil(key(), b"x".to_vec(), 990), None, Ok(Value::Simple(b"OK".to_vec())));
-        check(&mut model, Act::ExpireAt(key(), 5000), Some(Value::Int(0)), Ok(Value::Int(0)));
+        check(&mut model, Act::Get(key()), Value::NullBulk, Err(()));
+        answers(&mut model, Act::Persist(key()), Value::Int(1));
+        answers(&mut model, Act::SetUntil(key(), b"x".to_vec(), 990), ok());
+        answers(&mut model, Act::ExpireAt(key(), 5000), Value::Int(0));
         assert_eq!(model, Model::default());
+    }
+
+    #[test]
+    fn without_an_answer_a_key_whose_time_may_have_come_is_there_or_not() {
+        let key = || "v1".to_owned();
+        let outcomes = |until: i64| {
+            let mut model = Model::default();
+            answers(&mut model, Act::SetUntil(key(), b"x".to_vec(), until), ok());
+            let acts = vec![Act::Persist(key()), Act::Set("s1".to_owned(), b"y".to_vec())];
+            let outcomes = model.outcomes(&Call::All(acts, 0), NOW);
+            outcomes.iter().map(|model| model.dbs[0].keys().cloned().collect::<Vec<_>>()).collect::<Vec<_>>()
+        };
+        let (there, gone) = (vec!["s1".to_owned(), "v1".to_owned()], vec!["s1".to_owned()]);
+        assert_eq!(outcomes(5000), [there.clone()]);
+        assert_eq!(outcomes(100), [gone.clone()]);
+        assert_eq!(outcomes(1005), [there, gone]);
     }
 
     #[test]
     fn emptied_values_are_no_keys() {
         let mut model = Model::default();
-        check(&mut model, Act::Push("l1".to_owned(), true, vec![b"a".to_vec()]), None, Ok(Value::Int(1)));
-        check(&mut model, Act::LMove("l1".to_owned(), "l2".to_owned()), None, Ok(Value::Bulk(b"a".to_vec())));
-        check(&mut model, Act::Pop("l2".to_owned(), false), None, Ok(Value::Bulk(b"a".to_vec())));
-        check(&mut model, Act::SAdd("t1".to_owned(), b"a".to_vec()), None, Ok(Value::Int(1)));
-        check(
-            &mut model,
-            Act::SMove("t1".to_owned(), "t2".to_owned(), b"a".to_vec()),
-            None,
-            Ok(Value::Int(1)),
-        );
-        check(&mut model, Act::SRem("t2".to_owned(), b"a".to_vec()), None, Ok(Value::Int(1)));
+        answers(&mut model, Act::Push("l1".to_owned(), true, vec![b"a".to_vec()]), Value::Int(1));
+        answers(&mut model, Act::LMove("l1".to_owned(), "l2".to_owned()), Value::Bulk(b"a".to_vec()));
+        answers(&mut model, Act::Pop("l2".to_owned(), false), Value::Bulk(b"a".to_vec()));
+        answers(&mut model, Act::SAdd("t1".to_owned(), b"a".to_vec()), Value::Int(1));
+        answers(&mut model, Act::SMove("t1".to_owned(), "t2".to_owned(), b"a".to_vec()), Value::Int(1));
+        answers(&mut model, Act::SRem("t2".to_owned(), b"a".to_vec()), Value::Int(1));
         assert_eq!(model, Model::default());
     }
 }

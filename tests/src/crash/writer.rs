@@ -81,7 +81,7 @@ impl Writer {
     fn answered(&mut self, reply: &Value) -> Result<(), String> {
         let Pending { call, when } = self.pending.remove(0);
         let when = Span { last: now_ms(), ..when };
-        let want = self.model.apply(&call, when, Some(reply)).map_err(|error| self.says(&error))?;
+        let want = self.model.apply(&call, when, reply).map_err(|error| self.says(&error))?;
         if !agree(&want, reply) {
             let (want, got) = (short(&show(&want)), short(&show(reply)));
             return Err(self.says(&format!("{}: want {want}, got {got}", short(&format!("{call:?}")))));
