@@ -255,7 +255,7 @@ mod tests {
         assert!(explain(&model, &[], &seen(&[]), late).is_ok());
         assert!(explain(&model, &[], &seen(&[]), THEN).is_err());
         assert!(explain(&model, &[], &there(1505), THEN).is_ok());
-        assert!(explain(&model, &[], &there(1600), THEN).is_err());
+        assert!(explain(&model, &[], &there(1700), THEN).is_err());
         assert!(explain(&model, &[], &there(1505), late).is_err());
     }
 }

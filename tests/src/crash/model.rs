@@ -49,8 +49,9 @@ impl Span {
         self.last + CLOCK_MS >= when.first
     }
 
+    /// So long after this time, by the server's clock.
     fn after(self, ms: i64) -> Self {
-        Self { first: self.first + ms, last: self.last + ms }
+        Self { first: self.first + ms - CLOCK_MS, last: self.last + ms + CLOCK_MS }
     }
 
     /// Exactly this time.
@@ -420,7 +421,8 @@ fn int(count: usize) -> Value {
 
 /// Databases of each writer.
 pub(super) const DBS: usize = 2;
-/// How far the server's clock may be from ours when it looks at a key: it looks at the clock once a turn.
+/// How far the server's clock may be from ours: it looks at the clock once a turn, and counts cycles in between, which it knows the
+/// better the longer it runs.
 const CLOCK_MS: i64 = 100;
 
 #[cfg(test)]
@@ -450,7 +452,7 @@ mod tests {
         let key = || "v1".to_owned();
         let mut model = Model::default();
         answers(&mut model, Act::SetFor(key(), b"x".to_vec(), 500), ok());
-        assert_eq!(model.dbs[0]["v1"].until, Some(Span { first: 1500, last: 1510 }));
+        assert_eq!(model.dbs[0]["v1"].until, Some(Span { first: 1400, last: 1610 }));
         check(&mut model, Act::Get(key()), Value::NullBulk, Err(()));
         answers(&mut model, Act::Persist(key()), Value::Int(1));
         answers(&mut model, Act::SetUntil(key(), b"x".to_vec(), 990), ok());
