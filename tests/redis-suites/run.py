@@ -32,12 +32,20 @@ UNITS = (
 # Directives of the suites' configuration that Lacewing refuses, since it does not do what they ask for.
 REFUSED = ("save ", "appendonly yes", "enable-module-command", "shutdown-on-sig")
 
-# A stand-in for redis-server: says what the suite waits for, then becomes Lacewing.
+# A stand-in for redis-server: says what the suite waits for, and becomes Lacewing. The suite may send commands when it reads that
+# connections are accepted, so that is said when commands are answered.
 SHIM = """#!/bin/sh
 conf=$1; shift
 grep -vE '^({refused})' "$conf" > "$conf.kept"
+port=$(sed -n 's/^port //p' "$conf.kept" | tail -1)
 echo "1:M # PID: $$ Server initialized"
-echo "Ready to accept connections"
+(
+    until [ "${{port:-0}}" = 0 ] || redis-cli -p "$port" PING 2>&1 | grep -qE '^(PONG|NOAUTH|DENIED|MASTERDOWN)'; do
+        kill -0 $$ || exit
+        sleep 0.05
+    done
+    echo "Ready to accept connections"
+) &
 exec {server} "$conf.kept" --cores {cores} --pin no "$@"
 """
 

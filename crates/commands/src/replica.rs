@@ -115,10 +115,8 @@ impl ReplicaFacts {
     }
 }
 
-/// A client writes to a replica.
+/// A client writes to a replica, or has a script run that says that it writes.
 pub const READ_ONLY: &str = "READONLY You can't write against a read only replica.";
-/// A script that says that it writes is begun on one.
-pub const READ_ONLY_SCRIPT: &str = "READONLY Can not run script with write flag on readonly replica.";
 /// Something about data, while the master is away and `replica-serve-stale-data` is `no`.
 pub const MASTER_DOWN: &str =
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";

@@ -142,15 +142,15 @@ pub fn start(
     let flags = callee.flags;
     let says_what_it_does = !flags.has(ScriptFlags::UNSAID);
     let reads_only = flags.has(ScriptFlags::NO_WRITES);
+    if says_what_it_does && !reads_only && core.shared.replica.is_read_only(&core.config) {
+        return Err(CommandError::Text(replica::READ_ONLY.as_bytes().into()));
+    }
     if says_what_it_does && is_read_only && !reads_only {
         return Err(CommandError::WRITING_SCRIPT_READ_ONLY);
     }
     let allows_stale = !says_what_it_does || flags.has(ScriptFlags::ALLOW_STALE);
     if !allows_stale && core.shared.replica.hides_data(&core.config) {
         return Err(CommandError::Text(replica::MASTER_DOWN.as_bytes().into()));
-    }
-    if says_what_it_does && !reads_only && core.shared.replica.is_read_only(&core.config) {
-        return Err(CommandError::Text(replica::READ_ONLY_SCRIPT.as_bytes().into()));
     }
     if says_what_it_does
         && !reads_only

@@ -1,6 +1,9 @@
 //! Scripts that run commands.
 
+use crate::replica::tests::facts;
 use crate::testing::{World, check, check_effects};
+use config::MasterAddress;
+use replication::role::LinkState;
 
 #[test]
 fn scripts_run_commands() {
@@ -147,4 +150,16 @@ fn a_script_that_runs_long_is_left_to_the_server() {
         .finish(core, args.as_args(), &mut resp::Reply::new(&mut out, resp::Proto::Resp2))
         .expect("it ends well");
     assert_eq!(out, b":1000000\r\n");
+}
+
+#[test]
+fn a_replica_refuses_scripts_that_say_that_they_write_as_it_refuses_writes() {
+    let mut world = World::new(1);
+    let master = MasterAddress { host: "10.0.0.1".to_owned(), port: 6379 };
+    world.cores[0].shared.replica.tell(Some(master), facts(LinkState::Connected), 0);
+    let refused = "-READONLY You can't write against a read only replica.";
+    world.check(&["EVAL \"#!lua\nreturn 1\" 0"], refused);
+    world.check(&["EVAL_RO \"#!lua\nreturn 1\" 0"], refused);
+    world.check(&["EVAL \"#!lua flags=no-writes\nreturn 1\" 0"], ":1");
+    world.check(&["EVAL \"return 1\" 0"], ":1");
 }
