@@ -12,7 +12,7 @@ use crate::disk::{
     Attempt, Disk, DiskError, Over, ensure_dir, list_sorted, read_full_at, read_small, write_small,
 };
 use crate::identity::Identity;
-use crate::layout::{self, BEGIN, LOGS, SetNumber};
+use crate::layout::{self, BEGIN, LOGS, SETS, SetNumber};
 use crate::log::{self, LogWriter};
 use crate::refusal::Refusal;
 use crate::sets::{self, Loaded, SetState};
@@ -287,6 +287,12 @@ fn make(
     };
     if let Some(fault) = begin.fault(generation) {
         panic!("generation {generation} cannot begin so: {fault}");
+    }
+    // A set that went into quarantine is not to come back behind this, and the start that moved it may have been killed before that was
+    // safe. Generations are in the directory that is synced below.
+    match disk.sync_dir(SETS) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).trying("sync", SETS)?,
+        _ => {}
     }
     let directory = layout::generation(generation);
     ensure_dir(disk.as_ref(), LOGS)?;
