@@ -456,7 +456,7 @@ mod tests {
             (config.lazyfree_lazy_server_del, config.lazyfree_lazy_expire) = (true, true);
             world.check_effects(commands, &plain.replace("DEL", "UNLINK"));
         };
-        check(&["SADD s a", "SPOP s"], "DEL s");
+        check(&["SADD s a", "SPOP s 1"], "DEL s");
         check(&["SET k v", "EXPIRE k -1"], "DEL k");
         check(&["SET k v PXAT 1", "GET k"], "DEL k");
     }

@@ -28,7 +28,8 @@ pub(super) fn spop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
         if count.is_some() {
             out.set(popped);
         }
-        let tells = journals && popped < set.len();
+        // Who asks for as many as there are or more is told of as the removal of the key; one by one, as the removal of each.
+        let tells = journals && (count.is_none() || popped < set.len());
         let take = |member: datatypes::Element<'_>| {
             value::reply(out, member);
             if tells {
@@ -48,12 +49,14 @@ pub(super) fn spop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
         (None, Some(_)) => ctx.out.set(0),
         (Some(edited), _) if edited.result > 0 => {
             ctx.event(Event::SET, "spop", name);
-            if edited.removed {
+            if edited.removed && count.is_some() {
                 let word = effects::removal(ctx.core.config.lazyfree_lazy_server_del);
                 ctx.effect(name, &[word, name]);
-                ctx.event(Event::GENERIC, "del", name);
             } else {
                 told.say(ctx, b"SREM", name);
+            }
+            if edited.removed {
+                ctx.event(Event::GENERIC, "del", name);
             }
         }
         (Some(_), _) => {}
@@ -117,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_pop_is_told_as_what_it_took() {
-        check_effects(&["SADD s a", "SPOP s"], "DEL s");
+        check_effects(&["SADD s a", "SPOP s"], "SREM s a");
         check_effects(&["SADD s a b", "SPOP s 2"], "DEL s");
         check_effects(&["SADD s a b", "SPOP s 0"], "");
         check_events(&["SADD s a b", "SPOP s 2"], "spop:s del:s");
