@@ -15,8 +15,8 @@ pub(crate) fn parse(words: &[&str]) -> Result<Option<MasterAddress>, String> {
         [] | [""] => Ok(None),
         [no, one] if no.eq_ignore_ascii_case("no") && one.eq_ignore_ascii_case("one") => Ok(None),
         [host, port] if !host.is_empty() => match port.parse() {
-            Ok(port) if port > 0 => Ok(Some(MasterAddress { host: (*host).to_owned(), port })),
-            _ => Err("Invalid master port".into()),
+            Ok(port) => Ok(Some(MasterAddress { host: (*host).to_owned(), port })),
+            Err(_) => Err("Invalid master port".into()),
         },
         _ => Err("wrong number of arguments".into()),
     }
@@ -47,7 +47,8 @@ mod tests {
         check(&["No", "One"], Ok(""));
         check(&["10.0.0.1", "6379"], Ok("10.0.0.1 6379"));
         check(&["::1", "1"], Ok("::1 1"));
-        check(&["a", "0"], Err("Invalid master port"));
+        check(&["a", "0"], Ok("a 0"));
+        check(&["a", "-1"], Err("Invalid master port"));
         check(&["a", "65536"], Err("Invalid master port"));
         check(&["a", "x"], Err("Invalid master port"));
         check(&["a"], Err("wrong number of arguments"));

@@ -129,8 +129,9 @@ fn wish(args: Args<'_>) -> Result<Wish, CommandError> {
     if args.at(1).eq_ignore_ascii_case(b"NO") && args.at(2).eq_ignore_ascii_case(b"ONE") {
         return Ok(Wish::NoOne);
     }
+    // Nobody is at port 0, and yet it may be named, as with Redis: such a replica has lost its master.
     let port = parse_int(args.at(2)).and_then(|port| u16::try_from(port).ok());
-    let port = port.filter(|port| *port != 0).ok_or(CommandError::MASTER_PORT)?;
+    let port = port.ok_or(CommandError::MASTER_PORT)?;
     let host = std::str::from_utf8(args.at(1)).ok().filter(|host| !host.is_empty());
     let host = host.filter(|host| !host.contains(char::is_whitespace)).ok_or(CommandError::MASTER_HOST)?;
     Ok(Wish::Follow(MasterAddress { host: host.to_owned(), port }))
@@ -350,7 +351,7 @@ mod tests {
 
     #[test]
     fn what_is_no_master() {
-        check(&["REPLICAOF a 0"], "-ERR Invalid master port");
+        check(&["REPLICAOF a -1"], "-ERR Invalid master port");
         check(&["REPLICAOF a 65536"], "-ERR Invalid master port");
         check(&["REPLICAOF NO TWO"], "-ERR Invalid master port");
         check(&["REPLICAOF \"\" 1"], "-ERR Invalid master host");
