@@ -42,7 +42,7 @@ pub(super) const RPOP: Command = Command {
 /// What both blocking rows have in common.
 const BLOCKING_POP: Command = Command {
     arity: -3,
-    flags: Flags::WRITE.or(Flags::NOSCRIPT).or(Flags::BLOCKING),
+    flags: Flags::WRITE.or(Flags::BLOCKING),
     categories: &["list"],
     keys: &[KeySpec::range(1, -2, 1, &["RW", "access", "delete"])],
     crossing: Crossing::TwoHops,

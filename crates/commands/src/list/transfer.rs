@@ -74,7 +74,7 @@ pub(super) const BRPOPLPUSH: Command = Command {
     ..MOVE
 };
 
-const BLOCKING: Flags = MOVE.flags.or(Flags::NOSCRIPT).or(Flags::BLOCKING);
+const BLOCKING: Flags = MOVE.flags.or(Flags::BLOCKING);
 
 fn blmove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let (from, to) = (parse_end(args.at(3))?, parse_end(args.at(4))?);

@@ -25,6 +25,11 @@ fn scripts_run_commands() {
     check(&["EVAL \"return #redis.call('TIME')\" 0"], ":2");
     check(&["EVAL \"return redis.call('INFO', 'server'):sub(1, 8)\" 0"], "$8 # Server");
     check(&["EVAL_RO \"return redis.call('EXISTS', 'x')\" 0"], ":0");
+    check(&["EVAL \"return redis.call('BLPOP', KEYS[1], 0)\" 1 l"], "$-1");
+    check(&["RPUSH l a", "EVAL \"return redis.call('BLPOP', KEYS[1], 0)\" 1 l"], "*2 $1 l $1 a");
+    check(&["EVAL \"return redis.call('BLMOVE', 'l', 'm', 'LEFT', 'LEFT', 0)\" 0"], "$-1");
+    check(&["EVAL \"return redis.call('BZPOPMIN', 'z', 0)\" 0"], "$-1");
+    check(&["EVAL \"return redis.call('BLMPOP', 0, 1, 'l', 'LEFT')\" 0"], "$-1");
     check(&["SADD s c a b", "EVAL \"return redis.call('SORT', 's', 'BY', 'x')\" 0"], "*3 $1 a $1 b $1 c");
 }
 

@@ -85,7 +85,7 @@ pub(super) const BZMPOP: Command = Command {
 /// What BZPOPMIN and BZPOPMAX have in common.
 const BLOCKING_POP: Command = Command {
     arity: -3,
-    flags: Flags::WRITE.or(Flags::NOSCRIPT).or(Flags::FAST).or(Flags::BLOCKING),
+    flags: Flags::WRITE.or(Flags::FAST).or(Flags::BLOCKING),
     keys: &[KeySpec::range(1, -2, 1, &["RW", "access", "delete"])],
     crossing: Crossing::TwoHops,
     journal: Journal::Rewritten,
