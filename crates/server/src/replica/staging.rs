@@ -7,6 +7,7 @@ use durable::manifest::{DbKeys, SetFile};
 use durable::sets::FileWriter;
 use durable::{Staging, read_full_at};
 use rdb::file::{Event as Item, Options, Reader, Sum};
+use reactor::cores::stand_back;
 use reactor::task::offload;
 use replication::Attempt;
 use script::{Engine, Hooks, Limits, Store};
@@ -120,7 +121,12 @@ pub(super) async fn verify(node: Rc<Node>, attempt: Attempt, staged: Staged, is_
         };
         Reading { options, scripts, is_over }
     };
-    let outcome = match offload(move || reading.through(staged)).await {
+    let read = move || {
+        // Clients of the old data come first.
+        stand_back();
+        reading.through(staged)
+    };
+    let outcome = match offload(read).await {
         Ok(Ok(verified)) => match super::round::all(&node, |_| super::Message::Count).await {
             Some(own_keys) => Outcome::Whole(Box::new(verified), own_keys),
             None => Outcome::Over,

@@ -3,6 +3,7 @@
 use super::{Promise, Waiter, single};
 use crate::node::Node;
 use durable::manifest::Manifest;
+use reactor::cores::stand_back;
 use reactor::task::offload;
 use std::fs::File;
 use std::io;
@@ -48,6 +49,7 @@ pub(super) async fn make(node: &Node, manifest: Manifest) -> Result<Arc<Payload>
     let dir = node.state.borrow().core.config.dir.clone();
     let places = data.places.clone();
     let made = offload(move || -> Result<Payload, String> {
+        stand_back();
         single::save(places.disk(), places.target().as_ref(), &manifest, NAME)
             .map_err(|error| error.to_string())?;
         let path = Path::new(&dir).join(NAME);
