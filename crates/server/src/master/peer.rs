@@ -286,6 +286,9 @@ pub(super) fn adopt(node: &Rc<Node>, newcomer: Newcomer) {
         Endpoint::Tcp(peer) => peer.ip().to_canonical().to_string(),
         Endpoint::Unix(_) => String::new(),
     };
+    let is_prompt = !node.state.borrow().core.config.repl_disable_tcp_nodelay;
+    // Without it, it is a connection all the same.
+    let _ = socket.set_nodelay(is_prompt);
     let mut client = Client::new(id, addr, laddr, socket.raw_fd(), created);
     client.name = name;
     client.home = node.id;
