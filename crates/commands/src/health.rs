@@ -57,6 +57,12 @@ impl Health {
         self.level.load(Relaxed) != Level::Nothing as u8
     }
 
+    /// Whether keys whose time has come, and those that are to be evicted, stay: no disk would have it. That replicas are missing is no
+    /// reason, as in Redis.
+    pub fn keeps_all(&self) -> bool {
+        self.refuses_any() && self.causes().is_disk()
+    }
+
     /// Why a command is refused, if it is. `flags`: its own, and for EXEC those of all that is queued.
     #[cold]
     pub fn refuses(&self, command: CommandRef, flags: Flags) -> Option<Cow<'static, [u8]>> {

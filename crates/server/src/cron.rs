@@ -27,7 +27,7 @@ pub(crate) async fn run(node: Rc<Node>) {
         freeze(&node);
         // What is being loaded is not evicted, nor expired, before all of it is there; nor anything while the log cannot
         // be told.
-        let may_upkeep = !pauses_upkeep && node.admission.is_open() && !refuses_writes(&node);
+        let may_upkeep = !pauses_upkeep && node.admission.is_open() && !keeps_all(&node);
         has_more = may_upkeep && upkeep(&node, now).await;
         crate::journal::tend(&node);
         end_pause(&node, now);
@@ -115,12 +115,12 @@ pub(crate) fn unpause(node: &Node) {
 pub(crate) fn freeze(node: &Node) {
     let is_paused = node.pause.get().is_some();
     let core = &mut node.state.borrow_mut().core;
-    let is_frozen = is_paused || core.shared.health.refuses_any() || core.shared.following.is_on();
+    let is_frozen = is_paused || core.shared.health.keeps_all() || core.shared.following.is_on();
     core.keyspace.freeze(is_frozen);
 }
 
-fn refuses_writes(node: &Node) -> bool {
-    node.state.borrow().core.shared.health.refuses_any()
+fn keeps_all(node: &Node) -> bool {
+    node.state.borrow().core.shared.health.keeps_all()
 }
 
 fn each_second(node: &Node, now: UnixMs) {
