@@ -102,7 +102,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("asking", "as Redis does when cluster support is disabled"),
     ("cluster", "as Redis does when cluster support is disabled"),
     ("cluster|help", "as Redis does when cluster support is disabled"),
-    ("failover", "as Redis does when there are no replicas"),
     ("readonly", "as Redis does when cluster support is disabled"),
     ("readwrite", "as Redis does when cluster support is disabled"),
 ];
