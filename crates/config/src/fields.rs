@@ -222,6 +222,8 @@ config! {
         pub replica_announced: bool,
         /// `repl-timeout`, in seconds.
         pub repl_timeout_s: u32,
+        /// `shutdown-timeout`, in seconds; 0 is not at all.
+        pub shutdown_timeout_s: u32,
         /// `repl-disable-tcp-nodelay`.
         pub repl_disable_tcp_nodelay: bool,
         /// `repl-ping-replica-period`, in seconds.

@@ -48,8 +48,8 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
         }
         Action::ConfigChanged { names, before } => return crate::settings::apply(node, &names, *before),
         Action::ConfigRewrite => return crate::settings::rewrite(node),
-        Action::Shutdown { save, force, .. } => {
-            crate::stop::ask(node, crate::stop::Request { save, force, by_signal: false });
+        Action::Shutdown { save, now, force } => {
+            crate::stop::ask(node, crate::stop::Request { save, now, force, by_signal: false });
         }
         Action::ShutdownAbort => crate::stop::abort(node),
         Action::Failover(asked) => crate::master::ask_failover(node, asked),

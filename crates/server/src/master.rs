@@ -16,11 +16,13 @@
 //! Nothing here waits for a replica: each reads at its own place, and one whose place falls out of the ring is cut off.
 
 mod failover;
+mod level;
 mod payload;
 mod peer;
 mod waits;
 
 pub(crate) use failover::{abort_failover, ask_failover, fenced, handed_over, not_handed_over};
+pub(crate) use level::{Level, hold_stream, is_followed};
 pub(crate) use payload::captured;
 pub(crate) use waits::{begin as begin_wait, forget as forget_wait};
 
@@ -84,6 +86,8 @@ pub(crate) struct Desk {
     alone_since: Cell<Option<u64>>,
     waits: waits::Desk,
     failover: failover::Desk,
+    /// Replicas are to have all before the server ends.
+    is_held: Cell<bool>,
     /// When those who wait for a payload were last told that it comes.
     last_newline_ms: Cell<u64>,
     has_news: Cell<bool>,
@@ -116,6 +120,7 @@ impl Desk {
             alone_since: Cell::new(None),
             waits: waits::Desk::default(),
             failover: failover::Desk::default(),
+            is_held: Cell::new(false),
             last_newline_ms: Cell::new(0),
             has_news: Cell::new(false),
             waker: RefCell::default(),
@@ -136,6 +141,11 @@ impl Desk {
         if let Some(waker) = self.maker.take() {
             waker.wake();
         }
+    }
+
+    /// Whether nothing is put into the stream that was not written, so that replicas can have all of it.
+    fn stands_still(&self) -> bool {
+        self.is_held.get() || self.failover.holds_stream()
     }
 
     /// From where on the stream is still needed, if anybody needs it.
@@ -255,7 +265,7 @@ fn tick(node: &Rc<Node>) -> u64 {
         let end = desk.source.borrow().backlog().end();
         if !desk.peers.borrow().is_empty() {
             // Replicas are to have all of a stream that stands still, as long as they do not take this node for dead.
-            let each_ms = if desk.failover.holds_stream() { limits.timeout_ms / 3 } else { limits.ping_ms };
+            let each_ms = if desk.stands_still() { limits.timeout_ms / 3 } else { limits.ping_ms };
             desk.source.borrow_mut().ping(each_ms, now_ms);
         }
         if desk.source.borrow().backlog().end() > end {

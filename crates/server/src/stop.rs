@@ -3,6 +3,8 @@
 //! ```text
 //!   asked: a signal, SHUTDOWN            core 0                          every core
 //!     │
+//!     ├─ there are replicas ───► waiting: fence ───────────────────────► no more writes; those under way end
+//!     │                          the replicas have all ◄─────────────── fenced
 //!     ├─ a snapshot is wanted ─► saving: fence ────────────────────────► no more writes; those under way end
 //!     │                          the snapshot        ◄───────────────── fenced
 //!     │        ABORT, or it fails ─► as before: lift ──────────────────► writes go on

@@ -1,5 +1,6 @@
 //! This server as a master: a real redis-server follows it, through full syncs, links that break, and load.
 
+mod ending;
 mod failover;
 mod follow;
 mod proxy;

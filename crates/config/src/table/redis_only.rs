@@ -20,7 +20,6 @@ const MASTER_EVICTS: &str = "a replica evicts nothing by itself";
 const DISK_IS_WAITED_FOR: &str = "a replica whose log takes no records waits for its disk and then goes on";
 const FAILURE_ENDS_LINK: &str =
     "a write of the master that fails ends the link, and the replica asks for everything";
-const NO_WAIT_AT_END: &str = "the end of a server does not wait for its replicas; say WAIT before";
 const ALWAYS_SANE: &str = "payloads are always checked";
 /// A parameter of replication that Redis does not have either, or no more.
 pub(super) const NO_SUCH: &str = "no parameter of replication has this name";
@@ -503,13 +502,13 @@ pub(super) const MACHINERY: &[Param] = &[
         "there are no such warnings",
         "Kernel faults to start in spite of.",
     ),
-    inert(
+    plain(
         "shutdown-timeout",
-        Int(0, INT_MAX),
+        number!(shutdown_timeout_s, 0, INT_MAX),
         "10",
-        NO_WAIT_AT_END,
-        "Seconds to wait for replicas before stopping.",
-    ),
+        "Before the server ends, replicas that lack something get it for so long, while writes wait; 0: they are not waited for.",
+    )
+    .unit("seconds"),
     inert(
         "acl-pubsub-default",
         Choice(&["allchannels", "resetchannels"]),

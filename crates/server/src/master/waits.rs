@@ -173,7 +173,7 @@ fn place(node: &Node) -> bool {
         }
         !is_there && !is_late
     });
-    has_new && !node.masters.peers.borrow().is_empty() && !node.masters.failover.holds_stream()
+    has_new && !node.masters.peers.borrow().is_empty() && !node.masters.stands_still()
 }
 
 fn until_ms(wait: &ReplicaWait) -> Option<u64> {

@@ -19,6 +19,8 @@ use stdx::ShardId;
 pub(crate) struct Request {
     /// SAVE, NOSAVE or neither.
     pub(crate) save: Option<bool>,
+    /// Replicas are not waited for.
+    pub(crate) now: bool,
     /// A snapshot that fails does not keep the server from ending.
     pub(crate) force: bool,
     /// By a signal.
@@ -124,7 +126,7 @@ pub(crate) fn asked_by_signal(node: &Rc<Node>) {
     match node.ending.request.get() {
         Some(Request { by_signal: true, .. }) => hurry(node),
         Some(request) => node.ending.request.set(Some(Request { by_signal: true, ..request })),
-        None => begin(node, Request { save: None, force: false, by_signal: true }),
+        None => begin(node, Request { save: None, now: false, force: false, by_signal: true }),
     }
 }
 
@@ -172,9 +174,9 @@ fn begin(node: &Rc<Node>, request: Request) {
     let desk = &node.ending;
     desk.request.set(Some(request));
     desk.is_aborted.set(false);
-    if wants_snapshot(node, request) {
+    if wants_snapshot(node, request) || waits_for_replicas(node, request) {
         node.state.borrow().core.shared.shutting_down.store(true, Release);
-        reactor::task::spawn(save_and_stop(Rc::clone(node)));
+        reactor::task::spawn(prepare_and_stop(Rc::clone(node)));
     } else {
         stop_all(node);
     }
@@ -196,6 +198,52 @@ fn is_logged(node: &Node) -> bool {
 /// Core 0, when all has ended: whether a log was switched on that never came to count, and no snapshot has made up for that.
 pub(crate) fn has_log_in_vain(node: &Node) -> bool {
     node.admission.is_open() && node.journal.is_on() && !is_logged(node) && !node.ending.is_saved.get()
+}
+
+/// Whether there are replicas that are to have all before the end.
+fn waits_for_replicas(node: &Node, request: Request) -> bool {
+    let is_set = node.state.borrow().core.config.shutdown_timeout_s > 0;
+    is_set && !request.now && node.admission.is_open() && crate::master::is_followed(node)
+}
+
+/// What comes before the end: replicas get what they lack, and a snapshot is taken. It can be taken back.
+async fn prepare_and_stop(node: Rc<Node>) {
+    let Some(request) = node.ending.request.get() else { return };
+    let is_taken_back = waits_for_replicas(&node, request) && wait_for_replicas(&node).await.is_err();
+    if is_taken_back {
+        go_on(&node);
+    } else if wants_snapshot(&node, request) {
+        save_and_stop(node).await;
+    } else {
+        stop_all(&node);
+    }
+}
+
+/// Fences all writes, and waits until the replicas have all there is, to a bound. Errors: it is taken back.
+async fn wait_for_replicas(node: &Rc<Node>) -> Result<(), Unsaved> {
+    let wait = Duration::from_secs(node.state.borrow().core.config.shutdown_timeout_s.into());
+    tracing::info!("waiting for replicas before the end; writes wait");
+    let deadline = reactor::timer::now() + wait;
+    fence(node);
+    let mut level = crate::master::Level::default();
+    while node.ending.unfenced.get() > 0 || !level.is_reached(node) {
+        match node.ending.interrupted() {
+            Some(Unsaved::Aborted) => return Err(Unsaved::Aborted),
+            Some(_) => break,
+            None if reactor::timer::now() >= deadline => break,
+            None => reactor::timer::sleep(REPLICAS_STEP).await,
+        }
+    }
+    level.tell(node);
+    Ok(())
+}
+
+/// Holds all writes back. What comes late of an earlier attempt does not count.
+fn fence(node: &Rc<Node>) {
+    let attempt = node.ending.attempt.get().wrapping_add(1);
+    node.ending.attempt.set(attempt);
+    node.ending.unfenced.set(node.router.shards() as usize);
+    hold_writes(node, Cause::End, attempt);
 }
 
 async fn save_and_stop(node: Rc<Node>) {
@@ -233,10 +281,7 @@ async fn save_and_stop(node: Rc<Node>) {
 
 /// Fences all writes and takes a snapshot.
 async fn save(node: &Rc<Node>) -> Result<(), Unsaved> {
-    let attempt = node.ending.attempt.get().wrapping_add(1);
-    node.ending.attempt.set(attempt);
-    node.ending.unfenced.set(node.router.shards() as usize);
-    hold_writes(node, Cause::End, attempt);
+    fence(node);
     let mut patience = pin!(reactor::timer::sleep(FENCE_MAX));
     poll_fn(|cx| {
         let desk = &node.ending;
@@ -306,6 +351,7 @@ fn go_on(node: &Rc<Node>) {
     desk.is_aborted.set(false);
     node.state.borrow().core.shared.shutting_down.store(false, Release);
     let_writes_go(node, Cause::End);
+    crate::master::hold_stream(node, false);
     crate::notify::notify("STATUS=Ready to accept connections");
     let mut reply = Vec::new();
     resp::Reply::new(&mut reply, resp::Proto::Resp2).error(&CommandError::SHUTDOWN_FAILED.text());
@@ -323,6 +369,8 @@ fn answer(node: &Node, home: ShardId, sink: Sink, reply: &[u8]) {
 
 /// How long what is under way is waited for before a snapshot.
 const FENCE_MAX: Duration = Duration::from_secs(10);
+/// How often it is looked whether replicas have all.
+const REPLICAS_STEP: Duration = Duration::from_millis(2);
 /// How often the service manager is told how far the snapshot is, and how much longer it is to wait each time.
 const TELL_EACH: Duration = Duration::from_secs(1);
 const EXTENSION: Duration = Duration::from_secs(30);
