@@ -70,6 +70,7 @@ fn measure(server: &ServerSpec, cpus: &[usize], arguments: &ArgMatches) -> Resul
     let (during, syncs) = while_syncing(&load, &mut followers, master.target())?;
     follow_up(&master, &mut followers)?;
     let resident = resident_bytes(master.pid())?;
+    load.until = Until::Seconds(arguments.get_one("stall").copied().unwrap_or(seconds));
     let (stalled, peak) = while_stalled(&load, &master, &replica)?;
     let p999 = |summary: &Summary| us(summary.latencies.percentile(99.9));
     Ok(format!(
@@ -216,6 +217,7 @@ fn command() -> Command {
         .arg(option("keys", "How many keys there are; default: 3000000").value_parser(value_parser!(u64)))
         .arg(option("seconds", "How long each part is; default: 8").value_parser(value_parser!(f64)))
         .arg(option("spread", "The master may use both CPUs, so that what it has others do (threads, a child) has one; its core keeps to the first if it can be pinned").action(ArgAction::SetTrue))
+        .arg(option("stall", "How long the replica is stopped; default: as long as each part").value_parser(value_parser!(f64)))
         .arg(option("rounds", "How often; default: once").value_parser(value_parser!(u32)))
 }
 
