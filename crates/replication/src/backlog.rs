@@ -8,8 +8,13 @@
 //!                       └ second_end: up to here the history had the second name as well
 //! ```
 //!
+//! The ring is a queue of chunks: a larger one takes new chunks and a smaller one gives back a few at a time, so that neither moves what is
+//! there, nor takes long.
+//!
 //! Every replica reads at its own place, so none costs memory. Offsets count the bytes of the stream from 0: the byte at offset n is the
 //! one that PSYNC asks for with n + 1.
+
+use std::collections::VecDeque;
 
 use crate::ids::{Position, ReplId};
 
@@ -18,10 +23,16 @@ use crate::ids::{Position, ReplId};
 pub struct Backlog {
     replid: ReplId,
     second: Option<Position>,
-    ring: Box<[u8]>,
+    /// All but the last have [`CHUNK_BYTES`].
+    chunks: VecDeque<Vec<u8>>,
+    /// The offset of the first chunk's first byte. What is before the start is forgotten, and goes with its chunk.
+    first: u64,
+    /// One that was emptied, to be filled again.
+    spare: Option<Vec<u8>>,
+    capacity: usize,
     /// The offset behind the last byte.
     end: u64,
-    /// How many bytes the ring holds.
+    /// How many bytes there are.
     held: usize,
 }
 
@@ -39,7 +50,16 @@ impl Backlog {
     /// An empty one of `bytes`, at this offset of this history.
     pub fn new(replid: ReplId, end: u64, bytes: usize) -> Self {
         assert!(bytes > 0, "a backlog of no bytes");
-        Self { replid, second: None, ring: vec![0; bytes].into(), end, held: 0 }
+        Self {
+            replid,
+            second: None,
+            chunks: VecDeque::new(),
+            first: end,
+            spare: None,
+            capacity: bytes,
+            end,
+            held: 0,
+        }
     }
 
     /// The history's name.
@@ -69,19 +89,49 @@ impl Backlog {
 
     /// How many bytes it may hold.
     pub fn capacity(&self) -> usize {
-        self.ring.len()
+        self.capacity
     }
 
     /// The stream goes on.
     pub fn append(&mut self, bytes: &[u8]) {
         self.end = self.end.checked_add(bytes.len() as u64).expect("a stream has fewer than 2^64 bytes");
-        let capacity = self.ring.len();
-        let kept = &bytes[bytes.len().saturating_sub(capacity)..];
-        let at = ((self.end - kept.len() as u64) % capacity as u64) as usize;
-        let first = kept.len().min(capacity - at);
-        self.ring[at..at + first].copy_from_slice(&kept[..first]);
-        self.ring[..kept.len() - first].copy_from_slice(&kept[first..]);
-        self.held = capacity.min(self.held + bytes.len());
+        self.held = self.capacity.min(self.held + bytes.len());
+        let mut kept = bytes;
+        if bytes.len() > self.capacity {
+            // Nothing that was there stays, and not all of this.
+            kept = &bytes[bytes.len() - self.capacity..];
+            self.chunks.clear();
+            self.first = self.start();
+        }
+        while !kept.is_empty() {
+            let has_room = self.chunks.back().is_some_and(|chunk| chunk.len() < CHUNK_BYTES);
+            if !has_room {
+                let new = || Vec::with_capacity(CHUNK_BYTES.min(self.capacity));
+                let chunk = self.spare.take().unwrap_or_else(new);
+                self.chunks.push_back(chunk);
+            }
+            let chunk = self.chunks.back_mut().expect("there is one with room");
+            let (part, rest) = kept.split_at(kept.len().min(CHUNK_BYTES - chunk.len()));
+            chunk.extend_from_slice(part);
+            kept = rest;
+        }
+        self.trim();
+    }
+
+    /// Gives back some of what is forgotten. True if there may be more.
+    pub fn trim(&mut self) -> bool {
+        for _ in 0..TRIMMED_CHUNKS_MAX {
+            let Some(oldest) = self.chunks.front() else { return false };
+            let next = self.first + oldest.len() as u64;
+            if next > self.start() || oldest.len() < CHUNK_BYTES {
+                return false;
+            }
+            self.first = next;
+            let mut chunk = self.chunks.pop_front().expect("it is there");
+            chunk.clear();
+            self.spare = Some(chunk);
+        }
+        true
     }
 
     /// Bytes from `from` on, as many as lie together: empty at the end.
@@ -90,10 +140,9 @@ impl Backlog {
         if from < self.start() {
             return Err(Forgotten { start: self.start(), asked: from });
         }
-        let capacity = self.ring.len();
-        let at = (from % capacity as u64) as usize;
-        let len = ((self.end - from) as usize).min(capacity - at);
-        Ok(&self.ring[at..at + len])
+        let at = (from - self.first) as usize;
+        let chunk = self.chunks.get(at / CHUNK_BYTES);
+        Ok(chunk.map_or(&[], |chunk| &chunk[at % CHUNK_BYTES..]))
     }
 
     /// Whether a replica that has `replid` and asks for byte `next` (counted from 1, as PSYNC does) may resume, and from which
@@ -122,23 +171,23 @@ impl Backlog {
     pub fn reset(&mut self, to: Position) {
         self.replid = to.replid;
         self.second = None;
-        self.end = to.offset;
-        self.held = 0;
+        self.chunks.clear();
+        (self.first, self.end, self.held) = (to.offset, to.offset, 0);
     }
 
     /// Changes how much is kept. The newest bytes stay.
     pub fn resize(&mut self, bytes: usize) {
-        let mut other = Self::new(self.replid, self.start(), bytes);
-        let mut at = self.start();
-        while at < self.end {
-            let part = self.read(at).expect("it reads from the start on");
-            other.append(part);
-            at += part.len() as u64;
-        }
-        other.second = self.second;
-        *self = other;
+        assert!(bytes > 0, "a backlog of no bytes");
+        self.capacity = bytes;
+        self.held = self.held.min(bytes);
+        self.trim();
     }
 }
+
+/// What is allocated at once; what a replica is sent at once is no more.
+const CHUNK_BYTES: usize = 256 << 10;
+/// So many chunks are given back at once.
+const TRIMMED_CHUNKS_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -190,6 +239,29 @@ mod tests {
             assert_eq!((backlog.end(), backlog.capacity()), (15, bytes));
             assert_eq!(backlog.second(), Some(Position { replid: id(b'a'), offset: 15 }));
         }
+    }
+
+    #[test]
+    fn a_ring_of_many_chunks_grows_and_shrinks_where_it_is() {
+        let mut backlog = Backlog::new(id(b'a'), 3, 1 << 20);
+        let mut stream = Vec::new();
+        for number in 0..100_u32 {
+            let piece: Vec<u8> = (0..100_000_u32).map(|at| (at * 7 + number) as u8).collect();
+            backlog.append(&piece);
+            stream.extend_from_slice(&piece);
+            match number {
+                30 => backlog.resize(8 << 20),
+                90 => backlog.resize(1 << 20),
+                _ => {}
+            }
+            assert_eq!(all(&backlog, backlog.start()), &stream[stream.len() - backlog.held()..], "{number}");
+            if number == 89 {
+                assert!(backlog.held() > 6 << 20 && backlog.chunks.len() <= 34);
+            }
+        }
+        while backlog.trim() {}
+        assert_eq!(backlog.held(), 1 << 20);
+        assert!(backlog.chunks.len() <= 6, "{} chunks", backlog.chunks.len());
     }
 
     #[test]

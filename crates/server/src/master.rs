@@ -346,6 +346,7 @@ fn shrink(desk: &Desk, bytes: usize) {
     if backlog.capacity() != bytes && !is_needed {
         backlog.resize(bytes);
     }
+    backlog.trim();
 }
 
 fn look_whether_alone(desk: &Desk, ttl_ms: Option<u64>, now_ms: u64) {
