@@ -44,7 +44,8 @@ fn command() -> Command {
         .bin_name("lacewing check")
         .about("Looks at data that no server has open: reads all of it, and says what is there and whether it is whole")
         .arg(Arg::new("PATH").required(true).help(
-            "A data directory of Lacewing; a file of one; an RDB file; an append-only file of Redis, or its directory",
+            "A data directory of Lacewing; a file of one; a snapshot set's directory; a place of snapshots as snapshot-dir has it \
+             (a directory, s3://bucket/prefix, gs://.., az://..); an RDB file; an append-only file of Redis, or its directory",
         ))
         .arg(Arg::new("repair").long("repair").action(ArgAction::SetTrue).help(
             "Cut a torn tail off the log, after a copy into quarantine, and say what was dropped; nothing else is repaired",

@@ -109,6 +109,8 @@ pub enum Verdict {
     Whole,
     /// An attempt that was not finished; it holds nothing that was promised.
     Unfinished,
+    /// A set that was put into quarantine where it is; it is not looked into.
+    Aside,
     /// A log with something behind its last record that a crash may leave.
     Torn {
         /// How many bytes.
@@ -213,7 +215,8 @@ fn set_row(read: &AtomicU64, listed: &Listed, watch: &mut dyn Watch, options: &m
     let plain = |verdict| Row { elsewhere: elsewhere.clone(), ..row(Kind::Set, listed.number, verdict) };
     let manifest = match &listed.state {
         SetState::Set(manifest) => manifest,
-        SetState::Unfinished | SetState::Aside => return plain(Verdict::Unfinished),
+        SetState::Unfinished => return plain(Verdict::Unfinished),
+        SetState::Aside => return plain(Verdict::Aside),
         SetState::Damaged(fault) => {
             return plain(Verdict::refused(&Refusal::manifest(listed.number, fault.clone())));
         }
@@ -302,7 +305,7 @@ impl Report {
             return refusal.exit_code();
         }
         let code = |row: &Row| match row.verdict {
-            Verdict::Whole | Verdict::Unfinished => None,
+            Verdict::Whole | Verdict::Unfinished | Verdict::Aside => None,
             Verdict::Damaged { code, .. } => Some(code),
             Verdict::Torn { .. } => Some(TORN_TAIL),
         };

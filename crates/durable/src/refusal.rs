@@ -138,6 +138,13 @@ pub enum Refusal {
         /// The first time that can be had, if there is any.
         first: Option<UnixMs>,
     },
+    /// More than one thing is wrong.
+    Several {
+        /// What is to be mended first.
+        first: Box<Self>,
+        /// What else is damaged.
+        besides: Vec<Self>,
+    },
 }
 
 impl std::error::Error for Refusal {}
@@ -159,6 +166,31 @@ impl Refusal {
             Trouble::Forbidden | Trouble::ReadOnly => Self::Forbidden(error),
             _ => Self::Disk(error),
         }
+    }
+
+    /// The refusal for `first`, and for what else was found on the way and is no consequence of it: who mends the one would run
+    /// into the other. What is only missing may have gone in order.
+    pub(crate) fn several(first: Self, others: impl IntoIterator<Item = Self>) -> Self {
+        let mut besides: Vec<Self> = Vec::new();
+        for other in others.into_iter().filter(Self::is_damage) {
+            if [&first].into_iter().chain(&besides).all(|told| told.cause() != other.cause()) {
+                besides.push(other);
+            }
+        }
+        if besides.is_empty() { first } else { Self::Several { first: Box::new(first), besides } }
+    }
+
+    fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Disk(_)
+                | Self::ManifestDamaged { .. }
+                | Self::SetFileMissing { .. }
+                | Self::SetFileDamaged { .. }
+                | Self::SetKeys { .. }
+                | Self::LogDamaged { .. }
+                | Self::BeginDamaged { .. }
+        )
     }
 
     /// The refusal when the data directory itself cannot be opened.
@@ -232,6 +264,7 @@ impl Refusal {
             Self::LogDamaged { .. } | Self::BeginDamaged { .. } => 100,
             Self::TornTail { .. } => 101,
             Self::TimeTooEarly { .. } => 102,
+            Self::Several { first, .. } => first.exit_code(),
             Self::Store(error) => match error.store_trouble() {
                 Some(StoreTrouble::NoBucket) => 105,
                 Some(StoreTrouble::Forbidden) => 106,
@@ -322,6 +355,10 @@ impl Refusal {
                 utc(*until),
                 utc(*first)
             ),
+            Self::Several { first, besides } => {
+                first.what(f)?;
+                besides.iter().try_for_each(|other| write!(f, "; and {}", other.cause()))
+            }
         }
     }
 
@@ -394,6 +431,7 @@ impl Refusal {
                  cut it off with `lacewing check --repair`"
             }
             Self::TimeTooEarly { .. } => "Ask for a later time, or restore older sets and logs from a backup",
+            Self::Several { first, .. } => first.remedy(),
         }
     }
 }

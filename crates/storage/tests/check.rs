@@ -17,6 +17,7 @@ fn lines(report: &Report) -> Vec<String> {
         let verdict = match &row.verdict {
             Verdict::Whole => "whole".to_owned(),
             Verdict::Unfinished => "unfinished".to_owned(),
+            Verdict::Aside => "aside".to_owned(),
             Verdict::Torn { bytes, .. } => format!("torn by {bytes}"),
             Verdict::Damaged { code, .. } => format!("damaged {code}"),
         };

@@ -55,15 +55,15 @@ pub(super) fn choose(disk: &dyn Disk, survey: &Survey, options: &Options) -> Res
 }
 
 fn newest(disk: &dyn Disk, survey: &Survey, options: &Options) -> Result<Plan, Refusal> {
-    let mut failure = survey.check_newest().err();
+    let mut failures: Vec<Refusal> = survey.check_newest().err().into_iter().collect();
     let mut passed = Vec::new();
-    let candidates = if failure.is_none() { starts(survey) } else { Vec::new() };
+    let candidates = if failures.is_empty() { starts(survey) } else { Vec::new() };
     for start in candidates {
         let start = match usable(start, options) {
             Ok(start) => start,
             Err(refusal) => {
                 passed.push(refusal.cause());
-                failure.get_or_insert(refusal);
+                failures.push(refusal);
                 continue;
             }
         };
@@ -74,10 +74,12 @@ fn newest(disk: &dyn Disk, survey: &Survey, options: &Options) -> Result<Plan, R
                 plan.notes.extend(gone(survey));
                 return Ok(plan);
             }
-            Err(refusal) => _ = failure.get_or_insert(refusal),
+            Err(refusal) => failures.push(refusal),
         }
     }
-    let reason = failure.expect("a directory that is not empty has a set or a generation");
+    let mut failures = failures.into_iter();
+    let first = failures.next().expect("a directory that is not empty has a set or a generation");
+    let reason = Refusal::several(first, failures);
     if options.on_load_failure == OnLoadFailure::Previous && reason.is_load_failure() {
         return previous(disk, survey, options, reason);
     }

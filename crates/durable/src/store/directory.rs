@@ -16,17 +16,24 @@ pub struct DirectorySets {
     root: &'static str,
     /// Whether it is a directory that holds nothing else.
     is_elsewhere: bool,
+    /// The only set that is looked at, if not all are.
+    only: Option<SetNumber>,
 }
 
 impl DirectorySets {
     /// The `snapshots` of a data directory, which need not be there yet.
     pub fn own(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, root: SETS, is_elsewhere: false }
+        Self { disk, root: SETS, is_elsewhere: false, only: None }
     }
 
     /// A directory of its own for sets alone, which must be there.
     pub fn elsewhere(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, root: "", is_elsewhere: true }
+        Self { disk, root: "", is_elsewhere: true, only: None }
+    }
+
+    /// One set of a directory that holds sets, as if there were no others. For looking only.
+    pub fn one(disk: Arc<dyn Disk>, set: SetNumber) -> Self {
+        Self { only: Some(set), ..Self::elsewhere(disk) }
     }
 
     fn directory(&self, set: SetNumber) -> String {
@@ -67,7 +74,8 @@ impl SetStore for DirectorySets {
         };
         let mut sets = Vec::new();
         for entry in entries.iter().filter(|entry| entry.is_dir) {
-            if let Some(number) = layout::parse_directory(&entry.name) {
+            let number = layout::parse_directory(&entry.name);
+            if let Some(number) = number.filter(|number| self.only.is_none_or(|only| only == *number)) {
                 sets.push(Stored {
                     number,
                     files: list_sorted(self.disk.as_ref(), &self.directory(number))?,
@@ -132,8 +140,9 @@ impl SetStore for DirectorySets {
     }
 
     fn archive(&self) -> Option<Arc<dyn SetStore>> {
-        let archive = Self { disk: Arc::clone(&self.disk), root: LOGS, is_elsewhere: true };
-        (self.is_elsewhere && self.root.is_empty()).then(|| Arc::new(archive) as Arc<dyn SetStore>)
+        let archive = Self { disk: Arc::clone(&self.disk), root: LOGS, is_elsewhere: true, only: None };
+        (self.is_elsewhere && self.root.is_empty() && self.only.is_none())
+            .then(|| Arc::new(archive) as Arc<dyn SetStore>)
     }
 
     fn set_aside(&self, set: SetNumber) -> Result<(), DiskError> {

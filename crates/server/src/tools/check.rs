@@ -54,21 +54,29 @@ impl From<FindError> for Failure {
 }
 
 fn look(asked: &Check) -> Result<Findings, Failure> {
-    if asked.path.contains("://") {
-        return directory::look_elsewhere(&asked.path, asked.repair);
-    }
+    let is_place = asked.path.contains("://") || asked.path.starts_with("dir:");
     let path = Path::new(&asked.path);
-    let metadata = fs::metadata(path).map_err(|error| Failure::disk(path, &error))?;
-    if metadata.is_dir() && directory::is_one(path) {
+    let disk = |error| Failure::disk(path, &error);
+    let is_directory = !is_place && fs::metadata(path).map_err(disk)?.is_dir();
+    if is_directory && directory::is_one(path) {
         return directory::look(path, asked.repair);
     }
     if asked.repair {
         let text = format!("{}: only the logs in a data directory of Lacewing can be repaired", asked.path);
         return Err(Failure::new(text, ExitCode::Config));
     }
-    if metadata.is_dir() {
-        if holds_nothing(path).map_err(|error| Failure::disk(path, &error))? {
+    if is_place {
+        return directory::look_elsewhere(&asked.path);
+    }
+    if is_directory {
+        if holds_nothing(path).map_err(disk)? {
             return directory::look(path, false);
+        }
+        if let Some(number) = directory::set_number(path).map_err(disk)? {
+            return directory::look_at_set(path, number);
+        }
+        if directory::has_sets(path).map_err(disk)? {
+            return directory::look_elsewhere(&format!("dir:{}", asked.path));
         }
         let found = RedisFiles::find(path)?;
         return files::look(path, "files of Redis", found);

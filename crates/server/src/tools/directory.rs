@@ -11,17 +11,21 @@ use aof::ends::{Dropped, Rule};
 use config::ExitCode;
 use durable::archive::{self, Looked};
 use durable::check::{self, Contents, Kind, Outcome, Repaired, Report, Row, Watch};
+use durable::layout::SetNumber;
 use durable::recover::Plan;
-use durable::{Disk, Lock, Places, Refusal, Trouble, layout, lock};
+use durable::store::DirectorySets;
+use durable::{Disk, Lock, Places, Refusal, SetStore, Trouble, layout, lock};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::{fs, io};
 use stdx::ShardId;
 use storage::Directory;
 
-/// Whether a directory is, or was, one of Lacewing.
+/// Whether a directory is, or was, a data directory of Lacewing. A place of sets may have a log beside them, too: an archive.
 pub(super) fn is_one(path: &Path) -> bool {
-    [layout::IDENTITY, layout::LOGS, layout::SETS].iter().any(|name| path.join(name).exists())
+    let has = |name: &str| path.join(name).exists();
+    has(layout::IDENTITY) || has(layout::SETS) || has(layout::LOGS) && !has_sets(path).unwrap_or(false)
 }
 
 /// Looks at it, and cuts torn tails off before, if that is wanted.
@@ -43,17 +47,43 @@ pub(super) fn look(path: &Path, repair: bool) -> Result<Findings, Failure> {
     Ok(findings)
 }
 
-/// Looks at the snapshot sets in a bucket.
-pub(super) fn look_elsewhere(place: &str, repair: bool) -> Result<Findings, Failure> {
-    let failed = |text: String| Failure::new(text, ExitCode::Config);
-    if repair {
-        return Err(failed(format!(
-            "{place}: only the logs in a data directory of Lacewing can be repaired"
-        )));
+/// The number of the set whose directory this is, if it is one's.
+pub(super) fn set_number(path: &Path) -> io::Result<Option<SetNumber>> {
+    let whole = path.canonicalize()?;
+    let number = whole.file_name().and_then(|name| layout::parse_directory(name.to_str()?));
+    Ok(number.filter(|_| whole.join(layout::MANIFEST).exists()))
+}
+
+/// Whether a directory has sets in it, as one that `snapshot-dir` names.
+pub(super) fn has_sets(path: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(path)? {
+        if set_number(&entry?.path())?.is_some() {
+            return Ok(true);
+        }
     }
-    let store = storage::open_sets(place, None, || {}).map_err(|error| failed(error.to_string()))?;
+    Ok(false)
+}
+
+/// Looks at one set, by its directory. Others beside it are not looked at.
+pub(super) fn look_at_set(path: &Path, number: SetNumber) -> Result<Findings, Failure> {
+    let failed = |error: io::Error| Failure::disk(path, &error);
+    let whole = path.canonicalize().map_err(failed)?;
+    let sets = whole.parent().expect("a directory with a name is in one");
+    let disk = Arc::new(Directory::open(sets).map_err(failed)?);
+    let mut findings = look_in(Arc::new(DirectorySets::one(disk, number)))?;
+    (findings.path, findings.kind) = (path.display().to_string(), "a snapshot set");
+    Ok(findings)
+}
+
+/// Looks at the snapshot sets in a place as `snapshot-dir` names it.
+pub(super) fn look_elsewhere(place: &str) -> Result<Findings, Failure> {
+    let store = storage::open_sets(place, None, || {});
+    look_in(store.map_err(|error| Failure::new(error.to_string(), ExitCode::Config))?)
+}
+
+fn look_in(store: Arc<dyn SetStore>) -> Result<Findings, Failure> {
     let name = store.name();
-    let boot = storage::boot_id().map_err(|error| Failure::disk(Path::new(place), &error))?;
+    let boot = storage::boot_id().map_err(|error| Failure::disk(Path::new(&name), &error))?;
     let progress = Progress::begin();
     let places = Places::without_directory(store);
     let report = check::check(&places, BootId(boot), &mut Shown(&progress))?;
@@ -155,6 +185,7 @@ fn finding(row: &Row) -> Finding {
         check::Verdict::Unfinished => {
             Verdict { state: State::Unfinished, text: "no part of the data".to_owned(), code: 0 }
         }
+        check::Verdict::Aside => Verdict { state: State::Aside, text: ASIDE.to_owned(), code: 0 },
         check::Verdict::Torn { bytes, what } => {
             let text = format!("{bytes} bytes behind the last record that counts: {what}");
             Verdict { state: State::Torn, text, code: 101 }
@@ -281,3 +312,7 @@ fn repaired_json(cut: &Repaired) -> Json {
         ("copies", Json::List(cut.copies.iter().map(|copy| copy.as_str().into()).collect())),
     ])
 }
+
+/// What is to be known of a set in quarantine that stays where it is.
+const ASIDE: &str =
+    "in quarantine, so no part of the data and never removed; without the file 'aside' in it it counts again";

@@ -5,7 +5,8 @@ use crate::tools::check::Failure;
 use crate::tools::finding::{Finding, Findings, State, Verdict};
 use crate::tools::progress::Progress;
 use crate::tools::rdb_part::{self, RdbPart};
-use aof::redis::{AofError, AofReader, Base, Loaded};
+use aof::redis::{AofError, AofReader, Base, Loaded, Loading};
+use commands::table::Misfit;
 use config::ExitCode;
 use rdb::file::Sum;
 use std::fs::File;
@@ -13,6 +14,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use stdx::Args;
 
 /// Looks at all of them, in their order.
 pub(super) fn look(named: &Path, kind: &'static str, found: RedisFiles) -> Result<Findings, Failure> {
@@ -106,12 +108,14 @@ struct Walk<'a> {
     aof: Option<AofReader>,
     /// Where the RDB part has ended, until what follows is known.
     behind: Option<u64>,
+    /// Commands so far.
+    commands: u64,
     tally: Tally,
 }
 
 impl<'a> Walk<'a> {
     fn new(file: &'a RedisFile, bytes: u64) -> Self {
-        Self { file, bytes, rdb: None, aof: None, behind: None, tally: Tally::default() }
+        Self { file, bytes, rdb: None, aof: None, behind: None, commands: 0, tally: Tally::default() }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
@@ -144,7 +148,13 @@ impl<'a> Walk<'a> {
         }
         let reader = self.aof.as_mut().expect("commands come after what is before them");
         reader.feed(bytes);
-        while reader.next().map_err(aof_wrong)?.is_some() {}
+        while let Some(read) = reader.next().map_err(aof_wrong)? {
+            if let Loading::Command(args) = read {
+                self.commands += 1;
+                let known = commands::lookup(args);
+                known.map_err(|misfit| refused(self.commands, args, &misfit))?;
+            }
+        }
         Ok(())
     }
 
@@ -182,4 +192,14 @@ fn aof_wrong(error: AofError) -> Wrong {
     Wrong(error.to_string(), u8::try_from(code.code()).expect("exit codes fit a byte"))
 }
 
+/// A command that no server would run, whatever it holds.
+fn refused(number: u64, args: Args<'_>, misfit: &Misfit) -> Wrong {
+    let name = &args.at(0)[..args.at(0).len().min(SHOWN_BYTES)];
+    let why = String::from_utf8_lossy(&misfit.error().text()).trim().to_owned();
+    let text = format!("command {number}, {}: {why}", name.escape_ascii());
+    Wrong(text, u8::try_from(ExitCode::Command.code()).expect("exit codes fit a byte"))
+}
+
 const READ_BYTES: usize = 1 << 20;
+/// Of a command's name in a message.
+const SHOWN_BYTES: usize = 64;

@@ -37,6 +37,8 @@ pub(super) enum State {
     Whole,
     /// An attempt that came to no end and promises nothing.
     Unfinished,
+    /// A set that was put into quarantine where it is.
+    Aside,
     /// Something is behind its end that a crash may leave.
     Torn,
     Damaged,
@@ -70,6 +72,7 @@ impl State {
         match self {
             Self::Whole => "whole",
             Self::Unfinished => "unfinished",
+            Self::Aside => "aside",
             Self::Torn => "torn",
             Self::Damaged => "damaged",
         }

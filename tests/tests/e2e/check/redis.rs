@@ -68,6 +68,15 @@ fn commands_are_read_to_the_last_one() {
 }
 
 #[test]
+fn a_command_that_no_server_would_run_is_found() {
+    let unknown = b"*2\r\n$8\r\nJSON.SET\r\n$1\r\nk\r\n";
+    let why = file(&[SET, unknown].concat(), "damaged", 103);
+    assert!(why.starts_with("command 2, JSON.SET: ERR unknown command"), "{why}");
+    let short = b"*2\r\n$3\r\nSET\r\n$1\r\nk\r\n";
+    assert!(file(short, "damaged", 103).contains("wrong number of arguments"));
+}
+
+#[test]
 fn only_the_last_file_of_a_manifest_may_be_torn() {
     let scratch = scratch();
     let write =
