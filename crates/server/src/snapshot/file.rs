@@ -114,7 +114,9 @@ impl ShardFile {
     /// An empty buffer to take the place of one that is written.
     pub(super) fn spare(&mut self) -> Option<Vec<u8>> {
         self.hear();
-        self.spares.pop()
+        let mut spare = self.spares.pop()?;
+        spare.reserve_exact(PIECE_ROOM_BYTES);
+        Some(spare)
     }
 
     /// Writes a buffer.
@@ -180,7 +182,7 @@ fn write_all(
                 let mut bytes = writer.take(Vec::new());
                 sink.write(&bytes)?;
                 bytes.clear();
-                let emptied = if bytes.capacity() <= KEPT_BYTES { bytes } else { Vec::new() };
+                let emptied = if bytes.capacity() <= PIECE_ROOM_BYTES { bytes } else { Vec::new() };
                 let _ = back.send(Back::Emptied(emptied));
                 bell.ring();
             }
@@ -300,8 +302,11 @@ impl Write for Body {
 
 /// Buffers that go round between a core and its thread.
 const PIECES_MAX: usize = 4;
-/// A larger buffer is not used again.
-const KEPT_BYTES: usize = 2 << 20;
+/// A core hands over so much together, or somewhat more.
+pub(super) const PIECE_BYTES: usize = 128 << 10;
+/// A buffer has room for a piece, and for what one call may write beyond it: a slice, or a value that is not large. One that had to be
+/// larger, for what commands changed meanwhile, is not used again.
+const PIECE_ROOM_BYTES: usize = 2 * PIECE_BYTES;
 /// The quickest that zstd does well; see the table in docs/benchmarks.md.
 const ZSTD_LEVEL: i32 = 1;
 

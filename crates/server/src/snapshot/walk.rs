@@ -4,7 +4,7 @@
 //! then all other tasks have their turn: on a busy core the walk has the time of one slice in each turn of its loop, on an
 //! idle one all of it.
 
-use super::file::{Head, ShardFile};
+use super::file::{Head, PIECE_BYTES, ShardFile};
 use super::{Job, Message, SaveError};
 use crate::node::{Node, State};
 use crate::transaction;
@@ -186,11 +186,13 @@ fn slice(node: &Rc<Node>, file: &mut ShardFile) -> Step {
     let step = {
         let state = &mut *node.state.borrow_mut();
         let step = loop {
-            let step = state.snapshot.slice(&mut state.core, BUDGET);
-            let has_room = pour(state, file, PIECE_BYTES);
-            match step {
-                Step::Full if has_room => {}
-                Step::More if began.elapsed() < SLICE => {}
+            // Nothing is written that has no buffer to go to: a thread that is slow would have all buffers grow.
+            if !pour(state, file, PIECE_BYTES) {
+                break Step::Full;
+            }
+            match state.snapshot.slice(&mut state.core, BUDGET) {
+                Step::Full | Step::More if began.elapsed() < SLICE => {}
+                Step::Full => break Step::More,
                 step => break step,
             }
         };
@@ -303,12 +305,10 @@ async fn clear(node: &Rc<Node>) {
 }
 
 /// The walk has the core for so long at a time.
-const SLICE: Duration = Duration::from_micros(100);
+const SLICE: Duration = Duration::from_micros(50);
 /// After so much the clock is looked at. A segment of the dictionary is looked through whole for whatever part of it is taken,
 /// so all of it is.
 const BUDGET: Budget = Budget { keys: 512, bytes: 64 << 10 };
-/// So much is handed over together.
-const PIECE_BYTES: usize = 256 << 10;
 /// When commands wait, and the disk takes nothing for so long, the snapshot is given up rather than they.
 pub(super) const STALL_MAX: Duration = Duration::from_secs(10);
 const STALL_STEP: Duration = Duration::from_secs(1);
