@@ -471,8 +471,8 @@ mod tests {
             outcomes.iter().map(|model| model.dbs[0].keys().cloned().collect::<Vec<_>>()).collect::<Vec<_>>()
         };
         let (there, gone) = (vec!["s1".to_owned(), "v1".to_owned()], vec!["s1".to_owned()]);
-        assert_eq!(outcomes(5000), [there.clone()]);
-        assert_eq!(outcomes(100), [gone.clone()]);
+        assert_eq!(outcomes(5000), std::slice::from_ref(&there));
+        assert_eq!(outcomes(100), std::slice::from_ref(&gone));
         assert_eq!(outcomes(1005), [there, gone]);
     }
 
