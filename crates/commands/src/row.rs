@@ -141,6 +141,11 @@ impl Flags {
         Self(self.0 | other.0)
     }
 
+    /// Those that are not in the other.
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether all of `other` is in this set.
     #[inline]
     pub const fn has(self, other: Self) -> bool {

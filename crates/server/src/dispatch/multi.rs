@@ -139,7 +139,10 @@ impl Turn<'_> {
         let client = self.state.core.clients.get(self.client).filter(|_| is_exec && self.queues);
         let queue =
             client.and_then(|client| client.transaction.as_ref()).map(|transaction| &transaction.queue);
-        queue.map_or(command.row.flags, |queue| command.row.flags.or(queue.flags()))
+        let Some(queue) = queue else { return command.row.flags };
+        let flags = command.row.flags.or(queue.flags());
+        let is_for_stale = queue.iter().all(|queued| queued.command.row.flags.has(Flags::STALE));
+        if is_for_stale { flags } else { flags.without(Flags::STALE) }
     }
 
     /// Whether EXEC would write, as far as the scripts in the queue say of themselves.

@@ -46,6 +46,15 @@ fn a_replica_takes_no_writes_of_clients() {
     assert!(client.line("INFO replication").contains("role:slave"));
     assert_eq!(client.line("REPLICAOF NO ONE"), "+OK");
     assert_eq!(client.line("GET own:0"), "\"1\"");
+    // What was queued is judged by what the server is when it runs.
+    let to = format!("REPLICAOF 127.0.0.1 {}", closed_port());
+    for (queued, is_refused) in [("GET own:0", true), ("INFO replication", false)] {
+        assert_eq!((client.line("MULTI"), client.line(queued)), ("+OK".to_owned(), "+QUEUED".to_owned()));
+        assert_eq!(server.client().line(&to), "+OK");
+        let reply = client.line("EXEC");
+        assert_eq!(reply.starts_with("-EXECABORT"), is_refused, "{queued}: {reply}");
+        assert_eq!(client.line("REPLICAOF NO ONE"), "+OK");
+    }
     assert_eq!(client.line("SET own:0 0"), "+OK");
 }
 
