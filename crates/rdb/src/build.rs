@@ -95,6 +95,7 @@ impl Build {
                 return Ok(whole.map(Value::String));
             }
             State::Unpack(unpacker, left) => return unpack(unpacker, left, input),
+            State::List(list, 0) if list.is_empty() => return Err(input.bad("list: it has no elements")),
             State::List(list, 0) => std::mem::take(list).finish(limits),
             State::List(list, left) => {
                 list_element(self.kind, list, input)?;

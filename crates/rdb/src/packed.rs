@@ -56,7 +56,7 @@ pub(crate) fn value(kind: u8, input: &mut Input<'_>, limits: &Limits) -> Result<
     }
 }
 
-/// The elements of a node of a list.
+/// The elements of a node of a list. One that has none is passed over, as by Redis, whose versions of before 7 have written such nodes.
 pub(crate) fn list_node(
     packed: Packed,
     list: &mut list::Builder,
@@ -69,19 +69,17 @@ pub(crate) fn list_node(
         Element::Bytes(bytes) => list.push(Element::of(bytes)),
         int => list.push(int),
     };
-    let some = match packed {
+    match packed {
         Packed::Ziplist => {
             let elements = input.good(legacy::ziplist(bytes), packed.name())?;
             elements.iter().for_each(|element| push(*element));
-            !elements.is_empty()
         }
         Packed::Listpack => {
             let listpack = input.good(Listpack::check(bytes).ok(), packed.name())?;
             listpack.iter().for_each(push);
-            !listpack.is_empty()
         }
-    };
-    if some { Ok(()) } else { Err(input.bad(packed.name())) }
+    }
+    Ok(())
 }
 
 /// The bytes of a packed encoding; an integer is none.

@@ -81,6 +81,24 @@ fn nothing_empty_and_nothing_twice_is_read() {
 }
 
 #[test]
+fn nodes_of_nothing_are_passed_over_in_lists_of_something() {
+    const NOTHING: &[u8] = b"\x02\x07\x07\x00\x00\x00\x00\x00\xff";
+    const A: &[u8] = b"\x02\x0a\x0a\x00\x00\x00\x01\x00\x81a\x02\xff";
+    let limits = Limits::default();
+    for nodes in [[NOTHING, A], [A, NOTHING]] {
+        let bytes = [&b"\x12\x02"[..], nodes[0], nodes[1]].concat();
+        let mut reader = Reader::new(&bytes, &limits);
+        let kind = reader.kind().unwrap();
+        let value = reader.value(kind).unwrap();
+        assert_eq!(reading(value.as_ref()), reading(list_of_a().as_ref()));
+    }
+}
+
+fn list_of_a() -> Value {
+    Value::Object(datatypes::list::build([&b"a"[..]].into_iter(), &Limits::default()))
+}
+
+#[test]
 fn groups_of_old_streams_know_what_they_read() {
     let mut stream = Object::new(Kind::Stream);
     let Large::Stream(made) = stream.large_mut() else { panic!("a stream") };

@@ -134,6 +134,11 @@ impl Builder {
         self.0.push(End::Back, element);
     }
 
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.0.len() == 0
+    }
+
     /// The list; a quicklist, as Redis would call it, if all of its elements are too much for a listpack.
     pub fn finish(self, limits: &Limits) -> Object {
         let Self(mut list) = self;
