@@ -151,10 +151,15 @@ impl<'a> Turn<'a> {
             sent_large: None,
         };
         turn.learn();
-        if (!node.admission.is_open() && !turn.is_loading) || turn.follows {
+        if turn.is_timeless() {
             turn.now = before_all_times(turn.now);
         }
         turn
+    }
+
+    /// Whether its commands were run before, by a master or before a start: no key's time has come for them.
+    fn is_timeless(&self) -> bool {
+        (!self.node.admission.is_open() && !self.is_loading) || self.follows
     }
 
     /// The keyspace and the database of its commands, to look ahead in.

@@ -6,7 +6,7 @@
 
 pub(crate) mod flight;
 
-use crate::clock::Ticks;
+use crate::clock::{Ticks, before_all_times};
 use crate::dispatch::{is_slow, note_slow};
 use crate::hop::{Hop, Item, Sink};
 use crate::node::{Node, State};
@@ -28,6 +28,8 @@ pub(crate) struct Exec {
     pub(crate) caller: Caller,
     pub(crate) sink: Sink,
     pub(crate) home: ShardId,
+    /// It is what a master did, or a journal says: no key's time has come for it.
+    pub(crate) is_timeless: bool,
 }
 
 /// The lock names of all keys that a transaction names.
@@ -128,6 +130,7 @@ pub(crate) fn run(node: &Node, exec: &Exec) {
 /// The transaction itself. `slow`: places in the queue of the commands that were slow, and how long they took.
 fn run_all(core: &mut Core, exec: &Exec, ticks: Ticks, out: &mut Vec<u8>, slow: &mut Vec<(usize, u64)>) {
     let now = ticks.unix_ms();
+    let now = if exec.is_timeless { before_all_times(now) } else { now };
     let began = ticks.now();
     make_room(core, &exec.queue, now);
     let mut reply = resp::Reply::new(out, exec.caller.proto);

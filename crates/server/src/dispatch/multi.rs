@@ -366,7 +366,8 @@ impl Turn<'_> {
         let sink = self.hole(kind);
         let caller = Caller { slot: None, may_park: false, ..*self.caller };
         self.put_back(Queue::default());
-        Box::new(Exec { command, queue, watched, caller, sink, home: self.node.id })
+        let is_timeless = self.is_timeless();
+        Box::new(Exec { command, queue, watched, caller, sink, home: self.node.id, is_timeless })
     }
 
     /// Puts a transaction under way that has several shards, or needs its connection on the way.
