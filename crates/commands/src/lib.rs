@@ -15,6 +15,7 @@ pub mod ctx;
 mod draws;
 pub mod effects;
 pub mod error;
+pub mod flows;
 pub mod following;
 pub mod generic;
 pub mod geo;

@@ -1,5 +1,6 @@
 //! What every core knows of this node as a master: who follows it, and how far they are. Core 0 keeps it up to date.
 
+use replication::flow::hello::{Join, Sync};
 use replication::info::{self, Ring, Scene};
 use replication::psync::{Follower, FollowerState};
 use replication::{Position, ReplId};
@@ -149,15 +150,28 @@ impl MasterFacts {
     }
 }
 
-/// A client has said PSYNC or SYNC: it is to be a replica's connection from now on.
+/// A client has said PSYNC, SYNC or what begins flows: it is to be a replica's connection from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// What it has said of itself.
     pub follower: Follower,
-    /// Which history it has, and the byte that it wants next, as it said them; `None`: everything, and no word before it.
-    pub position: Option<(Box<[u8]>, i64)>,
+    /// What it is to be sent.
+    pub wants: Wants,
     /// This node's own master has said it, and wants this node to be the master first (FAILOVER).
     pub promotes: bool,
+}
+
+/// What a replica's connection is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// PSYNC: which history it has, and the byte that it wants next, as it said them.
+    Stream(Box<[u8]>, i64),
+    /// SYNC: everything, and no word before it.
+    Everything,
+    /// A session of flows.
+    Session(Sync),
+    /// One of the flows of a session.
+    Flow(Join),
 }
 
 /// A client's wait until replicas have what was written: WAIT.

@@ -64,6 +64,7 @@ pub const FAMILIES: &[&[Command]] = &[
     crate::server::COMMANDS,
     crate::server::REPLICATION,
     // Hidden, and behind all others: see `all`.
+    crate::flows::COMMANDS,
     crate::following::COMMANDS,
 ];
 

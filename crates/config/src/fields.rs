@@ -220,6 +220,8 @@ config! {
         pub replica_announce_port: u16,
         /// `replica-announced`.
         pub replica_announced: bool,
+        /// `repl-flows`.
+        pub repl_flows: bool,
         /// `repl-timeout`, in seconds.
         pub repl_timeout_s: u32,
         /// `shutdown-timeout`, in seconds; 0 is not at all.

@@ -15,6 +15,7 @@ use crate::identity::Identity;
 use crate::layout::{self, BEGIN, LOGS, SETS, SetNumber};
 use crate::log::{self, LogWriter};
 use crate::refusal::Refusal;
+use crate::sets::crc64;
 use crate::sets::{self, Loaded, SetState};
 use crate::store::Places;
 use stdx::envelope::{self, Content, Decode, Encode};
@@ -155,6 +156,17 @@ fn has_records(disk: &dyn Disk, generation: Generation) -> Result<bool, DiskErro
 }
 
 impl Begin {
+    /// What tells this generation from another that has its number and its node: a copy of the directory that was put back begins
+    /// the same numbers anew.
+    pub fn birth(&self) -> u64 {
+        let mut digest = crc64();
+        digest.update(&self.node.0);
+        digest.update(&self.generation.0.to_le_bytes());
+        digest.update(&self.boot.0);
+        digest.update(&self.made_ms.to_le_bytes());
+        digest.finalize()
+    }
+
     fn fault(&self, generation: Generation) -> Option<String> {
         if self.generation != generation {
             return Some(format!("it is the beginning of generation {}", self.generation));

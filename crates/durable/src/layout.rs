@@ -28,6 +28,8 @@ pub const MANIFEST: &str = "manifest";
 
 /// In the directory of a set that came from a master: which place of whose stream it is.
 pub const ORIGIN: &str = "origin";
+/// Beside that, if it came in flows: where each of them goes on.
+pub const FLOW_ORIGIN: &str = "origin-flows";
 /// In the directory of a set that is elsewhere than in a data directory: that it is in quarantine.
 pub const ASIDE_MARK: &str = "aside";
 

@@ -12,6 +12,7 @@ pub mod check;
 pub mod disk;
 pub mod generation;
 pub mod identity;
+pub mod kept;
 pub mod layout;
 pub mod lock;
 pub mod log;

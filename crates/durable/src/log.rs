@@ -1,11 +1,13 @@
 //! The log of one shard in one generation: appending, syncing, and getting well again after the disk failed.
 
 mod mend;
+mod reader;
 mod segment;
 mod sync;
 mod writer;
 
 pub use mend::MendError;
+pub use reader::{LogReader, ReadError};
 pub use segment::{Room, Spare, SpareJob};
 pub use sync::{SyncDone, SyncJob};
 pub(crate) use writer::SPARED_BYTES;

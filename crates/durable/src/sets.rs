@@ -13,6 +13,7 @@ mod read;
 mod retain;
 mod verify;
 
+pub(crate) use draft::crc64;
 pub use draft::{Commit, CommitError, Draft, FileWriter};
 pub use read::SetReader;
 pub use retain::{Loaded, Pruned};

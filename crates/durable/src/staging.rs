@@ -24,7 +24,7 @@ use crate::disk::{
 };
 use crate::generation;
 use crate::identity::Identity;
-use crate::layout::{self, MANIFEST, ORIGIN, STAGING, SetNumber};
+use crate::layout::{self, FLOW_ORIGIN, MANIFEST, ORIGIN, STAGING, SetNumber};
 use crate::manifest::{Manifest, Position, SetFile};
 use crate::sets::{self, FileWriter, Loaded, SetFault, verify_shape};
 use crate::store::{Places, SetStore, Sink};
@@ -51,9 +51,35 @@ pub struct Origin {
     pub db: u16,
 }
 
+/// Beside an [`Origin`], if the data came in flows: where each of them goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "stdx::envelope::bincode")]
+pub struct FlowOrigin {
+    /// The set's number.
+    pub set: SetNumber,
+    /// The places, in the words of `replication`.
+    pub places: String,
+}
+
 impl Content for Origin {
     const KIND: [u8; 4] = *b"orig";
     const VERSION: u16 = 1;
+}
+
+impl Content for FlowOrigin {
+    const KIND: [u8; 4] = *b"orfl";
+    const VERSION: u16 = 1;
+}
+
+impl FlowOrigin {
+    /// That of a set, if it came in flows. What is damaged is none: a replica then asks for everything.
+    pub fn read(places: &Places, set: SetNumber) -> Result<Option<Self>, DiskError> {
+        match read_small(places.disk(), &flow_origin(set), FLOW_ORIGIN_BYTES_MAX) {
+            Ok(bytes) => Ok(envelope::open::<Self>(&bytes).ok().filter(|origin| origin.set == set)),
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl Origin {
@@ -76,6 +102,8 @@ pub struct Source {
     pub offset: u64,
     /// The database that is selected there.
     pub db: u16,
+    /// If it came in flows: the place of each, in the words of `replication`.
+    pub flows: Option<String>,
     /// Whose the data is from now on: this node.
     pub node: NodeId,
     /// The server's version.
@@ -111,18 +139,9 @@ impl Staging {
         Ok(Self { places: places.clone(), writer: rng.next_u64() })
     }
 
-    /// Begins the file of one shard of whoever sends, on any thread.
-    pub fn file(&self, shard: ShardId) -> Result<FileWriter, DiskError> {
-        let name = layout::set_file_name(self.writer, shard, false);
-        let path = staged(&name);
-        let file = self.places.disk().create_new(&path).trying("create", &path)?;
-        Ok(FileWriter::new(Box::new(StagedFile { file, path, bytes: 0 }), shard, name))
-    }
-
-    /// Opens a finished file, for reading it through.
-    pub fn open(&self, file: &SetFile) -> Result<Arc<dyn File>, DiskError> {
-        let path = staged(&file.name);
-        self.places.disk().open(&path).trying("open", &path)
+    /// What its files are made with.
+    pub fn files(&self) -> Files {
+        Files { places: self.places.clone(), writer: self.writer }
     }
 
     /// Makes it the present. `files` has one of each shard, in any order, finished and read through. After success it survives a
@@ -151,9 +170,10 @@ impl Staging {
             panic!("a dataset was committed that makes no sense: {fault}");
         }
         let store = self.places.own().as_ref();
-        let Source { replid, offset, db, .. } = source;
+        let Source { replid, offset, db, flows, .. } = source;
         let origin = Origin { set: number, replid, offset, db };
-        let moved = self.move_files(number, &manifest.files, &origin, store);
+        let flows = flows.map(|places| FlowOrigin { set: number, places });
+        let moved = self.move_files(number, &manifest.files, (&origin, flows.as_ref()), store);
         let ready = moved.map_err(SetFault::from).and_then(|()| verify_shape(store, &manifest));
         let made = ready.and_then(|()| Ok(store.commit(number, &envelope::seal(&manifest))?));
         if let Err(fault) = made {
@@ -169,7 +189,7 @@ impl Staging {
         &self,
         set: SetNumber,
         files: &[SetFile],
-        from: &Origin,
+        (from, flows): (&Origin, Option<&FlowOrigin>),
         store: &dyn SetStore,
     ) -> Result<(), DiskError> {
         store.begin(set)?;
@@ -179,12 +199,38 @@ impl Staging {
             disk.rename(&staged(&file.name), &to).trying("rename to", &to)?;
         }
         write_small(disk, &origin(set), &envelope::seal(from), Over::Nothing)?;
+        if let Some(flows) = flows {
+            write_small(disk, &flow_origin(set), &envelope::seal(flows), Over::Nothing)?;
+        }
         disk.sync_dir(STAGING).trying("sync", STAGING)
     }
 
     /// Gives up, and removes what was written. Errors leave some of it behind, which is in nobody's way.
     pub fn discard(self) -> Result<(), DiskError> {
         sweep(self.places.disk())
+    }
+}
+
+/// Makes files of a dataset that comes, on any thread.
+#[derive(Clone)]
+pub struct Files {
+    places: Places,
+    writer: u64,
+}
+
+impl Files {
+    /// Begins the file of one shard of whoever sends. `compressed`: whether it comes as a zstd frame.
+    pub fn file(&self, shard: ShardId, compressed: bool) -> Result<FileWriter, DiskError> {
+        let name = layout::set_file_name(self.writer, shard, compressed);
+        let path = staged(&name);
+        let file = self.places.disk().create_new(&path).trying("create", &path)?;
+        Ok(FileWriter::new(Box::new(StagedFile { file, path, bytes: 0 }), shard, name))
+    }
+
+    /// Opens a finished file, for reading it through.
+    pub fn open(&self, file: &SetFile) -> Result<Arc<dyn File>, DiskError> {
+        let path = staged(&file.name);
+        self.places.disk().open(&path).trying("open", &path)
     }
 }
 
@@ -212,7 +258,13 @@ fn origin(set: SetNumber) -> String {
     format!("{}/{ORIGIN}", layout::set(set))
 }
 
+fn flow_origin(set: SetNumber) -> String {
+    format!("{}/{FLOW_ORIGIN}", layout::set(set))
+}
+
 const ORIGIN_BYTES_MAX: usize = 1024;
+/// Enough for places of as many flows as there may be shards.
+const FLOW_ORIGIN_BYTES_MAX: usize = 128 << 10;
 
 fn staged(name: &str) -> String {
     format!("{STAGING}/{name}")

@@ -7,7 +7,7 @@ use durable::archive::Piece;
 use durable::generation::{Ended, LogEnd, Past};
 use durable::identity::{Newest, NewestSet, TakenBack};
 use durable::manifest::{DbKeys, Position, SetFile};
-use durable::staging::Origin;
+use durable::staging::{FlowOrigin, Origin};
 use durable::{Begin, Identity, Manifest};
 use stdx::envelope::{self, Content};
 
@@ -96,4 +96,6 @@ fn origin() {
     let replid = *b"0123456789abcdef0123456789abcdef01234567";
     let origin = Origin { set: 12, replid, offset: 700_000_001, db: 3 };
     check(&origin, include_str!("golden/origin.hex"));
+    let places = "flows 7 1 0 5:0,6:2".to_owned();
+    check(&FlowOrigin { set: 12, places }, include_str!("golden/origin-flows.hex"));
 }

@@ -8,9 +8,12 @@
 //! ```
 //!
 //! What is sent is the master's log as it is on disk, so where a flow stands is (generation, LSN), and what is missing comes from memory
-//! or from segments, the same bytes ([`resume`]). All flows of a replica resume, or none does. What has not been applied is bounded by
+//! or from segments, the same bytes ([`resume`]). A session, which has all flows of a replica, begins on its link ([`hello`]). All flows of a replica resume, or none does. What has not been applied is bounded by
 //! the window on both sides ([`credit`]): a replica that stalls costs its master nothing but log on disk.
 
 pub mod credit;
 pub mod frame;
+pub mod hello;
+pub mod meet;
+pub mod place;
 pub mod resume;

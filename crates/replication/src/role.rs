@@ -34,6 +34,8 @@ use std::collections::VecDeque;
 
 use stdx::Rng;
 
+use crate::flow::hello::{Announced, Session, Sync};
+use crate::flow::place::history;
 use crate::ids::{Attempt, Endpoint, Position, ReplId};
 use crate::psync::{self, Frame, Payload};
 use backoff::Backoff;
@@ -52,6 +54,10 @@ pub struct Role {
     attempt: Attempt,
     /// Whether the attempt has a connection, or one is being made.
     has_link: bool,
+    /// Whether the data comes in flows, so that the connection brings nothing but signs of life.
+    has_flows: bool,
+    /// What is asked for where there are flows; `None` if they are not wanted.
+    wanted_flows: Option<Sync>,
     /// Whether something of this attempt is staged.
     has_staged: bool,
     /// Whether the stream of the master made no sense, so that nothing is resumed.
@@ -99,6 +105,7 @@ enum State {
     Connecting,
     Greeting(Greeter),
     Receiving { payload: Payload, from: Position },
+    Gathering { from: Position, received: u64, len: u64 },
     Verifying { from: Position },
     Replacing { from: Position },
     Following,
@@ -116,6 +123,8 @@ impl Role {
             state: State::Master,
             attempt: Attempt(0),
             has_link: false,
+            has_flows: false,
+            wanted_flows: None,
             has_staged: false,
             is_torn: false,
             is_handing_over: false,
@@ -268,11 +277,21 @@ impl Role {
         attempt == self.attempt && !matches!(self.state, State::Master | State::Waiting { .. })
     }
 
+    /// Whether flows are wanted, and from where on. It counts from the next handshake on.
+    pub fn want_flows(&mut self, from: Option<Sync>) {
+        self.wanted_flows = from;
+    }
+
     /// The connection stands.
     pub fn connected(&mut self, attempt: Attempt, now_ms: u64) {
         if self.is_now(attempt) && matches!(self.state, State::Connecting) {
             self.last_io_ms = now_ms;
-            self.state = State::Greeting(Greeter::begin(self.position_to_ask(), self.is_handing_over));
+            self.has_flows = false;
+            let all = Sync { stands: None, offset: 0 };
+            let flows = self.wanted_flows.clone().map(|from| if self.is_torn { all } else { from });
+            // Whoever is asked to be the master is asked by PSYNC.
+            let flows = flows.filter(|_| !self.is_handing_over);
+            self.state = State::Greeting(Greeter::begin(self.position_to_ask(), flows, self.is_handing_over));
             let mut bytes = Vec::new();
             psync::ask::ping(&mut bytes);
             self.send(bytes);
@@ -296,6 +315,9 @@ impl Role {
                 len: payload.announced(),
                 why: why.to_owned(),
             },
+            State::Gathering { received, len, .. } => {
+                Reason::Truncated { received: *received, len: Some(*len), why: why.to_owned() }
+            }
             // The payload is there, and as good as it would be with a link.
             State::Verifying { .. } | State::Replacing { .. } | State::Draining => return,
             State::Following => Reason::Lost { during: During::Stream, why: why.to_owned() },
@@ -306,7 +328,13 @@ impl Role {
 
     /// Whether bytes are wanted now. While not, they stay with the connection.
     pub fn reads(&self) -> bool {
-        self.has_link && matches!(self.state, State::Greeting(_) | State::Receiving { .. } | State::Following)
+        let comes = match self.state {
+            State::Greeting(_) | State::Receiving { .. } | State::Following => true,
+            // That the master lives.
+            State::Gathering { .. } | State::Verifying { .. } | State::Replacing { .. } => self.has_flows,
+            _ => false,
+        };
+        self.has_link && comes
     }
 
     /// Bytes have come. Says how many were taken: fewer than all where something is to be done before what follows is looked at, where
@@ -328,6 +356,8 @@ impl Role {
 
     fn step(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Piece<'_>), now_ms: u64) -> usize {
         match &mut self.state {
+            State::Gathering { .. } | State::Verifying { .. } | State::Replacing { .. } => bytes.len(),
+            State::Following if self.has_flows => bytes.len(),
             State::Greeting(greeter) => {
                 let (used, step) = greeter.take(bytes, &self.options);
                 self.greet(step, now_ms);
@@ -370,6 +400,8 @@ impl Role {
                 self.outputs.push_back(Output::HandedOver);
                 self.greet(step, now_ms);
             }
+            Step::FullFlows(session, payload) => self.full_flows(session, payload),
+            Step::ResumeFlows(session) => self.resume_flows(session, now_ms),
             Step::Full(from) => match self.history.judge_position(from, self.options.accepts_less) {
                 Err(reason) => self.fail(reason, now_ms),
                 Ok(()) => {
@@ -399,6 +431,49 @@ impl Role {
         self.fail(reason, now_ms);
     }
 
+    fn full_flows(&mut self, session: Session, payload: Announced) {
+        self.has_flows = true;
+        self.has_staged = true;
+        self.facts.full_syncs += 1;
+        let from = Position { replid: history(session.node), offset: session.offset };
+        self.state = State::Gathering { from, received: 0, len: payload.bytes };
+        self.outputs.push_back(Output::Stage { attempt: self.attempt });
+        self.outputs.push_back(Output::Open { attempt: self.attempt, session, payload: Some(payload) });
+    }
+
+    fn resume_flows(&mut self, session: Session, now_ms: u64) {
+        self.has_flows = true;
+        self.facts.partial_syncs += 1;
+        let replid = history(session.node);
+        self.history.current = Some(Position { replid, offset: session.offset });
+        self.outputs.push_back(Output::Open { attempt: self.attempt, session, payload: None });
+        self.follow(true, false, now_ms);
+    }
+
+    /// So many bytes of the payload have come in flows. `is_whole`: all of them, and each file was made safe and is one.
+    pub fn gathered(&mut self, attempt: Attempt, bytes: u64, is_whole: bool, now_ms: u64) {
+        if !self.is_now(attempt) {
+            return;
+        }
+        let State::Gathering { from, received, .. } = &mut self.state else { return };
+        let from = *from;
+        if bytes > *received {
+            *received = bytes;
+            self.last_io_ms = now_ms;
+        }
+        if is_whole {
+            self.facts.received = bytes;
+            self.state = State::Verifying { from };
+            self.next_word_ms = now_ms + WORD_EACH_MS;
+            self.outputs.push_back(Output::Verify { attempt });
+        }
+    }
+
+    /// Whether the data comes in flows.
+    pub fn has_flows(&self) -> bool {
+        self.has_flows
+    }
+
     /// The payload has come to its end.
     fn whole(&mut self, now_ms: u64) {
         let State::Receiving { from, payload } = &self.state else { unreachable!("it was received") };
@@ -410,14 +485,18 @@ impl Role {
 
     /// What is staged cannot be kept; nothing of it is left, or it is in nobody's way.
     pub fn staging_failed(&mut self, attempt: Attempt, why: &str, now_ms: u64) {
-        if self.is_now(attempt) && matches!(self.state, State::Receiving { .. } | State::Verifying { .. }) {
+        if self.is_now(attempt) && self.is_staging() {
             self.fail(Reason::Staging(why.to_owned()), now_ms);
         }
     }
 
+    fn is_staging(&self) -> bool {
+        matches!(self.state, State::Receiving { .. } | State::Gathering { .. } | State::Verifying { .. })
+    }
+
     /// The payload does not hold what it should.
     pub fn rejected(&mut self, attempt: Attempt, why: &str, now_ms: u64) {
-        if self.is_now(attempt) && matches!(self.state, State::Receiving { .. } | State::Verifying { .. }) {
+        if self.is_now(attempt) && self.is_staging() {
             self.fail(Reason::Rejected(why.to_owned()), now_ms);
         }
     }
@@ -486,6 +565,10 @@ impl Role {
     }
 
     fn advance(&mut self, offset: u64) {
+        if self.has_flows {
+            // What is read is counted by the flows, and soon applied.
+            self.read = offset;
+        }
         let current = self.history.current.as_mut().expect("a stream has a position");
         assert!(
             current.offset <= offset && offset <= self.read,
@@ -539,7 +622,9 @@ impl Role {
         if now_ms >= self.next_word_ms {
             match self.state {
                 State::Following => self.acknowledge(now_ms),
-                State::Verifying { .. } | State::Replacing { .. } if self.has_link => {
+                State::Gathering { .. } | State::Verifying { .. } | State::Replacing { .. }
+                    if self.has_link =>
+                {
                     // So that the master does not take this node for dead while it is busy.
                     self.next_word_ms = now_ms + WORD_EACH_MS;
                     self.send(b"\n".to_vec());
@@ -556,7 +641,7 @@ impl Role {
             State::Master | State::Draining => None,
             State::Waiting { until_ms } => Some(until_ms),
             State::Connecting | State::Greeting(_) | State::Receiving { .. } => io,
-            State::Following => io.map(|io| io.min(self.next_word_ms)),
+            State::Following | State::Gathering { .. } => io.map(|io| io.min(self.next_word_ms)),
             State::Verifying { .. } | State::Replacing { .. } => self.has_link.then_some(self.next_word_ms),
         }
     }
@@ -566,7 +651,7 @@ impl Role {
         match &self.state {
             State::Connecting => Some(During::Connecting),
             State::Greeting(_) => Some(During::Greeting),
-            State::Receiving { .. } => Some(During::Payload),
+            State::Receiving { .. } | State::Gathering { .. } => Some(During::Payload),
             State::Following => Some(During::Stream),
             _ => None,
         }

@@ -202,12 +202,23 @@ impl<T> Waits<T> {
     /// Who waits no longer, with how many replicas there are that have it: enough of them, or the time is up. `acknowledged`: how far
     /// each replica says that it is.
     pub fn served(&mut self, acknowledged: &[u64], now_ms: u64) -> Vec<(T, usize)> {
-        let have = |offset: u64| acknowledged.iter().filter(|have| **have >= offset).count();
+        let have = |_: &T, offset| acknowledged.iter().filter(|have| **have >= offset).count();
+        self.served_by(have, now_ms)
+    }
+
+    /// The same; `have` says how many replicas have what somebody waits for, up to this offset.
+    pub fn served_by(&mut self, have: impl Fn(&T, u64) -> usize, now_ms: u64) -> Vec<(T, usize)> {
         let is_over = |wait: &mut Wait<T>| {
-            have(wait.offset) >= wait.replicas || wait.until_ms.is_some_and(|until| until <= now_ms)
+            have(&wait.who, wait.offset) >= wait.replicas
+                || wait.until_ms.is_some_and(|until| until <= now_ms)
         };
-        let over = self.0.extract_if(.., is_over);
-        over.map(|wait| (wait.who, have(wait.offset))).collect()
+        let over: Vec<Wait<T>> = self.0.extract_if(.., is_over).collect();
+        over.into_iter()
+            .map(|wait| {
+                let count = have(&wait.who, wait.offset);
+                (wait.who, count)
+            })
+            .collect()
     }
 }
 

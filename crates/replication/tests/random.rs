@@ -148,6 +148,7 @@ impl World {
                 Output::HandedOver | Output::NotHandedOver { .. } => {
                     unreachable!("nothing is handed over here")
                 }
+                Output::Open { .. } => unreachable!("no flows are wanted"),
                 Output::Failed { .. } => {}
             }
         }

@@ -75,6 +75,7 @@ pub(crate) fn run(mut config: Config, config_file: Option<String>) -> anyhow::Re
         expects_log: AtomicBool::new(config.appendonly),
         expects_tap: AtomicBool::new(false),
         taps: Arc::new(Taps::new(count)?),
+        flows: Arc::new(crate::flows::Flows::new(count)),
         keeps_import: AtomicBool::new(false),
         admitting: AtomicUsize::new(0),
         listening: places.join(" "),
@@ -175,6 +176,7 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common) -> Rc<Node> {
     core.is_loading = true;
     core.make_room = shard::make_room;
     let masters_rng = Rng::new(core.rng.next_u64());
+    let flows_rng = Rng::new(core.rng.next_u64());
     core.scripts.set_hooks(crate::script::HOOKS);
     Rc::new(Node {
         id,
@@ -192,9 +194,11 @@ fn node(handle: CoreHandle, ports: Ports<Hop>, common: &Common) -> Rc<Node> {
         snapshots: crate::snapshot::Snapshots::default(),
         log_waiters: crate::wait::LogWaiters::default(),
         publishing: Publishing::new(router.shards()),
-        journal: Journal::new(Arc::clone(&control.taps)).expect("descriptors are reserved for every core"),
+        journal: Journal::new(Arc::clone(&control.taps), control.flows.edges())
+            .expect("descriptors are reserved for every core"),
         cuts: crate::cut::Cuts::default(),
         masters: crate::master::Desk::new(masters_rng),
+        flows: crate::flows::Desk::new(flows_rng),
         archiving: crate::archive::Archiving::default(),
         handled: crate::mail::Handled::default(),
         flushes: crate::track::Flushes::new(router.shards()),

@@ -20,14 +20,18 @@ mod apply;
 mod batch;
 mod channel;
 mod progress;
+mod unit;
 
+pub(crate) use apply::{NO_DESCRIPTORS, is_passing, until_all_know, until_gone};
+pub(crate) use channel::{Channel, Said};
 pub(crate) use progress::{Applying, News};
+pub(crate) use unit::Unit;
 
 use crate::node::{Node, State};
-use channel::Said;
 use commands::core::StreamStep;
 use commands::following;
 use replication::StreamPosition;
+use replication::flow::place::Place;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
@@ -35,7 +39,7 @@ use std::time::Duration;
 
 /// The stream comes, from `at` on: where the data is. What was begun before was drained.
 pub(crate) fn begin(node: &Rc<Node>, at: StreamPosition) {
-    node.state.borrow().core.shared.following.set_position(Some(at));
+    node.state.borrow().core.shared.following.set_place(Some(Place::Stream(at)));
     let run = node.applying.begin(at);
     reactor::task::spawn(apply::apply(Rc::clone(node), run));
 }
@@ -62,25 +66,27 @@ pub(crate) async fn drain(node: &Rc<Node>) -> StreamPosition {
     node.applying.end()
 }
 
-/// Where this node's data is in a master's stream; `None` when it is nobody's but ours. On any core.
-pub(crate) fn position(node: &Node) -> Option<StreamPosition> {
-    node.applying.reached().or_else(|| node.state.borrow().core.shared.following.position())
+/// Where this node's data is in its master's; `None` when it is nobody's but ours. On any core.
+pub(crate) fn place(node: &Node) -> Option<Place> {
+    let reached = node.applying.reached().map(Place::Stream);
+    reached.or_else(|| node.state.borrow().core.shared.following.place())
 }
 
-/// Under the locks of a cut, after the data was replaced: it is that of this place. Each core may say so, the first is heard.
-pub(crate) fn set_here(node: &Node, state: &mut State, position: Option<StreamPosition>) {
-    if node.id.index() == 0 {
-        following::set(&mut state.core, position);
-        node.pass_on_wants(state);
-    }
+/// Under the locks of a cut, after the data was replaced: it is that of this place. All cores say so, each in its journal what is for it
+/// to say.
+pub(crate) fn set_here(node: &Node, state: &mut State, place: &Place) {
+    let router = node.router;
+    following::set(&mut state.core, place, |tag| router.shard_of_key(tag) == node.id);
+    node.pass_on_wants(state);
 }
 
 /// The data is ours from now on: the position goes, and then keys expire and are evicted again. What was begun before was drained.
 pub(crate) async fn clear(node: &Rc<Node>) {
     node.applying.until_alone().await;
     while !node.stopping.get() {
-        if let Some(mut channel) = channel::Channel::connect(node)
-            && let Ok(Said::Done) = channel.set_position(None).await
+        let flows = node.state.borrow().core.shared.following.flows();
+        if let Some(mut channel) = Channel::connect(node)
+            && let Ok(Said::Done) = channel.forget(0..flows, flows).await
         {
             break;
         }
@@ -106,7 +112,7 @@ pub(crate) fn by_hand(node: &Rc<Node>, step: StreamStep) {
             reactor::task::spawn(async move {
                 end_by_hand(&node).await;
                 set_following(&node, true);
-                set_here(&node, &mut node.state.borrow_mut(), Some(at));
+                set_here(&node, &mut node.state.borrow_mut(), &Place::Stream(at));
                 begin(&node, at);
                 listen_by_hand(&node).await;
             });
@@ -138,10 +144,10 @@ async fn listen_by_hand(node: &Rc<Node>) {
             Poll::Pending => node.poll_stopping(cx).map(|()| None),
         });
         let Some(news) = news.await else { return };
-        let (at, is_full) = (position(node).map(|at| at.to_string()), is_full(node));
+        let (at, is_full) = (place(node).map(|at| at.to_string()), is_full(node));
         tracing::info!(?news, at, is_full, "of the stream that comes by hand");
     }
 }
 
 /// What is refused for a while is tried again after so long.
-const RETRY: Duration = Duration::from_millis(50);
+pub(crate) const RETRY: Duration = Duration::from_millis(50);

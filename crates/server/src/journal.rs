@@ -31,6 +31,7 @@
 //! [`Output`]: crate::output::Output
 
 pub(crate) mod deeds;
+pub(crate) mod edge;
 mod leave;
 pub(crate) mod sink;
 pub(crate) mod switch;
@@ -110,13 +111,14 @@ pub(crate) struct Journal {
     syncer: RefCell<Option<Waker>>,
     tap: tap::Tap,
     taps: Arc<tap::Taps>,
+    near: edge::Near,
     /// Connections with replies that wait for the disk, each with the place that it waits for: in order.
     waiting: RefCell<VecDeque<(u64, Rc<Link>)>>,
 }
 
 impl Journal {
     /// One that is off. Errors: no descriptors to be had.
-    pub(crate) fn new(taps: Arc<tap::Taps>) -> io::Result<Self> {
+    pub(crate) fn new(taps: Arc<tap::Taps>, edges: Arc<edge::Edges>) -> io::Result<Self> {
         let (bell, ear) = bell()?;
         Ok(Self {
             is_on: Cell::new(false),
@@ -145,6 +147,7 @@ impl Journal {
             syncer: RefCell::default(),
             tap: tap::Tap::default(),
             taps,
+            near: edge::Near::new(edges),
             waiting: RefCell::default(),
         })
     }
@@ -159,6 +162,7 @@ impl Journal {
     pub(crate) fn start(&self, core: &mut Core, sink: LogSink, policy: AppendFsync, cut: u64) {
         assert!(!self.is_on(), "a core has one log at a time");
         let writer = Writer::new(sink, self.recorded.get(), policy, Arc::clone(&core.shared));
+        self.near.begin(core.id, writer.sink.id().generation, writer.base());
         *self.writer.borrow_mut() = Some(writer);
         self.policy.set(policy);
         // Those of an earlier log are not in this one.
@@ -202,6 +206,44 @@ impl Journal {
     pub(crate) fn tapped(&self, core: &mut Core) -> u64 {
         self.write(core);
         self.tap.count()
+    }
+
+    /// A connection of this core is sent the log from now on, and is kicked when more of it may leave. The newest bytes are kept in memory
+    /// meanwhile, so many. False if there is no log.
+    pub(crate) fn begin_reader(&self, reader: &Rc<Link>, ring_bytes: usize) -> bool {
+        let mut writer = self.writer.borrow_mut();
+        let Some(writer) = &mut *writer else { return false };
+        let written = writer.sink.written();
+        writer.ring.get_or_insert_with(|| edge::Ring::new(written, ring_bytes)).resize(ring_bytes);
+        self.near.add(reader);
+        true
+    }
+
+    /// It is sent it no longer.
+    pub(crate) fn end_reader(&self, reader: &Rc<Link>) {
+        let is_last = self.near.remove(reader);
+        if let Some(writer) = &mut *self.writer.borrow_mut()
+            && is_last
+        {
+            writer.ring = None;
+        }
+    }
+
+    /// The byte of the log behind the last that may be read.
+    pub(crate) fn leaves(&self) -> Lsn {
+        self.near.leaves()
+    }
+
+    /// Bytes of the log from `at` on, if they are in memory, given to `each`: some of them, perhaps none.
+    pub(crate) fn read_newest<T>(&self, at: Lsn, each: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let writer = self.writer.borrow();
+        writer.as_ref()?.ring.as_ref()?.read(at).map(each)
+    }
+
+    /// The byte of the log behind all that was done here so far, if there is a log.
+    pub(crate) fn end_of_log(&self, core: &mut Core) -> Option<Lsn> {
+        self.write(core);
+        self.is_on.get().then(|| self.near.lsn(self.recorded.get()))
     }
 
     /// Which generation of the log is written, if one is.
@@ -266,8 +308,11 @@ impl Journal {
         draft.clear();
     }
 
-    /// Lets go to core 0 what may leave.
+    /// Lets go what may leave, to core 0 and to those who are sent the log.
     fn hand_over(&self, core: ShardId) {
+        if self.is_on.get() {
+            self.near.tell(core, self.safe());
+        }
         if self.tap.is_on() {
             let safe = if self.is_on.get() { self.safe() } else { u64::MAX };
             self.tap.hand_over(&self.taps, core, safe);

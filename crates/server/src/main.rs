@@ -15,6 +15,7 @@ mod descriptors;
 mod dispatch;
 mod exec;
 mod flights;
+mod flows;
 mod follow;
 mod hop;
 mod input;

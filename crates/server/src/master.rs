@@ -10,6 +10,8 @@
 //!   WAIT ── a ticket ──────────────────────► [`waits`]: until enough have acknowledged
 //! ```
 //!
+//! Lacewings that can are sent the logs instead ([`crate::flows`]): what is here of them is their link.
+//!
 //! While nobody follows nothing is tapped and nothing is paid. The first that comes has the journals tapped, at a cut; when the last
 //! has been gone for `repl-backlog-ttl` that ends, at another.
 //!
@@ -24,14 +26,14 @@ mod waits;
 pub(crate) use failover::{abort_failover, ask_failover, fenced, handed_over, not_handed_over};
 pub(crate) use level::{Level, hold_stream, is_followed};
 pub(crate) use payload::captured;
+pub(crate) use peer::Peer;
 pub(crate) use waits::{begin as begin_wait, forget as forget_wait};
 
 use crate::clock::unix_ms;
 use crate::hop::Item;
 use crate::node::Node;
-use commands::masters::{Asked, Failover};
+use commands::masters::{Asked, Failover, Wants};
 use config::{ClientClass, Config, OutputLimit};
-use peer::Peer;
 use reactor::bell::Listening;
 use reactor::timer;
 use replication::info::Ring;
@@ -48,7 +50,7 @@ use waits::Marks;
 
 /// What the cores tell each other.
 pub(crate) enum Message {
-    /// To core 0: a connection of the sender is a replica's from now on.
+    /// A connection of the sender is a replica's from now on: on core 0, or on that of a flow.
     Follow(Box<Newcomer>),
     /// To core 0: a client of the sender waits for replicas.
     Wait(waits::Order),
@@ -60,6 +62,8 @@ pub(crate) enum Message {
     AbortFailover(u64),
     /// So many replicas have what your client with this ticket had written.
     Waited(waits::Answer),
+    /// Sessions of flows are over.
+    FlowsOver,
 }
 
 /// A connection that is handed over to core 0.
@@ -90,6 +94,8 @@ pub(crate) struct Desk {
     is_held: Cell<bool>,
     /// When those who wait for a payload were last told that it comes.
     last_newline_ms: Cell<u64>,
+    /// The offset that was shown last, and that of the end of the logs.
+    shown: Cell<(u64, u64)>,
     has_news: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     /// Of who makes payloads.
@@ -122,6 +128,7 @@ impl Desk {
             failover: failover::Desk::default(),
             is_held: Cell::new(false),
             last_newline_ms: Cell::new(0),
+            shown: Cell::default(),
             has_news: Cell::new(false),
             waker: RefCell::default(),
             maker: RefCell::default(),
@@ -130,11 +137,31 @@ impl Desk {
     }
 
     /// Core 0: there is something to look at.
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.has_news.set(true);
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
+    }
+
+    /// Whether the journals are made one stream.
+    pub(crate) fn makes_stream(&self) -> bool {
+        self.source.borrow().is_on()
+    }
+
+    /// The offset behind the stream.
+    pub(crate) fn stream_end(&self) -> u64 {
+        self.source.borrow().backlog().end()
+    }
+
+    /// The offset of the end of the logs that was shown last.
+    pub(crate) fn logs_end(&self) -> u64 {
+        self.shown.get().1
+    }
+
+    /// The name of the stream's history.
+    pub(crate) fn replid(&self) -> ReplId {
+        self.source.borrow().backlog().replid()
     }
 
     fn wake_maker(&self) {
@@ -171,7 +198,11 @@ pub(crate) fn config_changed(node: &Node) {
 pub(crate) fn receive(node: &Rc<Node>, from: ShardId, message: Message) {
     match message {
         Message::Follow(newcomer) if newcomer.asked.promotes => peer::adopt_promoted(node, *newcomer),
-        Message::Follow(newcomer) => peer::adopt(node, *newcomer),
+        Message::Follow(newcomer) => match newcomer.asked.wants {
+            Wants::Flow(join) => crate::flows::adopt(node, *newcomer, join),
+            _ => peer::adopt(node, *newcomer),
+        },
+        Message::FlowsOver => crate::flows::end_over(node),
         Message::Wait(order) => waits::asked(node, from, order),
         Message::Forget(ticket) => waits::forgotten(node, from, ticket),
         Message::Failover(asked) => failover::begin(node, *asked),
@@ -188,9 +219,20 @@ fn tell(node: &Rc<Node>, core: ShardId, message: Message) {
     }
 }
 
+/// Core 0: those who follow by flows.
+pub(crate) fn with_session(node: &Node) -> Vec<Rc<Peer>> {
+    let peers = node.masters.peers.borrow();
+    peers.iter().filter(|peer| peer.session().is_some()).cloned().collect()
+}
+
 /// A connection of this core is a replica's from now on.
 pub(crate) fn hand_over(node: &Rc<Node>, newcomer: Newcomer) {
-    tell(node, ShardId(0), Message::Follow(Box::new(newcomer)));
+    let core = match newcomer.asked.wants {
+        // One that there is not is refused there.
+        Wants::Flow(join) => ShardId(join.flow % node.router.shards()),
+        _ => ShardId(0),
+    };
+    tell(node, core, Message::Follow(Box::new(newcomer)));
 }
 
 /// All data was replaced by other data, of which the journals do not tell: whoever follows begins anew.
@@ -227,6 +269,7 @@ async fn wait_for_work(node: &Rc<Node>, bell: &Listening, next_ms: u64) -> bool 
 /// Takes what the cores have handed over, puts into the stream what can be, and has it sent.
 fn pump(node: &Rc<Node>) {
     let (desk, taps) = (&node.masters, &node.control.taps);
+    crate::flows::look(node, now_ms());
     if desk.tapping.get() != Tapping::On {
         return waits::serve(node);
     }
@@ -258,6 +301,7 @@ fn pump(node: &Rc<Node>) {
 /// What is to be done from time to time. Returns in how many milliseconds it is to be done again.
 fn tick(node: &Rc<Node>) -> u64 {
     let (desk, now_ms) = (&node.masters, now_ms());
+    crate::flows::look(node, now_ms);
     let limits = Limits::of(&node.state.borrow().core.config);
     end_peers(desk, &limits, now_ms);
     let mut next_ms = if desk.peers.borrow().is_empty() { IDLE_MS } else { ROUND_MS };
@@ -277,10 +321,10 @@ fn tick(node: &Rc<Node>) -> u64 {
     }
     if now_ms >= desk.last_newline_ms.get() + limits.ping_ms {
         desk.last_newline_ms.set(now_ms);
-        desk.peers.borrow().iter().for_each(|peer| peer.say_newline());
+        desk.peers.borrow().iter().for_each(|peer| peer.say_that_it_lives());
     }
-    publish_peers(node, &limits, now_ms);
     publish_ring(node);
+    publish_peers(node, &limits, now_ms);
     failover::look(node);
     for until_ms in [waits::deadline(node), desk.failover.deadline()].into_iter().flatten() {
         next_ms = next_ms.min(until_ms.saturating_sub(now_ms).max(1));
@@ -374,8 +418,15 @@ fn give_up(node: &Node, why: &str) {
 }
 
 fn publish_ring(node: &Node) {
+    let logs_end = crate::flows::end_of_logs(node);
     let source = node.masters.source.borrow();
-    let ring = Ring { is_active: source.is_on(), ..Ring::of(source.backlog()) };
+    let mut ring = Ring { is_active: source.is_on(), ..Ring::of(source.backlog()) };
+    let (_, last) = node.masters.shown.get();
+    let logs_end = logs_end.unwrap_or(last);
+    if !source.is_on() && logs_end > ring.end {
+        (ring.start, ring.end) = (logs_end, logs_end);
+    }
+    node.masters.shown.set((ring.end, logs_end));
     node.state.borrow().core.shared.masters.known().ring = Some(ring);
 }
 
@@ -391,15 +442,15 @@ fn publish_peers(node: &Node, limits: &Limits, now_ms: u64) {
     let good = is_asked.then(|| peers.iter().filter(is_near).count());
     let shared = &node.state.borrow().core.shared;
     let mut known = shared.masters.known();
-    known.followers =
-        peers.iter().map(|peer| (peer.follower.borrow().clone(), peer.address.clone())).collect();
+    let shown = node.masters.shown.get();
+    known.followers = peers.iter().map(|peer| (peer.shown(shown), peer.address.clone())).collect();
     known.good = good;
     drop(known);
     shared.health.set_lacks_replicas(good.is_some_and(|good| good < limits.replicas_min));
 }
 
 /// The clock of the machines.
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     unix_ms().0.max(0) as u64
 }
 

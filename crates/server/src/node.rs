@@ -38,6 +38,7 @@ pub(crate) struct Node {
     pub(crate) journal: Journal,
     pub(crate) cuts: crate::cut::Cuts,
     pub(crate) masters: crate::master::Desk,
+    pub(crate) flows: crate::flows::Desk,
     pub(crate) archiving: crate::archive::Archiving,
     pub(crate) handled: crate::mail::Handled,
     pub(crate) flushes: crate::track::Flushes,
@@ -132,6 +133,8 @@ pub(crate) struct Control {
     pub(crate) expects_tap: AtomicBool,
     /// What they are tapped for.
     pub(crate) taps: Arc<crate::journal::tap::Taps>,
+    /// Replicas that are sent the logs.
+    pub(crate) flows: Arc<crate::flows::Flows>,
     /// All that was imported is there, and is written before anybody is served: a cut is welcome though no command is.
     pub(crate) keeps_import: AtomicBool,
     /// How many cores let commands in that work on data.

@@ -19,6 +19,7 @@
 //!
 //! Why it is so: docs/decisions/0024-replication.md, docs/decisions/0027-a-replica-in-the-server.md.
 
+mod flows;
 mod link;
 mod replace;
 mod round;
@@ -33,7 +34,9 @@ use crate::wait::{self, Why};
 use commands::replica::Wish;
 use config::MasterAddress;
 use durable::log::LogWriter;
-use replication::{Attempt, Endpoint, Position, StreamPosition};
+use durable::manifest::SetFile;
+use replication::flow::place::{FlowPlace, Place};
+use replication::{Attempt, Endpoint, Position};
 use round::Rounds;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -46,6 +49,8 @@ pub(crate) struct Replica {
     desk: Desk<Event>,
     /// On core 0: what all cores were asked to do.
     rounds: Rounds,
+    /// The flows in which the data comes.
+    flows: flows::Flows,
     /// While the data is replaced: the proof that what there was before was whole.
     before: Cell<Option<Recovered>>,
 }
@@ -62,7 +67,22 @@ enum Event {
     Verified(Attempt, staging::Outcome),
     Replaced(Attempt, replace::Outcome),
     /// All that came of a stream was applied, up to here.
-    Drained(Attempt, StreamPosition),
+    Drained(Attempt, Place),
+    /// So many bytes of the payload have come in flows.
+    Kept(Attempt, u64),
+    /// The payload has come in flows.
+    Gathered(Attempt, Gathered),
+    /// A flow cannot go on.
+    FlowFailed(Attempt, flows::Trouble),
+    /// All that came in flows was applied.
+    FlowsRest(Attempt),
+}
+
+/// A payload that came in flows, each file of which is whole and safe.
+struct Gathered {
+    files: Vec<SetFile>,
+    /// By flow: where the log goes on.
+    places: Vec<FlowPlace>,
 }
 
 /// Between core 0 and the others.
@@ -76,11 +96,13 @@ pub(crate) enum Message {
     /// Leave the log.
     LeaveLog,
     /// The new data is there, which is that of this place: write this log from now on, if there is one.
-    Begin(StreamPosition, Option<Box<LogWriter>>),
+    Begin(Box<Place>, Option<Box<LogWriter>>),
     /// Serve again: the new data, or if that is `None` the old.
     GoOn(Option<Recovered>),
     /// To core 0: it is done, and how many that makes.
     Done(u64),
+    /// Of flows.
+    Flows(flows::Message),
 }
 
 /// A client of this core has said REPLICAOF: it is answered when that is so, if there is a place for the answer.
@@ -111,7 +133,7 @@ pub(crate) fn options_changed(node: &Node) {
 /// Core 0, before any core lets commands in: data that is a master's takes no writes before it is known whether it stays so.
 pub(crate) fn prepare(node: &Node) {
     let is_configured = node.state.borrow().core.config.replicaof.is_some();
-    if is_configured || crate::follow::position(node).is_some() {
+    if is_configured || crate::follow::place(node).is_some() {
         crate::follow::set_following(node, true);
         run::tell_before(node);
     }
@@ -141,10 +163,11 @@ pub(crate) fn receive(node: &Rc<Node>, from: ShardId, message: Message) {
             done(node, 0);
         }
         Message::Begin(position, log) => {
-            replace::begin_here(node, position, log.map(|log| *log));
+            replace::begin_here(node, &position, log.map(|log| *log));
             done(node, 0);
         }
         Message::GoOn(recovered) => replace::go_on_here(node, recovered),
+        Message::Flows(message) => flows::receive(node, message),
     }
 }
 

@@ -29,7 +29,7 @@ mod walk;
 pub(crate) use due::{look, tell_health};
 pub(crate) use error::SaveError;
 pub(crate) use meet::{meet, meet_exec, meet_keys, meet_queue};
-pub(crate) use replicas::{Payload, for_replicas};
+pub(crate) use replicas::{Payload, SetFiles, for_flows, for_replicas};
 pub(crate) use walk::{arm, disarm, open};
 
 use crate::hop::{Item, Sink};
@@ -80,6 +80,8 @@ enum Waiter {
     Task(Rc<Promise<()>>),
     /// Replicas, which are to be sent it.
     Replicas(Rc<Promise<Arc<Payload>>>),
+    /// The same by flows.
+    Flows(Rc<Promise<Arc<SetFiles>>>),
 }
 
 /// What a task waits for.
@@ -256,13 +258,14 @@ pub(crate) fn start(node: &Rc<Node>) {
     }
 }
 
-/// Answers whoever waited. `single` is what became of the one file, for those who wanted that; `payload` the same for replicas.
+/// Answers whoever waited. `single` is what became of the one file, for those who wanted that; `payload` and `files` the same for replicas.
 fn answer(
     node: &Node,
     waiting: Vec<Waiter>,
     result: &Result<(), String>,
     single: &Result<(), String>,
     payload: Option<&Result<Arc<Payload>, String>>,
+    files: Option<&Result<Arc<SetFiles>, String>>,
 ) {
     for waiter in waiting {
         match waiter {
@@ -280,6 +283,10 @@ fn answer(
             Waiter::Replicas(promise) => {
                 let payload = payload.cloned().unwrap_or_else(|| Err("there is no snapshot".to_owned()));
                 promise.keep(result.clone().and(payload));
+            }
+            Waiter::Flows(promise) => {
+                let files = files.cloned().unwrap_or_else(|| Err("there is no snapshot".to_owned()));
+                promise.keep(result.clone().and(files));
             }
         }
     }

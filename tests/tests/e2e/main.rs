@@ -13,6 +13,7 @@ mod differential;
 mod disk;
 mod dump;
 mod floors;
+mod flows;
 mod following;
 mod groups;
 mod harness;

@@ -2,8 +2,8 @@
 
 mod ending;
 mod failover;
-mod follow;
-mod proxy;
+pub(crate) mod follow;
+pub(crate) mod proxy;
 mod slow;
 mod waiting;
 
@@ -39,7 +39,7 @@ fn number(client: &mut Client, name: &str) -> u64 {
 
 /// A field of INFO stats.
 #[track_caller]
-fn stat(client: &mut Client, name: &str) -> u64 {
+pub(crate) fn stat(client: &mut Client, name: &str) -> u64 {
     let info = client.call(&["INFO", "stats"]);
     let text = String::from_utf8_lossy(info.as_bytes().expect("INFO is text")).into_owned();
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -48,7 +48,7 @@ fn stat(client: &mut Client, name: &str) -> u64 {
 
 /// Waits until the replica's link is up.
 #[track_caller]
-fn linked(replica: &Process) {
+pub(crate) fn linked(replica: &Process) {
     let mut client = replica.client();
     until("the link is up", || {
         (field(&mut client, "master_link_status").as_deref() == Some("up")).then_some(())
@@ -57,7 +57,7 @@ fn linked(replica: &Process) {
 
 /// Waits until the replica has all that the master has, and compares the data.
 #[track_caller]
-fn check_same(master: &Process, replica: &Process) {
+pub(crate) fn check_same(master: &Process, replica: &Process) {
     let (mut from, mut to) = (master.client(), replica.client());
     // Others may have it too.
     assert_ne!(from.line("WAIT 1 30000"), ":0");

@@ -12,7 +12,7 @@ mod lolwut;
 mod memory;
 pub mod misc;
 pub mod redact;
-mod replication;
+pub(crate) mod replication;
 mod rows;
 mod save;
 mod shutdown;

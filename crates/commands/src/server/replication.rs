@@ -4,10 +4,11 @@ use crate::client::ClientFlags;
 use crate::core::Action;
 use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::error::CommandError;
-use crate::masters::{Asked, Failover, FailoverState};
+use crate::masters::{Asked, Failover, FailoverState, Wants};
 use crate::replica::Wish;
 use crate::row::{Arg, Command, Flags};
 use config::MasterAddress;
+use replication::flow::hello::CAPABLE;
 use replication::psync::{Follower, Replconf};
 use stdx::{Args, UnixMs};
 
@@ -246,7 +247,8 @@ fn replconf(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> 
     let words: Vec<&[u8]> = args.from(1).iter().collect();
     let follower = ctx.client().replica.get_or_insert_with(|| Box::new(Follower::new(now_ms)));
     match follower.replconf(&words, now_ms) {
-        Ok(Replconf::Ok) => ctx.out.ok(),
+        Ok(Replconf::Flows) if crate::flows::why_none(ctx).is_none() => ctx.out.simple(CAPABLE),
+        Ok(Replconf::Ok | Replconf::Flows) => ctx.out.ok(),
         // An acknowledgement of who follows nobody yet, or a question for a replica.
         Ok(Replconf::Silence | Replconf::AckNow) => {}
         Ok(Replconf::Names) => {
@@ -270,7 +272,7 @@ fn psync(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     if !promotes {
         has_data(ctx)?;
     }
-    follow(ctx, Some((args.at(1).into(), offset)), promotes);
+    follow(ctx, Wants::Stream(args.at(1).into(), offset), promotes);
     Ok(Outcome::Done)
 }
 
@@ -279,14 +281,14 @@ fn may_promote(ctx: &Ctx<'_>, replid: &[u8]) -> Result<(), CommandError> {
     if !ctx.core.shared.replica.is_replica() {
         return Err(CommandError::PROMOTION_OF_MASTER);
     }
-    let own = ctx.core.shared.following.position().map(|position| position.at.replid);
+    let own = ctx.core.shared.following.place().map(|place| place.at().replid);
     if own.is_none_or(|own| !own.as_str().as_bytes().eq_ignore_ascii_case(replid)) {
         return Err(CommandError::PROMOTION_BY_STRANGER);
     }
     Ok(())
 }
 
-fn is_not_failing_over(ctx: &Ctx<'_>) -> Result<(), CommandError> {
+pub(crate) fn is_not_failing_over(ctx: &Ctx<'_>) -> Result<(), CommandError> {
     match ctx.core.shared.masters.known().failover {
         FailoverState::None => Ok(()),
         FailoverState::WaitingForSync | FailoverState::InProgress => Err(CommandError::SYNC_FAILING_OVER),
@@ -297,12 +299,12 @@ fn is_not_failing_over(ctx: &Ctx<'_>) -> Result<(), CommandError> {
 fn sync(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
     is_not_failing_over(ctx)?;
     has_data(ctx)?;
-    follow(ctx, None, false);
+    follow(ctx, Wants::Everything, false);
     Ok(Outcome::Done)
 }
 
 /// A replica whose master is away has nothing to pass on that is known to stay; so two that follow each other get nothing either.
-fn has_data(ctx: &Ctx<'_>) -> Result<(), CommandError> {
+pub(crate) fn has_data(ctx: &Ctx<'_>) -> Result<(), CommandError> {
     let now_ms = (ctx.core.nanos)() / 1_000_000;
     match ctx.core.shared.replica.facts(now_ms) {
         Some((facts, _)) if !facts.is_up() => Err(CommandError::NO_MASTER_LINK),
@@ -310,13 +312,13 @@ fn has_data(ctx: &Ctx<'_>) -> Result<(), CommandError> {
     }
 }
 
-fn follow(ctx: &mut Ctx<'_>, position: Option<(Box<[u8]>, i64)>, promotes: bool) {
+pub(crate) fn follow(ctx: &mut Ctx<'_>, wants: Wants, promotes: bool) {
     let now_ms = ctx.now.0.max(0) as u64;
     let client = ctx.client();
     let follower = client.replica.take().map_or_else(|| Follower::new(now_ms), |follower| *follower);
     // What was asked before is answered here.
     client.flags.set(ClientFlags::CLOSE_AFTER_REPLY, true);
-    ctx.core.asks_to_follow = Some(Box::new(Asked { follower, position, promotes }));
+    ctx.core.asks_to_follow = Some(Box::new(Asked { follower, wants, promotes }));
 }
 
 #[cfg(test)]
@@ -378,9 +380,10 @@ mod tests {
         world.check(&["PSYNC ? -1"], "");
         let asked = world.cores[0].asks_to_follow.take().expect("it has asked");
         assert_eq!((asked.follower.listening_port, asked.follower.takes_marked), (6380, true));
-        assert_eq!(asked.position, Some((b"?"[..].into(), -1)));
+        assert_eq!(asked.wants, Wants::Stream(b"?"[..].into(), -1));
         assert!(world.client().flags.has(ClientFlags::CLOSE_AFTER_REPLY));
         world.check(&["SYNC"], "");
-        assert_eq!(world.cores[0].asks_to_follow.take().expect("it has asked").position, None);
+        let asked = world.cores[0].asks_to_follow.take().expect("it has asked");
+        assert_eq!(asked.wants, Wants::Everything);
     }
 }

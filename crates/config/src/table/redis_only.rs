@@ -296,6 +296,14 @@ pub(super) const REPLICATION: &[Param] = &[
     .unit("seconds")
     .alias("repl-ping-slave-period"),
     plain(
+        "repl-flows",
+        flag!(repl_flows),
+        "no",
+        "Replicates with other Lacewings by flows: each shard's log over a connection of its own, where the master writes a log. \
+         'no', on either side, has them use one stream, as with Redis. On trial: a replica that is sent many transactions over shards \
+         applies them more slowly so.",
+    ),
+    plain(
         "repl-disable-tcp-nodelay",
         flag!(repl_disable_tcp_nodelay),
         "no",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::disk::{Attempt, Source};
 use crate::manifest::{Manifest, SetFile};
-use crate::sets::draft::crc64;
+use crate::sets::crc64;
 use crate::sets::{SetFault, open_file};
 use crate::store::SetStore;
 use crc_fast::Digest;

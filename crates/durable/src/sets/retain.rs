@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use aof::Generation;
+use aof::{Generation, Lsn};
 
 use crate::disk::{Attempt, Disk, DiskError, list_sorted};
+use crate::generation::LogEnd;
 use crate::layout::{self, BEGIN, LOGS, MANIFEST, SetNumber, WAITING};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Position};
 use crate::sets::{self, SetState};
 use crate::store::Places;
+use stdx::ShardId;
 
 /// That this process holds the whole dataset: it was loaded to its last byte and counted, or proven empty. Only
 /// recovery makes one; without it nothing is saved and nothing is removed.
@@ -73,6 +75,11 @@ impl Loaded {
     /// Keeps the newest `keep` sets (at least one) of which it is known that they can be read, and what is newer; removes older
     /// sets, and the log as far as none of the kept needs it. Sets that cannot be read are neither counted nor removed.
     pub fn prune(&self, places: &Places, keep: usize) -> Result<Pruned, DiskError> {
+        self.prune_but(places, keep, &[])
+    }
+
+    /// The same; the log stays from each of `readers` on, too.
+    pub fn prune_but(&self, places: &Places, keep: usize, readers: &[LogEnd]) -> Result<Pruned, DiskError> {
         let mut pruned = Pruned::default();
         let listed = sets::list(places)?;
         let good = listed
@@ -98,7 +105,7 @@ impl Loaded {
         if !listed.iter().any(unreadable) {
             let kept = listed.iter().find(|one| one.number == oldest).map(|one| &one.state);
             if let Some(SetState::Set(manifest)) = kept {
-                pruned.log_files = prune_log(places.disk(), manifest)?;
+                pruned.log_files = prune_log(places.disk(), &manifest.position, readers)?;
             }
         }
         Ok(pruned)
@@ -125,27 +132,37 @@ impl sets::Listed {
     }
 }
 
-/// Removes generations before that of `oldest`, and of that one the segments that end before its position.
-fn prune_log(disk: &dyn Disk, oldest: &Manifest) -> Result<u64, DiskError> {
+/// Removes generations before that of `oldest`, and of that one the segments that end before its position; but nothing that is
+/// read.
+fn prune_log(disk: &dyn Disk, oldest: &Position, readers: &[LogEnd]) -> Result<u64, DiskError> {
     let mut removed = 0;
-    let position = &oldest.position;
+    let first = readers.iter().map(|reader| reader.generation).fold(oldest.generation, Generation::min);
     for entry in list_sorted(disk, LOGS)? {
         match layout::parse_directory(&entry.name) {
-            Some(number) if number < position.generation.0 => {
+            Some(number) if number < first.0 => {
                 removed += remove_generation(disk, Generation(number))?;
             }
             _ => {}
         }
     }
-    let directory = layout::generation(position.generation);
-    let segments = crate::log::segments(disk, position.generation)?;
+    if first < oldest.generation {
+        // Whoever reads an earlier one reads all of this.
+        return Ok(removed);
+    }
+    let directory = layout::generation(oldest.generation);
+    let segments = crate::log::segments(disk, oldest.generation)?;
+    let needed_from = |shard: ShardId| {
+        let read = readers.iter().filter(|reader| reader.generation == oldest.generation);
+        let read = read.filter_map(|reader| reader.ends.get(shard.index()).copied());
+        oldest.lsns.get(shard.index()).map(|from| read.fold(*from, Lsn::min))
+    };
     let needless: Vec<_> = segments
         .windows(2)
         .filter(|pair| {
-            let needed_from = position.lsns.get(pair[0].shard.index());
-            pair[0].shard == pair[1].shard && needed_from.is_some_and(|from| pair[1].base <= *from)
+            let needed_from = needed_from(pair[0].shard);
+            pair[0].shard == pair[1].shard && needed_from.is_some_and(|from| pair[1].base <= from)
         })
-        .map(|pair| layout::segment(position.generation, pair[0]))
+        .map(|pair| layout::segment(oldest.generation, pair[0]))
         .collect();
     if needless.is_empty() {
         return Ok(removed);

@@ -17,16 +17,20 @@ use crc32c::{crc32c, crc32c_append};
 /// A frame, in the buffer it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// Part of the shard's snapshot, an RDB file.
+    /// Part of the shard's file of the snapshot, as it is at the master: an RDB file, or one that is compressed.
     Payload(&'a [u8]),
-    /// The snapshot is whole: its length and its CRC-64/XZ.
+    /// The file is whole: its length and its CRC-64/XZ; the log goes on at this place.
     PayloadEnd {
         /// Bytes.
         bytes: u64,
         /// Of all of them.
         crc64: u64,
+        /// In which generation.
+        generation: Generation,
+        /// Where.
+        lsn: Lsn,
     },
-    /// Whole records of the log, the first at this place.
+    /// Bytes of the log from this place on. They begin where the last ones ended; records may be cut anywhere.
     Log {
         /// In which generation.
         generation: Generation,
@@ -43,10 +47,13 @@ pub enum Frame<'a> {
         end: Lsn,
         /// The one that begins.
         next: Generation,
+        /// What tells that from another with its number.
+        birth: u64,
     },
-    /// So many bytes of frames were applied, and may be sent again.
+    /// So many bytes of payload or log, heads of frames not counted, were taken care of, and as many may be sent again: bytes of a payload that are
+    /// kept, of records that were run, and of a record that is not whole yet (else one that is longer than the window never would be).
     Credit(u32),
-    /// All before this is in the replica's own log.
+    /// All before this was run. It is said unasked, with whatever was run.
     Applied {
         /// In which generation of the master's.
         generation: Generation,
@@ -167,12 +174,16 @@ impl<'a> Frame<'a> {
         };
         match self {
             Self::Payload(bytes) => out.extend_from_slice(bytes),
-            Self::PayloadEnd { bytes, crc64 } => numbers(&[*bytes, *crc64]),
+            Self::PayloadEnd { bytes, crc64, generation, lsn } => {
+                numbers(&[*bytes, *crc64, generation.0, lsn.0]);
+            }
             Self::Log { generation, lsn, records } => {
                 numbers(&[generation.0, lsn.0]);
                 out.extend_from_slice(records);
             }
-            Self::NextGeneration { generation, end, next } => numbers(&[generation.0, end.0, next.0]),
+            Self::NextGeneration { generation, end, next, birth } => {
+                numbers(&[generation.0, end.0, next.0, *birth]);
+            }
             Self::Credit(bytes) => out.extend_from_slice(&bytes.to_le_bytes()),
             Self::Applied { generation, lsn } => numbers(&[generation.0, lsn.0]),
             Self::Ping => {}
@@ -192,18 +203,24 @@ impl<'a> Frame<'a> {
         Some(match kind {
             1 if !body.is_empty() => Self::Payload(body),
             2 => {
-                is_long(16)?;
-                Self::PayloadEnd { bytes: number(0)?, crc64: number(1)? }
+                is_long(32)?;
+                Self::PayloadEnd {
+                    bytes: number(0)?,
+                    crc64: number(1)?,
+                    generation: Generation(number(2)?),
+                    lsn: Lsn(number(3)?),
+                }
             }
             3 if body.len() > 16 => {
                 Self::Log { generation: Generation(number(0)?), lsn: Lsn(number(1)?), records: &body[16..] }
             }
             4 => {
-                is_long(24)?;
+                is_long(32)?;
                 Self::NextGeneration {
                     generation: Generation(number(0)?),
                     end: Lsn(number(1)?),
                     next: Generation(number(2)?),
+                    birth: number(3)?,
                 }
             }
             5 => Self::Credit(u32::from_le_bytes(body.try_into().ok()?)),
@@ -238,9 +255,9 @@ mod tests {
         let (generation, lsn) = (Generation(7), Lsn(96));
         vec![
             Frame::Payload(b"REDIS0011"),
-            Frame::PayloadEnd { bytes: 9, crc64: 0x1234 },
+            Frame::PayloadEnd { bytes: 9, crc64: 0x1234, generation, lsn },
             Frame::Log { generation, lsn, records: b"records" },
-            Frame::NextGeneration { generation, end: lsn, next: Generation(9) },
+            Frame::NextGeneration { generation, end: lsn, next: Generation(9), birth: u64::MAX },
             Frame::Credit(65_536),
             Frame::Applied { generation, lsn },
             Frame::Ping,

@@ -9,6 +9,8 @@ pub struct Stands {
     pub node: NodeId,
     /// Which generation.
     pub generation: Generation,
+    /// What tells that generation from another with its number: a copy of the master that was put back begins the same numbers anew.
+    pub birth: u64,
     /// By shard of that generation.
     pub lsns: Vec<Lsn>,
 }
@@ -18,6 +20,8 @@ pub struct Stands {
 pub struct Kept {
     /// Which.
     pub generation: Generation,
+    /// What tells it from another with its number.
+    pub birth: u64,
     /// By shard: the first byte that is there, and where the log ends, so far or for good.
     pub ranges: Vec<(Lsn, Lsn)>,
 }
@@ -69,16 +73,30 @@ pub enum WhyFull {
 
 /// In what the replica is ahead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("flow {flow} has byte {has} of generation {generation}, which ends at {ends}")]
-pub struct WhyOlder {
-    /// Which flow.
-    pub flow: u16,
-    /// In which generation.
-    pub generation: Generation,
-    /// Where the replica is.
-    pub has: Lsn,
-    /// Where the log ends.
-    pub ends: Lsn,
+pub enum WhyOlder {
+    /// It has more of a log than there is.
+    #[error("flow {flow} has byte {has} of generation {generation}, which ends at {ends}")]
+    Ahead {
+        /// Which flow.
+        flow: u16,
+        /// In which generation.
+        generation: Generation,
+        /// Where the replica is.
+        has: Lsn,
+        /// Where the log ends.
+        ends: Lsn,
+    },
+    /// It stands in a generation that is still to come.
+    #[error("the replica has generation {has}, and the newest is {newest}")]
+    Unborn {
+        /// The replica's.
+        has: Generation,
+        /// The master's newest.
+        newest: Generation,
+    },
+    /// It stands in another generation that had this number: the master was put back to a copy of before.
+    #[error("the replica has another generation {0}, which this master has lost")]
+    Another(Generation),
 }
 
 /// Decides. `kept` by rising generation, the last one the present; each is a continuation of the one before.
@@ -87,10 +105,17 @@ pub fn decide(node: NodeId, kept: &[Kept], stands: Option<&Stands>) -> Decision 
     if stands.node != node {
         return Decision::Full(WhyFull::Other(stands.node));
     }
+    let newest = kept.last().map_or(Generation(0), |one| one.generation);
+    if stands.generation > newest {
+        return Decision::Older(WhyOlder::Unborn { has: stands.generation, newest });
+    }
     let Some(first) = kept.iter().position(|one| one.generation == stands.generation) else {
         return Decision::Full(WhyFull::Forgotten(stands.generation));
     };
     let generation = stands.generation;
+    if kept[first].birth != stands.birth {
+        return Decision::Older(WhyOlder::Another(generation));
+    }
     let ranges = &kept[first].ranges;
     if ranges.len() != stands.lsns.len() {
         let (stands, logs) = (stands.lsns.len(), ranges.len());
@@ -99,7 +124,7 @@ pub fn decide(node: NodeId, kept: &[Kept], stands: Option<&Stands>) -> Decision 
     let flows = || (0u16..).zip(ranges.iter().zip(&stands.lsns));
     // Whoever is ahead anywhere has what this master lost, whatever else is forgotten.
     if let Some((flow, ((_, ends), has))) = flows().find(|(_, ((_, ends), has))| *has > ends) {
-        return Decision::Older(WhyOlder { flow, generation, has: *has, ends: *ends });
+        return Decision::Older(WhyOlder::Ahead { flow, generation, has: *has, ends: *ends });
     }
     if let Some((flow, ((begins, _), needs))) = flows().find(|(_, ((begins, _), needs))| *needs < begins) {
         return Decision::Full(WhyFull::Behind { flow, generation, needs: *needs, begins: *begins });
@@ -120,12 +145,12 @@ mod tests {
 
     fn kept(generation: u64, ranges: &[(u64, u64)]) -> Kept {
         let ranges = ranges.iter().map(|(from, to)| (Lsn(*from), Lsn(*to))).collect();
-        Kept { generation: Generation(generation), ranges }
+        Kept { generation: Generation(generation), birth: generation * 10, ranges }
     }
 
     fn stands(generation: u64, lsns: &[u64]) -> Stands {
         let lsns = lsns.iter().map(|lsn| Lsn(*lsn)).collect();
-        Stands { node: NODE, generation: Generation(generation), lsns }
+        Stands { node: NODE, generation: Generation(generation), birth: generation * 10, lsns }
     }
 
     #[test]
@@ -146,8 +171,12 @@ mod tests {
         check(Some(stands(4, &[1, 1])), full(WhyFull::Count { stands: 2, logs: 3 }));
         let behind = WhyFull::Behind { flow: 0, generation: Generation(3), needs: Lsn(99), begins: Lsn(100) };
         check(Some(stands(3, &[99, 900])), full(behind));
-        let older = WhyOlder { flow: 1, generation: Generation(3), has: Lsn(901), ends: Lsn(900) };
+        let older = WhyOlder::Ahead { flow: 1, generation: Generation(3), has: Lsn(901), ends: Lsn(900) };
         check(Some(stands(3, &[99, 901])), Decision::Older(older));
+        let unborn = WhyOlder::Unborn { has: Generation(5), newest: Generation(4) };
+        check(Some(stands(5, &[0, 0, 0])), Decision::Older(unborn));
+        let another = Stands { birth: 41, ..stands(4, &[0, 0, 0]) };
+        check(Some(another), Decision::Older(WhyOlder::Another(Generation(4))));
         let other = NodeId([2; 20]);
         check(Some(Stands { node: other, ..stands(4, &[0, 0, 0]) }), full(WhyFull::Other(other)));
     }

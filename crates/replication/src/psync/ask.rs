@@ -2,6 +2,7 @@
 
 use resp::encode_command;
 
+use crate::flow::hello;
 use crate::ids::{Position, ReplId};
 
 /// `PING`.
@@ -27,9 +28,10 @@ pub fn ip_address(address: &str, out: &mut Vec<u8>) {
     encode_command(&["REPLCONF", "ip-address", address], out);
 }
 
-/// That payloads without a length are understood, and histories that continue others.
-pub fn capabilities(out: &mut Vec<u8>) {
-    encode_command(&["REPLCONF", "capa", "eof", "capa", "psync2"], out);
+/// That payloads without a length are understood, and histories that continue others; and, if this node wants them, flows.
+pub fn capabilities(wants_flows: bool, out: &mut Vec<u8>) {
+    let words = ["REPLCONF", "capa", "eof", "capa", "psync2", "capa", hello::CAPABILITY];
+    encode_command(&words[..if wants_flows { 7 } else { 5 }], out);
 }
 
 /// Who this node is, for finding out whether it is about to follow itself.

@@ -12,6 +12,7 @@
 use stdx::number::parse_i64;
 
 use crate::backlog::Backlog;
+use crate::flow::hello::CAPABILITY;
 use crate::ids::{Position, ReplId};
 
 /// What a master knows of one of its replicas.
@@ -25,6 +26,8 @@ pub struct Follower {
     pub takes_marked: bool,
     /// Whether it understands that a history has a new name.
     pub takes_new_ids: bool,
+    /// Whether it can be sent logs, a flow for each shard.
+    pub takes_flows: bool,
     /// Who it is, if it is a Lacewing.
     pub lacewing: Option<ReplId>,
     /// Whether it wants the payload alone.
@@ -87,6 +90,8 @@ pub enum Replconf {
     AckNow,
     /// `+LACEWING`, this node's name and those of its masters.
     Names,
+    /// It can be sent logs: [`CAPABLE`](crate::flow::hello::CAPABLE) if this node can do so, else `+OK`.
+    Flows,
 }
 
 /// Why REPLCONF is refused; the text is Redis's.
@@ -133,6 +138,7 @@ impl Follower {
             ip_address: None,
             takes_marked: false,
             takes_new_ids: false,
+            takes_flows: false,
             lacewing: None,
             payload_only: false,
             phase: Phase::Greeting,
@@ -161,6 +167,10 @@ impl Follower {
                 b"capa" => match value.to_ascii_lowercase().as_slice() {
                     b"eof" => self.takes_marked = true,
                     b"psync2" => self.takes_new_ids = true,
+                    capability if capability == CAPABILITY.as_bytes() => {
+                        self.takes_flows = true;
+                        reply = Replconf::Flows;
+                    }
                     // What a newer one can do besides.
                     _ => {}
                 },
@@ -237,6 +247,12 @@ impl Follower {
         }
     }
 
+    /// The same as one who has acknowledged that: for who is shown in another count.
+    #[must_use]
+    pub fn shown_at(self, offset: u64) -> Self {
+        Self { acknowledged: offset, ..self }
+    }
+
     /// It has said something, if only an empty line.
     pub fn heard(&mut self, now_ms: u64) {
         self.heard_ms = self.heard_ms.max(now_ms);
@@ -299,6 +315,7 @@ mod tests {
         check(&["listening-port", "6380"], Ok(Replconf::Ok));
         check(&["LISTENING-PORT", "x"], Err("ERR value is not an integer or out of range"));
         check(&["capa", "eof", "capa", "psync2", "capa", "whatever"], Ok(Replconf::Ok));
+        check(&["capa", "eof", "capa", "lacewing-flows"], Ok(Replconf::Flows));
         check(&["ip-address", "10.0.0.1"], Ok(Replconf::Ok));
         check(&["ack", "12"], Ok(Replconf::Silence));
         check(&["getack", "*"], Ok(Replconf::AckNow));

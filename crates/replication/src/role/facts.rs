@@ -120,6 +120,9 @@ impl Role {
                 received: payload.received(),
                 last_io_ms: since_io_ms,
             }),
+            State::Gathering { received, len, .. } => {
+                Some(Transfer { len: Some(*len), received: *received, last_io_ms: since_io_ms })
+            }
             State::Verifying { .. } | State::Replacing { .. } => {
                 let received = self.facts.received;
                 Some(Transfer { len: Some(received), received, last_io_ms: since_io_ms })
@@ -151,7 +154,10 @@ impl Role {
             State::Waiting { .. } | State::Draining => LinkState::Connect,
             State::Connecting => LinkState::Connecting,
             State::Greeting(_) => LinkState::Handshake,
-            State::Receiving { .. } | State::Verifying { .. } | State::Replacing { .. } => LinkState::Sync,
+            State::Receiving { .. }
+            | State::Gathering { .. }
+            | State::Verifying { .. }
+            | State::Replacing { .. } => LinkState::Sync,
             State::Following => LinkState::Connected,
         }
     }

@@ -1,10 +1,11 @@
 //! The handshake, line by line, until the master has said what it gives.
 //!
 //! PING alone comes first: what answers it is a server that speaks the protocol, and has been reached. Then all commands
-//! that introduce this node go together, and last, when each was answered, PSYNC.
+//! that introduce this node go together, and last, when each was answered, PSYNC; or, if both sides can, what asks for flows.
 
 use std::collections::VecDeque;
 
+use crate::flow::hello::{self, Announced, Session, Sync};
 use crate::ids::{Position, ReplId};
 use crate::psync::{Answer, Greeting, LineError, Lines, ask};
 use crate::role::{Options, Reason};
@@ -19,6 +20,10 @@ pub(super) struct Greeter {
     position: Option<Position>,
     /// Whether a replica of this node is asked to be its master.
     promotes: bool,
+    /// What is asked for where there are flows; `None` if they are not wanted.
+    flows: Option<Sync>,
+    /// The master can.
+    has_flows: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +32,10 @@ enum Asked {
     Auth,
     /// The master may know it or not.
     Told,
+    Capabilities,
     Id,
     Psync,
+    Flows,
 }
 
 /// What follows from what was read.
@@ -42,13 +49,18 @@ pub(super) enum Step {
     Full(Position),
     /// The stream comes from this position on; the history may have a new name.
     Resume(Position, Option<ReplId>),
+    /// A payload comes in flows, and then their logs.
+    FullFlows(Session, Announced),
+    /// The logs come in flows, from where this node stands.
+    ResumeFlows(Session),
 }
 
 impl Greeter {
-    /// PING is on its way. `position` is where the stream should go on, if it can.
+    /// PING is on its way. `position` is where the stream should go on, if it can; `flows` the same, if flows are wanted.
     /// `promotes`: whoever is asked is this node's replica so far.
-    pub(super) fn begin(position: Option<Position>, promotes: bool) -> Self {
-        Self { lines: Lines::default(), asked: [Asked::Ping].into(), position, promotes }
+    pub(super) fn begin(position: Option<Position>, flows: Option<Sync>, promotes: bool) -> Self {
+        let asked = [Asked::Ping].into();
+        Self { lines: Lines::default(), asked, position, promotes, flows, has_flows: false }
     }
 
     /// Takes one line, or the beginning of one; says how many bytes that were.
@@ -70,8 +82,10 @@ impl Greeter {
 
     fn answered(&mut self, line: &[u8], options: &Options) -> Step {
         let asked = self.asked.pop_front().expect("something was asked: the last answer ends the handshake");
-        if asked == Asked::Psync {
-            return self.psync(line);
+        match asked {
+            Asked::Psync => return self.psync(line),
+            Asked::Flows => return self.flows(line, options),
+            _ => {}
         }
         match (asked, Greeting::parse(line)) {
             (_, Greeting::Garbage(said)) => return Step::Fail(Reason::Garbage(said)),
@@ -86,14 +100,19 @@ impl Greeter {
             (Asked::Id, Greeting::Lacewing(names)) if names.contains(&options.me) && !self.promotes => {
                 return Step::Fail(Reason::Cycle);
             }
+            (Asked::Capabilities, Greeting::Well(_)) => {
+                self.has_flows = line[1..] == *hello::CAPABLE.as_bytes();
+            }
             _ => {}
         }
         let mut bytes = Vec::new();
         if asked == Asked::Ping {
             self.introduce(options, &mut bytes);
         } else if self.asked.is_empty() {
-            ask::psync(self.position, self.promotes, &mut bytes);
-            self.asked.push_back(Asked::Psync);
+            match self.flows.as_ref().filter(|_| self.has_flows) {
+                Some(flows) => self.ask_for_flows(&flows.clone(), &mut bytes),
+                None => self.ask_for_stream(&mut bytes),
+            }
         }
         if bytes.is_empty() { Step::Nothing } else { Step::Send(bytes) }
     }
@@ -109,10 +128,58 @@ impl Greeter {
             ask::ip_address(address, out);
             self.asked.push_back(Asked::Told);
         }
-        ask::capabilities(out);
-        self.asked.push_back(Asked::Told);
+        ask::capabilities(self.flows.is_some(), out);
+        self.asked.push_back(Asked::Capabilities);
         ask::lacewing_id(options.me, out);
         self.asked.push_back(Asked::Id);
+    }
+
+    fn ask_for_stream(&mut self, out: &mut Vec<u8>) {
+        ask::psync(self.position, self.promotes, out);
+        self.asked.push_back(Asked::Psync);
+    }
+
+    fn ask_for_flows(&mut self, from: &Sync, out: &mut Vec<u8>) {
+        from.encode(out);
+        self.asked.push_back(Asked::Flows);
+    }
+
+    fn flows(&mut self, line: &[u8], options: &Options) -> Step {
+        let asked = self.flows.clone().expect("they were asked for");
+        let mut bytes = Vec::new();
+        match hello::Answer::parse(line) {
+            hello::Answer::Full { session, payload, reason } => {
+                let theirs = payload.generation;
+                match asked.stands {
+                    Some(ours)
+                        if ours.node == session.node && theirs < ours.generation && !options.accepts_less =>
+                    {
+                        Step::Fail(Reason::OlderLog(format!("it is in generation {theirs}; {reason}")))
+                    }
+                    _ => Step::FullFlows(session, payload),
+                }
+            }
+            hello::Answer::Resume(session) => match asked.stands {
+                Some(ours) if ours.node == session.node && ours.lsns.len() == usize::from(session.flows) => {
+                    Step::ResumeFlows(session)
+                }
+                _ => Step::Fail(Reason::Garbage("+RESUME of other flows than were asked for".to_owned())),
+            },
+            hello::Answer::Older(_) if options.accepts_less && asked.stands.is_some() => {
+                let all = Sync { stands: None, offset: 0 };
+                self.ask_for_flows(&all, &mut bytes);
+                self.flows = Some(all);
+                Step::Send(bytes)
+            }
+            hello::Answer::Older(said) => Step::Fail(Reason::OlderLog(said)),
+            hello::Answer::NoFlows(_) => {
+                self.ask_for_stream(&mut bytes);
+                Step::Send(bytes)
+            }
+            hello::Answer::Later(said) => Step::Fail(Reason::Later(said)),
+            hello::Answer::Refused(said) => Step::Fail(Reason::Refused(said)),
+            hello::Answer::Garbage(said) => Step::Fail(Reason::Garbage(said)),
+        }
     }
 
     fn psync(&self, line: &[u8]) -> Step {

@@ -1,5 +1,6 @@
 //! What the role machine wants done.
 
+use crate::flow::hello::{Announced, Session};
 use crate::ids::{Attempt, Endpoint, Position, ReplId};
 use crate::role::{History, Reason};
 
@@ -24,6 +25,16 @@ pub enum Output {
     Close {
         /// Whose.
         attempt: Attempt,
+    },
+    /// Open the flows of a session. Their payload, if one was announced, is staged and read to its last byte as it comes: tell
+    /// [`Role::gathered`](super::Role::gathered), and [`Role::lost`](super::Role::lost) when one of them ends.
+    Open {
+        /// Whose.
+        attempt: Attempt,
+        /// The session.
+        session: Session,
+        /// What is to come before the logs.
+        payload: Option<Announced>,
     },
     /// Begin to stage a payload, which comes as [`Piece::Payload`].
     Stage {

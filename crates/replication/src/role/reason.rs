@@ -67,6 +67,12 @@ pub enum Reason {
         /// What this node has.
         ours: Position,
     },
+    /// The master has less of its own log than this node has of it.
+    #[error(
+        "the master has less of its log than this node has of it: it has lost data, or is an older copy ({0}). To take its data \
+         all the same: CONFIG SET replica-accept-less yes"
+    )]
+    OlderLog(String),
     /// The master has no keys, and this node has.
     #[error(
         "the master has no keys and this node has {own_keys}: the master has lost its data, or is the wrong one. To take its \
@@ -96,7 +102,10 @@ pub enum Reason {
 impl Reason {
     /// Whether the master's data was found to be less than this node's. A new attempt changes that seldom.
     pub fn is_judgement(&self) -> bool {
-        matches!(self, Self::Older { .. } | Self::Empty { .. } | Self::Itself | Self::Cycle)
+        matches!(
+            self,
+            Self::Older { .. } | Self::OlderLog(_) | Self::Empty { .. } | Self::Itself | Self::Cycle
+        )
     }
 }
 

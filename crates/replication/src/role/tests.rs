@@ -305,3 +305,99 @@ fn what_is_handed_over_is_offered_again_when_the_link_breaks_and_no_more_when_it
         GREETING.iter().flat_map(|line| hear(&mut role, format!("{line}\r\n").as_bytes())).collect();
     assert!(sends(&outputs, "PSYNC") && !sends(&outputs, "FAILOVER"));
 }
+
+/// One that wants flows, has these places, and hears these lines.
+fn wants_flows(from: Option<Sync>, accepts_less: bool, said: &[&str]) -> (Role, Vec<Output>) {
+    let mut role = role();
+    role.set_options(Options { accepts_less, ..role.options().clone() }, 0);
+    role.replicaof(endpoint(1), History::default(), 0);
+    role.want_flows(from);
+    role.connected(role.attempt, 0);
+    let mut outputs: Vec<Output> = std::iter::from_fn(|| role.poll()).collect();
+    for line in
+        ["+PONG", "+OK", "+OK lacewing-flows", &format!("+LACEWING {}", "a".repeat(40))].iter().chain(said)
+    {
+        outputs.extend(hear(&mut role, format!("{line}\r\n").as_bytes()));
+    }
+    (role, outputs)
+}
+
+fn asks(outputs: &[Output], for_what: &str) -> usize {
+    let sent = |output: &Output| match output {
+        Output::Send { bytes, .. } => String::from_utf8_lossy(bytes).matches(for_what).count(),
+        _ => 0,
+    };
+    outputs.iter().map(sent).sum()
+}
+
+fn stands(generation: u64) -> Option<Sync> {
+    let lsns = vec![aof::Lsn(5), aof::Lsn(7)];
+    let generation = aof::Generation(generation);
+    let stands = crate::flow::resume::Stands { node: aof::NodeId([0x1f; 20]), generation, birth: 3, lsns };
+    Some(Sync { stands: Some(stands), offset: 12 })
+}
+
+const NOTHING: Option<Sync> = Some(Sync { stands: None, offset: 0 });
+const SESSION: &str = "abababababababababababababababab 2 1000 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f 12";
+
+#[test]
+fn flows_are_asked_for_where_both_sides_can() {
+    let (_, outputs) = wants_flows(NOTHING, false, &[]);
+    assert_eq!((asks(&outputs, "LACEWING.SYNC"), asks(&outputs, "PSYNC")), (1, 0));
+    let (_, outputs) = wants_flows(None, false, &[]);
+    assert_eq!((asks(&outputs, "LACEWING.SYNC"), asks(&outputs, "PSYNC")), (0, 1));
+    let (_, outputs) = wants_flows(NOTHING, false, &["-NOFLOWS there is no log"]);
+    assert_eq!((asks(&outputs, "LACEWING.SYNC"), asks(&outputs, "PSYNC")), (1, 1));
+}
+
+#[test]
+fn a_payload_that_comes_in_flows_is_granted_when_it_is_whole() {
+    let (mut role, outputs) =
+        wants_flows(NOTHING, false, &[&format!("+FULL {SESSION} 4 3 1 99 nothing there")]);
+    assert!(matches!(outputs[..], [.., Output::Stage { .. }, Output::Open { payload: Some(_), .. }]));
+    let attempt = role.attempt;
+    role.gathered(attempt, 50, false, 6);
+    assert_eq!(role.facts(6).transfer.map(|transfer| transfer.received), Some(50));
+    role.gathered(attempt, 99, true, 7);
+    assert!(matches!(role.poll(), Some(Output::Verify { .. })));
+    role.verified(attempt, Report { keys: 1, own_keys: 0 }, 8);
+    let Some(Output::Replace(grant)) = role.poll() else { panic!("a grant") };
+    assert_eq!((grant.position().replid.as_str(), grant.position().offset), (&*"1f".repeat(20), 12));
+    role.replaced(attempt, 9);
+    assert!(matches!(role.poll(), Some(Output::Follow { is_resumed: false, .. })));
+    role.applied(attempt, 1000);
+    assert_eq!(role.facts(9).applied, Some(1000));
+}
+
+#[test]
+fn flows_that_end_before_the_payload_does_leave_the_old_data() {
+    let (mut role, _) = wants_flows(NOTHING, false, &[&format!("+FULL {SESSION} 4 3 1 99 nothing there")]);
+    role.lost(role.attempt, "closed", 6);
+    let outputs: Vec<Output> = std::iter::from_fn(|| role.poll()).collect();
+    assert!(matches!(outputs[..], [Output::Failed { .. }, Output::Discard { .. }]), "{outputs:?}");
+}
+
+#[test]
+fn flows_go_on_where_this_node_stands_and_nowhere_else() {
+    let resume = format!("+RESUME {SESSION}");
+    let (role, outputs) = wants_flows(stands(4), false, &[&resume]);
+    assert!(role.is_following() && role.has_flows());
+    assert!(outputs.iter().any(|output| matches!(output, Output::Open { payload: None, .. })));
+    let (role, _) = wants_flows(NOTHING, false, &[&resume]);
+    assert!(matches!(role.facts(6).last_reason, Some(Reason::Garbage(_))));
+}
+
+#[test]
+fn hazard_16_a_master_with_less_of_its_log_does_not_replace_it_unasked() {
+    let older = "-OLDER the replica has generation 9";
+    let full = format!("+FULL {SESSION} 4 3 1 99 forgotten");
+    for said in [older, &full] {
+        let (role, outputs) = wants_flows(stands(9), false, &[said]);
+        assert!(matches!(role.facts(6).last_reason, Some(Reason::OlderLog(_))), "{said}");
+        assert!(!outputs.iter().any(|output| matches!(output, Output::Stage { .. })));
+    }
+    let (role, outputs) = wants_flows(stands(9), true, &[older, &full]);
+    assert_eq!(asks(&outputs, "LACEWING.SYNC"), 2);
+    assert!(outputs.iter().any(|output| matches!(output, Output::Stage { .. })));
+    assert_eq!(role.facts(6).last_reason, None);
+}

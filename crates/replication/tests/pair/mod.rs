@@ -133,6 +133,7 @@ impl Node {
                 Output::Promoted { .. } => self.log.push("promoted".to_owned()),
                 Output::HandedOver => self.log.push("handed over".to_owned()),
                 Output::NotHandedOver { .. } => self.log.push("not handed over".to_owned()),
+                Output::Open { .. } => unreachable!("no flows are wanted"),
                 Output::Failed { reason, .. } => self.log.push(reason.to_string()),
             }
         }
@@ -292,7 +293,7 @@ impl Master {
             _ if !self.is_in => "-NOAUTH Authentication required.\r\n".to_owned(),
             b"PING" => "+PONG\r\n".to_owned(),
             b"REPLCONF" => match self.follower.replconf(&args[1..], 1) {
-                Ok(Replconf::Ok) => "+OK\r\n".to_owned(),
+                Ok(Replconf::Ok | Replconf::Flows) => "+OK\r\n".to_owned(),
                 Ok(Replconf::Silence | Replconf::AckNow) => {
                     self.feed();
                     return;

@@ -4,6 +4,7 @@ use super::RETRY;
 use super::batch::Batch;
 use super::channel::{Channel, Said};
 use crate::node::Node;
+use replication::flow::place::Place;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -29,15 +30,15 @@ pub(super) async fn apply(node: Rc<Node>, run: u64) {
 }
 
 async fn apply_all(node: &Rc<Node>, run: u64) {
-    until_all_know(node, run).await;
+    until_all_know(node, || node.applying.goes_on(run)).await;
     let databases = node.state.borrow().core.keyspace.databases();
     let mut channel = None;
     while let Some(batch) = next_batch(node, run, databases).await {
         match carry_out(node, run, &mut channel, &batch).await {
             Ok(()) => {
-                if batch.bytes.is_empty() {
+                if batch.unit.is_empty() {
                     // There was nothing to run, so what is on the disk is as right as this.
-                    node.state.borrow().core.shared.following.set_position(Some(batch.end));
+                    node.state.borrow().core.shared.following.set_place(Some(Place::Stream(batch.end)));
                 }
                 node.applying.applied(run, batch.end, batch.was_asked);
             }
@@ -59,11 +60,11 @@ fn fail(node: &Node, run: u64, why: String) {
     node.applying.fail(run, why);
 }
 
-/// Waits until no core expires or evicts anything by itself.
-async fn until_all_know(node: &Node, run: u64) {
+/// On core 0: waits until no core expires or evicts anything by itself, while that is wanted.
+pub(crate) async fn until_all_know(node: &Node, is_wanted: impl Fn() -> bool) {
     while node.state.borrow().core.shared.following.is_on()
         && !node.applying.all_know(node.control.heartbeats.iter().map(|beats| beats.load(Relaxed)))
-        && node.applying.goes_on(run)
+        && is_wanted()
         && !node.stopping.get()
     {
         reactor::timer::sleep(KNOWN_AFTER).await;
@@ -89,7 +90,7 @@ async fn carry_out(
     channel: &mut Option<Channel>,
     batch: &Batch,
 ) -> Result<(), Setback> {
-    if batch.bytes.is_empty() {
+    if batch.unit.is_empty() {
         return Ok(());
     }
     loop {
@@ -104,7 +105,7 @@ async fn carry_out(
             *channel = Channel::connect(node);
         }
         let said = match channel {
-            Some(channel) => channel.run(batch).await,
+            Some(channel) => channel.run(&batch.unit).await,
             None => Ok(Said::Refused(NO_DESCRIPTORS.to_owned())),
         };
         match said {
@@ -119,7 +120,7 @@ async fn carry_out(
                 tracing::warn!(%error, "the connection through which a master's commands go was lost");
                 let lost = channel.take().expect("it was lost").id();
                 until_gone(node, lost).await;
-                if node.state.borrow().core.shared.following.position() == Some(batch.end) {
+                if node.state.borrow().core.shared.following.place() == Some(Place::Stream(batch.end)) {
                     return Ok(());
                 }
             }
@@ -128,13 +129,13 @@ async fn carry_out(
 }
 
 /// Whether a refusal is not for good: the log cannot be written, or a script does not end.
-fn is_passing(why: &str) -> bool {
+pub(crate) fn is_passing(why: &str) -> bool {
     let why = why.strip_prefix(EXEC_REFUSED).unwrap_or(why);
     why == NO_DESCRIPTORS || ["MISCONF ", "BUSY ", "LOADING "].iter().any(|code| why.starts_with(code))
 }
 
 /// Waits until a client is no more, and so what it had under way is over.
-async fn until_gone(node: &Node, id: stdx::ClientId) {
+pub(crate) async fn until_gone(node: &Node, id: stdx::ClientId) {
     while !node.stopping.get() && node.state.borrow().core.clients.iter().any(|(_, client)| client.id == id) {
         reactor::timer::sleep(RETRY).await;
     }
@@ -143,15 +144,15 @@ async fn until_gone(node: &Node, id: stdx::ClientId) {
 /// The data is no longer that of the master.
 async fn forget(node: &Node, channel: Option<&mut Channel>) {
     if let Some(channel) = channel
-        && let Ok(Said::Done) = channel.set_position(None).await
+        && let Ok(Said::Done) = channel.forget(std::iter::empty(), 0).await
     {
         return;
     }
     // A start would find the position, and the data would be as it is now.
-    node.state.borrow().core.shared.following.set_position(None);
+    node.state.borrow().core.shared.following.set_place(None);
 }
 
-const NO_DESCRIPTORS: &str = "there are no descriptors";
+pub(crate) const NO_DESCRIPTORS: &str = "there are no descriptors";
 /// What EXEC puts before the reason for which it is refused.
 const EXEC_REFUSED: &str = "EXECABORT Transaction discarded because of: ";
 /// It is looked so often whether all cores know that the node follows.

@@ -1,22 +1,16 @@
 //! What is applied at once: units of the stream that follow each other, as one transaction with the position behind them.
 
 use super::absolute::Absolute;
+use super::unit::Unit;
 use commands::following;
-use replication::stream::{Kind, Unit};
+use replication::stream::{self, Kind};
 use replication::{Position, Stream, StreamPosition};
-use resp::encode_command;
 use stdx::{DbIndex, UnixMs};
 
 /// Units that follow each other.
 pub(super) struct Batch {
-    /// From MULTI to EXEC; nothing if there is nothing to run.
-    pub(super) bytes: Vec<u8>,
-    /// How many commands stand between these two.
-    pub(super) commands: usize,
-    /// Selected before the first of them.
-    pub(super) db: DbIndex,
-    /// Selected behind the last of them.
-    pub(super) last_db: DbIndex,
+    /// They.
+    pub(super) unit: Unit,
     /// Where it ends.
     pub(super) end: StreamPosition,
     /// The master has asked behind it how far this node is.
@@ -34,16 +28,8 @@ pub(super) fn take(
     now: UnixMs,
 ) -> Option<Batch> {
     let mut absolute = Absolute::new(now);
-    let mut batch = Batch {
-        bytes: Vec::new(),
-        commands: 0,
-        db: reached.db,
-        last_db: reached.db,
-        end: reached,
-        was_asked: false,
-        fault: None,
-    };
-    while batch.bytes.len() < BYTES && batch.commands < COMMANDS && !batch.was_asked {
+    let mut batch = Batch { unit: Unit::new(reached.db), end: reached, was_asked: false, fault: None };
+    while batch.unit.len() < BYTES && batch.unit.commands() < COMMANDS && !batch.was_asked {
         match stream.next_unit() {
             Ok(Some(unit)) => {
                 if unit.db.0 >= databases && unit.kind != Kind::Idle {
@@ -69,15 +55,15 @@ pub(super) fn take(
 impl Batch {
     /// Bytes of it.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        self.unit.len()
     }
 
-    fn add(&mut self, unit: &Unit<'_>, absolute: &mut Absolute) {
+    fn add(&mut self, unit: &stream::Unit<'_>, absolute: &mut Absolute) {
         match unit.kind {
             Kind::Command(command) => self.push(unit.db, command, 1, absolute),
             Kind::Transaction { commands, count } => {
                 self.push(unit.db, commands, count, absolute);
-                self.last_db = unit.next_db;
+                self.unit.last_db = unit.next_db;
             }
             Kind::Idle => {}
             Kind::GetAck => self.was_asked = true,
@@ -87,23 +73,14 @@ impl Batch {
     }
 
     fn push(&mut self, db: DbIndex, commands: &[u8], count: usize, absolute: &mut Absolute) {
-        if self.bytes.is_empty() {
-            encode_command(&["MULTI"], &mut self.bytes);
-            (self.db, self.last_db) = (db, db);
-        } else if db != self.last_db {
-            encode_command(&["SELECT", &db.0.to_string()], &mut self.bytes);
-            self.commands += 1;
-            self.last_db = db;
-        }
-        absolute.append(commands, &mut self.bytes);
-        self.commands += count;
+        self.unit.select(db);
+        absolute.append(commands, &mut self.unit.bytes);
+        self.unit.commands += count;
     }
 
     fn close(&mut self) {
-        if !self.bytes.is_empty() {
-            encode_command(&following::words(Some(self.end)), &mut self.bytes);
-            self.commands += 1;
-            encode_command(&["EXEC"], &mut self.bytes);
+        if !self.unit.is_empty() {
+            self.unit.close(&[following::stream_words(Some(self.end)).to_vec()]);
         }
     }
 }
@@ -116,7 +93,7 @@ const COMMANDS: usize = 512;
 mod tests {
     use super::*;
     use replication::ReplId;
-    use resp::{Parsed, Parser};
+    use resp::{Parsed, Parser, encode_command};
     use stdx::Args;
 
     fn at(offset: u64, db: u16) -> StreamPosition {
@@ -145,9 +122,9 @@ mod tests {
     #[track_caller]
     fn check(lines: &[&str], expected: &str) {
         let batch = take(&mut stream(lines), at(1000, 1), 4, UnixMs(0)).expect("something has come");
-        assert_eq!(text(&batch.bytes), expected, "{lines:?}");
+        assert_eq!(text(&batch.unit.bytes), expected, "{lines:?}");
         let between = expected.split(" | ").count().saturating_sub(2);
-        assert_eq!(batch.commands, between, "{lines:?}");
+        assert_eq!(batch.unit.commands, between, "{lines:?}");
     }
 
     #[test]
@@ -164,7 +141,7 @@ mod tests {
     #[test]
     fn what_has_nothing_to_run_moves_the_position() {
         let batch = take(&mut stream(&["SELECT 3", "PING"]), at(1000, 1), 4, UnixMs(0)).expect("it has come");
-        assert!(batch.bytes.is_empty() && batch.commands == 0);
+        assert!(batch.unit.is_empty() && batch.unit.commands == 0);
         assert_eq!(batch.end, at(1037, 3));
     }
 
@@ -172,9 +149,9 @@ mod tests {
     fn a_question_ends_a_batch() {
         let mut stream = stream(&["INCR a", "REPLCONF GETACK *", "INCR b"]);
         let first = take(&mut stream, at(1000, 1), 4, UnixMs(0)).expect("it has come");
-        assert!(first.was_asked && text(&first.bytes).starts_with("MULTI | INCR a | AT"));
+        assert!(first.was_asked && text(&first.unit.bytes).starts_with("MULTI | INCR a | AT"));
         let second = take(&mut stream, first.end, 4, UnixMs(0)).expect("it has come");
-        assert!(!second.was_asked && text(&second.bytes).starts_with("MULTI | INCR b | AT"));
+        assert!(!second.was_asked && text(&second.unit.bytes).starts_with("MULTI | INCR b | AT"));
         assert!(take(&mut stream, second.end, 4, UnixMs(0)).is_none());
     }
 
@@ -183,7 +160,7 @@ mod tests {
         for wrong in [&["INCR a", "EXEC"][..], &["INCR a", "SELECT 4", "INCR b"]] {
             let batch = take(&mut stream(wrong), at(1000, 1), 4, UnixMs(0)).expect("it has come");
             assert!(batch.fault.is_some(), "{wrong:?}");
-            assert!(text(&batch.bytes).starts_with("MULTI | INCR a | AT"), "{wrong:?}");
+            assert!(text(&batch.unit.bytes).starts_with("MULTI | INCR a | AT"), "{wrong:?}");
         }
     }
 
@@ -191,7 +168,7 @@ mod tests {
     fn a_batch_has_a_bound() {
         let mut stream = stream(&vec!["INCR a"; COMMANDS + 1]);
         let batch = take(&mut stream, at(1000, 1), 4, UnixMs(0)).expect("it has come");
-        assert_eq!(batch.commands, COMMANDS + 1, "the position is one more");
+        assert_eq!(batch.unit.commands, COMMANDS + 1, "the position is one more");
         assert!(take(&mut stream, batch.end, 4, UnixMs(0)).is_some());
     }
 }

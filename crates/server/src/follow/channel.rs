@@ -1,11 +1,10 @@
 //! The connection of core 0 with itself through which a master's commands go: one transaction, and then its replies.
 
-use super::batch::Batch;
+use super::unit::Unit;
 use crate::connection::own;
 use crate::node::Node;
 use commands::{ClientFlags, following};
 use reactor::net::Socket;
-use replication::StreamPosition;
 use resp::{Decoder, Limits, Parsed, Parser, Value, encode_command};
 use std::future::poll_fn;
 use std::io;
@@ -14,7 +13,7 @@ use std::task::{Context, Poll};
 use stdx::{Args, ClientId, DbIndex};
 
 /// The far end of it.
-pub(super) struct Channel {
+pub(crate) struct Channel {
     socket: Socket,
     /// Who the near end is.
     id: ClientId,
@@ -25,7 +24,7 @@ pub(super) struct Channel {
 }
 
 /// What became of commands.
-pub(super) enum Said {
+pub(crate) enum Said {
     /// They ran.
     Done,
     /// None of them did.
@@ -36,7 +35,7 @@ pub(super) enum Said {
 
 impl Channel {
     /// Connects. `None`: there are no descriptors to be had.
-    pub(super) fn connect(node: &Rc<Node>) -> Option<Self> {
+    pub(crate) fn connect(node: &Rc<Node>) -> Option<Self> {
         match own::connect(node, "master", ClientFlags::FOLLOWS) {
             Ok((socket, id)) => Some(Self {
                 socket,
@@ -53,22 +52,22 @@ impl Channel {
     }
 
     /// Who it is among the clients.
-    pub(super) fn id(&self) -> ClientId {
+    pub(crate) fn id(&self) -> ClientId {
         self.id
     }
 
     /// Runs a transaction. Errors: the connection was lost; it may run yet.
-    pub(super) async fn run(&mut self, batch: &Batch) -> io::Result<Said> {
-        if self.db != batch.db {
+    pub(crate) async fn run(&mut self, unit: &Unit) -> io::Result<Said> {
+        if self.db != unit.db {
             let mut select = Vec::new();
-            encode_command(&["SELECT", &batch.db.0.to_string()], &mut select);
+            encode_command(&["SELECT", &unit.db.0.to_string()], &mut select);
             if let Some(why) = self.ask(&select, 1).await?.iter().find_map(error) {
                 return Ok(Said::Refused(why));
             }
-            self.db = batch.db;
+            self.db = unit.db;
         }
         // MULTI, what is queued, EXEC.
-        let mut replies = self.ask(&batch.bytes, batch.commands + 2).await?;
+        let mut replies = self.ask(&unit.bytes, unit.commands + 2).await?;
         let exec = replies.pop();
         let why = replies.iter().find_map(error);
         let answers = match exec {
@@ -76,19 +75,21 @@ impl Channel {
             // That a command could not be queued says more than that there was none to run.
             other => return Ok(Said::Refused(why.or(other.as_ref().and_then(error)).unwrap_or_default())),
         };
-        self.db = batch.last_db;
+        self.db = unit.last_db;
         if !answers.iter().any(|answer| error(answer).is_some()) {
             return Ok(Said::Done);
         }
-        Ok(misran(batch, &answers).map_or(Said::Done, Said::Misran))
+        Ok(misran(unit, &answers).map_or(Said::Done, Said::Misran))
     }
 
-    /// Says where the data is, and nothing else.
-    pub(super) async fn set_position(&mut self, position: Option<StreamPosition>) -> io::Result<Said> {
-        let mut bytes = Vec::new();
-        encode_command(&following::words(position), &mut bytes);
-        let replies = self.ask(&bytes, 1).await?;
-        Ok(replies.iter().find_map(error).map_or(Said::Done, Said::Refused))
+    /// The data is nobody's but ours: its place is nowhere in a stream, nor in these of so many flows.
+    pub(crate) async fn forget(&mut self, flows: impl Iterator<Item = u16>, of: u16) -> io::Result<Said> {
+        let mut unit = Unit::new(self.db);
+        unit.select(self.db);
+        let mut words = vec![following::stream_words(None).to_vec()];
+        words.extend(flows.map(|flow| following::flow_words(flow, of, None)));
+        unit.close(&words);
+        self.run(&unit).await
     }
 
     /// Sends commands, and waits for all replies.
@@ -144,10 +145,10 @@ fn error(value: &Value) -> Option<String> {
 
 /// The first command that the master has run and this node could not, with what it was told. A script that ends with an error has done
 /// so there as well, and what it did before counts.
-fn misran(batch: &Batch, answers: &[Value]) -> Option<String> {
+fn misran(unit: &Unit, answers: &[Value]) -> Option<String> {
     let limits = Limits { bulk_len_max: u32::MAX as usize, ..Limits::default() };
     let (mut parser, mut spans, mut at) = (Parser::new(limits), Vec::new(), 0);
-    let mut next = |spans: &mut Vec<_>| match parser.parse(&batch.bytes[at..], spans) {
+    let mut next = |spans: &mut Vec<_>| match parser.parse(&unit.bytes[at..], spans) {
         Ok(Parsed::Command { len }) => {
             at += len;
             at - len
@@ -157,7 +158,7 @@ fn misran(batch: &Batch, answers: &[Value]) -> Option<String> {
     next(&mut spans);
     for answer in answers {
         let from = next(&mut spans);
-        let args = Args::new(&batch.bytes[from..], &spans);
+        let args = Args::new(&unit.bytes[from..], &spans);
         let name = args.at(0);
         let is_script = SCRIPTS.iter().any(|script| name.eq_ignore_ascii_case(script));
         if let Some(why) = error(answer)

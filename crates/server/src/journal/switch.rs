@@ -221,6 +221,7 @@ pub(crate) fn leave_log(node: &Node) {
         }
     }
     super::leave::let_all_go(node);
+    crate::flows::log_has_ended(node);
     cut::log_has_ended(node);
     crate::wait::log_has_ended(node);
 }

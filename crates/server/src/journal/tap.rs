@@ -65,6 +65,13 @@ impl Taps {
         self.ear.lock().expect("nobody panics with it").take().expect("core 0 listens once")
     }
 
+    /// Calls core 0, which looks at all that concerns replicas.
+    pub(crate) fn ring(&self) {
+        if !self.has_rung.swap(true, AcqRel) {
+            self.bell.ring();
+        }
+    }
+
     /// Core 0 has heard the bell, and looks now.
     pub(crate) fn hear(&self) {
         self.has_rung.store(false, std::sync::atomic::Ordering::Release);
@@ -92,9 +99,7 @@ impl Taps {
             // Nothing behind what is missing is of any use.
             *waiting = Waiting { is_broken: true, ..Waiting::default() };
         }
-        if !self.has_rung.swap(true, AcqRel) {
-            self.bell.ring();
-        }
+        self.ring();
         // Core 0 cannot wait for itself.
         if waiting.bytes > QUEUE_BYTES && core.index() != 0 {
             let is_full = |waiting: &mut Waiting| waiting.bytes > QUEUE_BYTES;

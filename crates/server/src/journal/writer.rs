@@ -1,5 +1,6 @@
 //! Making records of what commands did, on their way to the log.
 
+use super::edge::Ring;
 use super::sink::LogSink;
 use aof::{Encoder, Stamp, TxNumber};
 use commands::core::Shared;
@@ -18,6 +19,8 @@ pub(super) struct Writer {
     pub(super) sink: LogSink,
     /// The place of the log's first record.
     base: u64,
+    /// What was written last, while somebody is sent it.
+    pub(super) ring: Option<Ring>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -29,6 +32,7 @@ impl Writer {
             encoder: Encoder::new(sink.id(), sink.written()),
             stamp: Stamp { synced: sink.synced(), always: false },
             base: place - sink.written().0,
+            ring: None,
             sink,
             shared,
         };
@@ -44,10 +48,19 @@ impl Writer {
 
     /// Gives the kernel what it does not have.
     pub(super) fn append(&mut self, now: UnixMs) {
+        let at = self.sink.written();
         if self.sink.append(&self.bytes, now) {
+            if let Some(ring) = &mut self.ring {
+                ring.append(at, &self.bytes);
+            }
             self.bytes.clear();
             self.bytes.shrink_to(KEPT_BYTES);
         }
+    }
+
+    /// The place of the log's first byte.
+    pub(super) fn base(&self) -> u64 {
+        self.base
     }
 
     /// The places up to which all is recorded, written, on the disk.

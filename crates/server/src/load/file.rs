@@ -14,7 +14,7 @@ use durable::sets::{self, SetFault};
 use durable::store::SetStore;
 use rdb::file::{End, Event, Options, Problem, Reader, Sum};
 use reactor::pieces::Pieces;
-use replication::StreamPosition;
+use replication::flow::place::Place;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -313,7 +313,7 @@ impl Loading {
             rdb::file::aux::POSITION if self.shard_of_set.is_some() => {
                 if self.shard_of_set == Some(ShardId(0)) {
                     let following = &self.node.state.borrow().core.shared.following;
-                    following.set_position(StreamPosition::parse(value));
+                    following.set_place(Place::parse(value));
                 }
                 self.dealer.keep_expired();
             }

@@ -15,9 +15,10 @@ use durable::layout::SetNumber;
 use durable::log::LogWriter;
 use durable::manifest::{DbKeys, Manifest};
 use durable::recover::{self, Empty, Options, Plan, Replay};
-use durable::staging::Origin;
+use durable::staging::{FlowOrigin, Origin};
 use durable::store::SetStore;
 use durable::{Refusal, layout, sets};
+use replication::flow::place::Place;
 use replication::{Position, ReplId, StreamPosition};
 use std::future::poll_fn;
 use std::pin::pin;
@@ -145,7 +146,7 @@ async fn begin_empty(
 /// Loads all of a plan; what each file of the set gave.
 async fn load(node: &Rc<Node>, progress: &Progress, plan: &Plan) -> Result<Vec<Vec<DbKeys>>, Setback> {
     foretell(plan);
-    node.state.borrow().core.shared.following.set_position(None);
+    node.state.borrow().core.shared.following.set_place(None);
     let logs: u64 = plan.replays.iter().map(bytes_of).sum();
     progress.files(plan.set.as_ref().map_or(0, Manifest::bytes) + logs);
     let shared = Arc::clone(&node.state.borrow().core.shared);
@@ -203,22 +204,28 @@ pub(super) async fn load_set(
     }
     if origin.is_some() {
         // Whatever the master's own files say of whose data it is there.
-        node.state.borrow().core.shared.following.set_position(origin);
+        node.state.borrow().core.shared.following.set_place(origin);
     }
     Ok(keys)
 }
 
 /// The place in a master's stream that a set is of, if it came from one.
-async fn origin(node: &Node, set: SetNumber) -> Result<Option<StreamPosition>, Stopped> {
+async fn origin(node: &Node, set: SetNumber) -> Result<Option<Place>, Stopped> {
     let data = Arc::clone(&node.control.data);
-    let origin = errand(node, move || Origin::read(&data.places, set)).await?;
-    let origin = origin.unwrap_or_else(|error| {
+    let read = errand(node, move || {
+        let flows = FlowOrigin::read(&data.places, set)?;
+        Ok::<_, durable::DiskError>(Origin::read(&data.places, set)?.map(|origin| (origin, flows)))
+    });
+    let origin = read.await?.unwrap_or_else(|error| {
         tracing::warn!(%error, set, "a master is asked for all of its data: it cannot be told whose this set is");
         None
     });
-    Ok(origin.and_then(|origin| {
+    Ok(origin.and_then(|(origin, flows)| {
+        if let Some(flows) = flows {
+            return Place::parse(flows.places.as_bytes());
+        }
         let at = Position { replid: ReplId::parse(&origin.replid)?, offset: origin.offset };
-        Some(StreamPosition { at, db: DbIndex(origin.db) })
+        Some(Place::Stream(StreamPosition { at, db: DbIndex(origin.db) }))
     }))
 }
 

@@ -12,7 +12,7 @@
 //!
 //! With FORCE the target is asked when the time is up, whatever it has.
 
-use super::{Marks, Message, now_ms, tell};
+use super::{Marks, Message, Peer, now_ms, tell};
 use crate::node::Node;
 use crate::stop::{self, Cause};
 use commands::masters::{Failover, FailoverState};
@@ -129,46 +129,64 @@ fn next(node: &Node) -> Step {
     if one.unfenced == 0 && one.marks.is_none() {
         one.marks = Some(Marks::now(node, &source));
     }
-    let stands_still = source.is_on() && one.marks.as_ref().is_some_and(|marks| marks.are_merged(&source));
-    let at = Position { replid: source.backlog().replid(), offset: source.backlog().end() };
+    // What stands still.
+    let marks = one.marks.as_ref().filter(|marks| marks.are_merged(&source));
     let is_late = until_ms(&one.asked).is_some_and(|until| until <= now_ms());
-    let (host, port) = match &one.asked.target {
-        Some(target) if is_late && one.asked.force && stands_still => {
-            tracing::info!("FAILOVER to {}:{} time out exceeded, failing over.", target.0, target.1);
-            target.clone()
-        }
+    let to = match (&one.asked.target, marks) {
+        (Some(_), Some(_)) if is_late && one.asked.force => match find(node, &one.asked, |_| true) {
+            Some(found) => {
+                tracing::info!("FAILOVER to {} time out exceeded, failing over.", shown(&found));
+                found
+            }
+            None => return Step::GiveUp("Failover target has gone"),
+        },
         // What this node has itself is not known before.
-        Some(_) if is_late && one.asked.force => {
+        (Some(_), None) if is_late && one.asked.force => {
             return Step::GiveUp("Writes that were under way did not end");
         }
         _ if is_late => return Step::GiveUp("Replica never caught up before timeout"),
-        _ if !stands_still => return Step::Nothing,
-        _ => match level(node, &one.asked, at.offset) {
-            Some(found) => {
-                tracing::info!("Failover target {}:{} is synced, failing over.", found.0, found.1);
-                found
+        (_, None) => return Step::Nothing,
+        (_, Some(marks)) => {
+            let end = source.backlog().end();
+            match find(node, &one.asked, |peer| marks.are_with(peer, end)) {
+                Some(found) => {
+                    tracing::info!("Failover target {} is synced, failing over.", shown(&found));
+                    found
+                }
+                None => return Step::Nothing,
             }
-            None => return Step::Nothing,
-        },
+        }
     };
+    // Those who are sent the logs know this node's data by another name than those who are sent the stream.
+    let flows = to.session().and_then(|_| crate::flows::history(node));
+    let at = match flows {
+        Some(replid) => Position { replid, offset: node.masters.logs_end() },
+        None => Position { replid: source.backlog().replid(), offset: source.backlog().end() },
+    };
+    let (host, port) = address(&to);
     one.is_handed = true;
     Step::HandOver(MasterAddress { host, port }, at)
 }
 
-/// The replica that has all: the one that was named, or any.
-fn level(node: &Node, asked: &Failover, end: u64) -> Option<(String, u16)> {
+/// The replica that was named, or any, of which this holds.
+fn find(node: &Node, asked: &Failover, is_it: impl Fn(&Peer) -> bool) -> Option<Rc<Peer>> {
+    let is_wanted = |(host, port): &(String, u16)| match &asked.target {
+        Some((wanted, at)) => at == port && wanted.eq_ignore_ascii_case(host),
+        None => *port != 0,
+    };
     let peers = node.masters.peers.borrow();
-    peers.iter().find_map(|peer| {
-        let follower = peer.follower.borrow();
-        let host = follower.ip_address.clone().unwrap_or_else(|| peer.address.clone());
-        let port = follower.listening_port;
-        let is_wanted = asked
-            .target
-            .as_ref()
-            .is_none_or(|(wanted, at)| *at == port && wanted.eq_ignore_ascii_case(&host));
-        let has_all = follower.is_online() && follower.acknowledged() == end;
-        (is_wanted && has_all && port != 0).then_some((host, port))
-    })
+    peers.iter().find(|peer| is_wanted(&address(peer)) && is_it(peer)).cloned()
+}
+
+/// Where it serves clients.
+fn address(peer: &Peer) -> (String, u16) {
+    let follower = peer.follower.borrow();
+    (follower.ip_address.clone().unwrap_or_else(|| peer.address.clone()), follower.listening_port)
+}
+
+fn shown(peer: &Peer) -> String {
+    let (host, port) = address(peer);
+    format!("{host}:{port}")
 }
 
 /// The replica has agreed: this node follows it.

@@ -17,14 +17,17 @@ impl Level {
         hold_stream(node, true);
         pump(node);
         let source = node.masters.source.borrow();
-        let is_merged = self.marks.get_or_insert_with(|| Marks::now(node, &source)).are_merged(&source);
+        let marks = self.marks.get_or_insert_with(|| Marks::now(node, &source));
+        let is_merged = marks.are_merged(&source);
         drop(source);
-        is_merged && lagging(node).is_empty()
+        is_merged && lagging(node, marks).is_empty()
     }
 
     /// Writes to the log who has it, and who has not.
     pub(crate) fn tell(&self, node: &Node) {
-        let (lagging, all) = (lagging(node), node.masters.peers.borrow().len());
+        let now = || Marks::now(node, &node.masters.source.borrow());
+        let lagging = lagging(node, &self.marks.clone().unwrap_or_else(now));
+        let all = node.masters.peers.borrow().len();
         let in_sync = all - lagging.len();
         for line in lagging {
             tracing::warn!("{line}");
@@ -46,14 +49,16 @@ pub(crate) fn hold_stream(node: &Node, is_held: bool) {
 }
 
 /// The replicas that lack something, and what.
-fn lagging(node: &Node) -> Vec<String> {
-    let end = node.masters.source.borrow().backlog().end();
+fn lagging(node: &Node, marks: &Marks) -> Vec<String> {
+    let stream_end = node.masters.stream_end();
+    let logs_end = crate::flows::end_of_logs(node).unwrap_or_default();
     let peers = node.masters.peers.borrow();
     let lagging = peers.iter().filter_map(|peer| {
-        let follower = peer.follower.borrow();
-        if follower.is_online() && follower.acknowledged() >= end {
+        if marks.are_with(peer, stream_end) {
             return None;
         }
+        let end = if peer.session().is_some() { logs_end } else { stream_end };
+        let follower = peer.follower.borrow();
         let host = follower.ip_address.as_ref().unwrap_or(&peer.address);
         let (port, behind) = (follower.listening_port, end.saturating_sub(follower.acknowledged()));
         let lag = if follower.is_online() { follower.lag_ms(now_ms()) / 1000 } else { 0 };

@@ -97,6 +97,7 @@ async fn begin(node: &Rc<Node>) -> Option<()> {
     let backlog_bytes = node.state.borrow().core.config.repl_backlog_bytes as usize;
     {
         let mut source = desk.source.borrow_mut();
+        crate::flows::before_stream(node, &mut source);
         source.start(node.router.shards(), ReplId::random(&mut desk.rng.borrow_mut()), now_ms());
         source.backlog_mut().resize(backlog_bytes);
         tracing::info!(replid = %source.backlog().replid(), "what is written is kept for replicas from here on");

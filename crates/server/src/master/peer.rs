@@ -7,8 +7,10 @@
 
 use super::{Newcomer, Tapping, now_ms};
 use crate::connection::Link;
+use crate::flows::Session;
 use crate::node::Node;
 use crate::snapshot::Payload;
+use commands::masters::{Asked, Wants};
 use commands::replica::Wish;
 use commands::{Client, ClientFlags};
 use config::OutputLimit;
@@ -16,6 +18,7 @@ use coordinator::pipeline::PipelineOrder;
 use reactor::net::{Endpoint, Socket};
 use reactor::task::offload;
 use reactor::timer;
+use replication::Position;
 use replication::psync::{Follower, Psync};
 use resp::{Limits, Parsed, Parser};
 use std::cell::{Cell, RefCell};
@@ -30,7 +33,7 @@ use std::time::Duration;
 use stdx::{Args, ClientId, Span};
 
 /// A replica that follows.
-pub(super) struct Peer {
+pub(crate) struct Peer {
     id: ClientId,
     link: Rc<Link>,
     pub(super) follower: RefCell<Follower>,
@@ -41,6 +44,8 @@ pub(super) struct Peer {
     out: RefCell<(Vec<u8>, usize)>,
     /// It has said SYNC: the payload comes without a word before it.
     is_bare: bool,
+    /// Its flows, if it follows by these.
+    session: RefCell<Option<Arc<Session>>>,
     /// Since when it is behind by more than the soft bound.
     late_since: Cell<Option<u64>>,
     /// Why it is to end, if it is.
@@ -60,6 +65,10 @@ enum Stage {
     Online(u64),
     /// It wanted the payload alone, and has it.
     Served,
+    /// It is sent logs, on connections of their own, or will be.
+    Flows,
+    /// It is told why it is not served, and no more.
+    Refused,
 }
 
 /// What one task keeps.
@@ -83,7 +92,7 @@ impl Peer {
     pub(super) fn place(&self) -> Option<u64> {
         match *self.stage.borrow() {
             Stage::Sending { then: at, .. } | Stage::Online(at) => Some(at),
-            Stage::Waiting | Stage::Served => None,
+            Stage::Waiting | Stage::Served | Stage::Flows | Stage::Refused => None,
         }
     }
 
@@ -93,7 +102,7 @@ impl Peer {
     }
 
     /// Cuts it off.
-    pub(super) fn end(&self, why: &str) {
+    pub(crate) fn end(&self, why: &str) {
         self.why.borrow_mut().get_or_insert_with(|| why.to_owned());
         self.link.kill();
     }
@@ -110,12 +119,62 @@ impl Peer {
         now_ms.saturating_sub(since) > u64::from(limit.soft_s) * 1000
     }
 
-    /// Tells it that its payload comes, if it waits for that.
-    pub(super) fn say_newline(&self) {
-        if self.waits() {
-            self.out.borrow_mut().0.push(b'\n');
-            self.kick();
+    /// Tells it that this node lives: that its payload comes, if it waits for that, or that its flows go on.
+    pub(super) fn say_that_it_lives(&self) {
+        let is_by_flows = matches!(*self.stage.borrow(), Stage::Flows);
+        if self.session.borrow().is_some() {
+            self.say("*1\r\n$4\r\nPING\r\n");
+        } else if self.waits() || is_by_flows {
+            self.say("\n");
         }
+    }
+
+    fn say(&self, line: &str) {
+        self.out.borrow_mut().0.extend_from_slice(line.as_bytes());
+        self.kick();
+    }
+
+    /// Says this, and nothing more.
+    pub(crate) fn say_last(&self, line: &str) {
+        *self.stage.borrow_mut() = Stage::Refused;
+        self.say(line);
+    }
+
+    /// Its flows may come; `line` says so. They begin at this offset.
+    pub(crate) fn begin_session(&self, line: &str, session: Arc<Session>, at: Position) {
+        *self.session.borrow_mut() = Some(session);
+        let _ = self.follower.borrow_mut().begins(at, false);
+        self.say(line);
+    }
+
+    /// Its flows, if it follows by these.
+    pub(crate) fn session(&self) -> Option<Arc<Session>> {
+        self.session.borrow().clone()
+    }
+
+    /// Who it is, as this node's client.
+    pub(crate) fn id(&self) -> ClientId {
+        self.id
+    }
+
+    /// What is known of it.
+    pub(crate) fn follower(&self) -> &RefCell<Follower> {
+        &self.follower
+    }
+
+    /// The same as others are told, where this offset is shown for the node, and the logs end at that.
+    pub(super) fn shown(&self, (end, logs_end): (u64, u64)) -> Follower {
+        let follower = self.follower.borrow().clone();
+        if self.session.borrow().is_none() {
+            return follower;
+        }
+        let offset = crate::flows::shown(follower.acknowledged(), logs_end, end);
+        follower.shown_at(offset)
+    }
+
+    /// Whether its connection has ended, or is to.
+    pub(crate) fn is_over(&self) -> bool {
+        self.link.is_killed()
     }
 
     /// Its payload is there; `line` announces it, and the stream goes on behind it at `then`.
@@ -232,7 +291,8 @@ impl Peer {
         }
         let stage = &mut *self.stage.borrow_mut();
         match stage {
-            Stage::Waiting | Stage::Served => Poll::Pending,
+            Stage::Waiting | Stage::Served | Stage::Flows => Poll::Pending,
+            Stage::Refused => Poll::Ready(Err("it was refused".to_owned())),
             Stage::Sending { payload, sent, .. } if *sent < payload.bytes => {
                 let piece = reading.piece.get_or_insert_with(|| {
                     let (payload, at) = (Arc::clone(payload), *sent);
@@ -294,13 +354,17 @@ pub(super) fn adopt(node: &Rc<Node>, newcomer: Newcomer) {
     client.home = node.id;
     client.last_active = crate::clock::unix_ms();
     client.flags.set(ClientFlags::REPLICA, true);
-    client.last_command = if asked.position.is_some() { "psync" } else { "sync" };
+    let Asked { mut follower, wants, .. } = asked;
+    client.last_command = match &wants {
+        Wants::Stream(..) => "psync",
+        Wants::Everything => "sync",
+        Wants::Session(_) | Wants::Flow(_) => "lacewing.sync",
+    };
     let slot = node.state.borrow_mut().core.clients.insert(client);
     let link = Rc::new(Link::new(slot, socket, PipelineOrder::Strict));
     node.links.borrow_mut().insert(slot, Rc::clone(&link));
-    let is_bare = asked.position.is_none();
-    let mut follower = asked.follower;
-    let (stage, line) = answer(node, &mut follower, asked.position);
+    let is_bare = wants == Wants::Everything;
+    let (stage, line) = answer(node, &mut follower, &wants);
     tracing::info!(
         client = id.0,
         addr = address,
@@ -316,13 +380,17 @@ pub(super) fn adopt(node: &Rc<Node>, newcomer: Newcomer) {
         stage: RefCell::new(stage),
         out: RefCell::new((line.into_bytes(), 0)),
         is_bare,
+        session: RefCell::default(),
         late_since: Cell::new(None),
         why: RefCell::default(),
     });
     node.masters.peers.borrow_mut().push(Rc::clone(&peer));
     node.masters.wake();
     node.masters.wake_maker();
-    reactor::task::spawn(serve(Rc::clone(node), peer));
+    reactor::task::spawn(serve(Rc::clone(node), Rc::clone(&peer)));
+    if let Wants::Session(asked) = wants {
+        reactor::task::spawn(crate::flows::open(Rc::clone(node), peer, asked));
+    }
 }
 
 /// Serves the connection of what was this node's master so far, and wants this node to be the master (FAILOVER): when it is.
@@ -346,21 +414,25 @@ pub(super) fn adopt_promoted(node: &Rc<Node>, newcomer: Newcomer) {
 }
 
 /// Whether it goes on where it was, and what it is told.
-fn answer(node: &Node, follower: &mut Follower, position: Option<(Box<[u8]>, i64)>) -> (Stage, String) {
+fn answer(node: &Node, follower: &mut Follower, wants: &Wants) -> (Stage, String) {
     let source = node.masters.source.borrow();
-    let (replid, offset) = position.unwrap_or((b"?"[..].into(), -1));
+    let (replid, offset): (&[u8], i64) = match wants {
+        Wants::Stream(replid, offset) => (replid, *offset),
+        Wants::Everything | Wants::Session(_) | Wants::Flow(_) => (b"?", -1),
+    };
     let is_on = node.masters.tapping.get() == Tapping::On && source.is_on();
     // What was kept while somebody followed does not tell what was written since.
-    let asked: (&[u8], i64) = if is_on { (&replid, offset) } else { (b"?", -1) };
+    let asked = if is_on { (replid, offset) } else { (&b"?"[..], -1) };
     let facts = &node.state.borrow().core.shared.masters;
     match follower.psync(asked.0, asked.1, source.backlog(), true) {
         Psync::Continue { line, from } => {
             facts.partial_syncs.fetch_add(1, Relaxed);
             (Stage::Online(from), line)
         }
+        Psync::Full if matches!(wants, Wants::Session(_)) => (Stage::Flows, String::new()),
         Psync::Full => {
             facts.full_syncs.fetch_add(1, Relaxed);
-            facts.partial_refusals.fetch_add(u64::from(*replid != *b"?"), Relaxed);
+            facts.partial_refusals.fetch_add(u64::from(replid != b"?"), Relaxed);
             (Stage::Waiting, String::new())
         }
         Psync::NoMasterLink => unreachable!("it was said that there is data"),
@@ -378,6 +450,9 @@ async fn serve(node: Rc<Node>, peer: Rc<Peer>) {
     let state = peer.follower.borrow().state().map_or("", |state| state.as_str());
     tracing::info!(client = peer.id.0, addr = peer.address, state, why, "a replica follows no longer");
     node.masters.peers.borrow_mut().retain(|other| !Rc::ptr_eq(other, &peer));
+    if let Some(session) = peer.session() {
+        crate::flows::link_has_ended(&node, &session);
+    }
     let slot = peer.link.slot;
     // Whoever finds the link elsewhere is to leave it alone.
     peer.link.kill();

@@ -8,13 +8,16 @@
 //! ```
 //!
 //! Whatever a client has an answer to was handed over to core 0 before the answer left its shard, so what has come when the ticket comes
-//! has all of it.
+//! has all of it. The same is true of how far the logs may be read: a replica that follows by flows has it when each of its flows has run all
+//! up to there.
 
-use super::{Message, now_ms, tell};
+use super::{Message, Peer, now_ms, tell};
 use crate::connection::Outgoing;
+use crate::flows;
 use crate::hop::{Item, Sink};
 use crate::node::Node;
 use crate::wait;
+use aof::{Generation, Lsn};
 use commands::Core;
 use commands::masters::ReplicaWait;
 use replication::Source;
@@ -31,7 +34,7 @@ pub(super) struct Desk {
     /// Core 0: tickets that have come, and whose place in the stream is not known yet.
     asked: RefCell<Vec<Ticket>>,
     /// Core 0: those whose place is known.
-    waits: RefCell<Waits<Who>>,
+    waits: RefCell<Waits<Waiting>>,
 }
 
 /// A client waits.
@@ -48,6 +51,16 @@ struct Who {
     sink: Sink,
 }
 
+/// A ticket whose place in the stream is known, with its places in the logs.
+#[derive(Debug)]
+struct Waiting {
+    who: Who,
+    logs: Option<Logs>,
+}
+
+/// A place in all logs of a generation.
+type Logs = (Generation, Vec<Lsn>);
+
 /// What has become of a ticket.
 pub(crate) struct Answer {
     who: Who,
@@ -56,28 +69,45 @@ pub(crate) struct Answer {
 
 struct Ticket {
     order: Order,
-    /// What has to be in the stream; unknown before it was taken.
+    /// What has to be in the stream, and in the logs; unknown before it was taken.
     marks: Option<Marks>,
 }
 
-/// A place in all journals: how many entries each had.
+/// A place in all journals.
 #[derive(Clone, Debug)]
-pub(super) struct Marks(Vec<u64>);
+pub(super) struct Marks {
+    /// How many entries each had: for those who are sent the stream.
+    entries: Vec<u64>,
+    /// For those who are sent the logs.
+    logs: Option<Logs>,
+}
 
 impl Marks {
     /// Behind all that has come of the cores, and that this one has made.
     pub(super) fn now(node: &Node, source: &Source) -> Self {
-        let mut marks: Vec<u64> =
+        let mut entries: Vec<u64> =
             (0..node.router.shards()).map(|shard| source.taken(ShardId(shard))).collect();
         // Of a client of this core nothing had to leave.
         let own = node.journal.tapped(&mut node.state.borrow_mut().core);
-        marks[0] = marks[0].max(if source.is_on() { own } else { 0 });
-        Self(marks)
+        entries[0] = entries[0].max(if source.is_on() { own } else { 0 });
+        Self { entries, logs: logs(node) }
     }
 
     /// Whether all before it is in the stream.
     pub(super) fn are_merged(&self, source: &Source) -> bool {
-        (0..).zip(&self.0).all(|(shard, mark)| source.has_merged(ShardId(shard), *mark))
+        (0..).zip(&self.entries).all(|(shard, mark)| source.has_merged(ShardId(shard), *mark))
+    }
+
+    /// Whether a replica has all before it, which is in the stream up to `end`.
+    pub(super) fn are_with(&self, peer: &Peer, end: u64) -> bool {
+        match (peer.session(), &self.logs) {
+            (Some(session), Some((generation, lsns))) => session.has(*generation, lsns),
+            (Some(_), None) => false,
+            (None, _) => {
+                let follower = peer.follower.borrow();
+                follower.is_online() && follower.acknowledged() >= end
+            }
+        }
     }
 }
 
@@ -123,7 +153,7 @@ fn forget_of(node: &Node, home: ShardId, number: u64) {
     let desk = &node.masters.waits;
     let is = |who: &Who| who.home == home && who.number == number;
     desk.asked.borrow_mut().retain(|ticket| !is(&ticket.order.who));
-    desk.waits.borrow_mut().forget(is);
+    desk.waits.borrow_mut().forget(|waiting| is(&waiting.who));
 }
 
 /// The next time at which somebody waits no longer.
@@ -137,7 +167,9 @@ pub(super) fn deadline(node: &Node) -> Option<u64> {
 /// Core 0: looks whom to answer. What was handed over has been taken.
 pub(super) fn serve(node: &Rc<Node>) {
     let desk = &node.masters.waits;
-    if desk.asked.borrow().is_empty() && desk.waits.borrow().is_empty() {
+    let is_idle = desk.asked.borrow().is_empty() && desk.waits.borrow().is_empty();
+    node.control.flows.set_waited_for(!is_idle);
+    if is_idle {
         return;
     }
     if place(node) {
@@ -146,13 +178,33 @@ pub(super) fn serve(node: &Rc<Node>) {
     }
     let acknowledged: Vec<u64> = {
         let peers = node.masters.peers.borrow();
-        let online = peers.iter().map(|peer| peer.follower.borrow());
+        let by_stream = peers.iter().filter(|peer| peer.session().is_none());
+        let online = by_stream.map(|peer| peer.follower.borrow());
         online.filter(|follower| follower.is_online()).map(|follower| follower.acknowledged()).collect()
     };
-    let served = desk.waits.borrow_mut().served(&acknowledged, now_ms());
-    for (who, replicas) in served {
+    let have = |waiting: &Waiting, offset: u64| {
+        let by_stream = acknowledged.iter().filter(|acknowledged| **acknowledged >= offset).count();
+        let by_flows =
+            waiting.logs.as_ref().map_or(0, |(generation, lsns)| flows::have(node, *generation, lsns));
+        by_stream + by_flows
+    };
+    let served = desk.waits.borrow_mut().served_by(have, now_ms());
+    for (Waiting { who, .. }, replicas) in served {
         tell(node, who.home, Message::Waited(Answer { who, replicas }));
     }
+}
+
+/// How far all logs may be read now, if they are sent to anybody.
+fn logs(node: &Node) -> Option<Logs> {
+    if !flows::are_any(node) {
+        return None;
+    }
+    let generation = node.control.data.generation()?;
+    let mut lsns = node.control.flows.edges().of(generation)?;
+    // Of a client of this core nothing had to leave.
+    let own = node.journal.end_of_log(&mut node.state.borrow_mut().core)?;
+    lsns[0] = lsns[0].max(own);
+    Some((generation, lsns))
 }
 
 /// Finds the place of those that were asked for. True if the replicas are to be asked how far they are.
@@ -162,13 +214,15 @@ fn place(node: &Node) -> bool {
     let now = Marks::now(node, &source);
     let mut has_new = false;
     desk.asked.borrow_mut().retain_mut(|Ticket { order: Order { who, wait }, marks }| {
-        let is_there = marks.get_or_insert_with(|| now.clone()).are_merged(&source);
+        let marks = marks.get_or_insert_with(|| now.clone());
+        let is_there = marks.are_merged(&source);
         let until_ms = until_ms(wait);
         let is_late = until_ms.is_some_and(|until| until <= now_ms());
         if is_there || is_late {
             // Its time is up before its place is known: nobody has it.
             let offset = if is_there { source.backlog().end() } else { u64::MAX };
-            desk.waits.borrow_mut().add(*who, offset, wait.replicas, until_ms);
+            let waiting = Waiting { who: *who, logs: marks.logs.take() };
+            desk.waits.borrow_mut().add(waiting, offset, wait.replicas, until_ms);
             has_new = true;
         }
         !is_there && !is_late

@@ -84,7 +84,7 @@ pub(super) async fn connect(node: Rc<Node>, attempt: Attempt, to: Endpoint, time
 }
 
 /// Tries all addresses that the host has. Errors: that of the last.
-async fn attempt_all(to: &Endpoint, timeout: Duration) -> io::Result<Socket> {
+pub(super) async fn attempt_all(to: &Endpoint, timeout: Duration) -> io::Result<Socket> {
     let addresses = match to.host.parse::<IpAddr>() {
         Ok(address) => vec![SocketAddr::new(address, to.port)],
         Err(_) => resolve(to.clone()).await?,
@@ -108,4 +108,4 @@ async fn resolve(to: Endpoint) -> io::Result<Vec<SocketAddr>> {
 /// So much is read at a time.
 const READ_BYTES: usize = 256 * 1024;
 /// After so many seconds of silence the kernel asks whether the master is there.
-const KEEPALIVE_S: u32 = 60;
+pub(super) const KEEPALIVE_S: u32 = 60;

@@ -23,6 +23,7 @@ use durable::staging::Source;
 use durable::{Manifest, StagingError};
 use reactor::task::offload;
 use reactor::timer;
+use replication::flow::place::Place;
 use replication::{ResyncGrant, StreamPosition};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -35,7 +36,7 @@ use std::time::Duration;
 /// What came of it.
 pub(super) enum Outcome {
     /// The data is the new one, in memory and on the disk.
-    Replaced(StreamPosition),
+    Replaced(Place),
     /// It is the old one, for this reason.
     Unchanged(String),
     /// The server ends.
@@ -108,9 +109,12 @@ async fn under_locks(
     if standing.end().await.is_none() {
         return Outcome::Over;
     }
-    let position = StreamPosition { at: grant.position(), db: verified.db };
-    tracing::info!(keys = grant.keys(), %position, "the data is replaced by the master's");
-    let manifest = match commit(node, verified, position).await {
+    let place = match &verified.flows {
+        Some(flows) => Place::Flows(flows.clone()),
+        None => Place::Stream(StreamPosition { at: grant.position(), db: verified.db }),
+    };
+    tracing::info!(keys = grant.keys(), %place, "the data is replaced by the master's");
+    let manifest = match commit(node, verified, &place).await {
         Ok(manifest) => manifest,
         Err(Uncommitted::Unchanged(why)) => {
             round::tell_all(node, |_| Message::GoOn(None));
@@ -118,11 +122,11 @@ async fn under_locks(
         }
         Err(Uncommitted::InDoubt(why)) => return fail(node, why),
     };
-    match put_in(node, &manifest, position, writes_log).await {
+    match put_in(node, &manifest, &place, writes_log).await {
         Ok(Some(recovered)) => {
             crate::master::replaced(node);
             round::tell_all(node, |_| Message::GoOn(Some(recovered)));
-            Outcome::Replaced(position)
+            Outcome::Replaced(place)
         }
         Ok(None) => {
             // Those who wait for the locks are not waited for.
@@ -140,21 +144,24 @@ enum Uncommitted {
 }
 
 /// The step that a crash cannot split, on a thread.
-async fn commit(node: &Node, verified: Verified, position: StreamPosition) -> Result<Manifest, Uncommitted> {
+async fn commit(node: &Node, verified: Verified, place: &Place) -> Result<Manifest, Uncommitted> {
     let data = Arc::clone(&node.control.data);
-    let Verified { staging, file, .. } = verified;
+    let Verified { staging, files, .. } = verified;
+    let (at, db) = (place.at(), place.db());
+    let flows = matches!(place, Place::Flows(_)).then(|| place.to_string());
     let committed = offload(move || {
         let mut held = data.held().expect("the load was whole");
         let (identity, loaded) = held.parts();
         let source = Source {
-            replid: position.at.replid.as_str().as_bytes().try_into().expect("it has 40 characters"),
-            offset: position.at.offset,
-            db: position.db.0,
+            replid: at.replid.as_str().as_bytes().try_into().expect("it has 40 characters"),
+            offset: at.offset,
+            db: db.0,
+            flows,
             node: identity.node,
             version: commands::VERSION.to_owned(),
             now: unix_ms(),
         };
-        staging.commit(source, vec![file], identity, loaded)
+        staging.commit(source, files, identity, loaded)
     });
     match committed.await {
         Ok(Ok(manifest)) => Ok(manifest),
@@ -169,7 +176,7 @@ async fn commit(node: &Node, verified: Verified, position: StreamPosition) -> Re
 async fn put_in(
     node: &Rc<Node>,
     manifest: &Manifest,
-    position: StreamPosition,
+    place: &Place,
     writes_log: bool,
 ) -> Result<Option<Recovered>, String> {
     if round::all(node, |_| Message::LeaveLog).await.is_none() {
@@ -186,8 +193,9 @@ async fn put_in(
         let begun = offload(move || data.begin(shards, past)).await.map_err(|error| error.to_string())?;
         logs = begun.map_err(|error| error.to_string())?.into_iter().map(|log| Some(Box::new(log))).collect();
     }
-    let begin =
-        |shard: stdx::ShardId| Message::Begin(position, logs.get_mut(shard.index()).and_then(Option::take));
+    let begin = |shard: stdx::ShardId| {
+        Message::Begin(Box::new(place.clone()), logs.get_mut(shard.index()).and_then(Option::take))
+    };
     if round::all(node, begin).await.is_none() {
         return Ok(None);
     }
@@ -207,14 +215,14 @@ fn fail(node: &Rc<Node>, reason: String) -> Outcome {
 }
 
 /// The new data is in all cores: this one's journal begins, and says where it stands.
-pub(super) fn begin_here(node: &Node, position: StreamPosition, log: Option<LogWriter>) {
+pub(super) fn begin_here(node: &Node, place: &Place, log: Option<LogWriter>) {
     let state = &mut *node.state.borrow_mut();
     if let Some(log) = log {
         let sink = LogSink::start(log, node.journal.bell()).expect("a thread for the log");
         let policy = state.core.config.appendfsync;
         node.journal.start(&mut state.core, sink, policy, node.cuts.performed());
     }
-    crate::follow::set_here(node, state, Some(position));
+    crate::follow::set_here(node, state, place);
     // What was loaded is in the set.
     state.core.keyspace.stats.dirty = 0;
     state.core.is_loading = false;

@@ -2,12 +2,16 @@
 
 use super::link::{self, Link};
 use super::staging::{self, Staged, Verified};
-use super::{Event, Message, answer, endpoint, replace, round};
+use super::{Event, Gathered, Message, answer, endpoint, flows, replace, round};
 use crate::follow::{self, News};
 use crate::node::Node;
 use commands::replica::Wish;
 use config::MasterAddress;
+use durable::Staging;
+use durable::manifest::SetFile;
 use reactor::timer;
+use replication::flow::hello::{Announced, Session, Sync};
+use replication::flow::place::{FlowLog, FlowPlaces, Place};
 use replication::role::{Facts, History, LinkState, Options, Output, Piece, Report};
 use replication::{Attempt, Position, ReplId, Role, StreamPosition};
 use std::future::{Future, poll_fn};
@@ -40,7 +44,7 @@ pub(super) async fn serve(node: Rc<Node>) {
 /// Before the role is played: the node is its master's replica, without a link.
 pub(super) fn tell_before(node: &Node) {
     let core = &node.state.borrow().core;
-    let history = History { current: follow::position(node).map(|position| position.at), second: None };
+    let history = History { current: follow::place(node).map(|place| place.at()), second: None };
     let role = Role::new(options(node), history, stdx::Rng::new(0));
     // Nobody is named where it is not known yet whether it stays a replica; it is answered for a moment only.
     let nobody = MasterAddress { host: String::new(), port: 0 };
@@ -69,12 +73,18 @@ struct Player {
     link: Option<Link>,
     staged: Option<Staged>,
     verified: Option<Verified>,
+    /// Of a payload that comes in flows: where it is kept, what was announced, and then what has come.
+    flow_staging: Option<Staging>,
+    announced: Option<(Session, Announced)>,
+    gathered: Option<Gathered>,
     /// Of the payload, what is yet to be written.
     payload: Vec<u8>,
     /// Set for who reads a payload through: nobody wants it any more.
     is_over: Arc<AtomicBool>,
     /// A stream comes, and is applied.
     follows: bool,
+    /// What has come in flows is applied to its end.
+    drains_flows: bool,
     /// The database that is selected where the data that was put in last ends.
     db: DbIndex,
     /// Clients that wait until the node is a master.
@@ -83,8 +93,8 @@ struct Player {
 
 impl Player {
     fn new(node: Rc<Node>) -> Self {
-        let position = follow::position(&node);
-        let at = position.map(|position| position.at);
+        let place = follow::place(&node);
+        let at = place.as_ref().map(Place::at);
         let goes_on = node.state.borrow().core.config.replicaof.is_some();
         // Where this node's own data begins no stream can go on; what it shares with its last master's is known.
         let history = if goes_on {
@@ -104,7 +114,11 @@ impl Player {
             payload: Vec::new(),
             is_over: Arc::default(),
             follows: false,
-            db: position.map_or(DbIndex(0), |position| position.db),
+            drains_flows: false,
+            db: place.map_or(DbIndex(0), |place| place.db()),
+            flow_staging: None,
+            gathered: None,
+            announced: None,
             waiting: Vec::new(),
         }
     }
@@ -117,7 +131,7 @@ impl Player {
             let history = self.role.history();
             self.role.replicaof(endpoint(&master), history, now_ms());
             self.wanted = Some(master);
-        } else if follow::position(&self.node).is_some() {
+        } else if follow::place(&self.node).is_some() {
             follow::clear(&self.node).await;
             follow::set_following(&self.node, false);
         }
@@ -166,7 +180,13 @@ impl Player {
                     link.send(&bytes);
                 }
             }
-            Output::Close { .. } => self.link = None,
+            Output::Close { .. } => {
+                self.link = None;
+                if !self.follows {
+                    flows::close(&self.node);
+                }
+            }
+            Output::Open { attempt, session, payload } => self.open(attempt, session, payload),
             Output::Stage { attempt } => self.stage(attempt).await,
             Output::Verify { attempt } => self.verify(attempt).await,
             Output::Discard { .. } => self.discard().await,
@@ -175,14 +195,22 @@ impl Player {
                 reactor::task::spawn(replace::carry_out(Rc::clone(&self.node), grant, verified));
             }
             Output::Follow { position, is_resumed, .. } => {
+                self.follows = true;
+                if self.role.has_flows() {
+                    return self.follow_flows(is_resumed);
+                }
                 let at = StreamPosition { at: position, db: self.db };
                 tracing::info!(%position, is_resumed, "the master's stream is followed");
                 follow::begin(&self.node, at);
-                self.follows = true;
             }
             Output::Drain { attempt } => {
                 self.follows = false;
-                reactor::task::spawn(drain(Rc::clone(&self.node), attempt));
+                if self.role.has_flows() {
+                    self.drains_flows = true;
+                    flows::drain(&self.node, attempt);
+                } else {
+                    reactor::task::spawn(drain(Rc::clone(&self.node), attempt));
+                }
             }
             Output::Promoted { replid, history } => self.promoted(replid, history).await,
             Output::HandedOver => crate::master::handed_over(&self.node),
@@ -197,10 +225,112 @@ impl Player {
     async fn stage(&mut self, attempt: Attempt) {
         self.payload.clear();
         let seed = self.node.state.borrow_mut().core.rng.next_u64();
+        if self.role.has_flows() {
+            match staging::begin(Arc::clone(&self.node.control.data), seed).await {
+                Ok(staging) => self.flow_staging = Some(staging),
+                Err(why) => self.role.staging_failed(attempt, &why, now_ms()),
+            }
+            return;
+        }
         match Staged::begin(Arc::clone(&self.node.control.data), seed).await {
             Ok(staged) => self.staged = Some(staged),
             Err(why) => self.role.staging_failed(attempt, &why, now_ms()),
         }
+    }
+
+    /// Opens the flows of a session.
+    fn open(&mut self, attempt: Attempt, session: Session, payload: Option<Announced>) {
+        let files = self.flow_staging.as_ref().map(Staging::files);
+        let is_now = attempt == self.role.facts(now_ms()).attempt;
+        let Some(to) =
+            self.role.facts(now_ms()).master.filter(|_| is_now && files.is_some() == payload.is_some())
+        else {
+            // It could not be staged, and the role knows.
+            return;
+        };
+        let mut from = None;
+        if payload.is_none() {
+            let Some(Place::Flows(mut places)) = follow::place(&self.node) else {
+                return self.lost("it is not known any more where the data is");
+            };
+            places.set_offset(session.offset);
+            self.node.state.borrow().core.shared.following.set_place(Some(Place::Flows(places.clone())));
+            from = Some(places);
+        }
+        self.announced = payload.map(|payload| (session, payload));
+        let options = self.role.options();
+        let order = flows::Order {
+            attempt,
+            session,
+            to,
+            user: options.user.clone(),
+            password: options.password.clone(),
+            timeout: Duration::from_millis(options.timeout_ms),
+            is_prompt: !self.node.state.borrow().core.config.repl_disable_tcp_nodelay,
+            from,
+            payload,
+            files,
+        };
+        tracing::info!(
+            flows = session.flows,
+            is_full = payload.is_some(),
+            "the master's data comes in flows"
+        );
+        flows::open(&self.node, order);
+    }
+
+    /// Has what comes in flows applied, once no core expires or evicts anything by itself.
+    fn follow_flows(&self, is_resumed: bool) {
+        let attempt = self.role.facts(now_ms()).attempt;
+        let node = Rc::clone(&self.node);
+        reactor::task::spawn(async move {
+            follow::until_all_know(&node, || true).await;
+            if let Some(Place::Flows(places)) = follow::place(&node) {
+                tracing::info!(%places, is_resumed, "the master's logs are followed");
+                flows::begin(&node, attempt, &places);
+            }
+        });
+    }
+
+    fn flow_failed(&mut self, attempt: Attempt, trouble: flows::Trouble) {
+        let now = now_ms();
+        // While what has come is applied, it does not matter that nothing more comes.
+        if attempt != self.role.facts(now).attempt || self.drains_flows {
+            return;
+        }
+        match trouble {
+            flows::Trouble::Stream(why) if self.follows => self.role.stream_failed(attempt, &why, now),
+            flows::Trouble::Lost(why) | flows::Trouble::Stream(why) => {
+                self.lost(&why);
+            }
+            flows::Trouble::Rejected(why) => self.role.rejected(attempt, &why, now),
+            flows::Trouble::Disk(why) => self.role.staging_failed(attempt, &why, now),
+        }
+    }
+
+    /// A payload has come in flows, and was verified.
+    fn gathered(&mut self, attempt: Attempt, gathered: Gathered) {
+        if attempt == self.role.facts(now_ms()).attempt {
+            let bytes = gathered.files.iter().map(|file| file.bytes).sum();
+            self.gathered = Some(gathered);
+            self.role.gathered(attempt, bytes, true, now_ms());
+        }
+    }
+
+    /// What came in flows is what is to be judged.
+    fn verify_flows(&mut self, attempt: Attempt) {
+        let came = (self.gathered.take(), self.announced.take(), self.flow_staging.take());
+        let (Some(Gathered { files, places }), Some((session, announced)), Some(staging)) = came else {
+            unreachable!("what was gathered was announced and kept")
+        };
+        let (generation, birth) = (announced.generation, announced.birth);
+        let mut places =
+            FlowPlaces { log: FlowLog { node: session.node, generation, birth, base: 0 }, flows: places };
+        places.set_offset(session.offset);
+        let keys = files.iter().map(SetFile::keys).sum();
+        let verified = Verified { staging, files, keys, db: DbIndex(0), flows: Some(places) };
+        self.is_over = Arc::default();
+        reactor::task::spawn(staging::count(Rc::clone(&self.node), attempt, verified));
     }
 
     /// Writes what came of a payload.
@@ -217,6 +347,9 @@ impl Player {
     }
 
     async fn verify(&mut self, attempt: Attempt) {
+        if self.role.has_flows() {
+            return self.verify_flows(attempt);
+        }
         if !self.payload.is_empty() {
             self.write_payload().await;
         }
@@ -233,6 +366,10 @@ impl Player {
         self.payload = Vec::new();
         if let Some(staged) = self.staged.take() {
             staged.discard().await;
+        }
+        if let Some(staging) = self.flow_staging.take() {
+            (self.gathered, self.announced) = (None, None);
+            staging::discard(move || staging.discard()).await;
         }
         if let Some(verified) = self.verified.take() {
             verified.discard().await;
@@ -262,23 +399,39 @@ impl Player {
                 if attempt == facts.attempt && facts.state == LinkState::Connecting {
                     let is_prompt = !self.node.state.borrow().core.config.repl_disable_tcp_nodelay;
                     self.link = Some(Link::new(socket, attempt, is_prompt));
+                    self.role.want_flows(self.flows_wanted());
                     self.role.connected(attempt, now);
                 }
             }
             Event::Connected(attempt, Err(why)) => self.role.lost(attempt, &why, now),
             Event::Verified(attempt, outcome) => self.verified(attempt, outcome).await,
-            Event::Replaced(attempt, replace::Outcome::Replaced(position)) => {
-                self.db = position.db;
+            Event::Replaced(attempt, replace::Outcome::Replaced(place)) => {
+                self.db = place.db();
                 self.role.replaced(attempt, now);
             }
             Event::Replaced(attempt, replace::Outcome::Unchanged(why)) => {
                 self.role.not_replaced(attempt, &why, now);
             }
             Event::Replaced(_, replace::Outcome::Over) => {}
-            Event::Drained(attempt, StreamPosition { at, db }) => {
-                self.db = db;
-                self.role.drained(attempt, at.offset, now);
+            Event::Drained(attempt, place) => {
+                self.db = place.db();
+                self.role.drained(attempt, place.at().offset, now);
             }
+            Event::Kept(attempt, bytes) => self.role.gathered(attempt, bytes, false, now),
+            Event::Gathered(attempt, gathered) => self.gathered(attempt, gathered),
+            Event::FlowFailed(attempt, trouble) => self.flow_failed(attempt, trouble),
+            Event::FlowsRest(attempt) => self.flows_rest(attempt),
+        }
+    }
+
+    /// All that came in flows was applied.
+    fn flows_rest(&mut self, attempt: Attempt) {
+        if attempt == self.role.facts(now_ms()).attempt && std::mem::take(&mut self.drains_flows) {
+            flows::close(&self.node);
+            let offset = self.role.history().current.map_or(0, |current| current.offset);
+            // Where it is not known any more, all is asked for.
+            let offset = follow::place(&self.node).map_or(offset, |place| place.at().offset);
+            self.role.drained(attempt, offset, now_ms());
         }
     }
 
@@ -299,6 +452,15 @@ impl Player {
             staging::Outcome::Failed(why) => self.role.staging_failed(attempt, &why, now),
             staging::Outcome::Over => {}
         }
+    }
+
+    /// What flows are asked for with, if they are wanted.
+    fn flows_wanted(&self) -> Option<Sync> {
+        let wants = self.node.state.borrow().core.config.repl_flows;
+        wants.then(|| match follow::place(&self.node) {
+            Some(Place::Flows(places)) if self.role.history().current.is_some() => places.sync(),
+            _ => Sync { stands: None, offset: 0 },
+        })
     }
 
     fn wish(&mut self, wish: Wish, client: Option<(ShardId, crate::hop::Sink)>) {
@@ -359,6 +521,10 @@ impl Player {
     }
 
     fn lost(&mut self, why: &str) {
+        if !self.follows && !self.drains_flows {
+            // A session ends with its link.
+            flows::close(&self.node);
+        }
         if let Some(Link { attempt, .. }) = self.link.take() {
             self.role.lost(attempt, why, now_ms());
         }
@@ -379,9 +545,9 @@ impl Player {
 
     /// Tells the role how far the stream was applied.
     fn report(&mut self) {
-        if let Some(StreamPosition { at, .. }) = follow::position(&self.node).filter(|_| self.follows) {
+        if let Some(place) = follow::place(&self.node).filter(|_| self.follows) {
             let attempt = self.role.facts(now_ms()).attempt;
-            self.role.applied(attempt, at.offset);
+            self.role.applied(attempt, place.at().offset);
         }
     }
 
@@ -405,7 +571,8 @@ impl Player {
         let now = now_ms();
         let reads = self.role.reads();
         // While bytes come the figures are brought up to date from time to time, and what was applied is told.
-        let soon = (self.follows || self.staged.is_some()).then_some(now + TELL_EACH_MS);
+        let soon = (self.follows || self.staged.is_some() || self.flow_staging.is_some())
+            .then_some(now + TELL_EACH_MS);
         let until = [self.role.deadline(), soon].into_iter().flatten().min();
         let mut timer = pin!(async {
             match until {
@@ -430,6 +597,7 @@ impl Player {
             return Poll::Ready(Happened::Event(event));
         }
         if self.follows
+            && !self.role.has_flows()
             && let Poll::Ready(news) = follow::poll_news(node, cx)
         {
             return Poll::Ready(Happened::News(news));
@@ -438,7 +606,7 @@ impl Player {
             if let Err(why) = link.poll_write(cx) {
                 return Poll::Ready(Happened::Lost(why));
             }
-            let wants_more = reads && !(self.follows && follow::is_full(node));
+            let wants_more = reads && (self.role.has_flows() || !(self.follows && follow::is_full(node)));
             if wants_more && let Poll::Ready(read) = link.poll_read(cx) {
                 return Poll::Ready(read.map_or_else(Happened::Lost, |()| Happened::Read));
             }
@@ -450,7 +618,7 @@ impl Player {
 /// Applies what came of a stream, and tells the role.
 async fn drain(node: Rc<Node>, attempt: Attempt) {
     let at = follow::drain(&node).await;
-    node.replica.desk.put(Event::Drained(attempt, at));
+    node.replica.desk.put(Event::Drained(attempt, Place::Stream(at)));
 }
 
 /// What the parameters say.

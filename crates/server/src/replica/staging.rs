@@ -1,6 +1,7 @@
 //! A payload on its way to the disk, and read to its last byte before it counts. All of it is done by threads.
 
 use super::Event;
+use super::flows::Trouble;
 use crate::data_dir::DataDir;
 use crate::node::Node;
 use durable::manifest::{DbKeys, SetFile};
@@ -10,7 +11,9 @@ use rdb::file::{Event as Item, Options, Reader, Sum};
 use reactor::cores::stand_back;
 use reactor::task::offload;
 use replication::Attempt;
+use replication::flow::place::FlowPlaces;
 use script::{Engine, Hooks, Limits, Store};
+use std::io::{self, Read};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -27,10 +30,12 @@ pub(super) struct Staged {
 /// One that was found to be a whole dataset.
 pub(super) struct Verified {
     pub(super) staging: Staging,
-    pub(super) file: SetFile,
+    pub(super) files: Vec<SetFile>,
     pub(super) keys: u64,
     /// The database that is selected in the stream where the payload ends.
     pub(super) db: DbIndex,
+    /// Where the logs go on, if it came in flows.
+    pub(super) flows: Option<FlowPlaces>,
 }
 
 /// What came of reading it.
@@ -51,12 +56,18 @@ impl From<durable::DiskError> for Outcome {
     }
 }
 
+/// Begins to keep files of a dataset that comes; what an earlier one has left goes.
+pub(super) async fn begin(data: Arc<DataDir>, seed: u64) -> Result<Staging, String> {
+    let begun = offload(move || Staging::begin(&data.places, &mut Rng::new(seed)));
+    begun.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+}
+
 impl Staged {
     /// Begins one; what an earlier one has left goes.
     pub(super) async fn begin(data: Arc<DataDir>, seed: u64) -> Result<Self, String> {
         let begun = offload(move || {
             let staging = Staging::begin(&data.places, &mut Rng::new(seed))?;
-            let writer = staging.file(ShardId(0))?;
+            let writer = staging.files().file(ShardId(0), false)?;
             Ok::<_, durable::DiskError>(Self { staging, writer, unsynced: 0 })
         });
         begun.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
@@ -95,7 +106,7 @@ impl Verified {
     }
 }
 
-async fn discard(work: impl FnOnce() -> Result<(), durable::DiskError> + Send + 'static) {
+pub(super) async fn discard(work: impl FnOnce() -> Result<(), durable::DiskError> + Send + 'static) {
     match offload(work).await {
         Ok(Err(error)) => tracing::warn!(%error, "what came of a full sync is left behind"),
         Err(error) => tracing::warn!(%error, "what came of a full sync is left behind"),
@@ -105,56 +116,74 @@ async fn discard(work: impl FnOnce() -> Result<(), durable::DiskError> + Send + 
 
 /// Makes it safe, reads it through, counts what this node has itself, and tells the role.
 pub(super) async fn verify(node: Rc<Node>, attempt: Attempt, staged: Staged, is_over: Arc<AtomicBool>) {
-    let reading = {
-        let core = &node.state.borrow().core;
-        let bytes = staged.writer.bytes();
-        let limits = core.keyspace.limits();
-        let options = Options {
-            limits,
-            size: Some(bytes),
-            databases: core.config.databases.into(),
-            ..Options::default()
-        };
-        let scripts = Limits {
-            bytes_max: core.config.lua_memory_max as usize,
-            instructions_max: core.config.lua_instructions_max,
-        };
-        Reading { options, scripts, is_over }
-    };
-    let read = move || {
+    let reading = Reading { is_over, ..Reading::of(&node) };
+    let verified = offload(move || {
         // Clients of the old data come first.
         stand_back();
-        reading.through(staged)
-    };
-    let outcome = match offload(read).await {
-        Ok(Ok(verified)) => match super::round::all(&node, |_| super::Message::Count).await {
-            Some(own_keys) => Outcome::Whole(Box::new(verified), own_keys),
-            None => Outcome::Over,
-        },
+        let Staged { staging, writer, .. } = staged;
+        let file = writer.finish(Vec::new())?;
+        let source = staging.files().open(&file)?;
+        let (file, db) = reading.through(source, file, false)?;
+        Ok(Verified { staging, keys: file.keys(), files: vec![file], db, flows: None })
+    });
+    let outcome = match verified.await {
+        Ok(Ok(verified)) => return count(node, attempt, verified).await,
         Ok(Err(outcome)) => outcome,
         Err(error) => Outcome::Failed(error.to_string()),
     };
     node.replica.desk.put(Event::Verified(attempt, outcome));
 }
 
+/// Counts what this node has itself, and tells the role of what was found to be whole.
+pub(super) async fn count(node: Rc<Node>, attempt: Attempt, verified: Verified) {
+    let outcome = match super::round::all(&node, |_| super::Message::Count).await {
+        Some(own_keys) => Outcome::Whole(Box::new(verified), own_keys),
+        None => Outcome::Over,
+    };
+    node.replica.desk.put(Event::Verified(attempt, outcome));
+}
+
 /// What is known before it is read.
-struct Reading {
+pub(super) struct Reading {
     options: Options,
     scripts: Limits,
     is_over: Arc<AtomicBool>,
 }
 
 impl Reading {
-    /// Reads what is on the disk, as a start would, but for keeping it.
-    fn through(self, staged: Staged) -> Result<Verified, Outcome> {
-        let Staged { staging, writer, .. } = staged;
-        let mut file = writer.finish(Vec::new())?;
-        let source = staging.open(&file)?;
-        let Self { options, scripts, is_over } = self;
+    /// As this node reads.
+    pub(super) fn of(node: &Node) -> Self {
+        let core = &node.state.borrow().core;
+        let limits = core.keyspace.limits();
+        let options = Options { limits, databases: core.config.databases.into(), ..Options::default() };
+        let scripts = Limits {
+            bytes_max: core.config.lua_memory_max as usize,
+            instructions_max: core.config.lua_instructions_max,
+        };
+        Self { options, scripts, is_over: Arc::default() }
+    }
+
+    /// Reads a file, as a start would, but for keeping it: with its counts of keys, and the database that is selected behind it.
+    /// `is_packed`: it is a zstd frame.
+    pub(super) fn through(
+        self,
+        source: Arc<dyn durable::File>,
+        mut file: SetFile,
+        is_packed: bool,
+    ) -> Result<(SetFile, DbIndex), Outcome> {
+        let Self { mut options, scripts, is_over } = self;
+        options.size = (!is_packed).then_some(file.bytes);
+        let plain = Plain { source, at: 0 };
+        let mut bytes: Box<dyn Read> = if is_packed {
+            let unpacked = zstd::stream::read::Decoder::new(plain);
+            Box::new(unpacked.map_err(|error| Outcome::Failed(error.to_string()))?)
+        } else {
+            Box::new(plain)
+        };
         let mut reader = Reader::new(options);
         let mut libraries = Engine::new(Arc::new(Store::default()), Hooks::default(), scripts, 0);
         let mut keys = vec![0u64; options.databases as usize];
-        let (mut at, mut db) = (0, DbIndex(0));
+        let mut db = DbIndex(0);
         loop {
             let offset = reader.offset();
             match reader.next().map_err(|error| Outcome::Rejected(error.to_string()))? {
@@ -175,9 +204,12 @@ impl Reading {
                 }
                 Some(Item::Aux { .. } | Item::SelectDb(_) | Item::ResizeDb { .. }) => {}
                 Some(Item::End(end)) => {
-                    if end.bytes != file.bytes {
-                        let behind = file.bytes - end.bytes;
-                        return Err(Outcome::Rejected(format!("{behind} bytes follow behind its end")));
+                    let is_end = end.bytes == reader.offset() && read(&mut bytes, &mut [0])? == 0;
+                    if !is_end || !is_packed && end.bytes != file.bytes {
+                        return Err(Outcome::Rejected(format!(
+                            "bytes follow behind its end, at {}",
+                            end.bytes
+                        )));
                     }
                     if !matches!(end.sum, Sum::Verified(_)) {
                         tracing::warn!("the master's data has no checksum (its rdbchecksum is 'no')");
@@ -185,19 +217,47 @@ impl Reading {
                     break;
                 }
                 None if is_over.load(Relaxed) => return Err(Outcome::Over),
-                None => match read_full_at(source.as_ref(), at, reader.room(STEP_BYTES)) {
-                    Ok(0) => reader.ended(),
-                    Ok(len) => {
-                        reader.filled(len);
-                        at += len as u64;
-                    }
-                    Err(error) => return Err(Outcome::Failed(error.to_string())),
+                None => match read(&mut bytes, reader.room(STEP_BYTES))? {
+                    0 => reader.ended(),
+                    len => reader.filled(len),
                 },
             }
         }
         let counted = keys.iter().zip(0..).filter(|(keys, _)| **keys > 0);
         file.keys = counted.map(|(&keys, db)| DbKeys { db, keys }).collect();
-        Ok(Verified { staging, file, keys: keys.iter().sum(), db })
+        Ok((file, db))
+    }
+}
+
+/// Reads some bytes. What is no zstd frame is no dataset.
+fn read(from: &mut dyn Read, into: &mut [u8]) -> Result<usize, Outcome> {
+    from.read(into).map_err(|error| match error.raw_os_error() {
+        Some(_) => Outcome::Failed(error.to_string()),
+        None => Outcome::Rejected(error.to_string()),
+    })
+}
+
+/// The bytes of a file, from front to back.
+struct Plain {
+    source: Arc<dyn durable::File>,
+    at: u64,
+}
+
+impl Read for Plain {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let len = read_full_at(self.source.as_ref(), self.at, into)?;
+        self.at += len as u64;
+        Ok(len)
+    }
+}
+
+impl From<Outcome> for Trouble {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Rejected(why) => Self::Rejected(why),
+            Outcome::Failed(why) => Self::Disk(why),
+            Outcome::Whole(..) | Outcome::Over => Self::Lost("it is not wanted any more".to_owned()),
+        }
     }
 }
 

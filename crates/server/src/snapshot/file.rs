@@ -15,7 +15,7 @@ use rdb::Version;
 use rdb::file::{Base, Writer, aux};
 use reactor::bell::{Bell, Ear, Listening, bell};
 use reactor::cores;
-use replication::StreamPosition;
+use replication::flow::place::Place;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::{Context, Poll};
@@ -43,7 +43,7 @@ pub(super) struct Head {
     pub(super) shards: u16,
     pub(super) set: u64,
     /// The place in a master's stream.
-    pub(super) position: Option<StreamPosition>,
+    pub(super) position: Option<Place>,
     /// Codes of libraries of functions.
     pub(super) libraries: Vec<Vec<u8>>,
     pub(super) databases: Vec<CapturedDb>,
@@ -208,7 +208,7 @@ fn begin(head: &Head, how: How) -> Writer {
     writer.aux(aux::LACEWING_VERSION, commands::VERSION.as_bytes());
     writer.aux(aux::SHARD, format!("{}/{}", head.shard.0, head.shards).as_bytes());
     writer.aux(aux::SET, head.set.to_string().as_bytes());
-    if let Some(position) = head.position {
+    if let Some(position) = &head.position {
         writer.aux(aux::POSITION, position.to_string().as_bytes());
     }
     head.libraries.iter().for_each(|code| writer.library(code));
@@ -425,7 +425,7 @@ mod tests {
             shard: ShardId(1),
             shards: 2,
             set: 7,
-            position: StreamPosition::parse(format!("{} 1234 3", "a".repeat(40)).as_bytes()),
+            position: Place::parse(format!("{} 1234 3", "a".repeat(40)).as_bytes()),
             libraries: vec![b"#!lua name=lib".to_vec()],
             databases: vec![CapturedDb { db: DbIndex(3), keys: 40_000, expiring: 0, captured: 40_000 }],
         }

@@ -5,6 +5,7 @@ use super::{Job, SaveError, Waiter, answer, replicas, single, tell_all};
 use crate::clock::unix_ms;
 use crate::cut::{self, Deed, Taken};
 use crate::data_dir::DataDir;
+use crate::flows::Flows;
 use crate::journal::switch::NewLogs;
 use crate::node::Node;
 use commands::saves::{Current, Form, Saved};
@@ -40,6 +41,12 @@ pub(super) async fn serve(node: Rc<Node>) {
             Ok(manifest) if replicas::wants(&waiting) => Some(replicas::make(&node, manifest.clone()).await),
             _ => None,
         };
+        let files = match &result {
+            Ok(manifest) if replicas::are_flows(&waiting) => {
+                Some(replicas::open(&node, manifest.clone()).await)
+            }
+            _ => None,
+        };
         node.control.saving.store(false, Relaxed);
         node.snapshots.desk.under_way.take();
         node.snapshots.desk.parts.take();
@@ -62,11 +69,12 @@ pub(super) async fn serve(node: Rc<Node>) {
         }
         super::tell_health(&node.state.borrow().core);
         let result = result.map(|_| ()).map_err(|error| error.to_string());
-        answer(&node, waiting, &result, &result.clone().and(single), payload.as_ref());
+        let single = result.clone().and(single);
+        answer(&node, waiting, &result, &single, payload.as_ref(), files.as_ref());
     }
     let waiting = node.snapshots.desk.waiting.take();
     let result = Err(SaveError::Ending.to_string());
-    answer(&node, waiting, &result, &result, None);
+    answer(&node, waiting, &result, &result, None, None);
 }
 
 fn wants_single(waiting: &[Waiter]) -> bool {
@@ -142,8 +150,9 @@ async fn run(node: &Rc<Node>) -> Result<Manifest, SaveError> {
     let written = write(node, &job).await;
     match written {
         Ok((taken, files, log_bytes)) => {
+            let flows = Arc::clone(&node.control.flows);
             let (committed, waiting) = offload(move || {
-                let committed = commit(&data, draft, &taken, files, keep, &mut waiting);
+                let committed = commit(&data, &flows, draft, (&taken, files), keep, &mut waiting);
                 (committed, waiting)
             })
             .await?;
@@ -312,9 +321,9 @@ async fn on_disk(node: &Rc<Node>, job: &Job, taken: &Taken) -> Result<(), SaveEr
 /// On a thread: what was written becomes a set, and what it makes needless goes.
 fn commit(
     data: &DataDir,
+    flows: &Flows,
     draft: Draft,
-    taken: &Taken,
-    files: Vec<SetFile>,
+    (taken, files): (&Taken, Vec<SetFile>),
     keep: usize,
     waiting: &mut Option<Waiting>,
 ) -> Result<(Manifest, Pruned), SaveError> {
@@ -341,10 +350,11 @@ fn commit(
         waiting.begin(&data.places, manifest.number, identity)?;
         data.begun(waiting.generation());
     }
-    let pruned = loaded.prune(&data.places, keep).unwrap_or_else(|error| {
-        tracing::warn!(%error, "older snapshots, or the log before them, cannot be removed");
-        Pruned::default()
-    });
+    let pruned =
+        loaded.prune_but(&data.places, keep, &flows.needed(data.generation())).unwrap_or_else(|error| {
+            tracing::warn!(%error, "older snapshots, or the log before them, cannot be removed");
+            Pruned::default()
+        });
     Ok((manifest, pruned))
 }
 

@@ -105,7 +105,7 @@ fn begin(node: &Node, state: &mut State, job: &Job, at: UnixMs) -> Result<Head, 
         shards: node.router.shards(),
         set: job.set,
         // It counts in the first shard's file, whose it is; the others say by it that the data is a master's.
-        position: core.shared.following.position(),
+        position: core.shared.following.place(),
         libraries,
         databases: core.keyspace.captured_databases().to_vec(),
     })

@@ -176,7 +176,7 @@ impl Master {
             b"PING" if peer.lie == Lie::Loading => "-LOADING wait\r\n".to_owned(),
             b"PING" => "+PONG\r\n".to_owned(),
             b"REPLCONF" => match peer.follower.replconf(&args[1..], 0) {
-                Ok(Replconf::Ok) => "+OK\r\n".to_owned(),
+                Ok(Replconf::Ok | Replconf::Flows) => "+OK\r\n".to_owned(),
                 Ok(Replconf::Silence) if peer.is_past => return,
                 Ok(Replconf::Silence) => {
                     let heard = self.heard.entry(self.backlog.replid()).or_default();

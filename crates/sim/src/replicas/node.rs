@@ -191,7 +191,7 @@ impl Node {
                 Output::Close { .. } => wants.push(Wants::Close),
                 Output::Stage { .. } => {
                     let staging = Staging::begin(&self.places, &mut self.rng)?;
-                    let writer = Some(staging.file(ShardId(0))?);
+                    let writer = Some(staging.files().file(ShardId(0), false)?);
                     self.staged = Some(Staged { staging, writer, file: None });
                 }
                 Output::Verify { attempt } => self.jobs.push_back(Job::Verify(attempt)),
@@ -222,6 +222,7 @@ impl Node {
                 Output::HandedOver | Output::NotHandedOver { .. } => {
                     unreachable!("nothing is handed over here")
                 }
+                Output::Open { .. } => unreachable!("no flows are wanted"),
                 Output::Failed { .. } => wants.push(Wants::Failed),
             }
         }
@@ -477,7 +478,7 @@ impl Node {
         // What was written is read again: what counts is what is on the disk.
         let keys = Vec::new();
         let mut file = writer.finish(keys)?;
-        let source = staged.staging.open(&file)?;
+        let source = staged.staging.files().open(&file)?;
         let mut bytes = vec![0; file.bytes as usize];
         read_full_at(source.as_ref(), 0, &mut bytes)?;
         let opened = match self.planted {
@@ -509,6 +510,7 @@ impl Node {
             replid,
             offset: at.offset,
             db: 0,
+            flows: None,
         };
         let name = file.name.clone();
         let manifest = staging.commit(source, vec![file], &mut self.identity, &mut self.loaded)?;

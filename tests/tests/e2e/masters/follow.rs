@@ -8,10 +8,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use stdx::Rng;
 
-/// What each of several writers does until `is_over`: a bit of everything, with keys on all shards.
-fn write(mut client: Client, seed: u64, is_over: &AtomicBool) {
+/// What each of several writers does until `is_over`: a bit of everything, with keys on all shards. One that waits does so now and then
+/// until a replica has what it wrote.
+fn write(mut client: Client, seed: u64, waits: bool, is_over: &AtomicBool) {
     let mut rng = Rng::new(seed);
     while !is_over.load(Relaxed) {
+        if waits && rng.one_in(20) {
+            client.line("WAIT 1 200");
+        }
         let (a, b) = (rng.below(500), rng.below(500));
         let value = rng.below(1_000_000).to_string();
         let commands: &[String] = &match rng.below(12) {
@@ -43,20 +47,31 @@ fn write(mut client: Client, seed: u64, is_over: &AtomicBool) {
 }
 
 /// Runs writers on the master while `act` does something, and for a moment afterwards.
-fn under_load(server: &Server, act: impl FnOnce()) {
+pub(crate) fn under_load(server: &Server, act: impl FnOnce()) {
+    under(server, false, act);
+}
+
+/// The same with writers that do not leave the replica far behind.
+pub(crate) fn under_waiting_load(server: &Server, act: impl FnOnce()) {
+    under(server, true, act);
+}
+
+fn under(server: &Server, waits: bool, act: impl FnOnce()) {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         for seed in 1..=4 {
             let (client, is_over) = (server.client(), &is_over);
-            scope.spawn(move || write(client, seed, is_over));
+            scope.spawn(move || write(client, seed, waits, is_over));
         }
-        act();
+        // They end though it fails.
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
         is_over.store(true, Relaxed);
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
 }
 
 /// Waits until so many commands more have run.
-fn busy(server: &Server, commands: u64) {
+pub(crate) fn busy(server: &Server, commands: u64) {
     let mut client = server.client();
     let start = stat(&mut client, "total_commands_processed");
     until("commands run", || {

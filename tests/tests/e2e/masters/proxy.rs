@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// Passes on what is said between replicas and the master.
-struct Proxy {
-    port: u16,
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
     streams: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Proxy {
-    fn to(master: u16) -> Self {
+    pub(crate) fn to(master: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
         let port = listener.local_addr().expect("it is bound").port();
         let streams: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
@@ -33,8 +33,15 @@ impl Proxy {
         Self { port, streams }
     }
 
+    /// Cuts one link: the last that was made, the one before it, or so on.
+    pub(crate) fn cut_one(&self, before_last: usize) {
+        let streams = self.streams.lock().expect("nobody panics with it");
+        let links = streams.len() / 2;
+        let _ = streams[2 * (links - 1 - before_last)].shutdown(Shutdown::Both);
+    }
+
     /// Cuts all links.
-    fn cut(&self) {
+    pub(crate) fn cut(&self) {
         for stream in self.streams.lock().expect("nobody panics with it").drain(..) {
             // It may be cut already.
             let _ = stream.shutdown(Shutdown::Both);

@@ -25,7 +25,7 @@ pub(super) fn step(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<(), CommandError
 
 /// Where the data is: `<replid> <offset> <db>`, or `none`.
 pub(super) fn reply(ctx: &mut Ctx<'_>) {
-    match ctx.core.shared.following.position() {
+    match ctx.core.shared.following.place() {
         Some(position) => ctx.out.bulk(position.to_string().as_bytes()),
         None => ctx.out.bulk(b"none"),
     }

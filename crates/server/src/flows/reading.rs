@@ -1,0 +1,280 @@
+//! What a flow is sent next: its file of the snapshot, then its log, generation by generation.
+//!
+//! ```text
+//!   file ── pieces, by a thread, one ahead ──► Payload .. PayloadEnd
+//!   log  ── segments, by a thread ───────────► Log .. NextGeneration ─► Log ..
+//!       └── what is in memory ───────────────►
+//! ```
+
+use super::session::{Leg, Session};
+use crate::node::Node;
+use aof::{Generation, Lsn};
+use durable::log::LogReader;
+use durable::read_full_at;
+use reactor::task::offload;
+use replication::flow::credit::Sender;
+use replication::flow::frame::{Channel, FRAME_BYTES_MAX, Frame};
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use stdx::ShardId;
+
+/// Where a flow is.
+pub(super) struct Reading {
+    session: Arc<Session>,
+    flow: u16,
+    /// How much of the file is sent; `None` when all of it is.
+    sent: Option<u64>,
+    leg: usize,
+    at: Lsn,
+    /// What was read, and how much of it is sent.
+    piece: (Vec<u8>, usize),
+    /// What is being read.
+    work: Option<Work>,
+    /// What has come of it.
+    done: Option<Done>,
+    reader: Option<LogReader>,
+}
+
+type Work = Pin<Box<dyn Future<Output = Done>>>;
+type Done = Result<(Vec<u8>, Option<LogReader>), String>;
+
+impl Reading {
+    /// From the beginning of the session on.
+    pub(super) fn new(session: Arc<Session>, flow: u16, start: Lsn) -> Self {
+        let sent = session.payload().is_some().then_some(0);
+        Self {
+            session,
+            flow,
+            sent,
+            leg: 0,
+            at: start,
+            piece: (Vec::new(), 0),
+            work: None,
+            done: None,
+            reader: None,
+        }
+    }
+
+    /// Whether all before this was sent.
+    pub(super) fn has_sent(&self, generation: Generation, lsn: Lsn) -> bool {
+        let legs = self.session.legs();
+        match legs.iter().position(|leg| leg.generation == generation) {
+            Some(leg) if leg < self.leg => lsn <= legs[leg].ends[usize::from(self.flow)],
+            Some(leg) => leg == self.leg && lsn <= self.at,
+            None => false,
+        }
+    }
+
+    fn leg(&self) -> &Leg {
+        &self.session.legs()[self.leg]
+    }
+
+    /// Writes a frame to `out`, if there is something to send and credit for it. Errors: why it cannot go on.
+    pub(super) fn poll_next(
+        &mut self,
+        node: &Node,
+        cx: &mut Context<'_>,
+        (channel, credit): (&mut Channel, &mut Sender),
+        out: &mut Vec<u8>,
+    ) -> Poll<Result<(), String>> {
+        self.poll_work(cx);
+        if self.piece.1 == self.piece.0.len()
+            && let Some(done) = self.done.take()
+        {
+            match done {
+                Ok((bytes, reader)) => (self.piece, self.reader) = ((bytes, 0), reader),
+                Err(why) => return Poll::Ready(Err(why)),
+            }
+        }
+        if self.piece.1 < self.piece.0.len() {
+            return self.send_piece(cx, channel, credit, out).map(Ok);
+        }
+        match self.sent {
+            Some(sent) => self.poll_payload(cx, sent, channel, out).map(Ok),
+            None => self.poll_log(node, cx, channel, credit, out).map(Ok),
+        }
+    }
+
+    /// Has the thread's work go on, if there is any.
+    fn poll_work(&mut self, cx: &mut Context<'_>) {
+        if let Some(work) = &mut self.work
+            && let Poll::Ready(done) = work.as_mut().poll(cx)
+        {
+            self.work = None;
+            self.done = Some(done);
+        }
+    }
+
+    /// Sends of the piece what may be sent, and has the next one read meanwhile.
+    fn send_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        channel: &mut Channel,
+        credit: &mut Sender,
+        out: &mut Vec<u8>,
+    ) -> Poll<()> {
+        let (bytes, used) = &self.piece;
+        let len = (bytes.len() - used).min(room(credit));
+        if len == 0 {
+            return Poll::Pending;
+        }
+        let bytes = &bytes[*used..used + len];
+        match &mut self.sent {
+            Some(sent) => {
+                channel.write(Frame::Payload(bytes), out);
+                *sent += len as u64;
+            }
+            None => {
+                let generation = self.session.legs()[self.leg].generation;
+                channel.write(Frame::Log { generation, lsn: self.at, records: bytes }, out);
+                self.at = self.at.plus(len as u64);
+            }
+        }
+        credit.sent(len as u64);
+        self.piece.1 += len;
+        if let Some(sent) = self.sent
+            && self.work.is_none()
+            && self.done.is_none()
+        {
+            self.read_payload(sent + (self.piece.0.len() - self.piece.1) as u64);
+            self.poll_work(cx);
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_payload(
+        &mut self,
+        cx: &mut Context<'_>,
+        sent: u64,
+        channel: &mut Channel,
+        out: &mut Vec<u8>,
+    ) -> Poll<()> {
+        let files = Arc::clone(self.session.payload().expect("a file is sent of a session that has some"));
+        let file = &files.manifest.files[usize::from(self.flow)];
+        if sent == file.bytes {
+            self.sent = None;
+            let (generation, lsn) = (self.leg().generation, self.at);
+            channel.write(Frame::PayloadEnd { bytes: file.bytes, crc64: file.crc64, generation, lsn }, out);
+            self.session.sent_payload(self.flow);
+            return Poll::Ready(());
+        }
+        if self.work.is_none() {
+            self.read_payload(sent);
+        }
+        self.wait_for_work(cx)
+    }
+
+    /// Has the file read from here on, if there is more of it.
+    fn read_payload(&mut self, at: u64) {
+        let files = Arc::clone(self.session.payload().expect("a file is sent of a session that has some"));
+        let flow = usize::from(self.flow);
+        let bytes = files.manifest.files[flow].bytes;
+        if at >= bytes {
+            return;
+        }
+        let len = (bytes - at).min(PIECE_BYTES as u64) as usize;
+        let read = move || -> Done {
+            let mut piece = vec![0; len];
+            let read = read_full_at(files.sources[flow].as_ref(), at, &mut piece);
+            match read {
+                Ok(read) if read == len => Ok((piece, None)),
+                Ok(read) => Err(format!("the snapshot ends after {} bytes of {bytes}", at + read as u64)),
+                Err(error) => Err(format!("the snapshot cannot be read: {error}")),
+            }
+        };
+        self.work = Some(Box::pin(async move { flatten(offload(read).await) }));
+    }
+
+    fn poll_log(
+        &mut self,
+        node: &Node,
+        cx: &mut Context<'_>,
+        channel: &mut Channel,
+        credit: &mut Sender,
+        out: &mut Vec<u8>,
+    ) -> Poll<()> {
+        if self.work.is_some() {
+            return self.wait_for_work(cx);
+        }
+        if let Some(end) = self.leg().ends.get(usize::from(self.flow)).copied() {
+            if self.at == end {
+                self.go_over(end, channel, out);
+                return Poll::Ready(());
+            }
+            return self.poll_segments(node, cx, end, credit);
+        }
+        let end = node.journal.leaves();
+        if self.at == end {
+            return Poll::Pending;
+        }
+        let most = room(credit).min(usize::try_from(end.since(self.at)).unwrap_or(usize::MAX));
+        if most == 0 {
+            return Poll::Pending;
+        }
+        let generation = self.leg().generation;
+        let sent = node.journal.read_newest(self.at, |bytes| {
+            let bytes = &bytes[..bytes.len().min(most)];
+            channel.write(Frame::Log { generation, lsn: self.at, records: bytes }, out);
+            bytes.len() as u64
+        });
+        match sent {
+            Some(sent) => {
+                self.at = self.at.plus(sent);
+                credit.sent(sent);
+                Poll::Ready(())
+            }
+            None => self.poll_segments(node, cx, end, credit),
+        }
+    }
+
+    /// The log goes on in the next generation.
+    fn go_over(&mut self, end: Lsn, channel: &mut Channel, out: &mut Vec<u8>) {
+        let generation = self.leg().generation;
+        self.leg += 1;
+        (self.at, self.reader) = (Lsn(0), None);
+        let Leg { generation: next, birth, .. } = *self.leg();
+        channel.write(Frame::NextGeneration { generation, end, next, birth }, out);
+    }
+
+    /// Has segments read from here on.
+    fn poll_segments(&mut self, node: &Node, cx: &mut Context<'_>, end: Lsn, credit: &Sender) -> Poll<()> {
+        if self.work.is_none() {
+            if credit.may_send() == 0 {
+                return Poll::Pending;
+            }
+            let (generation, at) = (self.leg().generation, self.at);
+            let disk = || Arc::clone(node.control.data.places.shared_disk());
+            let reader = self.reader.take().filter(|reader| reader.generation() == generation);
+            let mut reader = reader.unwrap_or_else(|| LogReader::new(disk(), generation, ShardId(self.flow)));
+            let read = move || -> Done {
+                let bytes = reader.read(at, end, PIECE_BYTES).map_err(|error| error.to_string())?;
+                Ok((bytes, Some(reader)))
+            };
+            self.work = Some(Box::pin(async move { flatten(offload(read).await) }));
+        }
+        self.wait_for_work(cx)
+    }
+
+    /// Ready when it is worth looking again.
+    fn wait_for_work(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_work(cx);
+        if self.done.is_some() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// How many bytes the next frame may have.
+fn room(credit: &Sender) -> usize {
+    usize::try_from(credit.may_send()).unwrap_or(usize::MAX).min(LOG_BYTES_MAX)
+}
+
+fn flatten(done: io::Result<Done>) -> Done {
+    done.map_err(|error| error.to_string())?
+}
+
+/// So much is read at once.
+const PIECE_BYTES: usize = 1 << 20;
+/// Bytes of log in a frame, which says their place, too.
+const LOG_BYTES_MAX: usize = FRAME_BYTES_MAX - 16;

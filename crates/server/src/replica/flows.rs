@@ -1,0 +1,288 @@
+//! The flows of a session, on the replica's side: a connection for each shard of the master, each served by a core of its own.
+//!
+//! ```text
+//!  master's shard i          core (i mod cores)                                              core 0
+//!  frames ────────► wire ──► log that has come ──► apply: EXEC with the place behind it
+//!         ◄─ credit, Applied ◄─────────────────────┘   │ stands at what is of several shards ──► meet
+//!                                                      ◄─ pass, run, cross ─────────────────────┘
+//!  payload ───────► wire ──► sync/.., verified ──────────────────────────────────────────────► the role
+//! ```
+//!
+//! [`wire`] reads and writes, [`apply`] runs what the log says, [`payload`] keeps a full sync's files. Plain records are run by each flow
+//! apart, and pass no other core than their shards'. What is of several shards is met for on core 0 ([`session`], by
+//! [`replication::flow::meet`]). A batch and the place behind it are one EXEC, as with a stream ([`crate::follow`]).
+//!
+//! All of it is of one attempt; what is told of another is nobody's.
+//!
+//! Why it is so: docs/decisions/0031-flows-in-the-server.md.
+
+mod apply;
+mod come;
+mod payload;
+mod session;
+mod wire;
+
+use super::Message as Outer;
+use crate::node::Node;
+use aof::Lsn;
+use durable::manifest::SetFile;
+use durable::staging::Files;
+use replication::flow::credit::Receiver;
+use replication::flow::frame::{Channel, Frame, Side};
+use replication::flow::hello::{Announced, Session};
+use replication::flow::meet::Head;
+use replication::flow::place::{FlowLog, FlowPlace, FlowPlaces};
+use replication::{Attempt, Endpoint};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+use stdx::ShardId;
+
+use come::Come;
+pub(super) use session::{Trouble, begin, close, drain, open};
+
+/// What a core has of flows.
+#[derive(Default)]
+pub(super) struct Flows {
+    /// Those that it serves.
+    here: RefCell<Vec<Rc<Flow>>>,
+    /// On core 0: all of them together.
+    session: RefCell<Option<session::Together>>,
+}
+
+/// What all flows of a session have in common.
+pub(crate) struct Order {
+    pub(super) attempt: Attempt,
+    pub(super) session: Session,
+    pub(super) to: Endpoint,
+    /// Who this node is to the master.
+    pub(super) user: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) timeout: Duration,
+    pub(super) is_prompt: bool,
+    /// Where the logs go on, if no payload comes before them.
+    pub(super) from: Option<FlowPlaces>,
+    /// The payload that comes before them.
+    pub(super) payload: Option<Announced>,
+    /// What its files are made with.
+    pub(super) files: Option<Files>,
+}
+
+/// Between core 0 and those that serve flows.
+pub(crate) enum Message {
+    /// Serve this flow.
+    Open(Arc<Order>, u16),
+    /// Apply what comes, from this place on.
+    Apply(Attempt, u16, FlowLog, FlowPlace),
+    /// Go on behind what the flow stands at.
+    Pass(Attempt, u16),
+    /// Run the transaction at which the flow stands, with the places of these flows behind it.
+    Run(Attempt, u16, Vec<(u16, FlowPlace)>),
+    /// Have all places be these, which are the beginning of the next generation.
+    Cross(Attempt, u16, FlowPlaces),
+    /// Take nothing more, and say when what has come is applied.
+    Drain(Attempt, u16),
+    /// Leave the flows of this attempt.
+    Close(Attempt),
+
+    /// So much of the payload was kept.
+    Kept(Attempt, u16, u64),
+    /// The file of the payload is whole and safe, and there the log goes on.
+    Whole(Attempt, u16, SetFile, FlowPlace),
+    /// The flow stands, and what it stands at ends there.
+    Stands(Attempt, u16, Lsn, Head),
+    /// The transaction was run.
+    Ran(Attempt, u16),
+    /// All places are the beginning of the next generation.
+    Crossed(Attempt),
+    /// All that came is applied, as far as it can be.
+    Rests(Attempt, u16),
+    /// It cannot go on.
+    Failed(Attempt, Trouble),
+}
+
+/// One flow, on the core that serves it.
+struct Flow {
+    order: Arc<Order>,
+    index: u16,
+    inner: RefCell<Inner>,
+}
+
+struct Inner {
+    /// Nobody wants it any more.
+    is_over: bool,
+    /// Nothing more is taken.
+    is_draining: bool,
+    /// What has come of the log.
+    come: Option<Come>,
+    credit: Receiver,
+    /// Bytes that were paid for before they were run.
+    prepaid: u64,
+    /// Frames to be sent.
+    frames: Channel,
+    out: Vec<u8>,
+    /// Up to where all is applied, once something may be; and whether the master has yet to be told.
+    reached: Option<(FlowLog, FlowPlace)>,
+    is_news: bool,
+    decision: Option<Decision>,
+    wire: Option<Waker>,
+    apply: Option<Waker>,
+}
+
+/// What a flow that stands is to do.
+enum Decision {
+    Pass,
+    Run(Vec<(u16, FlowPlace)>),
+    Cross(FlowPlaces),
+}
+
+impl Flow {
+    fn new(order: Arc<Order>, index: u16) -> Self {
+        let window = order.session.window.into();
+        let frames = Channel::new(order.session.id.0, index, Side::Replica);
+        let come = order.from.as_ref().map(|from| {
+            let (generation, lsn) = (from.log.generation, from.flows[usize::from(index)].lsn);
+            Come::new(order.session, index, generation, lsn)
+        });
+        let inner = Inner {
+            is_over: false,
+            is_draining: false,
+            come,
+            credit: Receiver::new(window),
+            prepaid: 0,
+            frames,
+            out: Vec::new(),
+            reached: None,
+            is_news: false,
+            decision: None,
+            wire: None,
+            apply: None,
+        };
+        Self { order, index, inner: RefCell::new(inner) }
+    }
+
+    fn is_over(&self) -> bool {
+        self.inner.borrow().is_over
+    }
+
+    fn end(&self) {
+        let inner = &mut *self.inner.borrow_mut();
+        inner.is_over = true;
+        inner.wake_apply();
+        inner.wake_wire();
+    }
+
+    /// Tells core 0.
+    fn tell(&self, node: &Rc<Node>, message: Message) {
+        tell(node, ShardId(0), message);
+    }
+
+    fn fail(&self, node: &Rc<Node>, trouble: Trouble) {
+        if !self.is_over() {
+            self.tell(node, Message::Failed(self.order.attempt, trouble));
+        }
+    }
+}
+
+impl Inner {
+    /// So many bytes that came were run.
+    fn return_credit(&mut self, bytes: usize) {
+        let prepaid = self.prepaid.min(bytes as u64);
+        self.prepaid -= prepaid;
+        self.pay(bytes as u64 - prepaid);
+    }
+
+    /// What has come is no whole record: so much more may come, or one that is longer than the window never would.
+    fn return_held(&mut self) {
+        let held = self.credit.held();
+        self.prepaid += held;
+        self.pay(held);
+    }
+
+    /// So many bytes were taken care of.
+    fn pay(&mut self, bytes: u64) {
+        if bytes > 0
+            && let Some(back) = self.credit.applied(bytes)
+        {
+            let back = back.try_into().expect("a window has 32 bits");
+            self.frames.write(Frame::Credit(back), &mut self.out);
+            self.wake_wire();
+        }
+    }
+
+    fn wake_apply(&mut self) {
+        if let Some(waker) = self.apply.take() {
+            waker.wake();
+        }
+    }
+
+    fn wake_wire(&mut self) {
+        if let Some(waker) = self.wire.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// The core that serves a flow.
+fn server_of(node: &Node, flow: u16) -> ShardId {
+    ShardId(flow % node.router.shards())
+}
+
+/// Sends a message, or takes it in here.
+fn tell(node: &Rc<Node>, core: ShardId, message: Message) {
+    if core == node.id {
+        receive(node, message);
+    } else {
+        super::post(node, core, Outer::Flows(message));
+    }
+}
+
+/// A message from a core.
+pub(super) fn receive(node: &Rc<Node>, message: Message) {
+    let decide = |attempt, flow, decision| {
+        with(node, attempt, flow, |inner| {
+            inner.decision = Some(decision);
+            inner.wake_apply();
+        });
+    };
+    match message {
+        Message::Open(order, index) => {
+            let flow = Rc::new(Flow::new(order, index));
+            node.replica.flows.here.borrow_mut().push(Rc::clone(&flow));
+            reactor::task::spawn(wire::serve(Rc::clone(node), flow));
+        }
+        Message::Apply(attempt, index, log, place) => {
+            let here = node.replica.flows.here.borrow();
+            let found = here.iter().find(|flow| flow.order.attempt == attempt && flow.index == index);
+            if let Some(flow) = found {
+                flow.inner.borrow_mut().reached = Some((log, place));
+                reactor::task::spawn(apply::apply(Rc::clone(node), Rc::clone(flow)));
+            }
+        }
+        Message::Pass(attempt, flow) => decide(attempt, flow, Decision::Pass),
+        Message::Run(attempt, flow, places) => decide(attempt, flow, Decision::Run(places)),
+        Message::Cross(attempt, flow, places) => decide(attempt, flow, Decision::Cross(places)),
+        Message::Drain(attempt, flow) => with(node, attempt, flow, |inner| {
+            inner.is_draining = true;
+            inner.wake_apply();
+            inner.wake_wire();
+        }),
+        Message::Close(attempt) => node.replica.flows.here.borrow_mut().retain(|flow| {
+            let stays = flow.order.attempt != attempt;
+            if !stays {
+                flow.end();
+            }
+            stays
+        }),
+        told => session::told(node, told),
+    }
+}
+
+fn with(node: &Node, attempt: Attempt, index: u16, act: impl FnOnce(&mut Inner)) {
+    let here = node.replica.flows.here.borrow();
+    if let Some(flow) = here.iter().find(|flow| flow.order.attempt == attempt && flow.index == index) {
+        act(&mut flow.inner.borrow_mut());
+    }
+}
