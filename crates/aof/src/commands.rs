@@ -1,7 +1,7 @@
 //! Effects as the log has them: RESP arrays of bulk strings.
 
 use resp::{Limits, Parsed, Parser, Proto, Reply};
-use stdx::DbIndex;
+use stdx::{Args, DbIndex, Span};
 
 /// Appends commands to a buffer, as clients send them and replicas read them. Bytes that already are such commands may as
 /// well be appended as they are.
@@ -66,20 +66,49 @@ impl<'a> Commands<'a> {
     }
 }
 
+/// Reads commands where they lie, one after the other. Has buffers, for those that are read next.
+#[derive(Debug)]
+pub struct CommandReader {
+    parser: Parser,
+    spans: Vec<Span>,
+}
+
+impl Default for CommandReader {
+    fn default() -> Self {
+        Self { parser: Parser::new(Limits::WRITTEN), spans: Vec::new() }
+    }
+}
+
+impl CommandReader {
+    /// The command that `bytes` begin with, and how many of them it is; `None` if there is none, or not all of it.
+    #[inline]
+    pub fn first<'a>(&'a mut self, bytes: &'a [u8]) -> Option<(Args<'a>, usize)> {
+        match self.parser.parse(bytes, &mut self.spans) {
+            Ok(Parsed::Command { len }) => Some((Args::new(bytes, &self.spans), len)),
+            _ => None,
+        }
+    }
+}
+
 /// How many whole commands there are, and nothing else. Errors: at so many bytes none begins, or one is not whole.
 pub fn count_commands(bytes: &[u8]) -> Result<u64, usize> {
-    let limits =
-        Limits { bulk_len_max: u32::MAX as usize, multibulk_max: i32::MAX as usize, ..Limits::default() };
-    let (mut parser, mut spans) = (Parser::new(limits), Vec::new());
-    let (mut at, mut count) = (0, 0);
+    let (mut reader, mut at, mut count) = (CommandReader::default(), 0, 0);
     while at < bytes.len() {
-        match parser.parse(&bytes[at..], &mut spans) {
-            Ok(Parsed::Command { len }) => at += len,
-            _ => return Err(at),
-        }
+        let (_, len) = reader.first(&bytes[at..]).ok_or(at)?;
+        at += len;
         count += 1;
     }
     Ok(count)
+}
+
+/// Commands as people read them, up to what is none: words parted by spaces, commands by ` | `.
+pub fn text(commands: &[u8]) -> String {
+    let (mut reader, mut lines, mut at) = (CommandReader::default(), Vec::new(), 0);
+    while let Some((args, len)) = reader.first(&commands[at..]) {
+        lines.push(args.iter().map(|arg| String::from_utf8_lossy(arg)).collect::<Vec<_>>().join(" "));
+        at += len;
+    }
+    lines.join(" | ")
 }
 
 #[cfg(test)]
@@ -96,6 +125,16 @@ mod tests {
         check(format!("{command}PING\r\n"), Err(command.len()));
         check(format!("{command}\r\n"), Err(command.len()));
         check("*-1\r\n".to_owned(), Err(0));
+    }
+
+    #[test]
+    fn text_is_for_people() {
+        let mut out = Vec::new();
+        Commands::new(&mut out).select(DbIndex(1));
+        Commands::new(&mut out).command([&b"SET"[..], b"k", b"\xff"].into_iter());
+        assert_eq!(text(&out), "SELECT 1 | SET k \u{fffd}");
+        assert_eq!(text(&out[..out.len() - 1]), "SELECT 1");
+        assert_eq!(text(b""), "");
     }
 
     #[track_caller]

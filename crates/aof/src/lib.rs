@@ -17,7 +17,7 @@ pub mod redis;
 pub mod scan;
 mod segment;
 
-pub use commands::{Commands, count_commands};
+pub use commands::{CommandReader, Commands, count_commands, text};
 pub use encode::{Encoder, Stamp};
 pub use ids::{BootId, Generation, LogId, Lsn, NodeId, TxNumber};
 pub use meeting::{Head, Meeting, MeetingError, Step};

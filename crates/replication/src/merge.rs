@@ -172,8 +172,8 @@ impl Merge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use resp::{Parsed, Parser, encode_command};
-    use stdx::{Args, Rng};
+    use resp::encode_command;
+    use stdx::Rng;
 
     pub(super) fn bytes(lines: &str) -> Vec<u8> {
         let mut out = Vec::new();
@@ -182,16 +182,7 @@ mod tests {
         out
     }
 
-    pub(super) fn text(commands: &[u8]) -> String {
-        let (mut parser, mut spans, mut lines, mut at) = (Parser::default(), Vec::new(), Vec::new(), 0);
-        while let Ok(Parsed::Command { len }) = parser.parse(&commands[at..], &mut spans) {
-            let args = Args::new(&commands[at..], &spans);
-            lines.push(args.iter().map(|arg| String::from_utf8_lossy(arg)).collect::<Vec<_>>().join(" "));
-            at += len;
-        }
-        assert_eq!(at, commands.len(), "whole commands");
-        lines.join(" | ")
-    }
+    pub(super) use aof::text;
 
     fn plain(lines: &str) -> Entry {
         Entry::Plain(bytes(lines))

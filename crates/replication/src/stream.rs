@@ -96,9 +96,8 @@ pub enum StreamError {
 impl Stream {
     /// The stream behind `offset`, where `db` is selected.
     pub fn new(offset: u64, db: DbIndex) -> Self {
-        let limits = Limits { bulk_len_max: u32::MAX as usize, ..Limits::default() };
         Self {
-            parser: Parser::new(limits),
+            parser: Parser::new(Limits::WRITTEN),
             spans: Vec::new(),
             buffer: Vec::new(),
             at: 0,

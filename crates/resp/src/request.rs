@@ -31,6 +31,14 @@ impl Limits {
     pub const UNAUTHENTICATED_ARGS: usize = 10;
     /// Bytes of an argument before authentication, at most.
     pub const UNAUTHENTICATED_BULK_LEN: usize = 16384;
+
+    /// For what a server has written itself: arguments as large as values may be, and larger than clients may send them.
+    pub const WRITTEN: Self = Self {
+        bulk_len_max: u32::MAX as usize,
+        multibulk_max: i32::MAX as usize,
+        inline_max: 64 << 10,
+        unauthenticated: false,
+    };
 }
 
 impl Default for Limits {

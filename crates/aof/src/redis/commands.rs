@@ -79,11 +79,9 @@ pub enum AofError {
 impl AofReader {
     /// Of a file of `len` bytes, whose commands begin at `offset`: 0, or behind an RDB preamble.
     pub fn new(offset: u64, len: u64, tail: TailPolicy) -> Self {
-        let limits =
-            Limits { bulk_len_max: u32::MAX as usize, multibulk_max: i32::MAX as usize, ..Limits::default() };
         Self {
             tail,
-            parser: Parser::new(limits),
+            parser: Parser::new(Limits::WRITTEN),
             spans: Vec::new(),
             buf: Vec::new(),
             given: 0,

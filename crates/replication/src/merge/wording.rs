@@ -7,27 +7,17 @@
 //! Whoever goes on from a place in the stream knows what is selected there, since a position has that. Who begins at a cut has the data
 //! alone, so the first command behind one is said with its SELECT.
 
-use aof::Commands;
+use aof::{CommandReader, Commands};
 use memchr::memmem;
-use resp::{Limits, Parsed, Parser};
 use stdx::number::parse_i64;
-use stdx::{Args, DbIndex, Span};
+use stdx::{Args, DbIndex};
 
 /// Says records one behind the other.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Wording {
-    parser: Parser,
-    spans: Vec<Span>,
+    reader: CommandReader,
     /// What is selected for all who read the stream up to here, if they are known to agree.
     selected: Option<DbIndex>,
-}
-
-impl Default for Wording {
-    fn default() -> Self {
-        let limits =
-            Limits { bulk_len_max: u32::MAX as usize, multibulk_max: i32::MAX as usize, ..Limits::default() };
-        Self { parser: Parser::new(limits), spans: Vec::new(), selected: None }
-    }
 }
 
 impl Wording {
@@ -56,11 +46,9 @@ impl Wording {
         let (mut at, mut db, mut unit) = (0, START, whole);
         while at < commands.len() {
             let bytes = &commands[at..];
-            let Ok(Parsed::Command { len }) = self.parser.parse(bytes, &mut self.spans) else {
-                unreachable!("a journal has whole commands")
-            };
+            let (args, len) = self.reader.first(bytes).expect("a journal has whole commands");
             at += len;
-            match word(Args::new(bytes, &self.spans)) {
+            match word(args) {
                 Word::Own => {}
                 Word::Select(selected) => db = selected,
                 Word::Multi | Word::Exec if whole.is_some() => {}

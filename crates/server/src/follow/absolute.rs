@@ -1,32 +1,28 @@
 //! Times to live that count from now, as instants: masters before Redis 7 send them as their clients gave them, and a replica counts
 //! from when they come. Newer ones send instants.
 
-use resp::{Limits, Parsed, Parser, encode_command};
+use aof::CommandReader;
+use resp::encode_command;
 use stdx::number::parse_i64;
-use stdx::{Args, Span, UnixMs};
+use stdx::{Args, UnixMs};
 
 /// Copies commands, with instants where there were times to live.
 pub(super) struct Absolute {
-    parser: Parser,
-    spans: Vec<Span>,
+    reader: CommandReader,
     now: UnixMs,
 }
 
 impl Absolute {
     /// Times to live count from `now`.
     pub(super) fn new(now: UnixMs) -> Self {
-        let limits = Limits { bulk_len_max: u32::MAX as usize, ..Limits::default() };
-        Self { parser: Parser::new(limits), spans: Vec::new(), now }
+        Self { reader: CommandReader::default(), now }
     }
 
     /// Appends these commands, which are whole.
     pub(super) fn append(&mut self, commands: &[u8], out: &mut Vec<u8>) {
         let mut at = 0;
         while at < commands.len() {
-            let Ok(Parsed::Command { len }) = self.parser.parse(&commands[at..], &mut self.spans) else {
-                unreachable!("it was parsed before")
-            };
-            let args = Args::new(&commands[at..], &self.spans);
+            let (args, len) = self.reader.first(&commands[at..]).expect("it was parsed before");
             match rewritten(args, self.now) {
                 Some(words) => encode_command(&words, out),
                 None => out.extend_from_slice(&commands[at..at + len]),

@@ -93,8 +93,7 @@ const COMMANDS: usize = 512;
 mod tests {
     use super::*;
     use replication::ReplId;
-    use resp::{Parsed, Parser, encode_command};
-    use stdx::Args;
+    use resp::encode_command;
 
     fn at(offset: u64, db: u16) -> StreamPosition {
         let replid = ReplId::parse(&[b'a'; 40]).expect("an id");
@@ -110,13 +109,7 @@ mod tests {
     }
 
     fn text(commands: &[u8]) -> String {
-        let (mut parser, mut spans, mut lines, mut at) = (Parser::default(), Vec::new(), Vec::new(), 0);
-        while let Ok(Parsed::Command { len }) = parser.parse(&commands[at..], &mut spans) {
-            let args = Args::new(&commands[at..], &spans);
-            lines.push(args.iter().map(|arg| String::from_utf8_lossy(arg)).collect::<Vec<_>>().join(" "));
-            at += len;
-        }
-        lines.join(" | ").replace(&format!("lacewing.position  {} ", "a".repeat(40)), "AT ")
+        aof::text(commands).replace(&format!("lacewing.position  {} ", "a".repeat(40)), "AT ")
     }
 
     #[track_caller]

@@ -3,14 +3,15 @@
 use super::unit::Unit;
 use crate::connection::own;
 use crate::node::Node;
+use aof::CommandReader;
 use commands::{ClientFlags, following};
 use reactor::net::Socket;
-use resp::{Decoder, Limits, Parsed, Parser, Value, encode_command};
+use resp::{Decoder, Value, encode_command};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use stdx::{Args, ClientId, DbIndex};
+use stdx::{ClientId, DbIndex};
 
 /// The far end of it.
 pub(crate) struct Channel {
@@ -146,19 +147,11 @@ fn error(value: &Value) -> Option<String> {
 /// The first command that the master has run and this node could not, with what it was told. A script that ends with an error has done
 /// so there as well, and what it did before counts.
 fn misran(unit: &Unit, answers: &[Value]) -> Option<String> {
-    let limits = Limits { bulk_len_max: u32::MAX as usize, ..Limits::default() };
-    let (mut parser, mut spans, mut at) = (Parser::new(limits), Vec::new(), 0);
-    let mut next = |spans: &mut Vec<_>| match parser.parse(&unit.bytes[at..], spans) {
-        Ok(Parsed::Command { len }) => {
-            at += len;
-            at - len
-        }
-        _ => unreachable!("it was run"),
-    };
-    next(&mut spans);
+    let mut reader = CommandReader::default();
+    let (_, mut at) = reader.first(&unit.bytes).expect("it was run");
     for answer in answers {
-        let from = next(&mut spans);
-        let args = Args::new(&unit.bytes[from..], &spans);
+        let (args, len) = reader.first(&unit.bytes[at..]).expect("it was run");
+        at += len;
         let name = args.at(0);
         let is_script = SCRIPTS.iter().any(|script| name.eq_ignore_ascii_case(script));
         if let Some(why) = error(answer)

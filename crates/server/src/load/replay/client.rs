@@ -35,11 +35,10 @@ impl Client {
     /// Connects this core with itself. Errors: no descriptors to be had.
     pub(in crate::load) fn connect(node: &Rc<Node>) -> io::Result<Self> {
         let (socket, _) = own::connect(node, "replay", ClientFlags::REPLAYS)?;
-        let limits = Limits { bulk_len_max: u32::MAX as usize, ..Limits::default() };
         Ok(Self {
             socket,
             decoder: Decoder::default(),
-            parser: Parser::new(limits),
+            parser: Parser::new(Limits::WRITTEN),
             spans: Vec::new(),
             db: DbIndex(0),
             out: Vec::new(),

@@ -23,9 +23,8 @@ pub(super) struct Direct {
 
 impl Default for Direct {
     fn default() -> Self {
-        let limits = Limits { bulk_len_max: u32::MAX as usize, ..Limits::default() };
         Self {
-            parser: Parser::new(limits),
+            parser: Parser::new(Limits::WRITTEN),
             lookahead: Lookahead::default(),
             spans: Vec::new(),
             db: DbIndex::default(),

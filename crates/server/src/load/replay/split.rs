@@ -7,22 +7,27 @@ use crate::hop::Item;
 use crate::node::Node;
 use crate::spread::Deal;
 use crate::transaction::group_len;
-use aof::{Commands, Participants, TxNumber};
+use aof::{CommandReader, Commands, Participants, TxNumber};
 use commands::Crossing;
 use coordinator::router::Router;
-use resp::{Limits, Parsed, Parser};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::ops::Range;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use stdx::{Args, DbIndex, ShardId, Slot, Span};
+use stdx::{Args, DbIndex, ShardId, Slot};
 
-/// Takes transactions apart. Buffers to be used again.
+/// Takes transactions apart.
+#[derive(Default)]
 struct Splitter {
-    parser: Parser,
-    spans: Vec<Span>,
+    reader: CommandReader,
+    dealing: Dealing,
+}
+
+/// What is made of one. Buffers to be used again.
+#[derive(Default)]
+struct Dealing {
     keys: Vec<u32>,
     deal: Deal,
     parts: Vec<Part>,
@@ -36,31 +41,23 @@ struct Part {
     db: DbIndex,
 }
 
-impl Default for Splitter {
-    fn default() -> Self {
-        let limits = Limits { bulk_len_max: u32::MAX as usize, ..Limits::default() };
-        let parser = Parser::new(limits);
-        Self { parser, spans: Vec::new(), keys: Vec::new(), deal: Deal::default(), parts: Vec::new() }
-    }
-}
-
 impl Splitter {
     /// What each shard runs of `commands`, the first of which is for `db`. `None` if some command needs several shards at once.
     fn split(&mut self, router: Router, db: DbIndex, commands: &[u8]) -> Option<&[Part]> {
-        self.parts.clear();
+        self.dealing.parts.clear();
         let (mut db, mut at) = (db, 0);
         while at < commands.len() {
-            let bytes = &commands[at..];
-            let Ok(Parsed::Command { len }) = self.parser.parse(bytes, &mut self.spans) else { return None };
-            self.add(router, &mut db, &bytes[..len])?;
+            let (args, len) = self.reader.first(&commands[at..])?;
+            self.dealing.add(router, &mut db, args, &commands[at..at + len])?;
             at += len;
         }
-        Some(&self.parts)
+        Some(&self.dealing.parts)
     }
+}
 
-    /// Adds one command, whose arguments are at `spans`.
-    fn add(&mut self, router: Router, db: &mut DbIndex, bytes: &[u8]) -> Option<()> {
-        let args = Args::new(bytes, &self.spans);
+impl Dealing {
+    /// Adds one command, these arguments in these bytes.
+    fn add(&mut self, router: Router, db: &mut DbIndex, args: Args<'_>, bytes: &[u8]) -> Option<()> {
         let command = commands::lookup(args).ok()?;
         match command.row.crossing {
             Crossing::OneShard => {
@@ -300,20 +297,10 @@ mod tests {
         let mut splitter = Splitter::default();
         let parts = splitter.split(Router::new(2), DbIndex(0), &commands);
         let parts =
-            parts.map(|parts| parts.iter().map(|part| (part.shard.0, text(&part.commands))).collect());
+            parts.map(|parts| parts.iter().map(|part| (part.shard.0, aof::text(&part.commands))).collect());
         let expected =
             expected.map(|parts| parts.iter().map(|(shard, text)| (*shard, (*text).to_owned())).collect());
         assert_eq!(parts, expected as Option<Vec<(u16, String)>>, "{lines}");
-    }
-
-    fn text(commands: &[u8]) -> String {
-        let (mut parser, mut spans, mut lines, mut at) = (Parser::default(), Vec::new(), Vec::new(), 0);
-        while let Ok(Parsed::Command { len }) = parser.parse(&commands[at..], &mut spans) {
-            let args = Args::new(&commands[at..], &spans);
-            lines.push(args.iter().map(|arg| String::from_utf8_lossy(arg)).collect::<Vec<_>>().join(" "));
-            at += len;
-        }
-        lines.join(" | ")
     }
 
     #[test]
