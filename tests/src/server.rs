@@ -345,8 +345,10 @@ fn new_dir() -> Arc<TempDir> {
 
 const REDIS: &str = "redis-server";
 /// What every Lacewing here is started with.
-/// No log is written unless a test asks for one.
-const FIXED: [&str; 8] = ["--bind", "127.0.0.1", "--cores", "2", "--appendonly", "no", "--save", ""];
+/// No log is written unless a test asks for one, and its segments are small: each core reserves room for two of them, and many
+/// servers run at once on disks that may be nearly full.
+const FIXED: [&str; 10] =
+    ["--bind", "127.0.0.1", "--cores", "2", "--appendonly", "no", "--save", "", "--log-segment-size", "4mb"];
 
 /// Ports tried before giving up.
 const PORT_ATTEMPTS: usize = 5;
