@@ -4,14 +4,11 @@
 //! instead): glommio 0.9.0 may sleep through such a wake-up.
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bell::bell;
-use crate::{cores, turn};
+use crate::{errand, turn};
 
 /// How long a task may hold the core before [`need_yield`] asks it to give way.
 pub const TURN_MAX: Duration = Duration::from_micros(250);
@@ -50,15 +47,6 @@ pub async fn yield_if_needed() {
 /// work: a thread is started for each call. Work whose future is dropped runs to its end unheard. Errors: no thread or
 /// descriptor to be had.
 pub async fn offload<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    let (done, ear) = bell()?;
-    let (give, take) = mpsc::sync_channel(1);
-    thread::Builder::new().name("lacewing-io".to_owned()).spawn(move || {
-        cores::unpin();
-        // Nobody waits if the future was dropped.
-        let _ = give.send(work());
-        done.ring();
-    })?;
-    let listening = ear.listen()?;
-    poll_fn(|cx| listening.poll_rung(cx)).await;
-    take.recv().map_err(|_| io::Error::other("the work panicked"))
+    let given = errand::attempt("lacewing-io", work).await?;
+    given.ok_or_else(|| io::Error::other("the work panicked"))
 }

@@ -172,3 +172,29 @@ async fn bounded(condition: impl AsyncFn() -> bool) {
         task::yield_now().await;
     }
 }
+
+#[test]
+fn a_core_goes_on_while_a_thread_works_for_it() {
+    let seen = on_one_core(|| async {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let is_other_done = Rc::new(Cell::new(false));
+        let seen = Rc::clone(&is_other_done);
+        // The work ends only when this core lets it: a core that stood still for it would do so for good.
+        task::spawn(async move {
+            timer::sleep(Duration::from_millis(1)).await;
+            is_other_done.set(true);
+            go.send(()).expect("it waits");
+        });
+        let given = task::offload(move || wait.recv_timeout(Duration::from_secs(30)).is_ok()).await;
+        (given.expect("a thread"), seen.get())
+    });
+    assert_eq!(seen, (true, true));
+}
+
+#[test]
+fn work_that_panics_gives_an_error() {
+    let error = on_one_core(|| async {
+        task::offload(|| panic!("on purpose")).await.map(|(): ()| ()).expect_err("it panicked").to_string()
+    });
+    assert_eq!(error, "the work panicked");
+}
