@@ -16,7 +16,7 @@ use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
 
 use crate::{StartError, turn, uring, watch};
 
-pub use affinity::{stand_back, unpin};
+pub use affinity::{offer_cpu, ran_and_waited, stand_aside, stand_back, unpin};
 pub use layout::{Cores, Layout, PinMode};
 pub use probe::{probe, raise_nofile};
 
@@ -122,6 +122,7 @@ fn make_executor(plan: &CorePlan) -> Result<(LocalExecutor, OwnedFd), StartError
     if let Some(cpu) = plan.cpu {
         affinity::set(&[cpu]).map_err(|source| os(&format!("cannot pin a core to CPU {cpu}"), source))?;
     }
+    affinity::go_first();
     let epoll = watch::instance().map_err(|source| os("cannot watch descriptors", source))?;
     uring::next_ring_is_main(std::env::var_os(NO_COOP_VARIABLE).is_none());
     LocalExecutorBuilder::new(Placement::Unbound)

@@ -13,6 +13,7 @@ use config::{AppendFsync, Config, SnapshotCompression};
 use durable::generation::Waiting;
 use durable::manifest::{Manifest, Position, SetFile};
 use durable::sets::{Commit, Draft, Pruned};
+use reactor::cores::stand_back;
 use reactor::task::offload;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -143,7 +144,11 @@ async fn run(node: &Rc<Node>) -> Result<Manifest, SaveError> {
     let (shards, seed) = (node.router.shards(), node.state.borrow_mut().core.rng.next_u64());
     let (draft, job, mut waiting) = {
         let data = Arc::clone(&data);
-        offload(move || prepare(&data, shards, how, seed, log)).await??
+        offload(move || {
+            stand_back();
+            prepare(&data, shards, how, seed, log)
+        })
+        .await??
     };
     *node.snapshots.desk.under_way.borrow_mut() = Some(Arc::clone(&job));
     tracing::info!(set = job.set, "taking a snapshot");
@@ -152,6 +157,7 @@ async fn run(node: &Rc<Node>) -> Result<Manifest, SaveError> {
         Ok((taken, files, log_bytes)) => {
             let flows = Arc::clone(&node.control.flows);
             let (committed, waiting) = offload(move || {
+                stand_back();
                 let committed = commit(&data, &flows, draft, (&taken, files), keep, &mut waiting);
                 (committed, waiting)
             })

@@ -1,0 +1,93 @@
+//! From packed bytes to the disk: the thread that a file has from its beginning to its end.
+
+use super::pack::{Left, Packed, Packer, pack_aside};
+use super::{How, Piece, Returns};
+use durable::DiskError;
+use durable::manifest::{DbKeys, SetFile};
+use durable::sets::FileWriter;
+use reactor::cores;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+
+/// The thread. `None` when the file was given up.
+pub(super) fn write_all(
+    file: FileWriter,
+    how: How,
+    pieces: Receiver<Piece>,
+    returns: &Returns,
+) -> Result<Option<SetFile>, DiskError> {
+    let mut body = Body { file, sync_bytes: how.sync_bytes, synced: 0 };
+    let (mut packer, pieces) = if how.compresses_files {
+        match follow(&mut body, how, pieces, returns)? {
+            Followed::End(keys) => return body.file.finish(keys).map(Some),
+            Followed::Rest(packer, pieces) => (*packer, pieces),
+            Followed::Unwanted => return Ok(None),
+        }
+    } else {
+        let Ok(Piece::Head(head)) = pieces.recv() else { return Ok(None) };
+        (Packer::new(&head, how), pieces)
+    };
+    match packer.run(&pieces, returns, |bytes| body.take(bytes), || true)? {
+        Left::Nothing(keys) => body.file.finish(keys).map(Some),
+        Left::Rest => unreachable!("nobody else would do it"),
+        Left::Unwanted => Ok(None),
+    }
+}
+
+enum Followed {
+    End(Vec<DbKeys>),
+    Rest(Box<Packer>, Receiver<Piece>),
+    Unwanted,
+}
+
+/// Writes what another thread packs.
+fn follow(
+    body: &mut Body,
+    how: How,
+    pieces: Receiver<Piece>,
+    returns: &Returns,
+) -> Result<Followed, DiskError> {
+    let (give, packed) = sync_channel(PACKED_MAX);
+    let returns = returns.clone();
+    let aside = move || pack_aside(how, pieces, &returns, &give);
+    if let Err(source) = thread::Builder::new().name("lacewing-pack".to_owned()).spawn(aside) {
+        return Err(DiskError { action: "start a thread for", path: "a snapshot".to_owned(), source });
+    }
+    while let Ok(next) = packed.recv() {
+        match next {
+            Packed::Bytes(mut bytes) => body.take(&mut bytes)?,
+            Packed::End(keys) => return Ok(Followed::End(keys)),
+            Packed::Rest(packer, pieces) => return Ok(Followed::Rest(packer, pieces)),
+        }
+    }
+    Ok(Followed::Unwanted)
+}
+
+/// A file, which the disk follows early if it is to.
+struct Body {
+    file: FileWriter,
+    sync_bytes: Option<u64>,
+    /// Bytes that the disk has, or was told to take.
+    synced: u64,
+}
+
+impl Body {
+    /// Writes these bytes, which are gone then.
+    fn take(&mut self, bytes: &mut Vec<u8>) -> Result<(), DiskError> {
+        for part in bytes.chunks(WRITE_BYTES) {
+            self.file.write(part)?;
+            cores::offer_cpu();
+        }
+        bytes.clear();
+        let unsynced = self.file.bytes() - self.synced;
+        if self.sync_bytes.is_some_and(|bytes| unsynced >= bytes) {
+            self.synced = self.file.bytes();
+            self.file.sync()?;
+        }
+        Ok(())
+    }
+}
+
+/// Buffers of packed bytes that lie between the threads.
+const PACKED_MAX: usize = 4;
+const WRITE_BYTES: usize = 64 << 10;
