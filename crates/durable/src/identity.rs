@@ -28,6 +28,10 @@ pub struct Identity {
     pub newest: Newest,
     /// What became of it when the operator last asked for the state of an earlier time.
     pub taken_back: Option<TakenBack>,
+    /// The highest number that a set is known to have been given, wherever that set is and whatever became of it. The next one is higher, so
+    /// that a number stands for one set in all places that the server ever wrote to; else a set of a place that was left could be taken
+    /// for the newest.
+    pub numbered: SetNumber,
 }
 
 /// The newest that was written and not given up.
@@ -73,7 +77,30 @@ pub struct TakenBack {
 
 impl Content for Identity {
     const KIND: [u8; 4] = *b"iden";
+    const VERSION: u16 = 2;
+}
+
+/// The same in version 1, which is still read.
+#[derive(Encode, Decode)]
+#[bincode(crate = "stdx::envelope::bincode")]
+struct First {
+    node: NodeId,
+    made_ms: i64,
+    held_data: bool,
+    newest: Newest,
+    taken_back: Option<TakenBack>,
+}
+
+impl Content for First {
+    const KIND: [u8; 4] = Identity::KIND;
     const VERSION: u16 = 1;
+}
+
+impl From<First> for Identity {
+    fn from(First { node, made_ms, held_data, newest, taken_back }: First) -> Self {
+        let numbered = newest.set.map_or(0, |set| set.number);
+        Self { node, made_ms, held_data, newest, taken_back, numbered }
+    }
 }
 
 /// Why there is no telling whose directory it is.
@@ -91,16 +118,26 @@ impl Identity {
     /// The directory's, if it has one.
     pub fn read(disk: &dyn Disk) -> Result<Option<Self>, IdentityError> {
         match read_small(disk, IDENTITY, BYTES_MAX) {
-            Ok(bytes) => envelope::open(&bytes).map(Some).map_err(IdentityError::Damaged),
+            Ok(bytes) => Self::open(&bytes).map(Some).map_err(IdentityError::Damaged),
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
+    /// What the file's bytes say, in this version or the one before.
+    pub fn open(bytes: &[u8]) -> Result<Self, envelope::Error> {
+        match envelope::open(bytes) {
+            Err(envelope::Error::Version { got: First::VERSION, .. }) => {
+                envelope::open::<First>(bytes).map(Self::from)
+            }
+            other => other,
+        }
+    }
+
     /// A new one for a directory that has none, written and synced.
     pub fn create(disk: &dyn Disk, node: NodeId, now: UnixMs) -> Result<Self, DiskError> {
-        let identity =
-            Self { node, made_ms: now.0, held_data: false, newest: Newest::default(), taken_back: None };
+        let newest = Newest::default();
+        let identity = Self { node, made_ms: now.0, held_data: false, newest, taken_back: None, numbered: 0 };
         identity.write(disk, Over::Nothing)?;
         Ok(identity)
     }
@@ -114,26 +151,30 @@ impl Identity {
     /// A set was committed: as [`Identity::begun`].
     pub(crate) fn saved(&mut self, disk: &dyn Disk, manifest: &Manifest) -> Result<(), DiskError> {
         let newest = Newest { set: Some(NewestSet::of(manifest)), ..self.newest };
-        self.change(disk, Self { held_data: true, newest, taken_back: self.done(), ..self.clone() })
+        let numbered = self.numbered.max(manifest.number);
+        self.change(disk, Self { held_data: true, newest, taken_back: self.done(), numbered, ..self.clone() })
     }
 
     fn done(&self) -> Option<TakenBack> {
         self.taken_back.map(|taken_back| TakenBack { is_done: true, ..taken_back })
     }
 
-    /// This is what there is: all of it was loaded.
+    /// This is what there is: all of it was loaded. `seen` is the highest number of a set that was found.
     pub(crate) fn loaded(
         &mut self,
         disk: &dyn Disk,
         newest: Newest,
         taken_back: Option<TakenBack>,
+        seen: SetNumber,
     ) -> Result<(), DiskError> {
-        self.change(disk, Self { held_data: true, newest, taken_back, ..self.clone() })
+        let numbered = self.numbered.max(seen);
+        self.change(disk, Self { held_data: true, newest, taken_back, numbered, ..self.clone() })
     }
 
-    /// There is nothing, as the operator wants it.
-    pub(crate) fn given_up(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
-        self.change(disk, Self { newest: Newest::default(), taken_back: None, ..self.clone() })
+    /// There is nothing, as the operator wants it; `seen` as above.
+    pub(crate) fn given_up(&mut self, disk: &dyn Disk, seen: SetNumber) -> Result<(), DiskError> {
+        let (newest, numbered) = (Newest::default(), self.numbered.max(seen));
+        self.change(disk, Self { newest, taken_back: None, numbered, ..self.clone() })
     }
 
     fn change(&mut self, disk: &dyn Disk, new: Self) -> Result<(), DiskError> {

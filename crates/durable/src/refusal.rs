@@ -145,6 +145,8 @@ pub enum Refusal {
         /// What else is damaged.
         besides: Vec<Self>,
     },
+    /// There is this to refuse, and nothing older that `on-load-failure previous` could take instead.
+    NothingBefore(Box<Self>),
 }
 
 impl std::error::Error for Refusal {}
@@ -171,7 +173,10 @@ impl Refusal {
     /// The refusal for `first`, and for what else was found on the way and is no consequence of it: who mends the one would run
     /// into the other. What is only missing may have gone in order.
     pub(crate) fn several(first: Self, others: impl IntoIterator<Item = Self>) -> Self {
-        let mut besides: Vec<Self> = Vec::new();
+        let (first, mut besides) = match first {
+            Self::Several { first, besides } => (*first, besides),
+            first => (first, Vec::new()),
+        };
         for other in others.into_iter().filter(Self::is_damage) {
             if [&first].into_iter().chain(&besides).all(|told| told.cause() != other.cause()) {
                 besides.push(other);
@@ -190,6 +195,7 @@ impl Refusal {
                 | Self::SetKeys { .. }
                 | Self::LogDamaged { .. }
                 | Self::BeginDamaged { .. }
+                | Self::TornTail { .. }
         )
     }
 
@@ -264,7 +270,7 @@ impl Refusal {
             Self::LogDamaged { .. } | Self::BeginDamaged { .. } => 100,
             Self::TornTail { .. } => 101,
             Self::TimeTooEarly { .. } => 102,
-            Self::Several { first, .. } => first.exit_code(),
+            Self::Several { first, .. } | Self::NothingBefore(first) => first.exit_code(),
             Self::Store(error) => match error.store_trouble() {
                 Some(StoreTrouble::NoBucket) => 105,
                 Some(StoreTrouble::Forbidden) => 106,
@@ -359,6 +365,10 @@ impl Refusal {
                 first.what(f)?;
                 besides.iter().try_for_each(|other| write!(f, "; and {}", other.cause()))
             }
+            Self::NothingBefore(reason) => {
+                reason.what(f)?;
+                f.write_str("; and there is nothing older to go back to")
+            }
         }
     }
 
@@ -400,8 +410,8 @@ impl Refusal {
             Self::TwoSets { .. } => "Move aside the one that does not belong to this server",
             Self::Taken(_) => "Stop that server, or give this one another `dir`",
             Self::DataGone => {
-                "Mount what belongs there, or restore it from a backup; if the data was deleted on purpose, delete \
-                 lacewing.id as well"
+                "Mount what belongs there, or restore it from a backup; if snapshots were written to another place, give that as \
+                 `snapshot-dir`; if the data was deleted on purpose, delete lacewing.id as well"
             }
             Self::DataExpected => "Mount what belongs there, or correct `dir`",
             Self::RedisData { .. } => "Load it with --import, or give this server a directory of its own",
@@ -432,6 +442,10 @@ impl Refusal {
             }
             Self::TimeTooEarly { .. } => "Ask for a later time, or restore older sets and logs from a backup",
             Self::Several { first, .. } => first.remedy(),
+            Self::NothingBefore(_) => {
+                "Restore what is missing or damaged from a backup; or start with --on-load-failure empty to begin with nothing, all that \
+                 is there going into quarantine"
+            }
         }
     }
 }

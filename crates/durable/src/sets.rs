@@ -132,9 +132,9 @@ fn read_manifest(
     Ok(envelope::open(&bytes).map_err(ManifestFault::Envelope))
 }
 
-/// The number that the next set takes: above all that there are or were, those in quarantine too.
-pub fn next_number(places: &Places) -> Result<SetNumber, DiskError> {
-    let mut highest = highest_in_quarantine(places.disk(), SETS)?;
+/// The number that the next set takes: above all that there are or were, those in quarantine and in places that were left too.
+pub fn next_number(places: &Places, loaded: &Loaded) -> Result<SetNumber, DiskError> {
+    let mut highest = loaded.numbered().max(highest_in_quarantine(places.disk(), SETS)?);
     for (store, _) in places.all() {
         highest = store.list()?.iter().map(|set| set.number).fold(highest, SetNumber::max);
     }

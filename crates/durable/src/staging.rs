@@ -155,7 +155,7 @@ impl Staging {
     ) -> Result<Manifest, StagingError> {
         files.sort_by_key(|file| file.shard);
         let generation = generation::next(&self.places)?;
-        let number = sets::next_number(&self.places)?;
+        let number = sets::next_number(&self.places, loaded)?;
         let manifest = Manifest {
             number,
             node: source.node,

@@ -1,4 +1,4 @@
-//! The bytes of the formats, version 1, as they were first written: `golden/*.hex`. What is written now is the same, and what was
+//! The bytes of the formats as they were first written, in each version: `golden/*.hex`. What is written now is the same, and what was
 //! written then is read. Never bless a change of them: a new format has a new version, and files of its own.
 #![forbid(unsafe_code)]
 
@@ -20,23 +20,36 @@ fn check<T: Content + PartialEq + std::fmt::Debug>(value: &T, golden: &str) {
         lines.map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n").collect()
     };
     assert_eq!(hex(&envelope::seal(value)), golden);
+    assert_eq!(envelope::open::<T>(&bytes_of(golden)).as_ref(), Ok(value));
+}
+
+fn bytes_of(golden: &str) -> Vec<u8> {
     let digits: Vec<u8> = golden.bytes().filter(u8::is_ascii_hexdigit).collect();
     let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
-    let bytes: Vec<u8> = digits.chunks(2).map(byte).collect();
-    assert_eq!(envelope::open::<T>(&bytes).as_ref(), Ok(value));
+    digits.chunks(2).map(byte).collect()
 }
 
 #[test]
 fn identity() {
     let newest = Newest { generation: Generation(7), set: None };
-    let identity =
-        Identity { node: NODE, made_ms: 1_700_000_000_123, held_data: true, newest, taken_back: None };
-    check(&identity, include_str!("golden/identity.hex"));
+    let identity = Identity {
+        node: NODE,
+        made_ms: 1_700_000_000_123,
+        held_data: true,
+        newest,
+        taken_back: None,
+        numbered: 0,
+    };
+    check(&identity, include_str!("golden/identity-2.hex"));
+    // Version 1 had no `numbered`.
+    assert_eq!(Identity::open(&bytes_of(include_str!("golden/identity.hex"))).as_ref(), Ok(&identity));
     let set = NewestSet { number: 300, generation: Generation(6), is_in_log: true };
     let taken_back = TakenBack { until_ms: 1_700_000_000_000, is_done: true };
     let newest = Newest { set: Some(set), ..newest };
-    let identity = Identity { newest, taken_back: Some(taken_back), ..identity };
-    check(&identity, include_str!("golden/identity-of-a-set.hex"));
+    let identity = Identity { newest, taken_back: Some(taken_back), numbered: 301, ..identity };
+    check(&identity, include_str!("golden/identity-2-of-a-set.hex"));
+    let first = Identity::open(&bytes_of(include_str!("golden/identity-of-a-set.hex")));
+    assert_eq!(first, Ok(Identity { numbered: 300, ..identity }));
 }
 
 #[test]

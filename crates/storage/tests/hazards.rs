@@ -267,14 +267,14 @@ fn hazard_9_behind_a_damaged_newest_set_is_an_older_one() {
     assert_eq!(plan.set.as_ref(), Some(&old));
     assert!(plan.lost.is_some(), "the loss is told");
     let keys: Vec<_> = old.files.iter().map(|file| file.keys.clone()).collect();
-    plan.accept(&server.places, &keys, NOW).unwrap();
+    let (_, loaded) = plan.accept(&server.places, &keys, NOW).unwrap();
     assert!(!server.path("snapshots/0000000002").exists());
     assert!(
         server.path("quarantine/0000000001/snapshots/0000000002/manifest").exists(),
         "kept, and out of the way"
     );
     assert_eq!(generation::next(&server.places).unwrap().0, 2);
-    assert_eq!(durable::sets::next_number(&server.places).unwrap(), 3, "no number is used twice");
+    assert_eq!(durable::sets::next_number(&server.places, &loaded).unwrap(), 3, "no number is used twice");
 }
 
 #[test]

@@ -2,9 +2,11 @@
 //! the server says why.
 
 mod meanwhile;
+mod places;
 mod refused;
 mod saved;
 mod sets;
+mod several;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

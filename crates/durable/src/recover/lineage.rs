@@ -367,10 +367,11 @@ fn begin_of(survey: &Survey, generation: Generation) -> Result<&Begin, Refusal> 
 /// logs as far as they lead on from it.
 fn previous(disk: &dyn Disk, survey: &Survey, options: &Options, reason: Refusal) -> Result<Plan, Refusal> {
     let mut candidates = starts(survey).into_iter();
+    let mut besides = Vec::new();
     let start = loop {
         match usable(candidates.next().expect("nothing is the last of them"), options) {
             Ok(start) => break start,
-            Err(_) => continue,
+            Err(refusal) => besides.push(refusal),
         }
     };
     let mut plan = Plan::new(survey, start, options);
@@ -408,7 +409,7 @@ fn previous(disk: &dyn Disk, survey: &Survey, options: &Options, reason: Refusal
     }
     if start.is_none() && plan.replays.is_empty() {
         // With nothing to fall back to the operator must say that nothing is what he wants.
-        return Err(reason);
+        return Err(Refusal::NothingBefore(Box::new(Refusal::several(reason, besides))));
     }
     plan.set_aside(survey);
     plan.lost = Some(Lost { reason });
@@ -524,6 +525,7 @@ impl Plan {
             taken_back: None,
             identity: survey.identity.clone(),
             aside: Aside::default(),
+            numbered: survey.numbered(),
             boot: options.boot,
         };
         if survey.identity.is_none() {

@@ -39,6 +39,8 @@ pub struct Plan {
     pub(super) identity: Option<Identity>,
     /// What is no part of it and would be in the way of later starts.
     pub(super) aside: Aside,
+    /// The highest number of a set that was found.
+    pub(super) numbered: SetNumber,
     pub(super) boot: BootId,
 }
 
@@ -142,9 +144,10 @@ impl Plan {
             settle(disk, last)?;
         }
         // Before anything is moved, for a start that is cut off here goes on with less than there was, as the operator wanted.
-        identity.loaded(disk, self.newest(), self.taken_back)?;
+        identity.loaded(disk, self.newest(), self.taken_back, self.numbered)?;
         self.aside.put(disk)?;
-        Ok((identity, Loaded::new(self.set.as_ref().map(|set| set.number))))
+        let loaded = Loaded::new(self.set.as_ref().map(|set| set.number), identity.numbered);
+        Ok((identity, loaded))
     }
 
     /// Gives back the room behind the logs' ends that was reserved and never written. Call it when the next generation has begun.
@@ -261,18 +264,21 @@ pub struct Empty {
     /// What the operator gave up, with `on-load-failure empty`.
     pub given_up: Option<String>,
     aside: Aside,
+    /// The highest number of a set that was found.
+    numbered: SetNumber,
 }
 
 impl Empty {
     pub(crate) fn proven(identity: Option<Identity>) -> Self {
-        Self { identity, given_up: None, aside: Aside::default() }
+        Self { identity, given_up: None, aside: Aside::default(), numbered: 0 }
     }
 
     pub(super) fn by_order(survey: &Survey, refusal: &Refusal) -> Self {
         let mut aside = Aside::default();
         survey.sets.iter().for_each(|set| aside.add(set));
         aside.paths.extend(survey.generations.iter().map(|one| layout::generation(one.generation)));
-        Self { identity: survey.identity.clone(), given_up: Some(refusal.to_string()), aside }
+        let (identity, numbered) = (survey.identity.clone(), survey.numbered());
+        Self { identity, given_up: Some(refusal.to_string()), aside, numbered }
     }
 
     /// Begins with nothing: puts what was given up into quarantine, and returns the identity, which is made with `node` if there
@@ -283,9 +289,10 @@ impl Empty {
             Some(identity) => identity,
             None => Identity::create(disk, node, now)?,
         };
-        identity.given_up(disk)?;
+        identity.given_up(disk, self.numbered)?;
         self.aside.put(disk)?;
-        Ok((identity, Loaded::new(None)))
+        let loaded = Loaded::new(None, identity.numbered);
+        Ok((identity, loaded))
     }
 }
 

@@ -91,6 +91,12 @@ impl Survey {
         self.sets.iter().any(|set| set.number >= number && set.is_data())
     }
 
+    /// The highest number of a set that is there, or was.
+    pub(super) fn numbered(&self) -> SetNumber {
+        let sets = self.sets.iter().filter(|set| !matches!(set.state, SetState::Unfinished));
+        sets.map(|set| set.number).max().unwrap_or(0)
+    }
+
     /// That no number stands for two sets: what a number says must be the same everywhere.
     pub(super) fn check_numbers(&self) -> Result<(), Refusal> {
         for pair in self.sets.windows(2) {

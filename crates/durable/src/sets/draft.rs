@@ -52,9 +52,9 @@ pub enum CommitError {
 }
 
 impl Draft {
-    /// Begins the next set. Nothing may be saved before the load was whole, hence `_loaded`.
-    pub fn begin(places: &Places, _loaded: &Loaded, rng: &mut Rng) -> Result<Self, DiskError> {
-        let number = super::next_number(places)?;
+    /// Begins the next set. Nothing may be saved before the load was whole.
+    pub fn begin(places: &Places, loaded: &Loaded, rng: &mut Rng) -> Result<Self, DiskError> {
+        let number = super::next_number(places, loaded)?;
         places.target().begin(number)?;
         Ok(Self { places: places.clone(), number, writer: rng.next_u64() })
     }

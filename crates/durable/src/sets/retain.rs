@@ -21,6 +21,8 @@ pub struct Loaded {
     verified: BTreeSet<SetNumber>,
     /// Sets that this process may have made: it was not told.
     attempted: BTreeSet<SetNumber>,
+    /// The highest number that a set was given, as far as this process knows, wherever it is.
+    numbered: SetNumber,
 }
 
 /// What went.
@@ -36,8 +38,12 @@ pub struct Pruned {
 }
 
 impl Loaded {
-    pub(crate) fn new(set: Option<SetNumber>) -> Self {
-        Self { verified: set.into_iter().collect(), attempted: BTreeSet::new() }
+    pub(crate) fn new(set: Option<SetNumber>, numbered: SetNumber) -> Self {
+        Self { verified: set.into_iter().collect(), attempted: BTreeSet::new(), numbered }
+    }
+
+    pub(crate) fn numbered(&self) -> SetNumber {
+        self.numbered
     }
 
     pub(crate) fn attempted(&mut self, number: SetNumber) {
@@ -50,6 +56,7 @@ impl Loaded {
 
     pub(crate) fn committed(&mut self, number: SetNumber) {
         self.verified.insert(number);
+        self.numbered = self.numbered.max(number);
     }
 
     /// Adds a set that was read whole, by `lacewing check` or in the background.

@@ -77,5 +77,26 @@ fn what_is_put_aside_stays_and_is_out_of_the_way() {
     loaded.prune(&places, 1).unwrap();
     assert_eq!(fs::read(&file).unwrap(), b"B");
     assert_eq!(loads(store(place.path())).set.unwrap().number, 1);
-    assert_eq!(durable::sets::next_number(&places).unwrap(), 3);
+    assert_eq!(durable::sets::next_number(&places, &loaded).unwrap(), 3);
+}
+
+/// Numbers go on where they were, wherever the sets are; so a set of a place that was left is not taken for a newer one.
+#[test]
+fn hazard_4_a_set_of_a_place_that_was_left_is_not_the_newest() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut node = Node::begin(store(first.path()), 1);
+    (0..3).for_each(|_| drop(node.save(&[b"old"]).unwrap()));
+    let disk = node.places.shared_disk().clone();
+    let places = durable::Places::with(disk.clone(), store(second.path()));
+    // The operator gives up what is there, which cannot be had, and begins with nothing.
+    let options = Options { on_load_failure: OnLoadFailure::Empty, ..Options::new(BOOT) };
+    let Ok(Recovered::Empty(empty)) = recover::recover(&places, &options) else { panic!("by order") };
+    let (identity, loaded) = empty.accept(&places, node.identity.node, node::NOW).unwrap();
+    let mut node = Node { places, identity, loaded, ..node };
+    assert_eq!(node.save(&[b"new"]).unwrap().number, 4);
+    let back = durable::Places::with(disk, store(first.path()));
+    let text = refused_at(&back, 96);
+    assert!(text.contains("snapshot set 4") && text.contains("`snapshot-dir`"), "{text}");
+    let Ok(Recovered::Whole(plan)) = node::start(&node.places) else { panic!("it is there") };
+    assert_eq!(plan.set.unwrap().number, 4);
 }

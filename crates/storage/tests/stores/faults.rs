@@ -134,7 +134,7 @@ fn an_upload_that_nobody_ends_is_no_file() {
     far.proxy.clear();
     let store = far.store();
     assert!(store.list().unwrap().iter().all(|set| set.files.is_empty()), "parts are no files");
-    assert_eq!(durable::sets::next_number(&node.places).unwrap(), 1);
+    assert_eq!(durable::sets::next_number(&node.places, &node.loaded).unwrap(), 1);
 }
 
 #[test]

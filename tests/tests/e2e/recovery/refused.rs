@@ -63,7 +63,7 @@ fn left_behind(lines: &str, args: &[&str]) -> Arc<TempDir> {
     dir
 }
 
-fn overwrite(path: &Path, at: usize, bytes: &[u8]) {
+pub(super) fn overwrite(path: &Path, at: usize, bytes: &[u8]) {
     let file = OpenOptions::new().write(true).open(path).expect("it is there");
     file.write_all_at(bytes, at as u64).expect("it can be written");
 }
