@@ -19,4 +19,4 @@ pub use process::Process;
 pub use program::{Ended, clients_dir, installed, run, run_within, skipped};
 pub use server::{RedisServer, Server};
 pub use show::show;
-pub use wait::{WAIT_MAX, until, until_within};
+pub use wait::{WAIT_MAX, until, until_within, while_it_goes_on};

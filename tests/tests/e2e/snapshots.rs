@@ -17,10 +17,17 @@ use rdb::file::{Event, Options, Reader};
 /// A field of INFO persistence.
 #[track_caller]
 pub(crate) fn field(client: &mut Client, name: &str) -> String {
+    let [value] = fields(client, [name]);
+    value.unwrap_or_else(|| panic!("INFO has no {name}"))
+}
+
+/// Fields of INFO persistence, of one moment, as far as there are such.
+#[track_caller]
+fn fields<const N: usize>(client: &mut Client, names: [&str; N]) -> [Option<String>; N] {
     let info = client.call(&["INFO", "persistence"]);
     let text = String::from_utf8_lossy(info.as_bytes().expect("INFO is text")).into_owned();
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    value.unwrap_or_else(|| panic!("no {name} in {text}")).to_owned()
+    let find = |name| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    names.map(|name| find(name).map(str::to_owned))
 }
 
 /// Waits until no snapshot is under way, and says what became of the last.

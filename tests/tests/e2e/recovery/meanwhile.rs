@@ -72,6 +72,7 @@ fn hazard_12_a_signal_while_the_log_is_loaded_ends_the_server_and_harms_nothing(
         let mut new = Server::loading(dir.clone(), &args, &[]);
         new.signal(signal);
         assert_eq!(new.wait().code(), Some(0));
+        assert!(delay == "0" || !new.log().contains("ready to accept"), "{}", new.log());
     }
     let whole = server(&dir, 2, &[]);
     assert_eq!(whole.client().line("DBSIZE"), ":20004");

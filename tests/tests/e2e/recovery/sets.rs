@@ -448,6 +448,7 @@ fn hazard_12_a_signal_while_a_set_is_loaded_ends_the_server_and_harms_nothing() 
         let mut new = Server::loading(Arc::clone(&dir), &args, &[]);
         new.signal("TERM");
         assert_eq!(new.wait().code(), Some(0));
+        assert!(delay == "0" || !new.log().contains("ready to accept"), "{}", new.log());
     }
     assert_eq!(server(&dir, 2, &[]).client().line("DBSIZE"), ":50000");
     assert_eq!(logs(&dir, 1).len(), 2);
