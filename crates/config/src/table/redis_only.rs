@@ -374,7 +374,7 @@ const OTHER_ALLOCATOR: &str = "the allocator is not jemalloc";
 const NO_DEFRAG: &str = "Active defragmentation cannot be enabled: it requires a Redis server compiled with a modified \
     Jemalloc like the one shipped by default with the Redis source distribution";
 const CPU_LISTS: &str = "use pin";
-const NO_CONNECTIONS: &str = "the server opens no connections of its own in this version";
+const ANY_SOURCE: &str = "connections to a master come from whatever address the kernel takes";
 const NO_MARKS: &str = "sockets are not marked: match on the port or on the systemd unit";
 const NO_SYSLOG: &str = "the log goes to standard output or to logfile; systemd keeps it in its journal";
 const ORDERLY: &str = "both signals end the server in order; a second one hurries it";
@@ -451,8 +451,8 @@ pub(super) const MACHINERY: &[Param] = &[
         "bind-source-addr",
         &[""],
         "\"\"",
-        NO_CONNECTIONS,
-        "Only empty: the server opens no connections of its own.",
+        ANY_SOURCE,
+        "Only empty: connections to a master come from whatever address the kernel takes.",
     ),
     fixed(
         "socket-mark-id",
