@@ -15,6 +15,7 @@ use commands::replica::Wish;
 use commands::{Client, ClientFlags};
 use config::OutputLimit;
 use coordinator::pipeline::PipelineOrder;
+use reactor::cores::stand_back;
 use reactor::net::{Endpoint, Socket};
 use reactor::task::offload;
 use reactor::timer;
@@ -282,7 +283,8 @@ impl Peer {
         };
         let (out, sent) = &mut *self.out.borrow_mut();
         if *sent < out.len() {
-            let written = ready!(write(cx, &out[*sent..]));
+            let end = out.len().min(*sent + WRITE_BYTES);
+            let written = ready!(write(cx, &out[*sent..end]));
             *sent += written.as_ref().map_or(0, |len| *len);
             if *sent == out.len() {
                 (*out, *sent) = (Vec::new(), 0);
@@ -296,7 +298,10 @@ impl Peer {
             Stage::Sending { payload, sent, .. } if *sent < payload.bytes => {
                 let piece = reading.piece.get_or_insert_with(|| {
                     let (payload, at) = (Arc::clone(payload), *sent);
-                    Box::pin(offload(move || payload.piece(at, PIECE_BYTES)))
+                    Box::pin(offload(move || {
+                        stand_back();
+                        payload.piece(at, PIECE_BYTES)
+                    }))
                 });
                 let piece = ready!(piece.as_mut().poll(cx)).and_then(|read| read);
                 reading.piece = None;
@@ -461,9 +466,10 @@ async fn serve(node: Rc<Node>, peer: Rc<Peer>) {
     node.masters.wake();
 }
 
-/// What of the stream is given to the kernel at once, and in one turn.
-const WRITE_BYTES: usize = 256 << 10;
-const TURN_BYTES: usize = 1 << 20;
+/// What is given to the kernel at once, and in one poll, of which a turn has some: within one machine the kernel puts it in its receiver's socket in
+/// the same call, which takes a core some 50 us.
+const WRITE_BYTES: usize = 64 << 10;
+const TURN_BYTES: usize = 64 << 10;
 /// A piece of the payload.
 const PIECE_BYTES: usize = 1 << 20;
 const READS_PER_TURN: usize = 4;

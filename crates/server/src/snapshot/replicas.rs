@@ -2,32 +2,45 @@
 
 use super::{Promise, Waiter, single};
 use crate::node::Node;
-use durable::Source;
 use durable::manifest::Manifest;
 use durable::sets::open_file;
-use reactor::cores::stand_back;
+use durable::{File, Source, read_full_at};
+use reactor::cores::{stand_back, unpin};
 use reactor::task::offload;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 
 /// All data at a cut, as an RDB file.
-#[derive(Debug)]
 pub(crate) struct Payload {
-    file: File,
+    /// There until this is dropped.
+    file: Option<Arc<dyn File>>,
     pub(crate) bytes: u64,
 }
 
 impl Payload {
     /// At most `len` of its bytes, from `at` on, which it has. Blocks.
     pub(crate) fn piece(&self, at: u64, len: usize) -> io::Result<Vec<u8>> {
+        let file = self.file.as_ref().expect("it is there");
         let left = usize::try_from(self.bytes - at).unwrap_or(usize::MAX);
         let mut piece = vec![0; len.min(left)];
-        self.file.read_exact_at(&mut piece, at)?;
-        Ok(piece)
+        match read_full_at(file.as_ref(), at, &mut piece)? {
+            read if read == piece.len() => Ok(piece),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        close(self.file.take());
+    }
+}
+
+impl std::fmt::Debug for Payload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Payload").field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }
 
@@ -42,6 +55,24 @@ impl std::fmt::Debug for SetFiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SetFiles").field("set", &self.manifest.number).finish_non_exhaustive()
     }
+}
+
+impl Drop for SetFiles {
+    fn drop(&mut self) {
+        close(std::mem::take(&mut self.sources));
+    }
+}
+
+/// Closes files on a thread. They may have lost their names, and then the kernel gives back their memory and their room in this very call:
+/// of large ones that takes long, and a core would stand still.
+fn close(files: impl Send + 'static) {
+    let work = move || {
+        unpin();
+        stand_back();
+        drop(files);
+    };
+    // Without a thread they are closed here.
+    let _ = thread::Builder::new().name("lacewing-io".to_owned()).spawn(work);
 }
 
 /// Takes a snapshot, on core 0, that begins after this, for flows. Errors: why there is none.
@@ -85,23 +116,15 @@ pub(super) fn are_flows(waiting: &[Waiter]) -> bool {
 
 /// Makes the payload of a set, on a thread.
 pub(super) async fn make(node: &Node, manifest: Manifest) -> Result<Arc<Payload>, String> {
-    let data = Arc::clone(&node.control.data);
-    let dir = node.state.borrow().core.config.dir.clone();
-    let places = data.places.clone();
-    let made = offload(move || -> Result<Payload, String> {
+    let places = node.control.data.places.clone();
+    let made = offload(move || {
         stand_back();
-        single::save(places.disk(), places.target().as_ref(), &manifest, NAME)
-            .map_err(|error| error.to_string())?;
-        let path = Path::new(&dir).join(NAME);
-        let opened = File::open(&path);
-        // Who has it open has it; nobody else needs it.
-        let removed = std::fs::remove_file(&path);
-        let file = opened.and_then(|file| removed.map(|()| file)).map_err(|error| error.to_string())?;
-        let bytes = file.metadata().map_err(|error| error.to_string())?.len();
-        Ok(Payload { file, bytes })
+        let (file, bytes) = single::spool(places.disk(), places.target().as_ref(), &manifest, NAME)?;
+        Ok(Payload { file: Some(file), bytes })
     })
     .await;
-    made.map_err(|error| error.to_string())?.map(Arc::new)
+    let made: Result<Payload, single::SingleError> = made.map_err(|error| error.to_string())?;
+    made.map(Arc::new).map_err(|error| error.to_string())
 }
 
 /// What it is called while it is written.

@@ -3,7 +3,7 @@
 //! It is written aside, from the set's files, each verified on the way as at a start, and takes the place of the one before when it is
 //! whole and on the disk. Nothing here is read at a start: it is a copy.
 
-use durable::disk::{Attempt, write_all_at};
+use durable::disk::{Attempt, File, write_all_at};
 use durable::manifest::Manifest;
 use durable::sets::{SetFault, SetReader};
 use durable::store::SetStore;
@@ -11,6 +11,7 @@ use durable::{Disk, DiskError};
 use rdb::Version;
 use rdb::file::{Joiner, version_of};
 use std::io::{self, Read};
+use std::sync::Arc;
 
 /// Why there is no such file. The one before is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -41,11 +42,8 @@ pub(super) fn save(
         return Err(SingleError::Name(name.to_owned()));
     }
     let aside = format!("{name}.new");
-    match disk.remove(&aside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).trying("remove", &aside)?,
-        _ => {}
-    }
-    let written = write(disk, store, manifest, &aside).and_then(|bytes| {
+    let written = write_anew(disk, store, manifest, &aside).and_then(|(file, bytes)| {
+        file.sync().trying("sync", &aside)?;
         disk.replace(&aside, name).trying("rename", &aside)?;
         disk.sync_dir("").trying("sync", &disk.name())?;
         Ok(bytes)
@@ -57,12 +55,41 @@ pub(super) fn save(
     written
 }
 
+/// Writes the data of a set to a file that has lost its name, `name`, when this returns. It need not come to the disk at all: nobody wants it
+/// after a crash. Returns its bytes too. Blocks.
+pub(super) fn spool(
+    disk: &dyn Disk,
+    store: &dyn SetStore,
+    manifest: &Manifest,
+    name: &str,
+) -> Result<(Arc<dyn File>, u64), SingleError> {
+    let written = write_anew(disk, store, manifest, name);
+    // Who has it open has it; nobody else needs it.
+    let removed = disk.remove(name).trying("remove", name);
+    let written = written?;
+    removed?;
+    Ok(written)
+}
+
+/// Writes a file, in place of one that was left behind.
+fn write_anew(
+    disk: &dyn Disk,
+    store: &dyn SetStore,
+    manifest: &Manifest,
+    name: &str,
+) -> Result<(Arc<dyn File>, u64), SingleError> {
+    match disk.remove(name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).trying("remove", name)?,
+        _ => write(disk, store, manifest, name),
+    }
+}
+
 fn write(
     disk: &dyn Disk,
     store: &dyn SetStore,
     manifest: &Manifest,
     aside: &str,
-) -> Result<u64, SingleError> {
+) -> Result<(Arc<dyn File>, u64), SingleError> {
     let mut parts = Vec::with_capacity(manifest.files.len());
     for entry in &manifest.files {
         parts.push(Part::open(SetReader::open(store, manifest, entry)?, entry.name.ends_with(ZSTD))?);
@@ -91,8 +118,7 @@ fn write(
     }
     joiner.end(&mut out);
     flush(&mut out)?;
-    file.sync().trying("sync", aside)?;
-    Ok(written)
+    Ok((file, written))
 }
 
 /// One file of the set.
