@@ -212,3 +212,55 @@ fn a_failover_by_force_does_not_wait_longer() {
     assert_eq!(client.line("SET seen 1"), "+OK");
     replica.signal("CONT");
 }
+
+#[test]
+fn a_target_that_was_behind_takes_over_by_force() {
+    let server = master(&["--cores", "2"]);
+    let replica = lacewing_of(server.port());
+    linked(&replica);
+    let (mut client, mut there) = (server.client(), replica.client());
+    online(&mut client, 1);
+    assert_eq!(client.line("SET case 1"), "+OK");
+    assert_eq!(client.line("WAIT 1 30000"), ":1");
+    replica.signal("STOP");
+    assert_eq!(client.line("SET unseen 1"), "+OK");
+    let to = format!("FAILOVER TO 127.0.0.1 {} FORCE TIMEOUT 100", replica.port());
+    assert_eq!(client.line(&to), "+OK");
+    until("it is asked", || {
+        (field(&mut client, "master_failover_state").as_deref() == Some("failover-in-progress")).then_some(())
+    });
+    replica.signal("CONT");
+    ended(&mut client);
+    until("it is the master", || there.line("ROLE").contains("master").then_some(()));
+    linked(&server);
+    assert_eq!(there.line("SET case 2"), "+OK");
+    assert!(client.line("SET case 3").starts_with("-READONLY"));
+    // Whether it had read what it had not seen when it was stopped: both have the same.
+    until("it follows", || (client.line("GET case") == "\"2\"").then_some(()));
+    assert_eq!(client.line("GET unseen"), there.line("GET unseen"));
+}
+
+#[test]
+fn a_target_that_does_not_answer_is_asked_until_that_is_taken_back() {
+    let server = master(&["--cores", "2"]);
+    let mut replica = lacewing_of(server.port());
+    linked(&replica);
+    let mut client = server.client();
+    online(&mut client, 1);
+    replica.signal("STOP");
+    let to = format!("FAILOVER TO 127.0.0.1 {} FORCE TIMEOUT 100", replica.port());
+    assert_eq!(client.line(&to), "+OK");
+    let state = |client: &mut Client| field(client, "master_failover_state");
+    let in_progress = Some("failover-in-progress");
+    until("it is asked", || (state(&mut client).as_deref() == in_progress).then_some(()));
+    replica.kill();
+    until("it is asked again", || {
+        let attempts = field(&mut client, "master_link_attempts").and_then(|text| text.parse::<u64>().ok());
+        (attempts? >= 2).then_some(())
+    });
+    assert_eq!(state(&mut client).as_deref(), in_progress);
+    assert!(client.line("SET case 1").starts_with("-READONLY"), "two masters would be worse");
+    assert_eq!(client.line("FAILOVER ABORT"), "+OK");
+    until("it is a master", || client.line("ROLE").contains("master").then_some(()));
+    assert_eq!(client.line("SET case 1"), "+OK");
+}
