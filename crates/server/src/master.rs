@@ -37,7 +37,7 @@ use config::{ClientClass, Config, OutputLimit};
 use reactor::bell::Listening;
 use reactor::timer;
 use replication::info::Ring;
-use replication::{Backlog, ReplId, Source};
+use replication::{Backlog, Position, ReplId, Source};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::os::fd::OwnedFd;
@@ -233,6 +233,22 @@ pub(crate) fn hand_over(node: &Rc<Node>, newcomer: Newcomer) {
         _ => ShardId(0),
     };
     tell(node, core, Message::Follow(Box::new(newcomer)));
+}
+
+/// Core 0: this node is a master now, with the data of its last one up to here. Its offsets go on from there, as in Redis, so it is seen behind
+/// nobody who has had the same data.
+pub(crate) fn goes_on_from(node: &Node, place: Position) {
+    let is_new = {
+        let source = &mut *node.masters.source.borrow_mut();
+        let is_new = !source.is_on() && source.backlog().end() < place.offset;
+        if is_new {
+            source.backlog_mut().reset(place);
+        }
+        is_new
+    };
+    if is_new {
+        publish_ring(node);
+    }
 }
 
 /// All data was replaced by other data, of which the journals do not tell: whoever follows begins anew.

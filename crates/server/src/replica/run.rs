@@ -382,6 +382,9 @@ impl Player {
         self.name(None, false);
         follow::set_following(&self.node, false);
         tracing::info!(%replid, before = ?history.second, "this server is a master now");
+        if let Some(Position { offset, .. }) = history.second {
+            crate::master::goes_on_from(&self.node, Position { replid, offset });
+        }
         self.tell();
         for client in self.waiting.drain(..) {
             answer(&self.node, client);

@@ -157,3 +157,28 @@ fn inside_a_transaction_a_master_is_named_without_waiting() {
     until("it is a replica", || client.line("ROLE").contains("slave").then_some(()));
     assert_eq!(client.line("GET own:0"), "\"0\"");
 }
+
+#[test]
+fn offsets_go_on_when_a_replica_becomes_a_master() {
+    let master = Server::with(&["--pin", "no", "--cores", "2"]);
+    let replica = with_data(&["--pin", "no", "--cores", "2"]);
+    let (mut from, mut to) = (master.client(), replica.client());
+    assert_eq!(from.line("SET first 1"), "+OK");
+    replicaof(&mut to, master.port());
+    until_field(&mut to, "master_link_status", "up");
+    assert_eq!(from.line("SET second 1"), "+OK");
+    assert_eq!(from.line("WAIT 1 30000"), ":1");
+    let offset = |client: &mut lacewing_tests::Client, name: &str| -> u64 {
+        field(client, name).expect("it is there").parse().expect("a number")
+    };
+    let before = offset(&mut to, "slave_repl_offset");
+    assert!(before > 0);
+    assert_eq!(to.line("REPLICAOF NO ONE"), "+OK");
+    let after = offset(&mut to, "master_repl_offset");
+    assert!(after >= before, "{after} behind {before}");
+    // And when somebody follows it.
+    replicaof(&mut from, replica.port());
+    until_field(&mut from, "master_link_status", "up");
+    assert!(offset(&mut to, "master_repl_offset") > after);
+    assert_eq!(from.line("GET second"), "\"1\"");
+}
