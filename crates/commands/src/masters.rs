@@ -82,6 +82,12 @@ impl Known {
         self.followers.iter().filter(is_level).count()
     }
 
+    /// How many have it all on their disks.
+    pub fn level_on_disks(&self) -> usize {
+        let end = self.ring.map_or(0, |ring| ring.end);
+        self.followers.iter().filter(|(one, _)| one.is_safe(end)).count()
+    }
+
     /// The replica that is known by this address and port.
     pub fn find(&self, host: &str, port: u16) -> Option<&Follower> {
         let is_it = |(one, from): &&(Follower, String)| {
@@ -174,11 +180,22 @@ pub enum Wants {
     Flow(Join),
 }
 
-/// A client's wait until replicas have what was written: WAIT.
+/// A client's wait until replicas have what was written: WAIT and WAITAOF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplicaWait {
     /// So many of them.
     pub replicas: usize,
     /// When it gives up; `None`: never.
     pub until: Option<UnixMs>,
+    /// WAITAOF: they are to have it on their disks.
+    pub disks: Option<OnDisks>,
+}
+
+/// What WAITAOF asks of this server's own disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnDisks {
+    /// It is there when this cut is on the disk in all logs.
+    pub cut: u64,
+    /// Whether that is waited for, or told only.
+    pub is_awaited: bool,
 }

@@ -35,7 +35,7 @@ use std::collections::VecDeque;
 use stdx::Rng;
 
 use crate::flow::hello::{Announced, Session, Sync};
-use crate::flow::place::history;
+use crate::flow::place::{Place, history};
 use crate::ids::{Attempt, Endpoint, Position, ReplId};
 use crate::psync::{self, Frame, Payload};
 use backoff::Backoff;
@@ -67,6 +67,10 @@ pub struct Role {
     last_io_ms: u64,
     next_word_ms: u64,
     read: u64,
+    /// What was applied and is on this node's disk, as far as is known; `None` where there is no log.
+    safe: Option<Place>,
+    /// The master has asked how far this node is, and is to hear when all that was applied by then is on the disk.
+    owed: Option<u64>,
     backoff: Backoff,
     facts: facts::Counters,
     outputs: VecDeque<Output>,
@@ -131,6 +135,8 @@ impl Role {
             last_io_ms: 0,
             next_word_ms: 0,
             read: 0,
+            safe: None,
+            owed: None,
             backoff: Backoff::default(),
             facts: facts::Counters::default(),
             outputs: VecDeque::new(),
@@ -549,12 +555,13 @@ impl Role {
         let position = self.history.current.expect("the position from which it goes on");
         self.state = State::Following;
         self.read = position.offset;
+        (self.safe, self.owed) = (None, None);
         self.last_io_ms = now_ms;
         self.backoff = Backoff::default();
         self.facts.follows();
         let attempt = self.attempt;
         self.outputs.push_back(Output::Follow { attempt, position, is_resumed, is_renamed });
-        self.acknowledge(now_ms);
+        self.say_place(now_ms);
     }
 
     /// The stream was applied up to this offset, which is the end of a command.
@@ -581,11 +588,33 @@ impl Role {
 
     /// The master has asked how far this node is (`REPLCONF GETACK`).
     pub fn acknowledge(&mut self, now_ms: u64) {
+        self.owed = self.history.current.map(|current| current.offset);
+        self.say_place(now_ms);
+    }
+
+    fn say_place(&mut self, now_ms: u64) {
         if let (State::Following, Some(position)) = (&self.state, self.history.current) {
             let mut bytes = Vec::new();
-            psync::ask::ack(position.offset, &mut bytes);
+            psync::ask::ack(position.offset, self.safe.as_ref(), &mut bytes);
             self.next_word_ms = now_ms + WORD_EACH_MS;
             self.send(bytes);
+        }
+    }
+
+    /// So much of what was applied is on this node's disk; `None` where there is no log. The master hears of it with this node's next word, and at
+    /// once if it has asked. It does not ask those who follow by flows, so it hears from them whenever there is more.
+    pub fn synced(&mut self, attempt: Attempt, place: Option<Place>, now_ms: u64) {
+        if attempt != self.attempt || !self.is_following() || place == self.safe {
+            return;
+        }
+        let offset = place.as_ref().map(|place| place.at().offset);
+        let applied = self.history.current.map(|current| current.offset);
+        assert!(offset <= applied, "{offset:?} is on the disk, and {applied:?} was applied");
+        self.safe = place;
+        let is_told = self.owed.is_some_and(|owed| offset.is_some_and(|offset| offset >= owed));
+        if is_told || self.has_flows {
+            self.owed = None;
+            self.say_place(now_ms);
         }
     }
 
@@ -621,7 +650,7 @@ impl Role {
         }
         if now_ms >= self.next_word_ms {
             match self.state {
-                State::Following => self.acknowledge(now_ms),
+                State::Following => self.say_place(now_ms),
                 State::Gathering { .. } | State::Verifying { .. } | State::Replacing { .. }
                     if self.has_link =>
                 {

@@ -184,9 +184,9 @@ impl<T> Waits<T> {
         self.0.push(Wait { who, offset, replicas, until_ms });
     }
 
-    /// Those of whom this is true wait no longer, and are not served.
-    pub fn forget(&mut self, is: impl Fn(&T) -> bool) {
-        self.0.retain(|wait| !is(&wait.who));
+    /// Those of whom this is true wait no longer, and are not served: who they are.
+    pub fn forget(&mut self, is: impl Fn(&T) -> bool) -> Vec<T> {
+        self.0.extract_if(.., |wait| is(&wait.who)).map(|wait| wait.who).collect()
     }
 
     /// Whether nobody waits.
@@ -203,13 +203,19 @@ impl<T> Waits<T> {
     /// each replica says that it is.
     pub fn served(&mut self, acknowledged: &[u64], now_ms: u64) -> Vec<(T, usize)> {
         let have = |_: &T, offset| acknowledged.iter().filter(|have| **have >= offset).count();
-        self.served_by(have, now_ms)
+        self.served_by(have, |_| true, now_ms)
     }
 
-    /// The same; `have` says how many replicas have what somebody waits for, up to this offset.
-    pub fn served_by(&mut self, have: impl Fn(&T, u64) -> usize, now_ms: u64) -> Vec<(T, usize)> {
+    /// The same; `have` says how many replicas have what somebody waits for, up to this offset, and `is_ready` whether there is what is waited
+    /// for besides.
+    pub fn served_by(
+        &mut self,
+        have: impl Fn(&T, u64) -> usize,
+        is_ready: impl Fn(&T) -> bool,
+        now_ms: u64,
+    ) -> Vec<(T, usize)> {
         let is_over = |wait: &mut Wait<T>| {
-            have(&wait.who, wait.offset) >= wait.replicas
+            (is_ready(&wait.who) && have(&wait.who, wait.offset) >= wait.replicas)
                 || wait.until_ms.is_some_and(|until| until <= now_ms)
         };
         let over: Vec<Wait<T>> = self.0.extract_if(.., is_over).collect();
@@ -359,8 +365,11 @@ mod tests {
         assert_eq!(waits.served(&[200, 199], 3000), [("two", 1)]);
         assert_eq!((waits.deadline(), waits.is_empty()), (None, false));
         waits.add("gone", 0, 0, None);
-        waits.forget(|who| *who == "gone");
+        assert_eq!(waits.forget(|who| *who == "gone"), ["gone"]);
         assert_eq!(waits.served(&[200, 200, 300], u64::MAX), [("ever", 3)]);
         assert!(waits.is_empty());
+        waits.add("own disk", 0, 0, Some(50));
+        assert!(waits.served_by(|_, _| 1, |_| false, 49).is_empty());
+        assert_eq!(waits.served_by(|_, _| 1, |_| false, 50), [("own disk", 1)]);
     }
 }

@@ -28,7 +28,7 @@ use crate::connection::Link;
 use crate::hop::Item;
 use crate::journal::edge::Edges;
 use crate::node::Node;
-use aof::{Generation, Lsn, NodeId};
+use aof::{Generation, NodeId};
 use durable::generation::LogEnd;
 use replication::ReplId;
 use replication::flow::hello::SessionId;
@@ -161,12 +161,6 @@ pub(crate) fn link_has_ended(node: &Node, session: &Session) {
     session.end("its link has ended");
     node.control.flows.sessions().retain(|other| other.id() != session.id());
     node.masters.wake();
-}
-
-/// How many of the replicas that follow by flows have all up to these places.
-pub(crate) fn have(node: &Node, generation: Generation, places: &[Lsn]) -> usize {
-    let sessions = node.control.flows.sessions();
-    sessions.iter().filter(|session| session.has(generation, places)).count()
 }
 
 /// The name under which those who follow by flows know whose data they have.

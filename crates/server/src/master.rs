@@ -27,7 +27,7 @@ pub(crate) use failover::{abort_failover, ask_failover, fenced, handed_over, not
 pub(crate) use level::{Level, hold_stream, is_followed};
 pub(crate) use payload::captured;
 pub(crate) use peer::Peer;
-pub(crate) use waits::{begin as begin_wait, forget as forget_wait};
+pub(crate) use waits::{begin as begin_wait, forget as forget_wait, log_has_ended, more_is_on_disk};
 
 use crate::clock::unix_ms;
 use crate::hop::Item;
@@ -60,7 +60,7 @@ pub(crate) enum Message {
     Failover(Box<Failover>),
     /// To core 0: the failover with this number is taken back.
     AbortFailover(u64),
-    /// So many replicas have what your client with this ticket had written.
+    /// Who has what your client with this ticket had written.
     Waited(waits::Answer),
     /// Sessions of flows are over.
     FlowsOver,

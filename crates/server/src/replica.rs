@@ -24,6 +24,7 @@ mod link;
 mod replace;
 mod round;
 mod run;
+mod safe;
 mod staging;
 
 use crate::hop::{self, Hop, Item, Sink};

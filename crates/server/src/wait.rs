@@ -25,7 +25,7 @@ mod several;
 mod timeouts;
 
 pub(crate) use log::{LogWaiters, begin_for_log, log_has_ended, serve as serve_log_waiters};
-pub(crate) use replicas::{begin_for_replicas, replicas_have};
+pub(crate) use replicas::{Had, begin_for_replicas, replicas_have};
 pub(crate) use several::{Fate, attempt, call, fate, lend, offered, stays, take_back};
 pub(crate) use timeouts::{Timeouts, run as run_timeouts};
 
@@ -57,7 +57,7 @@ impl Wait {
     /// Whether nothing is being done for it.
     pub(crate) fn is_idle(&self) -> bool {
         match &self.place {
-            Place::Shard(..) | Place::Log(_) | Place::Replicas(_) => true,
+            Place::Shard(..) | Place::Log(_) | Place::Replicas { .. } => true,
             Place::Shards(several) => several.is_idle(),
         }
     }
@@ -72,8 +72,8 @@ enum Place {
     Shards(Box<Several>),
     /// Nowhere: it waits until this cut is on the disk in all logs.
     Log(u64),
-    /// At core 0, with this ticket: it waits for replicas.
-    Replicas(u64),
+    /// At core 0, with this ticket: it waits for replicas, or for their disks.
+    Replicas { ticket: u64, is_for_disks: bool },
 }
 
 /// A shard's message to the home of a client whose command it has parked.
@@ -257,7 +257,7 @@ pub(crate) fn give_up(node: &Node, link: &Link, why: Why) {
                 drop(outgoing);
                 return log::give_up(node, link, why);
             }
-            Place::Replicas(_) => {
+            Place::Replicas { .. } => {
                 drop(outgoing);
                 return replicas::give_up(node, link, why);
             }

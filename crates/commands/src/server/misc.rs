@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::error::CommandError;
 use crate::log::LogWait;
-use crate::masters::ReplicaWait;
+use crate::masters::{OnDisks, ReplicaWait};
 use crate::parking;
 use resp::Reply;
 use stdx::{Args, UnixMs};
@@ -37,20 +37,21 @@ pub(super) fn wait(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
         None => {
             let until = (timeout_ms > 0).then(|| UnixMs(ctx.now.0.saturating_add(timeout_ms)));
             let replicas = usize::try_from(replicas).unwrap_or(0);
-            ctx.core.waits_for_replicas = Some(ReplicaWait { replicas, until });
+            ctx.core.waits_for_replicas = Some(ReplicaWait { replicas, until, disks: None });
         }
     }
     Ok(Outcome::Done)
 }
 
-/// WAITAOF numlocal numreplicas timeout: waits until this server's log has on the disk what was written so far. There are no
-/// replicas, and waiting would not change it.
+/// WAITAOF numlocal numreplicas timeout: waits until this server's log has on the disk what was written so far, and so many replicas have
+/// it on theirs. Core 0 knows of these.
 pub(super) fn wait_aof(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let local = ctx.int(args, 1)?;
     if !(0..=1).contains(&local) {
         return Err(CommandError::NOT_ZERO_OR_ONE);
     }
-    parse_int(args.at(2)).filter(|replicas| *replicas >= 0).ok_or(CommandError::NOT_POSITIVE)?;
+    let replicas = parse_int(args.at(2)).and_then(|replicas| usize::try_from(replicas).ok());
+    let replicas = replicas.ok_or(CommandError::NOT_POSITIVE)?;
     let until = parking::until_ms(args.at(3), ctx.now)?;
     if ctx.core.shared.replica.is_replica() {
         return Err(CommandError::WAITAOF_AT_REPLICA);
@@ -65,19 +66,26 @@ pub(super) fn wait_aof(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Com
     }
     // Under `always` what was answered is on the disk, and so is this answer's past when it leaves.
     let cut = if ctx.core.log.is_always { 0 } else { log.cut_needed() };
-    if local == 1 && ctx.may_park && log.wait_for(cut) {
+    let (level, is_followed) = {
+        let known = ctx.core.shared.masters.known();
+        (known.level_on_disks(), !known.followers.is_empty())
+    };
+    if ctx.may_park && (replicas > 0 || is_followed) {
+        let disks = Some(OnDisks { cut, is_awaited: local == 1 });
+        ctx.core.waits_for_replicas = Some(ReplicaWait { replicas, until, disks });
+    } else if local == 1 && ctx.may_park && log.wait_for(cut) {
         ctx.core.waits_for_log = Some(LogWait { cut, until });
     } else {
-        waited(&mut ctx.out, ctx.core.log.is_on && log.is_durable(cut));
+        waited(&mut ctx.out, ctx.core.log.is_on && log.is_durable(cut), level);
     }
     Ok(Outcome::Done)
 }
 
-/// The reply to WAITAOF.
-pub fn waited(out: &mut Reply<'_>, is_safe: bool) {
+/// The reply to WAITAOF: whether it is on this server's disk, and on those of how many replicas.
+pub fn waited(out: &mut Reply<'_>, is_safe: bool, replicas: usize) {
     out.array(2);
     out.int(i64::from(is_safe));
-    out.int(0);
+    out.int(replicas as i64);
 }
 
 /// MODULE LIST: none.
@@ -132,7 +140,6 @@ mod tests {
     #[test]
     fn the_log_is_waited_for() {
         check(&["WAITAOF 0 0 0"], "*2 :0 :0");
-        check(&["WAITAOF 0 3 100"], "*2 :0 :0");
         let off = "-ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
         check(&["WAITAOF 1 0 0"], off);
         check(&["WAITAOF 2 0 0"], "-ERR value is out of range, value must between 0 and 1");

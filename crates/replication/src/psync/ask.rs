@@ -3,6 +3,7 @@
 use resp::encode_command;
 
 use crate::flow::hello;
+use crate::flow::place::Place;
 use crate::ids::{Position, ReplId};
 
 /// `PING`.
@@ -53,14 +54,30 @@ pub fn psync(position: Option<Position>, promotes: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// `REPLCONF ACK`: how far this node has applied the stream. It is not answered.
-pub fn ack(offset: u64, out: &mut Vec<u8>) {
-    encode_command(&["REPLCONF", "ACK", &offset.to_string()], out);
+/// `REPLCONF ACK`: how far this node has applied the stream, and how much of it is `safe`: on its disk, if it has a log (`FACK`). Of what
+/// comes in flows an offset does not tell that; so places are said besides, which masters before this ignore. It is not answered.
+pub fn ack(offset: u64, safe: Option<&Place>, out: &mut Vec<u8>) {
+    let offset = offset.to_string();
+    let Some(safe) = safe else { return encode_command(&["REPLCONF", "ACK", &offset], out) };
+    let safe_offset = safe.at().offset.to_string();
+    let words = ["REPLCONF", "ACK", &offset, "FACK", &safe_offset];
+    match safe {
+        Place::Stream(_) => encode_command(&words, out),
+        Place::Flows(_) => {
+            let place = safe.to_string();
+            encode_command(&[&words[..], &[SAFE_PLACES, &place]].concat(), out);
+        }
+    }
 }
+
+/// The option of REPLCONF with which a Lacewing says what of the logs that it follows is on its disk.
+pub const SAFE_PLACES: &str = "lacewing-safe";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::StreamPosition;
+    use stdx::DbIndex;
 
     #[track_caller]
     fn check(ask: impl FnOnce(&mut Vec<u8>), expected: &str) {
@@ -80,6 +97,8 @@ mod tests {
         check(|out| psync(Some(Position { replid, offset: 9 }), false, out), &psync_at);
         let promoting = format!("*4|$5|PSYNC|$40|{replid}|$2|10|$8|FAILOVER|");
         check(|out| psync(Some(Position { replid, offset: 9 }), true, out), &promoting);
-        check(|out| ack(700, out), "*3|$8|REPLCONF|$3|ACK|$3|700|");
+        check(|out| ack(700, None, out), "*3|$8|REPLCONF|$3|ACK|$3|700|");
+        let stream = Place::Stream(StreamPosition { at: Position { replid, offset: 650 }, db: DbIndex(1) });
+        check(|out| ack(700, Some(&stream), out), "*5|$8|REPLCONF|$3|ACK|$3|700|$4|FACK|$3|650|");
     }
 }

@@ -9,11 +9,14 @@
 //!                                                     if nothing but a mark ended the payload
 //! ```
 
+use aof::{Generation, Lsn};
 use stdx::number::parse_i64;
 
 use crate::backlog::Backlog;
 use crate::flow::hello::CAPABILITY;
+use crate::flow::place::{FlowPlaces, Place};
 use crate::ids::{Position, ReplId};
+use crate::psync::ask::SAFE_PLACES;
 
 /// What a master knows of one of its replicas.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +37,10 @@ pub struct Follower {
     pub payload_only: bool,
     phase: Phase,
     acknowledged: u64,
+    /// Up to where it has the stream on its disk, if it tells.
+    safe: Option<u64>,
+    /// The same of the logs that it is sent.
+    safe_places: Option<FlowPlaces>,
     heard_ms: u64,
 }
 
@@ -143,6 +150,8 @@ impl Follower {
             payload_only: false,
             phase: Phase::Greeting,
             acknowledged: 0,
+            safe: None,
+            safe_places: None,
             heard_ms: now_ms,
         }
     }
@@ -175,10 +184,23 @@ impl Follower {
                     _ => {}
                 },
                 b"ack" => {
-                    if let Some(offset) = parse_i64(value).and_then(|offset| u64::try_from(offset).ok()) {
+                    if let Some(offset) = offset(value) {
                         self.acknowledge(offset, now_ms);
                     }
-                    return Ok(Replconf::Silence);
+                    reply = Replconf::Silence;
+                }
+                // Behind ACK.
+                b"fack" => {
+                    if let Some(offset) = offset(value).filter(|_| self.is_online()) {
+                        self.safe = self.safe.max(Some(offset));
+                    }
+                    reply = Replconf::Silence;
+                }
+                option if option == SAFE_PLACES.as_bytes() => {
+                    if let Some(Place::Flows(places)) = Place::parse(value) {
+                        self.safe_places = Some(places);
+                    }
+                    reply = Replconf::Silence;
                 }
                 b"getack" => return Ok(Replconf::AckNow),
                 b"rdb-only" => match parse_i64(value).ok_or(ReplconfError::NotInteger)? {
@@ -206,7 +228,7 @@ impl Follower {
         match asked.and_then(|(replid, next)| backlog.resume(replid, next)) {
             Some(from) if !self.payload_only => {
                 self.phase = Phase::Online;
-                self.acknowledged = from;
+                (self.acknowledged, self.safe) = (from, None);
                 let line = if self.takes_new_ids {
                     format!("+CONTINUE {}\r\n", backlog.replid())
                 } else {
@@ -225,7 +247,7 @@ impl Follower {
     pub fn begins(&mut self, from: Position, is_marked: bool) -> String {
         assert_eq!(self.phase, Phase::Waiting, "a payload is sent to who waits for one");
         self.phase = Phase::Sending { from, is_marked };
-        self.acknowledged = from.offset;
+        (self.acknowledged, self.safe) = (from.offset, None);
         format!("+FULLRESYNC {} {}\r\n", from.replid, from.offset)
     }
 
@@ -283,6 +305,21 @@ impl Follower {
         self.acknowledged
     }
 
+    /// Whether it has the stream up to `offset` on its disk, as far as it has told.
+    pub fn is_safe(&self, offset: u64) -> bool {
+        self.is_online() && self.safe.is_some_and(|safe| safe >= offset)
+    }
+
+    /// The same of places in the logs of a generation, by flow.
+    pub fn is_safe_in_flows(&self, generation: Generation, lsns: &[Lsn]) -> bool {
+        let places = self.safe_places.as_ref().filter(|places| places.log.generation == generation);
+        let has_all = |places: &FlowPlaces| {
+            let mut pairs = places.flows.iter().zip(lsns);
+            places.flows.len() == lsns.len() && pairs.all(|(place, lsn)| place.lsn >= *lsn)
+        };
+        self.is_online() && places.is_some_and(has_all)
+    }
+
     /// Milliseconds since it has said anything.
     pub fn lag_ms(&self, now_ms: u64) -> u64 {
         now_ms.saturating_sub(self.heard_ms)
@@ -294,12 +331,17 @@ impl Follower {
     }
 }
 
+fn offset(value: &[u8]) -> Option<u64> {
+    parse_i64(value).and_then(|offset| u64::try_from(offset).ok())
+}
+
 /// Bytes of an address, as Redis has it.
 const HOST_BYTES_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::place::{FlowLog, FlowPlace};
 
     fn id(byte: u8) -> ReplId {
         ReplId::parse(&[byte; 40]).unwrap()
@@ -340,6 +382,48 @@ mod tests {
         assert_eq!((follower.acknowledged(), follower.lag_ms(9)), (100, 3));
         follower.acknowledge(90, 9);
         assert_eq!(follower.acknowledged(), 100, "it does not go back");
+    }
+
+    #[test]
+    fn what_it_has_on_its_disk_is_what_it_says() {
+        let mut follower = Follower::new(0);
+        let backlog = Backlog::new(id(b'a'), 100, 64);
+        assert!(matches!(
+            follower.psync(id(b'a').as_str().as_bytes(), 101, &backlog, true),
+            Psync::Continue { .. }
+        ));
+        assert!(!follower.is_safe(0), "it has not told");
+        let mut say = |words: &str| {
+            let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+            assert_eq!(follower.replconf(&words, 1), Ok(Replconf::Silence));
+            (follower.acknowledged(), follower.is_safe(120), follower.is_safe(121))
+        };
+        assert_eq!(say("ACK 130"), (130, false, false));
+        assert_eq!(say("ACK 130 FACK 120"), (130, true, false));
+        assert_eq!(say("ACK 140 FACK 110"), (140, true, false), "it does not go back");
+        assert_eq!(say("ACK 140 FACK x"), (140, true, false));
+        assert_eq!(say("ACK 140 fack 121"), (140, true, true));
+    }
+
+    #[test]
+    fn of_logs_it_has_what_each_flow_has() {
+        let mut follower = Follower::new(0);
+        let backlog = Backlog::new(id(b'a'), 100, 64);
+        assert_eq!(follower.psync(b"?", -1, &backlog, true), Psync::Full);
+        let _ = follower.begins(Position { replid: id(b'a'), offset: 0 }, false);
+        follower.ends(1);
+        let log = FlowLog { node: aof::NodeId::default(), generation: Generation(4), birth: 9, base: 0 };
+        let flow = |lsn| FlowPlace { lsn: Lsn(lsn), ..FlowPlace::default() };
+        let places = Place::Flows(FlowPlaces { log, flows: vec![flow(5), flow(6)] });
+        let text = places.to_string();
+        assert_eq!(
+            follower.replconf(&[b"ACK", b"11", b"FACK", b"11", SAFE_PLACES.as_bytes(), text.as_bytes()], 2),
+            Ok(Replconf::Silence)
+        );
+        assert!(follower.is_safe_in_flows(Generation(4), &[Lsn(5), Lsn(6)]));
+        assert!(!follower.is_safe_in_flows(Generation(4), &[Lsn(5), Lsn(7)]));
+        assert!(!follower.is_safe_in_flows(Generation(5), &[Lsn(5), Lsn(6)]));
+        assert!(!follower.is_safe_in_flows(Generation(4), &[Lsn(5)]));
     }
 
     #[test]

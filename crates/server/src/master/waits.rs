@@ -1,4 +1,4 @@
-//! WAIT: clients that wait until replicas have what they had written.
+//! WAIT, WAITAOF: clients that wait until replicas have what they had written, or have it on their disks.
 //!
 //! ```text
 //!   home                           core 0
@@ -9,21 +9,23 @@
 //!
 //! Whatever a client has an answer to was handed over to core 0 before the answer left its shard, so what has come when the ticket comes
 //! has all of it. The same is true of how far the logs may be read: a replica that follows by flows has it when each of its flows has run all
-//! up to there.
+//! up to there. What it has on its disk it says later, unasked or with its next word: by offset, or by place for those who follow by flows.
 
-use super::{Message, Peer, now_ms, tell};
+use super::{Message, Peer, now_ms};
 use crate::connection::Outgoing;
 use crate::flows;
 use crate::hop::{Item, Sink};
 use crate::node::Node;
-use crate::wait;
+use crate::wait::{self, Had};
 use aof::{Generation, Lsn};
 use commands::Core;
-use commands::masters::ReplicaWait;
+use commands::core::Shared;
+use commands::masters::{OnDisks, ReplicaWait};
 use replication::Source;
 use replication::source::Waits;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use stdx::ShardId;
 
 /// What a core keeps.
@@ -56,6 +58,31 @@ struct Who {
 struct Waiting {
     who: Who,
     logs: Option<Logs>,
+    /// WAITAOF.
+    disks: Option<OnDisks>,
+    _watch: Option<Watch>,
+}
+
+/// Has cores tell when they have brought a cut to the disk, as long as it is there.
+struct Watch(Arc<Shared>);
+
+impl Watch {
+    /// Until this cut is there.
+    fn until(cut: u64, shared: &Arc<Shared>) -> Option<Self> {
+        shared.log.wait_for(cut).then(|| Self(Arc::clone(shared)))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.log.waits_no_more();
+    }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
 }
 
 /// A place in all logs of a generation.
@@ -64,11 +91,12 @@ type Logs = (Generation, Vec<Lsn>);
 /// What has become of a ticket.
 pub(crate) struct Answer {
     who: Who,
-    replicas: usize,
+    had: Had,
 }
 
 struct Ticket {
     order: Order,
+    watch: Option<Watch>,
     /// What has to be in the stream, and in the logs; unknown before it was taken.
     marks: Option<Marks>,
 }
@@ -116,10 +144,10 @@ pub(crate) fn begin(node: &Node, core: &mut Core, outgoing: &mut Outgoing, sink:
     let desk = &node.masters.waits;
     let number = desk.last_ticket.get() + 1;
     desk.last_ticket.set(number);
-    wait::begin_for_replicas(node, core, outgoing, sink, number);
+    wait::begin_for_replicas(node, core, outgoing, sink, (number, wait.disks.is_some()));
     let order = Order { who: Who { home: node.id, number, sink }, wait };
     if node.id.index() == 0 {
-        take_down(node, order);
+        take_down(node, &core.shared, order);
     } else {
         node.mailbox.outbox(0, |hop| hop.say(Item::Master(Box::new(Message::Wait(order)))));
     }
@@ -136,7 +164,8 @@ pub(crate) fn forget(node: &Node, number: u64) {
 
 /// Core 0: a client of another core waits.
 pub(super) fn asked(node: &Rc<Node>, _: ShardId, order: Order) {
-    take_down(node, order);
+    let shared = Arc::clone(&node.state.borrow().core.shared);
+    take_down(node, &shared, order);
 }
 
 /// Core 0: it waits no longer.
@@ -144,9 +173,34 @@ pub(super) fn forgotten(node: &Node, from: ShardId, number: u64) {
     forget_of(node, from, number);
 }
 
-fn take_down(node: &Node, order: Order) {
-    node.masters.waits.asked.borrow_mut().push(Ticket { order, marks: None });
+fn take_down(node: &Node, shared: &Arc<Shared>, order: Order) {
+    let awaited = order.wait.disks.filter(|disks| disks.is_awaited);
+    let watch = awaited.and_then(|disks| Watch::until(disks.cut, shared));
+    node.masters.waits.asked.borrow_mut().push(Ticket { order, watch, marks: None });
     node.masters.wake();
+}
+
+/// On any core: a cut has come to the disk, which core 0 may wait for.
+pub(crate) fn more_is_on_disk(node: &Node) {
+    if !node.masters.waits.waits.borrow().is_empty() {
+        node.masters.wake();
+    }
+}
+
+/// On any core: there is no log any more. Core 0 answers those who wait for it.
+pub(crate) fn log_has_ended(node: &Node) {
+    let desk = &node.masters.waits;
+    let is_lost = |disks: Option<OnDisks>| disks.is_some_and(|disks| disks.is_awaited);
+    let asked: Vec<Who> = desk
+        .asked
+        .borrow_mut()
+        .extract_if(.., |ticket| is_lost(ticket.order.wait.disks))
+        .map(|ticket| ticket.order.who)
+        .collect();
+    let waiting = desk.waits.borrow_mut().forget(|waiting| is_lost(waiting.disks));
+    for who in asked.into_iter().chain(waiting.into_iter().map(|waiting| waiting.who)) {
+        answer(node, who, Had::NoLog);
+    }
 }
 
 fn forget_of(node: &Node, home: ShardId, number: u64) {
@@ -176,21 +230,37 @@ pub(super) fn serve(node: &Rc<Node>) {
         node.masters.source.borrow_mut().ask();
         node.masters.peers.borrow().iter().for_each(|peer| peer.kick());
     }
-    let acknowledged: Vec<u64> = {
-        let peers = node.masters.peers.borrow();
-        let by_stream = peers.iter().filter(|peer| peer.session().is_none());
-        let online = by_stream.map(|peer| peer.follower.borrow());
-        online.filter(|follower| follower.is_online()).map(|follower| follower.acknowledged()).collect()
+    let (shared, has_log) = {
+        let core = &node.state.borrow().core;
+        (Arc::clone(&core.shared), core.log.is_on)
     };
+    let is_safe = |disks: &OnDisks| has_log && shared.log.is_durable(disks.cut);
     let have = |waiting: &Waiting, offset: u64| {
-        let by_stream = acknowledged.iter().filter(|acknowledged| **acknowledged >= offset).count();
-        let by_flows =
-            waiting.logs.as_ref().map_or(0, |(generation, lsns)| flows::have(node, *generation, lsns));
-        by_stream + by_flows
+        let peers = node.masters.peers.borrow();
+        peers.iter().filter(|peer| has(peer, waiting, offset)).count()
     };
-    let served = desk.waits.borrow_mut().served_by(have, now_ms());
-    for (Waiting { who, .. }, replicas) in served {
-        tell(node, who.home, Message::Waited(Answer { who, replicas }));
+    let is_ready = |waiting: &Waiting| waiting.disks.is_none_or(|disks| !disks.is_awaited || is_safe(&disks));
+    let served = desk.waits.borrow_mut().served_by(have, is_ready, now_ms());
+    for (Waiting { who, disks, .. }, replicas) in served {
+        let had = match disks {
+            None => Had::Replicas(replicas),
+            Some(disks) => Had::Disks { is_safe: is_safe(&disks), replicas },
+        };
+        answer(node, who, had);
+    }
+}
+
+/// Whether a replica has what somebody waits for, up to `offset` in the stream.
+fn has(peer: &Peer, waiting: &Waiting, offset: u64) -> bool {
+    let follower = peer.follower.borrow();
+    match (peer.session(), &waiting.logs) {
+        (Some(_), None) => false,
+        (Some(session), Some((generation, lsns))) => match waiting.disks {
+            None => session.has(*generation, lsns),
+            Some(_) => follower.is_safe_in_flows(*generation, lsns),
+        },
+        (None, _) if waiting.disks.is_some() => follower.is_safe(offset),
+        (None, _) => follower.is_online() && follower.acknowledged() >= offset,
     }
 }
 
@@ -213,7 +283,7 @@ fn place(node: &Node) -> bool {
     let source = node.masters.source.borrow();
     let now = Marks::now(node, &source);
     let mut has_new = false;
-    desk.asked.borrow_mut().retain_mut(|Ticket { order: Order { who, wait }, marks }| {
+    desk.asked.borrow_mut().retain_mut(|Ticket { order: Order { who, wait }, watch, marks }| {
         let marks = marks.get_or_insert_with(|| now.clone());
         let is_there = marks.are_merged(&source);
         let until_ms = until_ms(wait);
@@ -221,7 +291,8 @@ fn place(node: &Node) -> bool {
         if is_there || is_late {
             // Its time is up before its place is known: nobody has it.
             let offset = if is_there { source.backlog().end() } else { u64::MAX };
-            let waiting = Waiting { who: *who, logs: marks.logs.take() };
+            let (logs, disks) = (marks.logs.take(), wait.disks);
+            let waiting = Waiting { who: *who, logs, disks, _watch: watch.take() };
             desk.waits.borrow_mut().add(waiting, offset, wait.replicas, until_ms);
             has_new = true;
         }
@@ -234,11 +305,22 @@ fn until_ms(wait: &ReplicaWait) -> Option<u64> {
     wait.until.map(|until| until.0.max(0) as u64)
 }
 
+/// Core 0: has the client answered.
+fn answer(node: &Node, who: Who, had: Had) {
+    let answer = Answer { who, had };
+    if who.home == node.id {
+        answered(node, answer);
+    } else {
+        let message = Box::new(Message::Waited(answer));
+        node.mailbox.outbox(who.home.index(), |hop| hop.say(Item::Master(message)));
+    }
+}
+
 /// Home: answers the client, if it still waits.
-pub(super) fn answered(node: &Rc<Node>, answer: Answer) {
+pub(super) fn answered(node: &Node, answer: Answer) {
     let Who { number, sink, .. } = answer.who;
     let link = node.links.borrow().get(sink.client).cloned();
     if let Some(link) = link {
-        wait::replicas_have(node, &link, number, answer.replicas);
+        wait::replicas_have(node, &link, number, answer.had);
     }
 }

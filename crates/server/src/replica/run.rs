@@ -1,6 +1,7 @@
 //! Core 0: the role's outputs carried out, one after the other, and the role told what came of them.
 
 use super::link::{self, Link};
+use super::safe::Safe;
 use super::staging::{self, Staged, Verified};
 use super::{Event, Gathered, Message, answer, endpoint, flows, replace, round};
 use crate::follow::{self, News};
@@ -85,6 +86,8 @@ struct Player {
     follows: bool,
     /// What has come in flows is applied to its end.
     drains_flows: bool,
+    /// How much of what was applied is on the disk.
+    safe: Safe,
     /// The database that is selected where the data that was put in last ends.
     db: DbIndex,
     /// Clients that wait until the node is a master.
@@ -115,6 +118,7 @@ impl Player {
             is_over: Arc::default(),
             follows: false,
             drains_flows: false,
+            safe: Safe::default(),
             db: place.map_or(DbIndex(0), |place| place.db()),
             flow_staging: None,
             gathered: None,
@@ -196,6 +200,7 @@ impl Player {
             }
             Output::Follow { position, is_resumed, .. } => {
                 self.follows = true;
+                self.safe = Safe::default();
                 if self.role.has_flows() {
                     return self.follow_flows(is_resumed);
                 }
@@ -546,11 +551,16 @@ impl Player {
         }
     }
 
-    /// Tells the role how far the stream was applied.
+    /// Tells the role how far the stream was applied, and how much of that is on the disk.
     fn report(&mut self) {
         if let Some(place) = follow::place(&self.node).filter(|_| self.follows) {
             let attempt = self.role.facts(now_ms()).attempt;
             self.role.applied(attempt, place.at().offset);
+            let safe = {
+                let core = &self.node.state.borrow().core;
+                self.safe.look(&core.log, &core.shared.log, place)
+            };
+            self.role.synced(attempt, safe, now_ms());
         }
     }
 

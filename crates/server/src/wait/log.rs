@@ -1,7 +1,7 @@
 //! Clients that wait until the logs have on the disk what was written before: WAITAOF.
 //!
 //! A write survives a loss of power once a cut behind it is on the disk in all logs. Each core tells the others when it has synced
-//! a cut, as long as anybody waits.
+//! a cut, as long as anybody waits. Who waits for replicas as well does so at core 0 ([`crate::master`]).
 
 use super::{Place, Why, begin, say_why};
 use crate::connection::{Link, Outgoing};
@@ -32,15 +32,17 @@ pub(crate) fn begin_for_log(
 
 /// Answers those of this core whose cut is on the disk.
 pub(crate) fn serve(node: &Node) {
+    crate::master::more_is_on_disk(node);
     if node.log_waiters.0.borrow().is_empty() {
         return;
     }
     let shared = Arc::clone(&node.state.borrow().core.shared);
-    answer_those(node, |cut| shared.log.is_durable(cut), |_, out| waited(out, true));
+    answer_those(node, |cut| shared.log.is_durable(cut), |_, out| waited(out, true, 0));
 }
 
 /// There is no log any more: nobody waits for it.
 pub(crate) fn log_has_ended(node: &Node) {
+    crate::master::log_has_ended(node);
     answer_those(
         node,
         |_| true,
@@ -74,7 +76,7 @@ fn answer_those(node: &Node, is_over: impl Fn(u64) -> bool, say: impl Fn(&mut Co
 /// Ends a client's wait before its cut is on the disk.
 pub(super) fn give_up(node: &Node, link: &Link, why: Why) {
     answer(node, link, &|core, out| match why {
-        Why::Timeout => waited(out, false),
+        Why::Timeout => waited(out, false, 0),
         Why::Gone => {}
         Why::Unblocked | Why::RoleChanged => {
             let command = table::by_name(b"waitaof").expect("it waits");

@@ -75,7 +75,7 @@ impl Several {
 fn several(outgoing: &mut Outgoing) -> Option<&mut Several> {
     match &mut outgoing.wait.as_mut()?.place {
         Place::Shards(several) => Some(several),
-        Place::Shard(..) | Place::Log(_) | Place::Replicas(_) => None,
+        Place::Shard(..) | Place::Log(_) | Place::Replicas { .. } => None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 /// Begins to follow, and reads the payload.
-fn follower(server: &Server) -> TcpStream {
+pub(super) fn follower(server: &Server) -> TcpStream {
     let mut stream = TcpStream::connect(server.addr()).expect("it accepts");
     stream.write_all(b"REPLCONF capa psync2\r\nPSYNC ? -1\r\n").expect("it takes it");
     let mut byte = [0];

@@ -228,7 +228,7 @@ pub(in crate::server) const COMMANDS: &[Command] = &[
         flags: Flags::NOSCRIPT.or(Flags::SIGNALS),
         categories: &["connection"],
         handler: misc::wait_aof,
-        summary: "Waits until the log has the writes so far on the disk.",
+        summary: "Waits until the writes so far are on the disks of this server and of replicas.",
         since: "7.2.0",
         tips: &["request_policy:all_shards", "response_policy:agg_min"],
         args: &[
