@@ -95,7 +95,7 @@ impl Build {
                 return Ok(whole.map(Value::String));
             }
             State::Unpack(unpacker, left) => return unpack(unpacker, left, input),
-            State::List(list, 0) if list.is_empty() => return Err(input.bad("list: it has no elements")),
+            State::List(list, 0) if list.is_empty() => return Err(Error::Empty { at: input.at() }),
             State::List(list, 0) => std::mem::take(list).finish(limits),
             State::List(list, left) => {
                 list_element(self.kind, list, input)?;
@@ -353,10 +353,10 @@ pub(crate) fn field(
     Ok(())
 }
 
-/// A count that is not 0, of things of at least `least` bytes each.
+/// A count that is not 0, of things of at least `least` bytes each: all that there is of a value without elements.
 fn some(input: &mut Input<'_>, least: u64) -> Result<u64, Error> {
     let count = input.count(least)?;
-    if count == 0 { Err(input.bad("count")) } else { Ok(count) }
+    if count == 0 { Err(Error::Empty { at: input.at() }) } else { Ok(count) }
 }
 
 /// Bytes that are allocated for a string whose length nothing vouches for.

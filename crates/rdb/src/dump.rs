@@ -24,16 +24,13 @@ pub fn dump(value: ValueRef<'_>, compress: bool, out: &mut Vec<u8>) {
     close(start, version, out);
 }
 
-/// The value in an envelope. Errors: `Version` and `Checksum`, or `Short` for less than an envelope, when the payload is
-/// not for this server; everything else when the bytes in it are not one whole value.
+/// The value in an envelope; what is between it and the envelope's end is passed over, as by Redis. Errors: `Version` and
+/// `Checksum`, or `Short` for less than an envelope, when the payload is not for this server; everything else when the bytes in it
+/// do not begin with a whole value.
 pub fn restore(payload: &[u8], limits: &Limits) -> Result<Value, Error> {
     let mut reader = Reader::new(opened(payload)?, limits);
     let kind = reader.kind()?;
-    let value = reader.value(kind)?;
-    if reader.left() != 0 {
-        return Err(Error::Bad { what: "end of a value", at: reader.at() });
-    }
-    Ok(value)
+    reader.value(kind)
 }
 
 /// Puts what has been appended to `out` since `start` into an envelope.

@@ -23,6 +23,12 @@ pub enum Error {
         /// The offset after it.
         at: usize,
     },
+    /// A whole value that has no elements. Some old versions of Redis have written such; no server keeps them.
+    #[error("the value that ends at {at} has no elements")]
+    Empty {
+        /// The offset after it.
+        at: usize,
+    },
     /// A payload of a version to come.
     #[error("version {version} is not known, the newest is 12")]
     Version {

@@ -31,6 +31,9 @@ pub(crate) fn value(kind: u8, input: &mut Input<'_>, limits: &Limits) -> Result<
         kinds::LIST_ZIPLIST => {
             let mut list = list::Builder::default();
             list_node(Packed::Ziplist, &mut list, input)?;
+            if list.is_empty() {
+                return Err(Error::Empty { at: input.at() });
+            }
             Ok(list.finish(limits))
         }
         kinds::SET_INTSET => set_intset(input, limits),
@@ -132,7 +135,7 @@ fn groups<'e>(
         put(&group[..stride])?;
         some = true;
     }
-    if some { Ok(()) } else { Err(input.bad(packed.name())) }
+    if some { Ok(()) } else { Err(Error::Empty { at: input.at() }) }
 }
 
 /// Field, value, expiry.
@@ -162,7 +165,7 @@ fn hash_zipmap(input: &mut Input<'_>, limits: &Limits) -> Result<Object, Error> 
     let bytes = input.string()?;
     let parts = input.good(legacy::zipmap(&bytes), "zipmap")?;
     if parts.is_empty() {
-        return Err(input.bad("zipmap"));
+        return Err(Error::Empty { at: input.at() });
     }
     let mut object = Object::new(Kind::Hash);
     for pair in parts.chunks_exact(2) {

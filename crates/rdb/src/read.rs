@@ -39,8 +39,8 @@ impl<'a> Reader<'a> {
         self.input.string()
     }
 
-    /// A value of the type of this number. Errors: `Kind` for what is no value; all others for what is no whole one. A
-    /// value that is empty, which no server keeps, is `Bad` too.
+    /// A value of the type of this number. Errors: `Kind` for what is no value, `Empty` for a whole one without elements, which no
+    /// server keeps; all others for what is no whole one.
     pub fn value(&mut self, kind: u8) -> Result<Value, Error> {
         Build::new(kind)?.run(&mut self.input, self.limits)
     }

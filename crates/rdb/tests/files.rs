@@ -2,7 +2,7 @@
 
 mod samples;
 
-use datatypes::{Value, ValueRef};
+use datatypes::{StringRef, Value, ValueRef};
 use rdb::file::{Access, Attributes, Base, End, Error, Event, Loaded, Options, Problem, Reader, Sum, Writer};
 use rdb::{Budget, Version};
 use samples::{reading, samples};
@@ -101,6 +101,30 @@ fn read(bytes: &[u8], known: bool, mut piece: impl FnMut() -> usize) -> Result<R
                 at = next;
             }
             None => reader.ended(),
+        }
+    }
+}
+
+#[test]
+fn keys_of_nothing_are_passed_over_and_told() {
+    let mut file = b"REDIS0010\xfe\x00".to_vec();
+    // A time and an idle time, which are not those of the key behind.
+    file.extend_from_slice(b"\xfc\x01\x02\x03\x04\x05\x06\x07\x00\xf8\x05\x02\x07nothing\x00");
+    file.extend_from_slice(b"\x00\x04some\x05value");
+    // A list of two nodes of nothing.
+    file.extend_from_slice(
+        b"\x12\x04list\x02\x02\x07\x07\x00\x00\x00\x00\x00\xff\x02\x07\x07\x00\x00\x00\x00\x00\xff",
+    );
+    file.push(0xff);
+    file.extend_from_slice(&rdb::crc64(&file).to_le_bytes());
+    for piece in [1, 2, 7, file.len()] {
+        for known in [false, true] {
+            let read = read(&file, known, || piece).unwrap();
+            let some = StringRef::Bytes(b"value");
+            let some = line(0, b"some", Attributes::default(), ValueRef::String(some));
+            assert_eq!(read.keys, [some], "pieces of {piece}");
+            let told = read.others.iter().filter(|event| event.starts_with("Empty")).count();
+            assert_eq!((told, read.end.map(|end| end.keys)), (2, Some(1)), "{:?}", read.others);
         }
     }
 }

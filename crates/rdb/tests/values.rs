@@ -61,22 +61,63 @@ fn an_envelope_is_checked_before_what_is_in_it() {
 }
 
 #[test]
-fn nothing_empty_and_nothing_twice_is_read() {
+fn what_is_behind_the_value_is_passed_over() {
+    let limits = Limits::default();
+    let mut payload = b"\x00\x01abehind\x0a\x00".to_vec();
+    payload.extend_from_slice(&rdb::crc64(&payload).to_le_bytes());
+    let value = restore(&payload, &limits).unwrap();
+    assert!(matches!(value, Value::String(bytes) if bytes == b"a"));
+}
+
+#[test]
+fn values_of_nothing_are_told_from_damaged_ones() {
+    for value in OF_NOTHING {
+        // What is behind it is where the next thing in a file is.
+        let bytes = [value, &b"behind"[..]].concat();
+        let limits = Limits::default();
+        let mut reader = Reader::new(&bytes, &limits);
+        let kind = reader.kind().unwrap();
+        let error = reader.value(kind).unwrap_err();
+        assert_eq!(error, Error::Empty { at: value.len() }, "{}", value.escape_ascii());
+    }
+}
+
+/// Values without elements, each with its type.
+const OF_NOTHING: &[&[u8]] = &[
+    b"\x01\x00",                                                                         // a list
+    b"\x02\x00",                                                                         // a set
+    b"\x03\x00",                                                                         // a sorted set
+    b"\x05\x00",                                                 // one with scores as doubles
+    b"\x04\x00",                                                 // a hash
+    b"\x09\x02\x00\xff",                                         // a zipmap
+    b"\x0a\x0b\x0b\x00\x00\x00\x0a\x00\x00\x00\x00\x00\xff",     // a list in a ziplist
+    b"\x0c\x0b\x0b\x00\x00\x00\x0a\x00\x00\x00\x00\x00\xff",     // a sorted set
+    b"\x0d\x0b\x0b\x00\x00\x00\x0a\x00\x00\x00\x00\x00\xff",     // a hash
+    b"\x0e\x00",                                                 // a list of no nodes
+    b"\x0e\x01\x0b\x0b\x00\x00\x00\x0a\x00\x00\x00\x00\x00\xff", // a node of nothing
+    b"\x10\x07\x07\x00\x00\x00\x00\x00\xff",                     // a hash in a listpack
+    b"\x11\x07\x07\x00\x00\x00\x00\x00\xff",                     // a sorted set
+    b"\x12\x02\x02\x07\x07\x00\x00\x00\x00\x00\xff\x02\x07\x07\x00\x00\x00\x00\x00\xff", // nodes of nothing
+    b"\x14\x07\x07\x00\x00\x00\x00\x00\xff",                     // a set in a listpack
+    b"\x18\x01\x00\x00\x00\x00\x00\x00\x00\x00",                 // a hash with fields that expire
+];
+
+#[test]
+fn nothing_twice_and_nothing_damaged_is_read() {
     let limits = Limits::default();
     let cases: &[&[u8]] = &[
-        b"\x02\x00",                                      // a set of nothing
         b"\x02\x02\x01a\x01a",                            // a member twice
         b"\x04\x02\x01a\x01b\x01a\x01c",                  // a field twice
         b"\x05\x01\x01a\x00\x00\x00\x00\x00\x00\xf8\x7f", // a score that is NaN
-        b"\x01\x00",                                      // a list of nothing
-        b"\x12\x01\x02\x07\x07\x00\x00\x00\x00\x00\xff",  // a node of nothing
+        b"\x0b\x08\x02\x00\x00\x00\x00\x00\x00\x00",      // an array of no integers
         b"\x06\x01a",                                     // a module's value
         b"\x02\xc3\x01\x01a",                             // a length that is a string
     ];
     for bytes in cases {
         let mut reader = Reader::new(bytes, &limits);
         let kind = reader.kind().unwrap();
-        assert!(reader.value(kind).is_err(), "{}", bytes.escape_ascii());
+        let error = reader.value(kind).unwrap_err();
+        assert!(!matches!(error, Error::Empty { .. }), "{}", bytes.escape_ascii());
     }
 }
 

@@ -108,6 +108,23 @@ fn all_that_a_file_of_redis_has_is_there_on_any_number_of_cores() {
 }
 
 #[test]
+fn keys_of_nothing_are_left_out_and_told() {
+    let dir = directory();
+    let mut file = b"REDIS0009\xfe\x03".to_vec();
+    file.extend_from_slice(b"\x01\x05empty\x00\x02\x04none\x00\x00\x04some\x05value\xff");
+    file.extend_from_slice(&rdb::crc64(&file).to_le_bytes());
+    std::fs::write(dir.path().join("dump.rdb"), file).expect("the directory is writable");
+    let server = imported(dir, &[]);
+    let line = server.wait_for_log("keys of this file were left out");
+    for text in ["WARN", "keys=2", "first=empty", "db=3", "dump.rdb"] {
+        assert!(line.contains(text), "no {text} in {line}");
+    }
+    let mut client = server.client();
+    assert_eq!(client.line("SELECT 3"), "+OK");
+    assert_eq!(client.line("KEYS *"), "[\"some\"]");
+}
+
+#[test]
 fn hazard_9_data_that_does_not_fit_the_limit_is_loaded_and_said_loudly() {
     let dir = directory();
     write_small_keys(&dir.path().join("dump.rdb"), 50_000);

@@ -30,6 +30,13 @@ pub enum Event<'a> {
     },
     /// A key with its value.
     Key(Key<'a>),
+    /// A key whose value has no elements, as some old versions of Redis have written: it was passed over, as Redis does.
+    Empty {
+        /// The database.
+        db: DbIndex,
+        /// Its name.
+        key: Cow<'a, [u8]>,
+    },
     /// The end: the file is whole. Nothing comes after it.
     End(End),
 }
@@ -80,7 +87,7 @@ pub struct End {
     pub sum: Sum,
     /// Bytes from the first to the last, checksum included. What follows is no part of the file.
     pub bytes: u64,
-    /// How many keys there were.
+    /// How many keys there were, without those of nothing.
     pub keys: u64,
 }
 

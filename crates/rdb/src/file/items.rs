@@ -71,10 +71,16 @@ impl Items {
                 State::Item => self.item(input, options, feed),
                 State::Value(key, build) => {
                     // It puts the input back itself.
-                    let value = build.run(input, &options.limits)?;
+                    let value = match build.run(input, &options.limits) {
+                        Err(ValueError::Empty { .. }) => None,
+                        value => Some(value?),
+                    };
                     let key = Cow::Owned(std::mem::take(key));
                     self.state = State::Item;
-                    return Ok(self.key(key, loaded(value)));
+                    return Ok(match value {
+                        Some(value) => self.key(key, loaded(value)),
+                        None => self.empty(key),
+                    });
                 }
                 State::Header => self.header(input).map(|()| None),
                 State::ModuleAux(name) => {
@@ -144,6 +150,7 @@ impl Items {
                         self.state = State::Value(key.into_cow().into_owned(), build);
                         Ok(None)
                     }
+                    Err(ValueError::Empty { .. }) => Ok(Some(self.empty(key.into_cow()))),
                     Err(error) => Err(error),
                 }
             }
@@ -232,6 +239,13 @@ impl Items {
         self.keys += 1;
         let About { expiry, idle_s, freq } = std::mem::take(&mut self.about);
         Event::Key(Key { db: self.db, key, expiry, idle_s, freq, value })
+    }
+
+    /// A key of nothing: what was told of it goes with it.
+    #[cold]
+    fn empty<'a>(&mut self, key: Cow<'a, [u8]>) -> Event<'a> {
+        self.about = About::default();
+        Event::Empty { db: self.db, key }
     }
 
     /// What to fail with for a reason that values do not know.

@@ -15,13 +15,14 @@ use durable::store::SetStore;
 use rdb::file::{End, Event, Options, Problem, Reader, Sum};
 use reactor::pieces::Pieces;
 use replication::flow::place::Place;
+use std::borrow::Cow;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use stdx::ShardId;
+use stdx::{DbIndex, ShardId};
 
 /// What a core is to load.
 pub(crate) struct FileJob {
@@ -129,6 +130,7 @@ pub(super) async fn load(node: &Rc<Node>, job: FileJob) -> Result<FileLoaded, Fi
         dealer: Dealer::new(Rc::clone(node), keeps_expired),
         keys: vec![0; usize::from(node.state.borrow().core.config.databases)],
         slice_keys: 0,
+        passed_over: PassedOver::default(),
         bytes: 0,
         counts_bytes: bytes.is_some(),
         is_over,
@@ -143,6 +145,7 @@ pub(super) async fn load(node: &Rc<Node>, job: FileJob) -> Result<FileLoaded, Fi
     };
     // Whatever became of it: nothing is on its way any more.
     let finished = loading.dealer.finish().await;
+    loading.passed_over.tell(&of);
     match result.and_then(|()| finished.map_err(Wrong::Twice)) {
         Ok(()) => Ok(FileLoaded { keys: loading.counts(), bytes: loading.bytes }),
         Err(wrong) => Err(of.failure(wrong).await),
@@ -160,6 +163,7 @@ struct Loading {
     keys: Vec<u64>,
     /// Keys of the slices since it last dawdled.
     slice_keys: u64,
+    passed_over: PassedOver,
     /// Bytes of the keys that were read.
     bytes: u64,
     /// Whether its bytes are those on the disk.
@@ -167,6 +171,29 @@ struct Loading {
     is_over: Arc<AtomicBool>,
     /// Which shard's it is, of a set.
     shard_of_set: Option<ShardId>,
+}
+
+/// Keys whose values have no elements. Redis passes over them too, since versions of it have written such.
+#[derive(Default)]
+struct PassedOver {
+    count: u64,
+    first: Option<(DbIndex, Vec<u8>)>,
+}
+
+impl PassedOver {
+    fn note(&mut self, db: DbIndex, key: &[u8]) {
+        self.count += 1;
+        self.first.get_or_insert_with(|| (db, key.to_vec()));
+    }
+
+    /// Says so, of this file.
+    fn tell(&self, of: &Of) {
+        let Some((db, key)) = &self.first else { return };
+        tracing::warn!(
+            file = %of.name(), keys = self.count, first = %key.escape_ascii(), db = db.0,
+            "keys of this file were left out, as Redis does: their values have no elements"
+        );
+    }
 }
 
 /// Where a slice of reading has stopped.
@@ -283,6 +310,7 @@ impl Loading {
                         return Ok(Slice::Full(shard));
                     }
                 }
+                Ok(Some(Event::Empty { db, key })) => self.passed_over.note(db, &key),
                 Ok(Some(Event::Library(code))) => {
                     let loaded = self.node.state.borrow_mut().core.scripts.load_library(&code, false);
                     loaded.map_err(|reason| Wrong::Library { at, reason })?;
@@ -337,6 +365,14 @@ enum Of {
 }
 
 impl Of {
+    /// The file's.
+    fn name(&self) -> Cow<'_, str> {
+        match self {
+            Self::Import { path, .. } => path.to_string_lossy(),
+            Self::Set { path, .. } => Cow::Borrowed(path),
+        }
+    }
+
     async fn failure(self, wrong: Wrong) -> FileFailure {
         let (path, store, manifest, place) = match self {
             Self::Import { path, .. } => return imported(path, wrong),

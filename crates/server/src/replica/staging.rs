@@ -202,7 +202,8 @@ impl Reading {
                 Some(Item::ModuleAux(module)) => {
                     tracing::warn!(%module, "what this module of the master has kept beside keys is left out");
                 }
-                Some(Item::Aux { .. } | Item::SelectDb(_) | Item::ResizeDb { .. }) => {}
+                // Keys of nothing are left out, which is said when it is loaded.
+                Some(Item::Empty { .. } | Item::Aux { .. } | Item::SelectDb(_) | Item::ResizeDb { .. }) => {}
                 Some(Item::End(end)) => {
                     let is_end = end.bytes == reader.offset() && read(&mut bytes, &mut [0])? == 0;
                     if !is_end || !is_packed && end.bytes != file.bytes {

@@ -38,7 +38,9 @@ impl RdbPart {
             match event {
                 Event::Key(key) => *self.keys.entry(key.db.0).or_default() += 1,
                 Event::End(end) => self.end = Some(end),
-                Event::Aux { .. }
+                // Keys of nothing are left out at a start, too, which says so.
+                Event::Empty { .. }
+                | Event::Aux { .. }
                 | Event::Library(_)
                 | Event::ModuleAux(_)
                 | Event::SelectDb(_)
