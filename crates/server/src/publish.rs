@@ -36,6 +36,8 @@ pub(crate) struct Publishing {
     frame: RefCell<Frame>,
     /// Which cores the message at hand is for.
     cores: RefCell<Box<[bool]>>,
+    /// Those that are to be sent what is for them before the publisher has its reply.
+    called: RefCell<Vec<usize>>,
     confirmations: RefCell<Confirmations>,
     /// Bytes sent to each core that it has not told to have delivered.
     ahead: Box<[Cell<usize>]>,
@@ -68,6 +70,7 @@ impl Publishing {
             courier: Courier::default(),
             frame: RefCell::default(),
             cores: RefCell::new(vec![false; cores as usize].into()),
+            called: RefCell::default(),
             confirmations: RefCell::default(),
             ahead: counters(),
             delivered: counters(),
@@ -123,12 +126,19 @@ fn deliver_all(node: &Node, core: &mut Core, mut own: Own<'_>) -> bool {
 }
 
 /// Delivers what was published to those who subscribe by now, of what has happened to keys too. Returns whether there was anything.
-pub(crate) fn deliver_published(node: &Node, core: &mut Core, mut own: Own<'_>) -> bool {
+pub(crate) fn deliver_published(node: &Node, core: &mut Core, own: Own<'_>) -> bool {
+    let has_any = post_published(node, core, own);
+    call(node, core);
+    has_any
+}
+
+/// The same amid a unit of effects, of which nothing may leave before it is whole: [`call`] is to follow when it is.
+pub(crate) fn post_published(node: &Node, core: &mut Core, mut own: Own<'_>) -> bool {
     commands::pubsub::publish_events(core);
     if !core.pubsub.has_published() {
         return false;
     }
-    let mut called = Vec::new();
+    let mut called = node.publishing.called.borrow_mut();
     for message in core.pubsub.take_published() {
         let bytes = cost(&message);
         let mut cores = node.publishing.cores.borrow_mut();
@@ -142,11 +152,23 @@ pub(crate) fn deliver_published(node: &Node, core: &mut Core, mut own: Own<'_>) 
             called.push(peer);
         }
     }
-    // They have it before the publisher has its reply, and before another core goes on with what it waited for.
+    true
+}
+
+/// Sends other cores what was published for them: they have it before the publisher has its reply, and before another core goes on
+/// with what it waited for.
+#[inline]
+pub(crate) fn call(node: &Node, core: &mut Core) {
+    if !node.publishing.called.borrow().is_empty() {
+        call_all(node, core);
+    }
+}
+
+fn call_all(node: &Node, core: &mut Core) {
+    let mut called = node.publishing.called.take();
     called.sort_unstable();
     called.dedup();
     called.into_iter().for_each(|peer| crate::journal::leave_to(node, core, peer));
-    true
 }
 
 /// A message from another core, for the subscribers of this one.

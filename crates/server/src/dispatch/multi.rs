@@ -291,6 +291,7 @@ impl Turn<'_> {
                 }
             }
             effects::end_unit(&mut self.state.core);
+            publish::call(self.node, &mut self.state.core);
             wait::serve(self.state, Unit::Queue(&queue), self.now);
         }
         self.put_back(queue);
@@ -308,7 +309,7 @@ impl Turn<'_> {
             if command.row.flags.has(Flags::PUSHES) {
                 // What was published before goes to those who subscribe before.
                 let own = Some((self.client, &mut *self.outgoing));
-                self.published |= publish::deliver_published(self.node, &mut self.state.core, own);
+                self.published |= publish::post_published(self.node, &mut self.state.core, own);
             }
             return self.run_session(command, args);
         }

@@ -207,3 +207,38 @@ fn subscriptions_inside_are_confirmed_in_their_place() {
         }
     }
 }
+
+/// A message that is delivered amid a transaction, since its client subscribes there, leaves when all that was done is written as one. It
+/// parted the transaction in the log, and ended the server.
+#[test]
+fn a_message_amid_a_transaction_does_not_part_it() {
+    let args = ["--cores", "4", "--pin", "no", "--appendonly", "yes"];
+    let mut server = Server::with(&args);
+    // On every core somebody listens, with all but certainty.
+    let mut listeners: Vec<Client> = (0..32).map(|_| server.client()).collect();
+    for listener in &mut listeners {
+        listener.send(&["SUBSCRIBE", "news"]);
+        listener.read();
+    }
+    // Some of these are keys of the core that the client is connected to.
+    let keys =
+        || (0..16).flat_map(|number| ["a", "b", "c", "d", "e", "f"].map(|name| format!("{name}{number}")));
+    for key in keys() {
+        for behind in 0..4 {
+            let set = format!("SET {key} 1");
+            // What comes before it in its turn is in the same record of the log.
+            let before = [&*set, "MULTI", &set, "PUBLISH news of:it", "SUBSCRIBE other"];
+            let add = format!("INCR {key}");
+            let lines = before.into_iter().chain(std::iter::repeat_n(&*add, behind)).chain(["EXEC"]);
+            let commands: Vec<Vec<&str>> = lines.map(|line| line.split(' ').collect()).collect();
+            let replies = server.client().pipeline(&commands);
+            let exec = show(replies.last().expect("EXEC is answered"));
+            assert!(exec.starts_with(r#"[+OK, :32, ["subscribe", "other", :1]"#), "{exec}");
+        }
+    }
+    let dir = server.dir_handle();
+    server.kill();
+    let server = Server::on(dir, &args);
+    let mut client = server.client();
+    keys().for_each(|key| assert_eq!(client.line(&format!("GET {key}")), "\"4\""));
+}
