@@ -90,8 +90,8 @@ pub struct Effects {
     journals: bool,
     classes: u16,
     draft: Draft,
-    /// What was done that changes no data, for replicas alone, while there may be some: RESP.
-    told: Option<Vec<u8>>,
+    /// There may be replicas, which are told what changes no data, too.
+    tells: bool,
     /// Some client is told of changed keys.
     tracks: bool,
     fired: Vec<Fired>,
@@ -165,27 +165,29 @@ impl Effects {
         !self.draft.is_empty()
     }
 
+    /// Whether a command or a unit has begun and not ended.
+    #[inline]
+    pub fn is_amid_unit(&self) -> bool {
+        self.depth > 0
+    }
+
     /// Chooses whether what changes no data is kept for replicas ([`Effects::tell`]).
     pub fn tell_replicas(&mut self, tells: bool) {
-        self.told = tells.then(Vec::new);
+        self.tells = tells;
+        self.draft.take_told();
     }
 
     /// Whether there is something for replicas that nobody has taken.
     #[inline]
     pub fn has_told(&self) -> bool {
-        self.told.as_ref().is_some_and(|told| !told.is_empty())
-    }
-
-    /// Takes what is for replicas alone.
-    pub fn take_told(&mut self) -> Vec<u8> {
-        self.told.as_mut().map(std::mem::take).unwrap_or_default()
+        self.draft.has_told()
     }
 
     /// A command was run that changes no data, and that replicas are to run too (PUBLISH).
     #[inline]
     pub(crate) fn tell(&mut self, args: Args<'_>) {
-        if let Some(told) = &mut self.told {
-            encode(told, args.iter());
+        if self.tells {
+            self.draft.tell(args);
         }
     }
 
@@ -337,6 +339,12 @@ pub fn end_unit(core: &mut Core) {
             effects.draft.wrap(effects.unit);
         }
     }
+}
+
+/// Takes out what replicas alone are told of the unit that was taken out last ([`cut_unit`]). What is left there they are told at once.
+pub fn cut_told(core: &mut Core) -> Vec<u8> {
+    let effects = &mut core.effects;
+    if effects.tells { effects.draft.cut_told(effects.unit) } else { Vec::new() }
 }
 
 /// Ends an outermost unit, and takes its effects out: they are appended to `out`, not kept together by anything.

@@ -289,21 +289,27 @@ impl Journal {
     /// Makes records of what commands did, if they did anything.
     fn gather(&self, core: &mut Core, writer: Option<&mut Writer>) {
         effects::gather(core);
-        if core.effects.has_told() {
-            self.tap.plain(self.recorded.get(), &core.effects.take_told());
-        }
+        let is_amid_unit = core.effects.is_amid_unit();
         let draft = core.effects.draft();
-        if draft.is_empty() {
+        if draft.is_empty() && !draft.has_told() {
             return;
         }
+        // Data safety: half of a transaction would be in the log.
+        assert!(!is_amid_unit, "effects are written when what they belong to is whole");
         let effects = draft.finish();
-        if let Some(writer) = writer {
+        if let Some(writer) = writer
+            && !effects.is_empty()
+        {
             writer.add_plain(effects);
             self.recorded.set(writer.recorded());
             self.note_news(writer);
         }
         if self.tap.is_on() {
-            self.tap.plain(self.recorded.get(), effects);
+            let place = self.recorded.get();
+            match draft.finished_for_replicas() {
+                Some(all) => self.tap.plain(place, &all),
+                None => self.tap.plain(place, draft.finish()),
+            }
         }
         draft.clear();
     }

@@ -57,6 +57,8 @@ pub(crate) struct Long {
     tracked: Tracked,
     /// What it has done so far: it is journalled as one when it has ended.
     effects: Vec<u8>,
+    /// The same of what replicas alone are told.
+    told: Vec<u8>,
 }
 
 impl Scripts {
@@ -164,7 +166,8 @@ fn go_on_later(node: &Node, state: &mut State, from: From, tx: TxId, paused: Box
     let tracked = Tracked::begin(node, &mut state.core, paused.running.clone(), ShardSet::one(node.id));
     let mut done = Vec::new();
     effects::cut_unit(&mut state.core, &mut done);
-    node.scripts.wait(Next::Here(Box::new(Long { paused, from, tx, tracked, effects: done })));
+    let told = effects::cut_told(&mut state.core);
+    node.scripts.wait(Next::Here(Box::new(Long { paused, from, tx, tracked, effects: done, told })));
 }
 
 /// Gives scripts that run long their slices, for as long as the core runs. Those that the end of the server does not wait for are
@@ -211,6 +214,7 @@ fn slice(node: &Rc<Node>, long: &mut Long) -> bool {
         execution.go_on(core, SLICE_NANOS);
         let progress = execution.advance(core, |_, _| true);
         effects::cut_unit(core, &mut long.effects);
+        long.told.append(&mut effects::cut_told(core));
         let wrote = execution.wrote();
         is_busy = long.tracked.look(node, &mut state, wrote);
         shard::tell_memory(&mut state.core);
@@ -228,14 +232,14 @@ fn slice(node: &Rc<Node>, long: &mut Long) -> bool {
 
 /// Ends a script that has ended by itself: replies, and lets others go on.
 fn end(node: &Rc<Node>, long: Long) {
-    let Long { paused, from, tx, tracked, effects } = long;
+    let Long { paused, from, tx, tracked, effects, told } = long;
     let Paused { execution, running } = *paused;
     let mut out = Vec::new();
     let slow = {
         let mut state = node.state.borrow_mut();
         let core = &mut state.core;
         tracked.end(&node.control, core);
-        core.effects.draft().add_unit(&effects);
+        core.effects.draft().add_unit(&effects, &told);
         let proto = execution.proto();
         let start = out.len();
         if let Err(error) =

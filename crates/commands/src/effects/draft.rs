@@ -1,6 +1,9 @@
 //! Effects on their way to the journal: RESP bytes, one command after the other, as a replica of Redis is sent them.
 //!
 //! Whatever is taken out begins and ends in database 0, so it may be put behind anything else that was taken out.
+//!
+//! Beside the effects stands what changes no data and is told to replicas alone (PUBLISH), each at its place among them: the log
+//! is written without it.
 
 use super::Effect;
 use resp::{Limits, Parsed, Parser};
@@ -15,6 +18,41 @@ pub struct Draft {
     db: DbIndex,
     /// How many effects were ever added.
     count: u64,
+    told: Told,
+}
+
+/// What only replicas are told.
+#[derive(Debug, Default)]
+struct Told {
+    bytes: Vec<u8>,
+    /// Of each command, the place in the draft's bytes where it stands, and where it ends in these.
+    places: Vec<(usize, usize)>,
+}
+
+impl Told {
+    /// Adds a whole command, or several, which stand at this place.
+    fn add(&mut self, at: usize, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.bytes.extend_from_slice(bytes);
+            self.places.push((at, self.bytes.len()));
+        }
+    }
+
+    /// Takes out what was added since there were so many.
+    fn split_off(&mut self, count: usize) -> Vec<u8> {
+        if self.places.len() == count {
+            return Vec::new();
+        }
+        let start = self.places[..count].last().map_or(0, |(_, end)| *end);
+        self.places.truncate(count);
+        self.bytes.split_off(start)
+    }
+
+    /// Each, with the place where it stands.
+    fn iter(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let mut start = 0;
+        self.places.iter().map(move |&(at, end)| (at, &self.bytes[std::mem::replace(&mut start, end)..end]))
+    }
 }
 
 /// A place in a draft.
@@ -23,6 +61,7 @@ pub(super) struct Place {
     at: usize,
     db: DbIndex,
     pub(super) count: u64,
+    told: usize,
 }
 
 impl Draft {
@@ -35,7 +74,7 @@ impl Draft {
     /// Where it ends now.
     #[inline]
     pub(super) fn end(&self) -> Place {
-        Place { at: self.bytes.len(), db: self.db, count: self.count }
+        Place { at: self.bytes.len(), db: self.db, count: self.count, told: self.told.places.len() }
     }
 
     /// How many effects were added since.
@@ -65,15 +104,46 @@ impl Draft {
         self.bytes.extend_from_slice(line);
     }
 
-    /// Has all that was added since be one step for others, if it is more than one effect.
+    /// Adds a command that changes no data, for replicas alone.
+    pub(super) fn tell(&mut self, args: Args<'_>) {
+        encode(&mut self.told.bytes, args.iter());
+        self.told.places.push((self.bytes.len(), self.told.bytes.len()));
+    }
+
+    /// The same of whole commands that were taken out before.
+    pub fn tell_again(&mut self, told: &[u8]) {
+        self.told.add(self.bytes.len(), told);
+    }
+
+    /// Whether there is something for replicas alone.
+    #[inline]
+    pub fn has_told(&self) -> bool {
+        !self.told.places.is_empty()
+    }
+
+    /// Takes out what was told since.
+    pub(super) fn cut_told(&mut self, since: Place) -> Vec<u8> {
+        self.told.split_off(since.told)
+    }
+
+    /// Takes out all that was told.
+    pub fn take_told(&mut self) -> Vec<u8> {
+        self.told.split_off(0)
+    }
+
+    /// Has all that was added since be one step for others, if it is more than one effect, or one with something that is told
+    /// beside it: who hears of it at a replica is to find it done there.
     pub(super) fn wrap(&mut self, since: Place) {
-        if self.added_since(since) > 1 {
+        let effects = self.added_since(since);
+        let told = &mut self.told.places[since.told..];
+        if effects > 1 || (effects == 1 && !told.is_empty()) {
             self.bytes.splice(since.at..since.at, MULTI.iter().copied());
             self.bytes.extend_from_slice(EXEC);
+            told.iter_mut().for_each(|(at, _)| *at += MULTI.len());
         }
     }
 
-    /// Takes out what was added since, and appends it to `out`.
+    /// Takes out the effects that were added since, and appends them to `out`. What was told stays, until [`Draft::cut_told`].
     pub(super) fn cut(&mut self, since: Place, out: &mut Vec<u8>) {
         if self.bytes.len() > since.at {
             if since.db != START {
@@ -84,6 +154,7 @@ impl Draft {
                 encode_select(out, START);
             }
             self.bytes.truncate(since.at);
+            self.told.places[since.told..].iter_mut().for_each(|(at, _)| *at = since.at);
         }
         (self.db, self.count) = (since.db, since.count);
     }
@@ -104,20 +175,44 @@ impl Draft {
         }
     }
 
-    /// The same as one step for others.
-    pub fn add_unit(&mut self, effects: &[u8]) {
+    /// The same as one step for others, with what was told beside them.
+    pub fn add_unit(&mut self, effects: &[u8], told: &[u8]) {
         let place = self.end();
         self.add(effects);
+        self.tell_again(told);
         self.wrap(place);
+    }
+
+    /// Adds all of another one, which is finished.
+    pub fn add_draft(&mut self, other: &Draft) {
+        self.add(&other.bytes);
+        let base = self.bytes.len() - other.bytes.len();
+        other.told.iter().for_each(|(at, command)| self.told.add(base + at, command));
     }
 
     /// All of it as one step for others, to be written.
     pub fn finish_unit(&mut self) -> &[u8] {
-        self.wrap(Place { at: 0, db: START, count: 0 });
+        self.wrap(Place { at: 0, db: START, count: 0, told: 0 });
         self.finish()
     }
 
-    /// All of it, to be written. It is empty after the next call of [`Draft::clear`].
+    /// All of it with what is told at its places, for replicas, after [`Draft::finish`]; `None` if that is the same.
+    pub fn finished_for_replicas(&self) -> Option<Vec<u8>> {
+        if !self.has_told() {
+            return None;
+        }
+        let mut all = Vec::with_capacity(self.bytes.len() + self.told.bytes.len());
+        let mut from = 0;
+        for (at, command) in self.told.iter() {
+            all.extend_from_slice(&self.bytes[from..at]);
+            all.extend_from_slice(command);
+            from = at;
+        }
+        all.extend_from_slice(&self.bytes[from..]);
+        Some(all)
+    }
+
+    /// All effects, to be written. It is empty after the next call of [`Draft::clear`].
     pub fn finish(&mut self) -> &[u8] {
         if self.db != START {
             self.select(START);
@@ -128,6 +223,7 @@ impl Draft {
     /// Begins anew, after [`Draft::finish`].
     pub fn clear(&mut self) {
         debug_assert_eq!(self.db, START, "it was finished");
+        self.told = Told::default();
         self.count = 0;
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_BYTES);
@@ -297,6 +393,109 @@ mod tests {
         );
         draft.clear();
         assert!(draft.is_empty() && draft.finish().is_empty());
+    }
+
+    fn tell(draft: &mut Draft, line: &str) {
+        let args = stdx::args::OwnedArgs::new(&line.split(' ').collect::<Vec<_>>());
+        draft.tell(args.as_args());
+    }
+
+    /// The commands of what was taken out for replicas.
+    fn lines(bytes: &[u8]) -> String {
+        let (mut parser, mut spans, mut lines, mut at) =
+            (Parser::new(Limits::default()), Vec::new(), Vec::new(), 0);
+        while let Ok(Parsed::Command { len }) = parser.parse(&bytes[at..], &mut spans) {
+            let args = Args::new(&bytes[at..], &spans);
+            lines.push(args.iter().map(|arg| arg.escape_ascii().to_string()).collect::<Vec<_>>().join(" "));
+            at += len;
+        }
+        lines.join(" | ")
+    }
+
+    /// What is written to the log, and what replicas are sent.
+    #[track_caller]
+    fn check_both(draft: &mut Draft, log: &str, replicas: &str) {
+        assert_eq!(lines(draft.finish()), log);
+        let all = draft.finished_for_replicas().unwrap_or_else(|| draft.bytes.clone());
+        assert_eq!(lines(&all), replicas);
+        draft.clear();
+        assert!(draft.is_empty() && !draft.has_told());
+    }
+
+    #[test]
+    fn what_is_told_stands_at_its_place_and_not_in_the_log() {
+        let mut draft = Draft::default();
+        push(&mut draft, 0, "SET a 1");
+        tell(&mut draft, "PUBLISH c 1");
+        push(&mut draft, 3, "SET b 1");
+        tell(&mut draft, "PUBLISH c 2");
+        check_both(
+            &mut draft,
+            "SET a 1 | SELECT 3 | SET b 1 | SELECT 0",
+            "SET a 1 | PUBLISH c 1 | SELECT 3 | SET b 1 | PUBLISH c 2 | SELECT 0",
+        );
+        tell(&mut draft, "PUBLISH c 3");
+        check_both(&mut draft, "", "PUBLISH c 3");
+        push(&mut draft, 0, "SET a 1");
+        check_both(&mut draft, "SET a 1", "SET a 1");
+    }
+
+    #[test]
+    fn what_is_told_in_a_unit_is_in_it() {
+        let mut draft = Draft::default();
+        tell(&mut draft, "PUBLISH c 0");
+        let place = draft.end();
+        tell(&mut draft, "PUBLISH c 1");
+        push(&mut draft, 0, "SET a 1");
+        tell(&mut draft, "PUBLISH c 2");
+        draft.wrap(place);
+        tell(&mut draft, "PUBLISH c 3");
+        check_both(
+            &mut draft,
+            "MULTI | SET a 1 | EXEC",
+            "PUBLISH c 0 | MULTI | PUBLISH c 1 | SET a 1 | PUBLISH c 2 | EXEC | PUBLISH c 3",
+        );
+        // There is nothing that it could be at one with.
+        tell(&mut draft, "PUBLISH c 1");
+        tell(&mut draft, "PUBLISH c 2");
+        draft.wrap(Place::default());
+        check_both(&mut draft, "", "PUBLISH c 1 | PUBLISH c 2");
+    }
+
+    #[test]
+    fn what_was_told_in_a_unit_that_is_taken_out_is_taken_apart() {
+        let mut draft = Draft::default();
+        push(&mut draft, 0, "SET a 1");
+        tell(&mut draft, "PUBLISH c 0");
+        let (place, mut cut) = (draft.end(), Vec::new());
+        push(&mut draft, 2, "SET b 1");
+        tell(&mut draft, "PUBLISH c 1");
+        push(&mut draft, 2, "SET b 2");
+        draft.cut(place, &mut cut);
+        let told = draft.cut_told(place);
+        assert_eq!(
+            (lines(&cut), lines(&told)),
+            ("SELECT 2 | SET b 1 | SET b 2 | SELECT 0".into(), "PUBLISH c 1".into())
+        );
+        push(&mut draft, 0, "SET a 2");
+        draft.add_unit(&cut, &told);
+        let mut other = Draft::default();
+        push(&mut other, 0, "SET d 1");
+        other.tell_again(&told);
+        other.finish_unit();
+        draft.add_draft(&other);
+        check_both(
+            &mut draft,
+            "SET a 1 | SET a 2 | MULTI | SELECT 2 | SET b 1 | SET b 2 | SELECT 0 | EXEC | MULTI | SET d 1 | EXEC",
+            "SET a 1 | PUBLISH c 0 | SET a 2 | MULTI | SELECT 2 | SET b 1 | SET b 2 | SELECT 0 | PUBLISH c 1 | EXEC \
+             | MULTI | SET d 1 | PUBLISH c 1 | EXEC",
+        );
+        // What nobody takes is told where the unit would be.
+        let place = draft.end();
+        push(&mut draft, 0, "SET b 1");
+        tell(&mut draft, "PUBLISH c 1");
+        draft.cut(place, &mut Vec::new());
+        check_both(&mut draft, "", "PUBLISH c 1");
     }
 
     #[test]

@@ -33,7 +33,7 @@ mod tests {
         world.cores[0].effects.tell_replicas(true);
         world.check(&["PUBLISH a m"], ":0");
         world.check(&["EVAL \"return redis.call('PUBLISH', 'b', 'm')\" 0"], ":0");
-        let told = world.cores[0].effects.take_told();
+        let told = world.cores[0].effects.draft().take_told();
         let line = |channel: &str| format!("*3\r\n$7\r\nPUBLISH\r\n$1\r\n{channel}\r\n$1\r\nm\r\n");
         assert_eq!(String::from_utf8_lossy(&told), line("a") + &line("b"));
         assert!(!world.cores[0].effects.has_told());

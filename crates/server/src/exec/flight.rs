@@ -372,7 +372,7 @@ impl ExecFlight {
             }
             let mut done = Vec::new();
             effects::cut_unit(core, &mut done);
-            self.hold.did(node, &done);
+            self.hold.did(node, &done, &effects::cut_told(core));
             let nanos = ticks.nanos(began, ticks.now());
             core.stats.record(command.index, nanos);
             if is_slow(core, command, nanos, now) {

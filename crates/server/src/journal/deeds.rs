@@ -50,20 +50,28 @@ impl Deeds {
         self.draft.add_command(db, args);
     }
 
+    /// Replicas alone are told this, behind what was done before.
+    pub(crate) fn tell(&mut self, told: &[u8]) {
+        self.draft.tell_again(told);
+    }
+
     /// Journals all of it, now that all locks of the transaction are held; it touched `shards`. Returns the number for the
     /// markers of the others; 0 when they need none, because nothing was done, or by home alone: that is a plain record.
     pub(crate) fn journal(&mut self, node: &Node, core: &mut Core, shards: &ShardSet) -> u64 {
         if self.wrote.is_empty() {
+            core.effects.draft().tell_again(&self.draft.take_told());
             return 0;
         }
         let others = shards.without(&ShardSet::one(node.id));
-        let payload = self.draft.finish_unit();
+        self.draft.finish_unit();
         let number = if others.is_empty() {
-            core.effects.draft().add(payload);
+            core.effects.draft().add_draft(&self.draft);
             0
         } else {
             let number = node.control.next_tx.fetch_add(1, Relaxed);
-            node.journal.add(core, Record::Whole { number, shards: &others, commands: payload });
+            let for_replicas = self.draft.finished_for_replicas();
+            let (commands, for_replicas) = (self.draft.finish(), for_replicas.as_deref());
+            node.journal.add(core, Record::Whole { number, shards: &others, commands, for_replicas });
             number
         };
         self.clear();

@@ -156,10 +156,10 @@ impl Tap {
 
     pub(super) fn record(&self, place: u64, record: &Record<'_>) {
         let entry = match *record {
-            Record::Whole { number, shards, commands } => Entry::Whole {
+            Record::Whole { number, shards, commands, for_replicas } => Entry::Whole {
                 tx: TxNumber(number),
                 participants: shards.iter().collect(),
-                commands: commands.to_vec(),
+                commands: for_replicas.unwrap_or(commands).to_vec(),
             },
             Record::Marker { number, home } => Entry::Marker { tx: TxNumber(number), home },
             Record::Cut { number, .. } => Entry::Cut(number),

@@ -87,7 +87,7 @@ impl Writer {
     pub(super) fn add(&mut self, record: &Record<'_>) {
         let Self { bytes, encoder, stamp, .. } = self;
         match *record {
-            Record::Whole { number, shards, commands } => {
+            Record::Whole { number, shards, commands, .. } => {
                 let shards: Vec<ShardId> = shards.iter().collect();
                 encoder.begin_whole(bytes, TxNumber(number), &shards, DbIndex(0));
                 bytes.extend_from_slice(commands);
@@ -113,6 +113,8 @@ pub(crate) enum Record<'a> {
         shards: &'a ShardSet,
         /// RESP, which begins and ends in database 0.
         commands: &'a [u8],
+        /// The same with what replicas alone are told, if there is any.
+        for_replicas: Option<&'a [u8]>,
     },
     /// The place of such a transaction at another shard.
     Marker {

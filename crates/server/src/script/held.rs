@@ -83,7 +83,7 @@ impl HeldScript {
             let progress = self.advance(node, state, hold, out);
             let mut done = Vec::new();
             effects::cut_unit(&mut state.core, &mut done);
-            hold.did(node, &done);
+            hold.did(node, &done, &effects::cut_told(&mut state.core));
             if self.execution.is_some() {
                 is_busy = self.look(node, state);
             }

@@ -171,9 +171,11 @@ impl Hold {
         self.deeds.add(shard, &done.effects);
     }
 
-    /// What was done here between the stages, under its locks.
-    pub(crate) fn did(&mut self, node: &Node, effects: &[u8]) {
+    /// What was done here between the stages, under its locks; and what replicas are to hear of it when all that the transaction did
+    /// is there.
+    pub(crate) fn did(&mut self, node: &Node, effects: &[u8], told: &[u8]) {
         self.deeds.add(node.id, effects);
+        self.deeds.tell(told);
     }
 
     /// A shard has become busy with a script: if this waits for it, it gives up, unless it has its locks. Returns whether it

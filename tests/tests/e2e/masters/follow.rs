@@ -173,6 +173,48 @@ fn what_is_written_comes_as_it_was_done() {
     assert_eq!(there.line("DBSIZE"), ":1");
 }
 
+/// Whoever hears of something at a replica that was published in a transaction finds it done there.
+#[test]
+fn messages_of_a_transaction_are_a_part_of_it() {
+    let server = master(&[]);
+    let Some(replica) = replica_of(server.port(), &[]) else { return };
+    linked(&replica);
+    let (mut client, mut monitor) = (server.client(), replica.client());
+    ok(&mut monitor, &["MONITOR"]);
+    let mut check = |commands: &[&[&str]], expected: &str| {
+        commands.iter().for_each(|words| ok(&mut client, words));
+        assert_eq!(client.line("WAIT 1 30000"), ":1");
+        ok(&mut client, &["SET", "end", "1"]);
+        let mut seen: Vec<String> = Vec::new();
+        while seen.last().is_none_or(|line| line != "SET end 1") {
+            let line = show(&monitor.read());
+            let (_, words) = line.split_once("] ").expect("a line of MONITOR");
+            let words = words.replace('"', "");
+            if !["PING", "SELECT", "REPLCONF"].iter().any(|word| words.starts_with(*word)) {
+                seen.push(words);
+            }
+        }
+        seen.pop();
+        assert_eq!(seen.join(" | "), expected, "{commands:?}");
+    };
+    let publish = |message| ["PUBLISH", "news", message];
+    check(
+        &[&["MULTI"], &publish("1"), &["SET", "a", "1"], &publish("2"), &["EXEC"]],
+        "MULTI | PUBLISH news 1 | SET a 1 | PUBLISH news 2 | EXEC",
+    );
+    check(
+        &[&["MULTI"], &["SET", "a", "2"], &publish("3"), &["SET", "b", "2"], &["EXEC"]],
+        "MULTI | SET a 2 | PUBLISH news 3 | SET b 2 | EXEC",
+    );
+    check(&[&["MULTI"], &["GET", "a"], &publish("4"), &["GET", "b"], &["EXEC"]], "PUBLISH news 4");
+    const SCRIPT: &str = "for i, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1]) end redis.call('PUBLISH', 'news', '5')";
+    check(&[&["EVAL", SCRIPT, "1", "a", "5"]], "MULTI | SET a 5 | PUBLISH news 5 | EXEC");
+    check(&[&["EVAL", SCRIPT, "2", "a", "b", "5"]], "MULTI | SET a 5 | SET b 5 | PUBLISH news 5 | EXEC");
+    // One that runs in slices: replicas hear of it when it is over.
+    const LONG: &str = "redis.call('PUBLISH', 'news', '6') redis.call('SET', KEYS[1], '6') local n = 0 while n < 2e7 do n = n + 1 end";
+    check(&[&["EVAL", LONG, "1", "a"]], "MULTI | SET a 6 | PUBLISH news 6 | EXEC");
+}
+
 /// A transaction over several shards is seen whole: its keys are always equal.
 #[test]
 fn transactions_over_shards_are_whole_on_the_replica() {
