@@ -60,7 +60,10 @@ fn switch_on(ctx: &mut Ctx<'_>, options: &Options<'_>, redirect: Option<Reader>)
         update(ctx.core);
     }
     let Options { bcast, optin, optout, noloop, .. } = *options;
+    let subscriptions = ctx.core.pubsub.subscriptions(who);
     let client = ctx.client();
+    // Prefixes take memory as channels do.
+    client.subscriptions = subscriptions;
     let caching = client.tracking.as_ref().is_some_and(|before| before.caching);
     client.tracking = Some(Box::new(Tracking { bcast, optin, optout, noloop, caching, redirect }));
     client.flags.set(ClientFlags::TRACKING, true);
@@ -74,7 +77,9 @@ pub(crate) fn switch_off(ctx: &mut Ctx<'_>) {
     let who = subscriber(ctx);
     ctx.core.pubsub.leave_all(Kind::Prefix, who);
     update(ctx.core);
+    let subscriptions = ctx.core.pubsub.subscriptions(who);
     let client = ctx.client();
+    client.subscriptions = subscriptions;
     client.tracking = None;
     for flag in [ClientFlags::TRACKING, ClientFlags::TRACKING_BROKEN, ClientFlags::TRACKING_BCAST] {
         client.flags.set(flag, false);
@@ -229,6 +234,20 @@ fn check_prefixes(own: &[Box<[u8]>], given: &[&[u8]]) -> Result<(), CommandError
 #[cfg(test)]
 mod tests {
     use crate::testing::{World, check};
+
+    #[test]
+    fn prefixes_count_as_memory_of_their_client() {
+        let mut world = World::new(1);
+        world.run("HELLO 3");
+        let before = world.client().memory();
+        for number in 0..1000 {
+            world.check(&[&format!("CLIENT TRACKING ON BCAST PREFIX prefix:{number:03}")], "+OK");
+        }
+        let more = world.client().memory() - before;
+        assert!((10_000..200_000).contains(&more), "{more}");
+        world.check(&["CLIENT TRACKING OFF"], "+OK");
+        assert_eq!(world.client().memory(), before);
+    }
 
     #[test]
     fn tracking_is_off_and_says_so() {
