@@ -32,6 +32,8 @@ pub(crate) use waits::{begin as begin_wait, forget as forget_wait, log_has_ended
 use crate::clock::unix_ms;
 use crate::hop::Item;
 use crate::node::Node;
+use commands::Core;
+use commands::core::Shared;
 use commands::masters::{Asked, Failover, Wants};
 use config::{ClientClass, Config, OutputLimit};
 use reactor::bell::Listening;
@@ -189,8 +191,12 @@ pub(crate) fn start(node: &Rc<Node>) {
     reactor::task::spawn(payload::serve(Rc::clone(node)));
 }
 
-/// What the section of INFO and the limits depend on has changed.
-pub(crate) fn config_changed(node: &Node) {
+/// What the section of INFO and the limits depend on has changed. Whether writes have replicas enough is known when the command that
+/// changed it is answered.
+pub(crate) fn config_changed(node: &Node, core: &Core) {
+    if node.id == ShardId(0) {
+        judge_replicas(node, &core.shared, &Limits::of(&core.config), now_ms());
+    }
     node.masters.wake();
 }
 
@@ -448,6 +454,17 @@ fn publish_ring(node: &Node) {
 
 /// Tells all cores who follows, and whether writes have replicas enough.
 fn publish_peers(node: &Node, limits: &Limits, now_ms: u64) {
+    let shared = &node.state.borrow().core.shared;
+    let good = judge_replicas(node, shared, limits, now_ms);
+    let peers = node.masters.peers.borrow();
+    let mut known = shared.masters.known();
+    let shown = node.masters.shown.get();
+    known.followers = peers.iter().map(|peer| (peer.shown(shown), peer.address.clone())).collect();
+    known.good = good;
+}
+
+/// Tells all cores whether writes have replicas enough. Returns how many are near enough, if that is asked.
+fn judge_replicas(node: &Node, shared: &Shared, limits: &Limits, now_ms: u64) -> Option<usize> {
     let peers = node.masters.peers.borrow();
     let is_near = |peer: &&Rc<Peer>| {
         let follower = peer.follower.borrow();
@@ -456,13 +473,8 @@ fn publish_peers(node: &Node, limits: &Limits, now_ms: u64) {
     };
     let is_asked = limits.replicas_min > 0 && limits.lag_max_ms > 0;
     let good = is_asked.then(|| peers.iter().filter(is_near).count());
-    let shared = &node.state.borrow().core.shared;
-    let mut known = shared.masters.known();
-    let shown = node.masters.shown.get();
-    known.followers = peers.iter().map(|peer| (peer.shown(shown), peer.address.clone())).collect();
-    known.good = good;
-    drop(known);
     shared.health.set_lacks_replicas(good.is_some_and(|good| good < limits.replicas_min));
+    good
 }
 
 /// The clock of the machines.

@@ -45,7 +45,7 @@ pub(crate) fn apply(node: &Rc<Node>, names: &[&str], before: Config) -> Result<(
             }
             "appendfsync" | "appendonly" => crate::cut::policy::changed(node),
             "min-replicas-to-write" | "min-replicas-max-lag" | "repl-backlog-size" => {
-                crate::master::config_changed(node);
+                crate::master::config_changed(node, core);
             }
             "notify-keyspace-events" => commands::pubsub::listen(core),
             "save" | "stop-writes-on-bgsave-error" if node.id.index() == 0 => {
