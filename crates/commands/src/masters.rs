@@ -75,6 +75,11 @@ pub struct Failover {
 }
 
 impl Known {
+    /// Bytes of the stream that are kept. All replicas are sent them from there, so they are all that replicas cost.
+    pub fn kept_bytes(&self) -> u64 {
+        self.ring.filter(|ring| ring.is_active).map_or(0, |ring| ring.end - ring.start)
+    }
+
     /// How many replicas have acknowledged all of the stream.
     pub fn level(&self) -> usize {
         let end = self.ring.map_or(0, |ring| ring.end);

@@ -8,16 +8,14 @@ use keyspace::Access;
 use std::sync::atomic::Ordering;
 use stdx::{Args, DbIndex};
 
-/// MEMORY USAGE key [SAMPLES count]: exact for strings, so the samples are only checked.
+/// MEMORY USAGE key [SAMPLES count]...: nothing is sampled, so the counts are only checked.
 pub(super) fn usage(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
-    match args.len() {
-        3 => {}
-        5 if args.at(3).eq_ignore_ascii_case(b"SAMPLES") => {
-            if parse_int(args.at(4)).ok_or(CommandError::NotInteger)? < 0 {
-                return Err(CommandError::Syntax);
-            }
+    let mut words = args.from(3).iter();
+    while let Some(word) = words.next() {
+        let count = words.next().filter(|_| word.eq_ignore_ascii_case(b"SAMPLES"));
+        if parse_int(count.ok_or(CommandError::Syntax)?).ok_or(CommandError::NotInteger)? < 0 {
+            return Err(CommandError::Syntax);
         }
-        _ => return Err(CommandError::Syntax),
     }
     let (db, now, key) = (ctx.db(), ctx.now, ctx.key(args.at(2)));
     match ctx.core.keyspace.find(db, key, now, Access::Peek).map(|entry| entry.memory()) {
@@ -189,6 +187,7 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, _: Args<'_>, parts: &[&[u8]]) -> Result<(
     let usage = Usage::merged(parts);
     let footprint = Footprint::of(&ctx.core.shared, &usage);
     let scripts = ctx.core.shared.scripts.gauges();
+    let kept = ctx.core.shared.masters.known().kept_bytes();
     let out = &mut ctx.out;
     let used_dbs = usage.dbs.iter().filter(|db| db.keys > 0).count();
     out.map(INTS + used_dbs + DOUBLES);
@@ -199,7 +198,7 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, _: Args<'_>, parts: &[&[u8]]) -> Result<(
     int("peak.allocated", footprint.peak);
     int("total.allocated", footprint.used);
     int("startup.allocated", footprint.startup);
-    int("replication.backlog", 0);
+    int("replication.backlog", kept);
     int("clients.slaves", 0);
     int("clients.normal", usage.clients);
     int("cluster.links", 0);
@@ -288,9 +287,10 @@ mod tests {
         let bytes: u64 = reply.strip_prefix(':').and_then(|bytes| bytes.parse().ok()).expect("an integer");
         assert!((6..200).contains(&bytes), "{bytes}");
         check(&["MEMORY USAGE nokey"], "$-1");
+        check(&["MEMORY USAGE k SAMPLES 1 samples 2"], "$-1");
         check(&["MEMORY USAGE k SAMPLES x"], "-ERR value is not an integer or out of range");
-        for line in ["MEMORY USAGE k SAMPLES", "MEMORY USAGE k SAMPLES -1", "MEMORY USAGE k FOO 1"] {
-            check(&[line], "-ERR syntax error");
+        for options in ["SAMPLES", "SAMPLES -1", "FOO 1", "SAMPLES 1 SAMPLES", "SAMPLES 1 FOO 1"] {
+            check(&[&format!("MEMORY USAGE k {options}")], "-ERR syntax error");
         }
     }
 

@@ -150,7 +150,10 @@ fn memory(scene: &Scene<'_>, text: &mut String) {
     line(text, "mem_fragmentation_bytes", footprint.fragmentation_bytes());
     // What clients take is no reason to evict keys.
     line(text, "mem_not_counted_for_evict", usage.clients);
-    zeros(text, &["mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"]);
+    let kept = shared.masters.known().kept_bytes();
+    line(text, "mem_replication_backlog", kept);
+    line(text, "mem_total_replication_buffers", kept);
+    zeros(text, &["mem_clients_slaves"]);
     line(text, "mem_clients_normal", usage.clients);
     zeros(text, &["mem_cluster_links", "mem_aof_buffer"]);
     line(text, "mem_allocator", shared.allocator_name());
