@@ -16,6 +16,7 @@ const FLAGS: &[(&str, Flags)] = &[
     ("blocking", Flags::BLOCKING),
     ("loading", Flags::LOADING),
     ("stale", Flags::STALE),
+    ("skip_monitor", Flags::SKIP_MONITOR),
     ("skip_slowlog", Flags::SKIP_SLOWLOG),
     ("fast", Flags::FAST),
     ("no_auth", Flags::NO_AUTH),
