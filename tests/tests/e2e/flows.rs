@@ -1,5 +1,6 @@
 //! Flows between Lacewings, from the master's side: a replica that is written here asks for them, reads, stalls and comes back.
 
+mod batches;
 mod kept;
 mod pairs;
 mod replica;

@@ -300,8 +300,7 @@ pub(super) const REPLICATION: &[Param] = &[
         flag!(repl_flows),
         "no",
         "Replicates with other Lacewings by flows: each shard's log over a connection of its own, where the master writes a log. \
-         'no', on either side, has them use one stream, as with Redis. On trial: a replica that is sent many transactions over shards \
-         applies them more slowly so.",
+         'no', on either side, has them use one stream, as with Redis. On trial.",
     ),
     plain(
         "repl-disable-tcp-nodelay",

@@ -1,19 +1,21 @@
 //! In which order what the flows of a session say is run: as [`aof::Meeting`] has it for logs that are run again, but begun anywhere,
 //! and for logs that go on.
 //!
-//! Plain records never wait. A flow that comes to anything of several shards *stands*, and is told when it goes on.
+//! Plain records never wait: a flow that has nothing else runs them itself. From the first thing on that is of several shards a flow *lends*
+//! what has come of it, in pieces. Of all that was lent as much as is in order is one *batch*: it is run as one thing, with the
+//! places of all flows behind it. So a batch is as large as what has come while the one before it was run, up to a bound.
 //!
 //! ```text
-//!            ┌─────────┐  a whole record, a marker, the next generation  ┌────────┐
-//!  pass ────►│ reading ├────────────────────────────────────────────────►│ stands │
-//!    ▲       └─────────┘                                                 └───┬────┘
-//!    └───────────────────────────────────────────────────────────────────────┘
+//!  lend ──► what each flow has lent ──► next ─┬─► Run: a batch ───────────────────────────► ran ─────┐
+//!                  ▲                          ├─► Cross: all stand at the generation's end ► crossed ─┤
+//!                  │                          └─► nothing, before more was lent                      │
+//!                  └────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A transaction runs when its home stands at its whole record, and each participant at its marker, at a whole record or marker with
-//! a higher number, or at the end of the generation. A participant whose marker comes later passes it then: its number is not above that
-//! of the last one that its home has run, as numbers rise along a log, and that one is part of each place
-//! ([`super::place::FlowPlace::ran`]), so it is known after a crash as well. Why this is right, and why nothing waits for ever,
+//! A flow *stands* at the first piece that was not taken. A transaction is taken when its home stands at its whole record, and each
+//! participant at its marker, at a whole record or marker with a higher number, or at the end of the generation. A marker is passed when
+//! its number is not above that of the last transaction that its home has run, as numbers rise along a log; and that one is part of each
+//! place ([`super::place::FlowPlace::ran`]), so it is known after a crash as well. Why this is right, and why nothing waits for ever,
 //! is told in [`aof::meeting`].
 //!
 //! The end of a generation is a border: no flow goes over it before all stand there, so all places are of one generation.
@@ -24,7 +26,7 @@ use aof::{Generation, Lsn, TxNumber};
 
 use super::place::FlowPlace;
 
-/// What a flow stands at.
+/// What is to be met for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Head {
     /// The whole record of a transaction whose home it is.
@@ -41,7 +43,7 @@ pub enum Head {
         /// The flow that has its whole record.
         home: u16,
     },
-    /// The end of the generation.
+    /// The end of the generation: nothing is lent behind it before it is crossed.
     Border {
         /// The one that follows.
         next: Generation,
@@ -50,19 +52,22 @@ pub enum Head {
     },
 }
 
+/// A piece of a flow's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece<T> {
+    /// What it is; `None` of plain records.
+    pub head: Option<Head>,
+    /// Where it ends.
+    pub end: Lsn,
+    /// What is to be run.
+    pub load: T,
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// This flow goes on behind what it stands at.
-    Pass(u16),
-    /// The transaction at which this flow stands is run, and with it the places of all flows that take part are set: they stand still until
-    /// [`Meet::ran`].
-    Run {
-        /// Its home.
-        home: u16,
-        /// The places behind it: home's, and those of flows that stand at its marker.
-        places: Vec<(u16, FlowPlace)>,
-    },
+pub enum Step<T> {
+    /// This is run, all of it or nothing. Then call [`Meet::ran`].
+    Run(Batch<T>),
     /// All flows stand at the end of the generation, and their places become the beginning of the next. Then call [`Meet::crossed`].
     Cross {
         /// The one that begins.
@@ -70,6 +75,17 @@ pub enum Step {
         /// What tells it from another with its number.
         birth: u64,
     },
+}
+
+/// Pieces that are run together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch<T> {
+    /// What is to be run, in this order.
+    pub loads: Vec<T>,
+    /// The places behind it, of those that it moves.
+    pub places: Vec<(u16, FlowPlace)>,
+    /// A transaction is among them: the places are to be kept, even if there is nothing to run.
+    pub has_transaction: bool,
 }
 
 /// Flows that do not fit each other: a defect, or not what was sent.
@@ -123,124 +139,136 @@ pub enum MeetError {
     },
 }
 
-/// The flows of a session.
+/// The flows of a session, and what is to be run of them.
 #[derive(Debug)]
-pub struct Meet {
-    flows: Vec<Flow>,
-    steps: VecDeque<Step>,
-}
-
-#[derive(Debug)]
-struct Flow {
-    /// What it stands at; `None` while it is read.
-    head: Option<Head>,
-    /// Behind what it stands at.
-    end: Lsn,
-    /// The last transaction whose home it is that was run.
-    ran: TxNumber,
-    /// A transaction is run that it takes part in.
+pub struct Meet<T> {
+    flows: Vec<Flow<T>>,
+    /// A step was told, and is not done.
     is_busy: bool,
+    /// The flow that is looked at first, each in its turn: a batch that is full has something of all.
+    first: usize,
 }
 
-impl Meet {
+#[derive(Debug)]
+struct Flow<T> {
+    /// What was not taken of what it has lent.
+    lent: VecDeque<Piece<T>>,
+    /// Behind what was taken.
+    place: FlowPlace,
+}
+
+impl<T> Meet<T> {
     /// Flows that go on from these places.
     pub fn new(places: &[FlowPlace]) -> Self {
-        let flow = |place: &FlowPlace| Flow { head: None, end: place.lsn, ran: place.ran, is_busy: false };
-        Self { flows: places.iter().map(flow).collect(), steps: VecDeque::new() }
+        let flow = |place: &FlowPlace| Flow { lent: VecDeque::new(), place: *place };
+        Self { flows: places.iter().map(flow).collect(), is_busy: false, first: 0 }
     }
 
-    /// What is to be done next, each step told once.
-    #[allow(clippy::should_implement_trait)] // `None` is not the end
-    pub fn next(&mut self) -> Option<Step> {
-        self.steps.pop_front()
-    }
-
-    /// A flow stands at `head`, which ends at `end`; all before it was run. Panics if it stands already.
-    pub fn stand(&mut self, flow: u16, end: Lsn, head: Head) -> Result<(), MeetError> {
+    /// A flow lends what follows `from`: all before that was run, or was lent. Panics if it does not follow what was lent before.
+    pub fn lend(&mut self, flow: u16, from: Lsn, pieces: impl IntoIterator<Item = Piece<T>>) {
         let one = &mut self.flows[usize::from(flow)];
-        assert!(one.head.is_none(), "flow {flow} stands already");
-        one.end = end;
-        match &head {
-            Head::Whole { tx, .. } if *tx <= one.ran => {
-                return Err(MeetError::Order { flow, lsn: end, tx: *tx, last: one.ran });
+        match one.lent.back() {
+            Some(last) => assert!(last.end == from, "flow {flow} lends from {from}, behind {}", last.end),
+            None => {
+                assert!(from >= one.place.lsn, "flow {flow} lends from {from}, behind {}", one.place.lsn);
+                one.place.lsn = from;
             }
-            Head::Marker { tx, home } => {
-                let home = usize::from(*home);
-                if self.flows[home].ran >= *tx {
-                    self.steps.push_back(Step::Pass(flow));
-                    return Ok(());
+        }
+        one.lent.extend(pieces);
+    }
+
+    /// What is to be done next; nothing while a step is not done. A batch takes no more when `is_full` says so of what it has taken
+    /// last.
+    pub fn next(&mut self, mut is_full: impl FnMut(&T) -> bool) -> Result<Option<Step<T>>, MeetError> {
+        if self.is_busy {
+            return Ok(None);
+        }
+        let count = self.flows.len();
+        let mut moves = vec![false; count];
+        let mut batch = Batch { loads: Vec::new(), places: Vec::new(), has_transaction: false };
+        'full: loop {
+            let before = batch.loads.len();
+            for flow in (self.first..count).chain(0..self.first) {
+                while let Some(piece) = self.take(flow as u16)? {
+                    moves[flow] = true;
+                    batch.has_transaction |= matches!(piece.head, Some(Head::Whole { .. }));
+                    batch.loads.push(piece.load);
+                    if batch.loads.last().is_some_and(&mut is_full) {
+                        break 'full;
+                    }
                 }
             }
-            Head::Whole { .. } | Head::Border { .. } => {}
-        }
-        self.flows[usize::from(flow)].head = Some(head);
-        self.settle()
-    }
-
-    /// The transaction at which this flow stood was run.
-    pub fn ran(&mut self, home: u16) -> Result<(), MeetError> {
-        let one = &mut self.flows[usize::from(home)];
-        assert!(one.is_busy, "no transaction of flow {home} was to be run");
-        let Some(Head::Whole { tx, participants }) = one.head.take() else {
-            unreachable!("home stands at the whole record")
-        };
-        (one.is_busy, one.ran) = (false, tx);
-        self.steps.push_back(Step::Pass(home));
-        for &flow in &participants {
-            self.flows[usize::from(flow)].is_busy = false;
-            if self.stands_at_marker(flow, tx, home) {
-                self.flows[usize::from(flow)].head = None;
-                self.steps.push_back(Step::Pass(flow));
+            if batch.loads.len() == before {
+                break;
             }
         }
-        self.settle()
+        if batch.loads.is_empty() {
+            return self.cross();
+        }
+        self.first = (self.first + 1) % count;
+        self.is_busy = true;
+        let moved = (0..).zip(&self.flows).zip(moves).filter(|(_, moves)| *moves);
+        batch.places = moved.map(|((flow, one), _)| (flow, one.place)).collect();
+        Ok(Some(Step::Run(batch)))
+    }
+
+    /// The batch was run.
+    pub fn ran(&mut self) {
+        assert!(std::mem::take(&mut self.is_busy), "nothing was to be run");
     }
 
     /// All places are the beginning of the next generation.
     pub fn crossed(&mut self) {
+        assert!(std::mem::take(&mut self.is_busy), "nothing was to be crossed");
         for (index, flow) in self.flows.iter_mut().enumerate() {
-            assert!(matches!(flow.head, Some(Head::Border { .. })), "flow {index} stands at the border");
-            *flow = Flow { head: None, end: Lsn(0), ran: TxNumber(0), is_busy: false };
-            self.steps.push_back(Step::Pass(index as u16));
+            let border = flow.lent.pop_front().and_then(|piece| piece.head);
+            assert!(matches!(border, Some(Head::Border { .. })), "flow {index} stands at the border");
+            assert!(flow.lent.is_empty(), "flow {index} has lent nothing behind it");
+            flow.place = FlowPlace::default();
         }
     }
 
-    /// Whether a flow stands.
-    pub fn stands(&self, flow: u16) -> bool {
-        self.flows[usize::from(flow)].head.is_some()
+    /// Where a flow is, behind what was taken of it.
+    fn place(&self, flow: u16) -> FlowPlace {
+        self.flows[usize::from(flow)].place
     }
 
-    fn stands_at_marker(&self, flow: u16, tx: TxNumber, home: u16) -> bool {
-        self.flows[usize::from(flow)].head == Some(Head::Marker { tx, home })
+    fn stands_at(&self, flow: u16) -> Option<&Piece<T>> {
+        self.flows[usize::from(flow)].lent.front()
     }
 
-    /// Something stands elsewhere now: what can go on?
-    fn settle(&mut self) -> Result<(), MeetError> {
-        for index in 0..self.flows.len() {
-            match self.flows[index].head {
-                Some(Head::Marker { .. }) => self.look_at_marker(index as u16)?,
-                Some(Head::Whole { .. }) => self.try_run(index as u16)?,
-                _ => {}
+    /// Takes what a flow stands at, if its time has come.
+    fn take(&mut self, flow: u16) -> Result<Option<Piece<T>>, MeetError> {
+        let Some(piece) = self.stands_at(flow) else { return Ok(None) };
+        let goes = match &piece.head {
+            None => true,
+            Some(Head::Marker { tx, home }) => self.is_done(flow, piece.end, *tx, *home)?,
+            Some(Head::Whole { tx, participants }) => self.is_ready(flow, piece.end, *tx, participants)?,
+            Some(Head::Border { .. }) => false,
+        };
+        if !goes {
+            return Ok(None);
+        }
+        let one = &mut self.flows[usize::from(flow)];
+        let piece = one.lent.pop_front();
+        if let Some(Piece { head, end, .. }) = &piece {
+            one.place.lsn = *end;
+            if let Some(Head::Whole { tx, .. }) = head {
+                one.place.ran = *tx;
             }
         }
-        self.try_cross()
+        Ok(piece)
     }
 
-    /// Passes a marker whose transaction was run, and finds one whose transaction cannot come.
-    fn look_at_marker(&mut self, flow: u16) -> Result<(), MeetError> {
-        let one = &self.flows[usize::from(flow)];
-        let (Some(Head::Marker { tx, home }), false) = (&one.head, one.is_busy) else { return Ok(()) };
-        let (tx, home, lsn) = (*tx, *home, one.end);
-        let at_home = &self.flows[usize::from(home)];
-        if at_home.ran >= tx {
-            self.flows[usize::from(flow)].head = None;
-            self.steps.push_back(Step::Pass(flow));
-            return Ok(());
+    /// Whether the transaction of a marker was run, or is before it in the batch. Errors: it cannot come.
+    fn is_done(&self, flow: u16, lsn: Lsn, tx: TxNumber, home: u16) -> Result<bool, MeetError> {
+        if self.place(home).ran >= tx {
+            return Ok(true);
         }
-        match &at_home.head {
+        match self.stands_at(home).and_then(|piece| piece.head.as_ref()) {
             Some(Head::Whole { tx: found, participants }) if *found == tx => {
                 if participants.contains(&flow) {
-                    Ok(())
+                    Ok(false)
                 } else {
                     Err(MeetError::Differs { flow, lsn, tx, home })
                 }
@@ -249,38 +277,27 @@ impl Meet {
                 Err(MeetError::NoWhole { flow, lsn, tx, home })
             }
             Some(Head::Border { .. }) => Err(MeetError::NoWhole { flow, lsn, tx, home }),
-            _ => Ok(()),
+            _ => Ok(false),
         }
     }
 
-    /// Runs the transaction at which `home` stands, if all is ready for it.
-    fn try_run(&mut self, home: u16) -> Result<(), MeetError> {
-        let one = &self.flows[usize::from(home)];
-        let Some(Head::Whole { tx, participants }) = &one.head else { return Ok(()) };
-        let tx = *tx;
-        let mut is_ready = !one.is_busy;
-        let mut places = vec![(home, FlowPlace { lsn: one.end, ran: tx })];
+    /// Whether all who take part in a transaction are ready for it. Errors: one of them says otherwise.
+    fn is_ready(&self, home: u16, lsn: Lsn, tx: TxNumber, participants: &[u16]) -> Result<bool, MeetError> {
+        let last = self.place(home).ran;
+        if tx <= last {
+            return Err(MeetError::Order { flow: home, lsn, tx, last });
+        }
+        let mut are_ready = true;
         for &flow in participants {
-            let other = &self.flows[usize::from(flow)];
-            is_ready &= !other.is_busy && self.is_ready(flow, tx, home)?;
-            if self.stands_at_marker(flow, tx, home) {
-                places.push((flow, FlowPlace { lsn: other.end, ran: other.ran }));
-            }
+            are_ready &= self.is_participant_ready(flow, tx, home)?;
         }
-        if is_ready {
-            let participants = participants.clone();
-            for flow in participants.iter().chain([&home]) {
-                self.flows[usize::from(*flow)].is_busy = true;
-            }
-            self.steps.push_back(Step::Run { home, places });
-        }
-        Ok(())
+        Ok(are_ready)
     }
 
-    fn is_ready(&self, flow: u16, tx: TxNumber, home: u16) -> Result<bool, MeetError> {
-        let one = &self.flows[usize::from(flow)];
-        let differs = MeetError::Differs { flow, lsn: one.end, tx, home };
-        match &one.head {
+    fn is_participant_ready(&self, flow: u16, tx: TxNumber, home: u16) -> Result<bool, MeetError> {
+        let Some(piece) = self.stands_at(flow) else { return Ok(false) };
+        let differs = MeetError::Differs { flow, lsn: piece.end, tx, home };
+        match &piece.head {
             None => Ok(false),
             Some(Head::Border { .. }) => Ok(true),
             Some(Head::Marker { tx: found, home: named }) if *found == tx => {
@@ -295,21 +312,24 @@ impl Meet {
         }
     }
 
-    fn try_cross(&mut self) -> Result<(), MeetError> {
+    /// When all stand at the end of the generation.
+    fn cross(&mut self) -> Result<Option<Step<T>>, MeetError> {
         let mut to = None;
-        for (index, flow) in self.flows.iter().enumerate() {
-            let Some(Head::Border { next, birth }) = flow.head else { return Ok(()) };
+        for flow in 0..self.flows.len() as u16 {
+            let Some(Head::Border { next, birth }) =
+                self.stands_at(flow).and_then(|piece| piece.head.as_ref())
+            else {
+                return Ok(None);
+            };
             match to {
-                Some((other, _)) if other != next => {
-                    return Err(MeetError::Border { flow: index as u16, next, other });
+                Some((other, _)) if other != *next => {
+                    return Err(MeetError::Border { flow, next: *next, other });
                 }
-                _ => to = Some((next, birth)),
+                _ => to = Some((*next, *birth)),
             }
         }
-        if let Some((next, birth)) = to {
-            self.steps.push_back(Step::Cross { next, birth });
-        }
-        Ok(())
+        self.is_busy = to.is_some();
+        Ok(to.map(|(next, birth)| Step::Cross { next, birth }))
     }
 }
 

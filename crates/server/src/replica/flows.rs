@@ -3,14 +3,15 @@
 //! ```text
 //!  master's shard i          core (i mod cores)                                              core 0
 //!  frames ────────► wire ──► log that has come ──► apply: EXEC with the place behind it
-//!         ◄─ credit, Applied ◄─────────────────────┘   │ stands at what is of several shards ──► meet
-//!                                                      ◄─ pass, run, cross ─────────────────────┘
+//!         ◄─ credit, Applied ◄─────────────────────┘   │ lends what is of several shards ──► meet ──► conduct: EXEC
+//!                                                      ◄─ ran, crossed ─────────────────────────────┘  with all places
 //!  payload ───────► wire ──► sync/.., verified ──────────────────────────────────────────────► the role
 //! ```
 //!
 //! [`wire`] reads and writes, [`apply`] runs what the log says, [`payload`] keeps a full sync's files. Plain records are run by each flow
 //! apart, and pass no other core than their shards'. What is of several shards is met for on core 0 ([`session`], by
-//! [`replication::flow::meet`]). A batch and the place behind it are one EXEC, as with a stream ([`crate::follow`]).
+//! [`replication::flow::meet`]), and what is in order of all that has come is run there at once ([`conduct`]). A batch and the places behind
+//! it are one EXEC, as with a stream ([`crate::follow`]).
 //!
 //! All of it is of one attempt; what is told of another is nobody's.
 //!
@@ -18,19 +19,22 @@
 
 mod apply;
 mod come;
+mod conduct;
+mod line;
 mod payload;
 mod session;
 mod wire;
 
 use super::Message as Outer;
+use crate::follow::Unit;
 use crate::node::Node;
-use aof::Lsn;
+use aof::{Generation, Lsn};
 use durable::manifest::SetFile;
 use durable::staging::Files;
 use replication::flow::credit::Receiver;
 use replication::flow::frame::{Channel, Frame, Side};
 use replication::flow::hello::{Announced, Session};
-use replication::flow::meet::Head;
+use replication::flow::meet::Piece;
 use replication::flow::place::{FlowLog, FlowPlace, FlowPlaces};
 use replication::{Attempt, Endpoint};
 use std::cell::RefCell;
@@ -76,12 +80,10 @@ pub(crate) enum Message {
     Open(Arc<Order>, u16),
     /// Apply what comes, from this place on.
     Apply(Attempt, u16, FlowLog, FlowPlace),
-    /// Go on behind what the flow stands at.
-    Pass(Attempt, u16),
-    /// Run the transaction at which the flow stands, with the places of these flows behind it.
-    Run(Attempt, u16, Vec<(u16, FlowPlace)>),
-    /// Have all places be these, which are the beginning of the next generation.
-    Cross(Attempt, u16, FlowPlaces),
+    /// What the flow has lent was run up to there.
+    Ran(Attempt, u16, FlowLog, FlowPlace),
+    /// All flows stand at the beginning of this generation.
+    Crossed(Attempt, u16, FlowLog),
     /// Take nothing more, and say when what has come is applied.
     Drain(Attempt, u16),
     /// Leave the flows of this attempt.
@@ -91,14 +93,10 @@ pub(crate) enum Message {
     Kept(Attempt, u16, u64),
     /// The file of the payload is whole and safe, and there the log goes on.
     Whole(Attempt, u16, SetFile, FlowPlace),
-    /// The flow stands, and what it stands at ends there.
-    Stands(Attempt, u16, Lsn, Head),
-    /// The transaction was run.
-    Ran(Attempt, u16),
-    /// All places are the beginning of the next generation.
-    Crossed(Attempt),
-    /// All that came is applied, as far as it can be.
-    Rests(Attempt, u16),
+    /// This is to be met for, with what comes behind it; it begins there.
+    Lent(Attempt, u16, Lsn, Vec<Piece<Unit>>),
+    /// All that came of this generation is applied, or lent.
+    Rests(Attempt, u16, Generation),
     /// It cannot go on.
     Failed(Attempt, Trouble),
 }
@@ -113,8 +111,10 @@ struct Flow {
 struct Inner {
     /// Nobody wants it any more.
     is_over: bool,
-    /// Nothing more is taken.
+    /// Nothing more is taken than what has come already; whether that was read, and whether core 0 knows that it is applied or lent.
     is_draining: bool,
+    has_read_all: bool,
+    has_rested: bool,
     /// What has come of the log.
     come: Option<Come>,
     credit: Receiver,
@@ -126,16 +126,8 @@ struct Inner {
     /// Up to where all is applied, once something may be; and whether the master has yet to be told.
     reached: Option<(FlowLog, FlowPlace)>,
     is_news: bool,
-    decision: Option<Decision>,
     wire: Option<Waker>,
     apply: Option<Waker>,
-}
-
-/// What a flow that stands is to do.
-enum Decision {
-    Pass,
-    Run(Vec<(u16, FlowPlace)>),
-    Cross(FlowPlaces),
 }
 
 impl Flow {
@@ -149,6 +141,8 @@ impl Flow {
         let inner = Inner {
             is_over: false,
             is_draining: false,
+            has_read_all: false,
+            has_rested: false,
             come,
             credit: Receiver::new(window),
             prepaid: 0,
@@ -156,7 +150,6 @@ impl Flow {
             out: Vec::new(),
             reached: None,
             is_news: false,
-            decision: None,
             wire: None,
             apply: None,
         };
@@ -179,6 +172,14 @@ impl Flow {
         tell(node, ShardId(0), message);
     }
 
+    /// Tells core 0 that nothing more is applied or lent here of this generation.
+    fn rest(&self, node: &Rc<Node>) {
+        let reached = self.inner.borrow().reached;
+        if let Some((log, _)) = reached {
+            self.tell(node, Message::Rests(self.order.attempt, self.index, log.generation));
+        }
+    }
+
     fn fail(&self, node: &Rc<Node>, trouble: Trouble) {
         if !self.is_over() {
             self.tell(node, Message::Failed(self.order.attempt, trouble));
@@ -187,11 +188,36 @@ impl Flow {
 }
 
 impl Inner {
+    /// Whether something was taken and not run yet, or waits at the end of a generation: then nothing is run here.
+    fn is_lent(&self) -> bool {
+        let (Some(come), Some((_, place))) = (&self.come, &self.reached) else { return false };
+        !come.is_taken_to(place.lsn)
+    }
+
+    /// All up to here was run.
+    fn reach(&mut self, log: FlowLog, place: FlowPlace) {
+        if let Some((_, before)) = self.reached.replace((log, place)) {
+            self.return_credit(place.lsn.since(before.lsn));
+        }
+        self.is_news = true;
+        self.wake_apply();
+        self.wake_wire();
+    }
+
+    /// The next generation was begun.
+    fn cross(&mut self, log: FlowLog) {
+        self.come.as_mut().expect("it stood at the border").crossed();
+        self.reached = Some((log, FlowPlace::default()));
+        (self.is_news, self.has_rested) = (true, false);
+        self.wake_apply();
+        self.wake_wire();
+    }
+
     /// So many bytes that came were run.
-    fn return_credit(&mut self, bytes: usize) {
-        let prepaid = self.prepaid.min(bytes as u64);
+    fn return_credit(&mut self, bytes: u64) {
+        let prepaid = self.prepaid.min(bytes);
         self.prepaid -= prepaid;
-        self.pay(bytes as u64 - prepaid);
+        self.pay(bytes - prepaid);
     }
 
     /// What has come is no whole record: so much more may come, or one that is longer than the window never would.
@@ -210,6 +236,12 @@ impl Inner {
             self.frames.write(Frame::Credit(back), &mut self.out);
             self.wake_wire();
         }
+    }
+
+    /// Nothing more of what comes is taken.
+    fn read_all(&mut self) {
+        self.has_read_all = true;
+        self.wake_apply();
     }
 
     fn wake_apply(&mut self) {
@@ -241,12 +273,6 @@ fn tell(node: &Rc<Node>, core: ShardId, message: Message) {
 
 /// A message from a core.
 pub(super) fn receive(node: &Rc<Node>, message: Message) {
-    let decide = |attempt, flow, decision| {
-        with(node, attempt, flow, |inner| {
-            inner.decision = Some(decision);
-            inner.wake_apply();
-        });
-    };
     match message {
         Message::Open(order, index) => {
             let flow = Rc::new(Flow::new(order, index));
@@ -261,9 +287,10 @@ pub(super) fn receive(node: &Rc<Node>, message: Message) {
                 reactor::task::spawn(apply::apply(Rc::clone(node), Rc::clone(flow)));
             }
         }
-        Message::Pass(attempt, flow) => decide(attempt, flow, Decision::Pass),
-        Message::Run(attempt, flow, places) => decide(attempt, flow, Decision::Run(places)),
-        Message::Cross(attempt, flow, places) => decide(attempt, flow, Decision::Cross(places)),
+        Message::Ran(attempt, flow, log, place) => {
+            with(node, attempt, flow, |inner| inner.reach(log, place));
+        }
+        Message::Crossed(attempt, flow, log) => with(node, attempt, flow, |inner| inner.cross(log)),
         Message::Drain(attempt, flow) => with(node, attempt, flow, |inner| {
             inner.is_draining = true;
             inner.wake_apply();

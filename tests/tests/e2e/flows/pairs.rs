@@ -8,7 +8,7 @@ use lacewing_tests::{Client, Server, until};
 use std::sync::Arc;
 use tempfile::TempDir;
 
-const FIXED: &[&str] = &[
+pub(super) const FIXED: &[&str] = &[
     "--pin",
     "no",
     "--enable-debug-command",
@@ -19,21 +19,21 @@ const FIXED: &[&str] = &[
     "yes",
 ];
 
-fn node(cores: &str, args: &[&str]) -> Server {
+pub(super) fn node(cores: &str, args: &[&str]) -> Server {
     Server::with(&[FIXED, &["--cores", cores], args].concat())
 }
 
-fn node_on(dir: Arc<TempDir>, cores: &str, args: &[&str]) -> Server {
+pub(super) fn node_on(dir: Arc<TempDir>, cores: &str, args: &[&str]) -> Server {
     Server::on(dir, &[FIXED, &["--cores", cores], args].concat())
 }
 
 /// A master that writes a log.
-fn master(cores: &str) -> Server {
+pub(super) fn master(cores: &str) -> Server {
     node(cores, &["--appendonly", "yes"])
 }
 
 #[track_caller]
-fn replicaof(replica: &Server, port: u16) {
+pub(super) fn replicaof(replica: &Server, port: u16) {
     assert_eq!(replica.client().line(&format!("REPLICAOF 127.0.0.1 {port}")), "+OK");
     linked(replica);
 }
@@ -46,7 +46,7 @@ fn link_of(master: &Server) -> String {
     command.unwrap_or_else(|| panic!("nobody follows: {list}")).to_owned()
 }
 
-fn partial(replica: &Server) -> u64 {
+pub(super) fn partial(replica: &Server) -> u64 {
     field(&mut replica.client(), "master_partial_syncs").parse().expect("a number")
 }
 

@@ -1,13 +1,16 @@
-//! What has come of one flow's log, and was not run: records, in frames that cut them anywhere.
+//! What has come of one flow's log, and was not taken: records, in frames that cut them anywhere.
 
 use crate::follow::Unit;
-use aof::{Generation, Kind, LogId, Lsn, Record, RecordError};
+use crate::spread::Deal;
+use crate::transaction::group_len;
+use aof::{CommandReader, Generation, Kind, LogId, Lsn, Record, RecordError};
+use commands::Crossing;
+use coordinator::router::Router;
 use replication::flow::hello::Session;
-use replication::flow::meet::Head;
-use resp::{Limits, Parsed, Parser};
+use replication::flow::meet::{Head, Piece};
 use std::collections::VecDeque;
 use stdx::number::parse_i64;
-use stdx::{Args, DbIndex, ShardId, Span};
+use stdx::{Args, DbIndex, ShardId};
 
 /// The log of one flow.
 pub(super) struct Come {
@@ -15,8 +18,9 @@ pub(super) struct Come {
     flow: u16,
     /// By generation; the last is that which comes.
     parts: VecDeque<Part>,
-    parser: Parser,
-    spans: Vec<Span>,
+    /// The end of the first of them was taken: before that is crossed nothing else is.
+    is_at_border: bool,
+    reader: Reader,
 }
 
 /// What has come of one generation.
@@ -32,11 +36,11 @@ struct Part {
 }
 
 /// What is to be done next.
-pub(super) enum Next {
-    /// Plain records, up to there, in so many bytes.
-    Batch { unit: Unit, end: Lsn, bytes: usize },
-    /// To be met for; it ends there, in so many bytes. Of a whole record what is to be run.
-    Stand { head: Head, unit: Unit, end: Lsn, bytes: usize },
+pub(super) enum Came {
+    /// Plain records, up to there: they wait for nobody.
+    Plain { unit: Unit, end: Lsn },
+    /// What begins there, some of which is to be met for.
+    Pieces { from: Lsn, pieces: Vec<Piece<Unit>> },
     /// More has to come.
     Nothing,
 }
@@ -44,10 +48,8 @@ pub(super) enum Next {
 impl Come {
     /// The log comes from here on.
     pub(super) fn new(session: Session, flow: u16, generation: Generation, lsn: Lsn) -> Self {
-        let limits =
-            Limits { bulk_len_max: u32::MAX as usize, multibulk_max: i32::MAX as usize, ..Limits::default() };
         let parts = VecDeque::from([Part::new(generation, lsn)]);
-        Self { session, flow, parts, parser: Parser::new(limits), spans: Vec::new() }
+        Self { session, flow, parts, is_at_border: false, reader: Reader::default() }
     }
 
     fn last(&mut self) -> &mut Part {
@@ -90,81 +92,65 @@ impl Come {
         ))
     }
 
-    /// What is to be run next: it stays until it is [`Come::done`]. Errors: what came makes no sense.
-    pub(super) fn next(&mut self, databases: u16) -> Result<Next, String> {
-        let Self { session, flow, parts, parser, spans } = self;
-        let part = &parts[0];
+    /// Whether all before this was taken, and nothing else was.
+    pub(super) fn is_taken_to(&self, lsn: Lsn) -> bool {
+        !self.is_at_border && self.parts[0].lsn == lsn
+    }
+
+    /// Takes what follows, up to a bound. Plain records are told of as such if all before them was run (`is_alone`) and nothing
+    /// else is behind them. Errors: what came makes no sense.
+    pub(super) fn take(&mut self, is_alone: bool, databases: u16, router: Router) -> Result<Came, String> {
+        if self.is_at_border {
+            return Ok(Came::Nothing);
+        }
+        let Self { session, flow, parts, reader, .. } = self;
+        let part = &mut parts[0];
         let shard = ShardId(*flow);
         let log = LogId { node: session.node, generation: part.generation, shard, shards: session.flows };
-        let (mut unit, mut end, mut at) = (Unit::new(DbIndex(0)), part.lsn, part.used);
-        let mut commands = Commands { parser, spans, databases };
-        loop {
-            let record = match Record::decode(&part.bytes[at..], &log, end) {
+        let from = part.lsn;
+        let mut pieces =
+            Pieces { commands: Commands { reader, databases, router }, taken: Vec::new(), count: 0 };
+        while part.lsn.since(from) < BYTES && pieces.count < COMMANDS {
+            let record = match Record::decode(&part.bytes[part.used..], &log, part.lsn) {
                 Ok(record) => record,
                 Err(RecordError::Short { .. }) => break,
                 Err(error) => {
-                    return Err(format!("flow {flow}, at {end} of generation {}: {error}", log.generation));
+                    let Part { lsn, generation, .. } = part;
+                    return Err(format!("flow {flow}, at {lsn} of generation {generation}: {error}"));
                 }
             };
-            let head = match record.kind {
-                Kind::Plain { db, commands: bytes } => {
-                    commands.add(&mut unit, db, bytes)?;
-                    None
-                }
-                Kind::Cut { .. } | Kind::End { .. } => None,
-                Kind::Marker { tx, home } => Some(Head::Marker { tx, home: home.0 }),
-                Kind::Whole { tx, participants, .. } => {
-                    Some(Head::Whole { tx, participants: participants.iter().map(|shard| shard.0).collect() })
-                }
-            };
-            let is_first = at == part.used;
-            match head {
-                None => {
-                    at += record.len as usize;
-                    end = record.end();
-                    if unit.len() >= BYTES || unit.commands() >= COMMANDS {
-                        break;
-                    }
-                }
-                Some(head) if is_first => {
-                    if let Kind::Whole { db, commands: bytes, .. } = record.kind {
-                        commands.add(&mut unit, db, bytes)?;
-                    }
-                    return Ok(Next::Stand { head, unit, end: record.end(), bytes: record.len as usize });
-                }
-                // What is before it is run first.
-                Some(_) => break,
-            }
+            let (len, end) = (record.len as usize, record.end());
+            pieces.add(record)?;
+            part.used += len;
+            part.lsn = end;
         }
-        if at > part.used {
-            return Ok(Next::Batch { unit, end, bytes: at - part.used });
-        }
+        let mut pieces = pieces.taken;
+        part.give_back();
         match part.next {
-            Some((next, birth)) if part.bytes.len() == part.used => {
-                let unit = Unit::new(DbIndex(0));
-                Ok(Next::Stand { head: Head::Border { next, birth }, unit, end, bytes: 0 })
+            Some((next, birth)) if pieces.is_empty() && part.bytes.is_empty() => {
+                let head = Some(Head::Border { next, birth });
+                self.is_at_border = true;
+                pieces.push(Piece { head, end: from, load: Unit::new(DbIndex(0)) });
             }
-            Some(_) => Err(format!("flow {flow} ends within a record, at {end}")),
-            None => Ok(Next::Nothing),
+            Some(_) if pieces.is_empty() => {
+                return Err(format!("flow {flow} ends within a record, at {from}"));
+            }
+            _ => {}
         }
-    }
-
-    /// So many bytes were run.
-    pub(super) fn done(&mut self, bytes: usize) {
-        let part = &mut self.parts[0];
-        part.used += bytes;
-        part.lsn = part.lsn.plus(bytes as u64);
-        if part.used == part.bytes.len() {
-            part.bytes.clear();
-            part.bytes.shrink_to(KEPT_BYTES);
-            part.used = 0;
-        }
+        Ok(match &pieces[..] {
+            [] => Came::Nothing,
+            [Piece { head: None, .. }] if is_alone => {
+                let Some(Piece { end, load, .. }) = pieces.pop() else { unreachable!("there is one") };
+                Came::Plain { unit: load, end }
+            }
+            _ => Came::Pieces { from, pieces },
+        })
     }
 
     /// The next generation was begun.
     pub(super) fn crossed(&mut self) {
-        let part = self.parts.pop_front();
-        assert!(part.is_some_and(|part| part.next.is_some()), "it stood at the border");
+        assert!(std::mem::take(&mut self.is_at_border), "it stood at the border");
+        self.parts.pop_front();
     }
 }
 
@@ -172,25 +158,76 @@ impl Part {
     fn new(generation: Generation, lsn: Lsn) -> Self {
         Self { generation, lsn, bytes: Vec::new(), used: 0, next: None }
     }
+
+    /// Gives memory back, if all was taken.
+    fn give_back(&mut self) {
+        if self.used == self.bytes.len() {
+            self.bytes.clear();
+            self.bytes.shrink_to(KEPT_BYTES);
+            self.used = 0;
+        }
+    }
+}
+
+/// Records as pieces: plain ones that follow each other are one.
+struct Pieces<'a> {
+    commands: Commands<'a>,
+    taken: Vec<Piece<Unit>>,
+    /// How many commands there are.
+    count: usize,
+}
+
+impl Pieces<'_> {
+    fn add(&mut self, record: Record<'_>) -> Result<(), String> {
+        let end = record.end();
+        let (head, commands) = match record.kind {
+            Kind::Plain { db, commands } => (None, Some((db, commands))),
+            Kind::Cut { .. } | Kind::End { .. } => (None, None),
+            Kind::Marker { tx, home } => (Some(Head::Marker { tx, home: home.0 }), None),
+            Kind::Whole { tx, participants, db, commands } => {
+                let participants = participants.iter().map(|shard| shard.0).collect();
+                (Some(Head::Whole { tx, participants }), Some((db, commands)))
+            }
+        };
+        let goes_on = head.is_none() && self.taken.last().is_some_and(|last| last.head.is_none());
+        if !goes_on {
+            self.taken.push(Piece { head, end, load: Unit::new(DbIndex(0)) });
+        }
+        let piece = self.taken.last_mut().expect("there is one");
+        piece.end = end;
+        if let Some((db, bytes)) = commands {
+            let before = piece.load.commands();
+            self.commands.add(&mut piece.load, db, bytes)?;
+            self.count += piece.load.commands() - before;
+        }
+        Ok(())
+    }
+}
+
+/// Buffers to be used again.
+#[derive(Default)]
+struct Reader {
+    commands: CommandReader,
+    dealing: Dealing,
 }
 
 /// Takes commands out of records.
 struct Commands<'a> {
-    parser: &'a mut Parser,
-    spans: &'a mut Vec<Span>,
+    reader: &'a mut Reader,
     databases: u16,
+    router: Router,
 }
 
 impl Commands<'_> {
     /// Adds the commands of a record, the first for `db`: without the brackets around what belongs together, as all of it does, and without
     /// what the master says of its own place.
     fn add(&mut self, unit: &mut Unit, mut db: DbIndex, bytes: &[u8]) -> Result<(), String> {
+        let Reader { commands, dealing } = &mut *self.reader;
         let mut at = 0;
         while at < bytes.len() {
-            let Ok(Parsed::Command { len }) = self.parser.parse(&bytes[at..], self.spans) else {
+            let Some((args, len)) = commands.first(&bytes[at..]) else {
                 return Err("a record holds what is no command".to_owned());
             };
-            let args = Args::new(&bytes[at..], self.spans);
             let name = args.at(0);
             let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
             if is("select") {
@@ -201,7 +238,7 @@ impl Commands<'_> {
                     return Err(format!("there is no database {}", db.0));
                 }
                 unit.select(db);
-                unit.push(&bytes[at..at + len]);
+                dealing.push(self.router, unit, args, &bytes[at..at + len]);
             }
             at += len;
         }
@@ -209,8 +246,45 @@ impl Commands<'_> {
     }
 }
 
-/// A batch takes no further record when it has so many bytes, or commands: others have their turn, and its locks do not last.
-const BYTES: usize = 256 << 10;
+/// Deals commands to the shards that have their keys.
+#[derive(Default)]
+struct Dealing {
+    keys: Vec<u32>,
+    deal: Deal,
+    part: Vec<u8>,
+}
+
+impl Dealing {
+    /// Adds a command. What every shard can do its part of by itself is a command for each: one over several shards would be a stage of its
+    /// own, for which all others wait.
+    fn push(&mut self, router: Router, unit: &mut Unit, args: Args<'_>, bytes: &[u8]) {
+        let Self { keys, deal, part } = self;
+        let fanout =
+            commands::lookup(args).ok().filter(|found| matches!(found.row.crossing, Crossing::Fanout(_)));
+        if let Some(command) = fanout {
+            commands::table::keys_of(command, args, keys);
+            if (1..=DEALT_KEYS_MAX).contains(&keys.len()) && !deal.find(router, args, keys).1 {
+                deal.deal(router, args, keys, group_len(keys, args.len()));
+                for dealt in deal.parts() {
+                    part.clear();
+                    aof::Commands::new(part).command(deal.args(dealt, bytes).iter());
+                    unit.push(part);
+                }
+                return;
+            }
+        }
+        unit.push(bytes);
+    }
+}
+
+/// No further record is taken at once when there are so many bytes, or commands: others have their turn, and the locks of a batch do not
+/// last.
+const BYTES: u64 = 256 << 10;
 const COMMANDS: usize = 1024;
+/// A command with more keys is left as it is: they are counted in 16 bits.
+const DEALT_KEYS_MAX: usize = u16::MAX as usize;
 /// A larger buffer is given back.
 const KEPT_BYTES: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests;

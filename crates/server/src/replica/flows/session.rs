@@ -1,15 +1,20 @@
 //! Core 0: all flows of a session together.
 
+use super::conduct::conduct;
+use super::line::{Setback, Wanted};
 use super::{Message, Order, server_of, tell};
-use crate::follow;
+use crate::follow::Unit;
 use crate::node::Node;
 use crate::replica::{Event, Gathered};
+use aof::Generation;
 use durable::manifest::SetFile;
 use replication::Attempt;
-use replication::flow::meet::{Head, Meet, Step};
-use replication::flow::place::{FlowPlace, FlowPlaces, Place};
+use replication::flow::meet::{Meet, MeetError, Step};
+use replication::flow::place::{FlowPlace, FlowPlaces};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use stdx::ShardId;
 
 /// Why a flow does not go on, and with it none.
@@ -31,10 +36,15 @@ pub(super) struct Together {
     kept: Vec<u64>,
     files: Vec<Option<(SetFile, FlowPlace)>>,
     /// Once they are applied.
-    meet: Option<Meet>,
-    /// By flow: it has something to run that was met for.
-    is_running: Vec<bool>,
-    /// By flow: it applies nothing any more.
+    meet: Option<Meet<Unit>>,
+    /// The generation of their places.
+    generation: Generation,
+    /// Who runs what they lend.
+    conductor: Option<Waker>,
+    /// That has looked at all that was lent, and has nothing to run; or runs nothing any more.
+    is_idle: bool,
+    is_stuck: bool,
+    /// By flow: it neither applies nor lends anything any more.
     rests: Vec<bool>,
     is_draining: bool,
 }
@@ -49,7 +59,10 @@ pub(in crate::replica) fn open(node: &Rc<Node>, order: Order) {
         kept: vec![0; count],
         files: vec![None; count],
         meet: None,
-        is_running: vec![false; count],
+        generation: Generation(0),
+        conductor: None,
+        is_idle: true,
+        is_stuck: false,
         rests: vec![false; count],
         is_draining: false,
     };
@@ -63,6 +76,7 @@ pub(in crate::replica) fn open(node: &Rc<Node>, order: Order) {
 pub(in crate::replica) fn close(node: &Rc<Node>) {
     let session = node.replica.flows.session.borrow_mut().take();
     if let Some(together) = session {
+        together.wake();
         for core in (0..node.router.shards()).map(ShardId) {
             tell(node, core, Message::Close(together.order.attempt));
         }
@@ -71,14 +85,17 @@ pub(in crate::replica) fn close(node: &Rc<Node>) {
 
 /// Has the flows be applied from these places on, which are those of the data.
 pub(in crate::replica) fn begin(node: &Rc<Node>, attempt: Attempt, places: &FlowPlaces) {
-    {
+    let order = {
         let session = &mut *node.replica.flows.session.borrow_mut();
         let Some(together) = session.as_mut().filter(|one| one.order.attempt == attempt && !one.is_draining)
         else {
             return;
         };
         together.meet = Some(Meet::new(&places.flows));
-    }
+        (together.generation, together.is_idle) = (places.log.generation, false);
+        Arc::clone(&together.order)
+    };
+    reactor::task::spawn(conduct(Rc::clone(node), order, places.log));
     for (flow, place) in (0..).zip(&places.flows) {
         tell(node, server_of(node, flow), Message::Apply(attempt, flow, places.log, *place));
     }
@@ -111,25 +128,19 @@ pub(super) fn told(node: &Rc<Node>, message: Message) {
     let attempt = match &message {
         Message::Kept(attempt, ..)
         | Message::Whole(attempt, ..)
-        | Message::Stands(attempt, ..)
-        | Message::Ran(attempt, ..)
-        | Message::Crossed(attempt)
+        | Message::Lent(attempt, ..)
         | Message::Rests(attempt, ..)
         | Message::Failed(attempt, ..) => *attempt,
         _ => unreachable!("it is for those that serve flows"),
     };
-    let steps = {
+    {
         let session = &mut *node.replica.flows.session.borrow_mut();
         let Some(together) = session.as_mut().filter(|one| one.order.attempt == attempt) else { return };
         match message {
-            Message::Failed(_, trouble) => {
-                node.replica.desk.put(Event::FlowFailed(attempt, trouble));
-                return;
-            }
+            Message::Failed(_, trouble) => node.replica.desk.put(Event::FlowFailed(attempt, trouble)),
             Message::Kept(_, flow, bytes) => {
                 together.kept[usize::from(flow)] = bytes;
                 node.replica.desk.put(Event::Kept(attempt, together.kept.iter().sum()));
-                return;
             }
             Message::Whole(_, flow, file, place) => {
                 together.files[usize::from(flow)] = Some((file, place));
@@ -137,81 +148,108 @@ pub(super) fn told(node: &Rc<Node>, message: Message) {
                     let (files, places) = together.files.drain(..).flatten().unzip();
                     node.replica.desk.put(Event::Gathered(attempt, Gathered { files, places }));
                 }
-                return;
             }
-            Message::Rests(_, flow) => {
-                together.rests[usize::from(flow)] = true;
-                together.is_running[usize::from(flow)] = false;
-                Ok(Vec::new())
+            Message::Lent(_, flow, from, pieces) => {
+                if let Some(meet) = &mut together.meet {
+                    meet.lend(flow, from, pieces);
+                    together.is_idle = together.is_stuck;
+                    together.wake();
+                }
             }
-            met => together.met(met),
+            // What was told of a generation that was left is not so any more.
+            Message::Rests(_, flow, generation) => {
+                together.rests[usize::from(flow)] |= generation == together.generation;
+            }
+            _ => unreachable!("looked at above"),
         }
-    };
-    match steps {
-        Ok(steps) => {
-            for step in steps {
-                carry_out(node, attempt, step);
-            }
-            look_whether_all_rest(node, attempt);
-        }
-        Err(why) => node.replica.desk.put(Event::FlowFailed(attempt, Trouble::Stream(why))),
     }
+    look_whether_all_rest(node, attempt);
+}
+
+/// Waits for something to be run of what was lent.
+pub(super) async fn next_step(node: &Rc<Node>, attempt: Attempt) -> Result<Step<Unit>, Setback> {
+    poll_fn(|cx| {
+        if node.poll_stopping(cx).is_ready() {
+            return Poll::Ready(Err(Setback::Over));
+        }
+        let next = with(node, attempt, |together| {
+            together.conductor = Some(cx.waker().clone());
+            together.next()
+        });
+        match next {
+            None => Poll::Ready(Err(Setback::Over)),
+            Some(Ok(Some(step))) => Poll::Ready(Ok(step)),
+            Some(Ok(None)) => {
+                look_whether_all_rest(node, attempt);
+                Poll::Pending
+            }
+            Some(Err(error)) => Poll::Ready(Err(Setback::Failed(error.to_string()))),
+        }
+    })
+    .await
+}
+
+/// Whether what the flows have lent is to be run.
+pub(super) fn wanted(node: &Node, attempt: Attempt) -> Wanted {
+    match with(node, attempt, |together| together.is_draining) {
+        None => Wanted::No,
+        Some(true) => Wanted::AtOnce,
+        Some(false) => Wanted::Yes,
+    }
+}
+
+/// The batch was run.
+pub(super) fn ran(node: &Node, attempt: Attempt) {
+    with(node, attempt, |together| together.meet.as_mut().expect("it told what to run").ran());
+}
+
+/// All places are the beginning of this generation.
+pub(super) fn crossed(node: &Node, attempt: Attempt, generation: Generation) {
+    with(node, attempt, |together| {
+        together.meet.as_mut().expect("it told what to cross").crossed();
+        together.generation = generation;
+        // More may have come of it.
+        together.rests.fill(false);
+    });
+}
+
+/// What is lent from now on is not run.
+pub(super) fn rest(node: &Node, attempt: Attempt) {
+    with(node, attempt, |together| (together.is_idle, together.is_stuck) = (true, true));
+    look_whether_all_rest(node, attempt);
+}
+
+fn with<T>(node: &Node, attempt: Attempt, act: impl FnOnce(&mut Together) -> T) -> Option<T> {
+    let session = &mut *node.replica.flows.session.borrow_mut();
+    session.as_mut().filter(|one| one.order.attempt == attempt).map(act)
 }
 
 impl Together {
-    /// A flow stands, or has run what was met for: what follows.
-    fn met(&mut self, message: Message) -> Result<Vec<Step>, String> {
-        let Some(meet) = &mut self.meet else { return Ok(Vec::new()) };
-        let done = match message {
-            Message::Stands(_, flow, end, head) => meet.stand(flow, end, head as Head),
-            Message::Ran(_, flow) => {
-                self.is_running[usize::from(flow)] = false;
-                meet.ran(flow)
-            }
-            Message::Crossed(_) => {
-                self.is_running[0] = false;
-                meet.crossed();
-                Ok(())
-            }
-            _ => unreachable!("it is no news of what is met for"),
-        };
-        done.map_err(|error| error.to_string())?;
-        let steps: Vec<Step> = std::iter::from_fn(|| meet.next()).collect();
-        for step in &steps {
-            match step {
-                Step::Run { home, .. } => self.is_running[usize::from(*home)] = true,
-                Step::Cross { .. } => self.is_running[0] = true,
-                Step::Pass(_) => {}
-            }
+    /// What is to be run next of what was lent.
+    fn next(&mut self) -> Result<Option<Step<Unit>>, MeetError> {
+        let meet = self.meet.as_mut().expect("it has begun");
+        let (mut bytes, mut commands) = (0, 0);
+        let step = meet.next(|unit| {
+            bytes += unit.len();
+            commands += unit.commands();
+            bytes >= BYTES || commands >= COMMANDS
+        })?;
+        self.is_idle = step.is_none();
+        Ok(step)
+    }
+
+    fn wake(&self) {
+        if let Some(conductor) = &self.conductor {
+            conductor.wake_by_ref();
         }
-        Ok(steps)
     }
 
     fn all_rest(&self) -> bool {
-        let stands = |flow: usize| self.meet.as_ref().is_some_and(|meet| meet.stands(flow as u16));
-        let rests = |flow: usize| self.rests[flow] || stands(flow);
-        !self.is_running.contains(&true) && (0..self.rests.len()).all(rests)
+        self.is_idle && !self.rests.contains(&false)
     }
 }
 
-fn carry_out(node: &Rc<Node>, attempt: Attempt, step: Step) {
-    match step {
-        Step::Pass(flow) => tell(node, server_of(node, flow), Message::Pass(attempt, flow)),
-        Step::Run { home, places } => tell(node, server_of(node, home), Message::Run(attempt, home, places)),
-        Step::Cross { next, birth } => match follow::place(node) {
-            Some(Place::Flows(places)) => {
-                let places = places.crossed(next, birth);
-                tell(node, server_of(node, 0), Message::Cross(attempt, 0, places));
-            }
-            _ => {
-                let why = Trouble::Stream("it is not known where the data is".to_owned());
-                node.replica.desk.put(Event::FlowFailed(attempt, why));
-            }
-        },
-    }
-}
-
-fn look_whether_all_rest(node: &Rc<Node>, attempt: Attempt) {
+fn look_whether_all_rest(node: &Node, attempt: Attempt) {
     let session = &*node.replica.flows.session.borrow();
     let rest = match session {
         Some(together) => together.is_draining && together.order.attempt == attempt && together.all_rest(),
@@ -221,3 +259,7 @@ fn look_whether_all_rest(node: &Rc<Node>, attempt: Attempt) {
         node.replica.desk.put(Event::FlowsRest(attempt));
     }
 }
+
+/// A batch takes no further piece when it has so many bytes, or commands: its locks do not last.
+const BYTES: usize = 256 << 10;
+const COMMANDS: usize = 1024;

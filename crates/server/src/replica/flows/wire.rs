@@ -17,7 +17,9 @@ use std::time::Duration;
 
 /// Serves a flow until it is over, or tells why it is not any more.
 pub(super) async fn serve(node: Rc<Node>, flow: Rc<Flow>) {
-    if let Err(trouble) = run(&node, &flow).await {
+    let ended = run(&node, &flow).await;
+    flow.inner.borrow_mut().read_all();
+    if let Err(trouble) = ended {
         flow.fail(&node, trouble);
     }
 }
@@ -40,6 +42,7 @@ async fn run(node: &Rc<Node>, flow: &Rc<Flow>) -> Result<(), Trouble> {
         sent: 0,
         frames: Channel::new(order.session.id.0, flow.index, Side::Master),
         payload: None,
+        left: order.session.window.into(),
         heard: timer::now(),
         said: timer::now(),
     };
@@ -68,6 +71,8 @@ struct Wire<'a> {
     sent: usize,
     frames: Channel,
     payload: Option<Payload>,
+    /// So many bytes are taken at most when nothing more is wanted than what is there.
+    left: u64,
     heard: std::time::Instant,
     said: std::time::Instant,
 }
@@ -232,14 +237,19 @@ impl Wire<'_> {
             if let Err(why) = self.poll_write(cx, in_frames) {
                 return Poll::Ready(Err(lost(self.flow, why)));
             }
-            // What comes when nothing more is taken is asked for again.
-            let reads = !self.flow.inner.borrow().is_draining;
+            let reads = !self.flow.inner.borrow().has_read_all;
             if reads && let Poll::Ready(read) = self.poll_read(cx) {
                 return Poll::Ready(read.map(|()| Woke::Read).map_err(|why| lost(self.flow, why)));
+            }
+            let is_draining = self.flow.inner.borrow().is_draining;
+            if reads && is_draining {
+                // What the master has said, and is not there yet, is asked for again.
+                self.flow.inner.borrow_mut().read_all();
             }
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
+            let reads = !self.flow.inner.borrow().has_read_all;
             let silent = timer::now().saturating_duration_since(self.heard);
             if reads && silent > self.flow.order.timeout {
                 return Poll::Ready(Err(lost(
@@ -260,6 +270,13 @@ impl Wire<'_> {
             Ok(0) => Err("it was closed".to_owned()),
             Ok(len) => {
                 self.read.extend_from_slice(&self.chunk[..len]);
+                let inner = &mut *self.flow.inner.borrow_mut();
+                if inner.is_draining {
+                    self.left = self.left.saturating_sub(len as u64);
+                    if self.left == 0 {
+                        inner.read_all();
+                    }
+                }
                 Ok(())
             }
             Err(error) => Err(error.to_string()),
