@@ -189,7 +189,7 @@ fn messages_of_a_transaction_are_a_part_of_it() {
         while seen.last().is_none_or(|line| line != "SET end 1") {
             let line = show(&monitor.read());
             let (_, words) = line.split_once("] ").expect("a line of MONITOR");
-            let words = words.replace('"', "");
+            let words = words.replace(['"', '\\'], "");
             if !["PING", "SELECT", "REPLCONF"].iter().any(|word| words.starts_with(*word)) {
                 seen.push(words);
             }
