@@ -115,19 +115,6 @@ impl Server {
         Self::started(start_on_free_port(command, &new_dir()).map(Self))
     }
 
-    /// As [`Server::with`]; writing a file beyond a limit that is set while it runs (`prlimit --fsize`) is an error to it, as
-    /// a full disk is.
-    #[track_caller]
-    pub fn ignoring_file_limits(args: &[&str]) -> Self {
-        let command = |port: &str, dir: &Path| {
-            let mut command = Command::new("sh");
-            command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(Self::binary());
-            command.args(FIXED).args(["--port", port, "--dir"]).arg(dir).args(args);
-            command
-        };
-        Self::started(start_on_free_port(command, &new_dir()).map(Self))
-    }
-
     /// As [`Server::on`], with a terminal for its output; `None`, and a line saying so, without the program that makes one.
     #[track_caller]
     pub fn on_terminal(dir: Arc<TempDir>, args: &[&str]) -> Option<Self> {

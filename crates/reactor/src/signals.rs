@@ -21,13 +21,15 @@ pub enum Signal {
     Hangup,
 }
 
-/// Blocks the signals that [`Signals`] delivers and ignores SIGPIPE. Call it first thing in `main`: threads inherit the
+/// Blocks the signals that [`Signals`] delivers, and ignores SIGPIPE and SIGXFSZ: the calls that they interrupt fail, and whoever made them
+/// knows more of it. Call it first thing in `main`: threads inherit the
 /// mask when they start, and a thread started earlier would still be killed by the signal.
 pub fn block() -> Result<(), StartError> {
     let set = signal_set();
     // SAFETY: `set` is initialised, and no old mask is asked for. Ignoring a signal installs no handler.
     let failed = unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
         libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut())
     };
     match failed {

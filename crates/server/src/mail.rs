@@ -67,6 +67,8 @@ pub(crate) fn arrived(node: &Node) -> u64 {
 }
 
 async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
+    // A core that has nothing but mail knows the time as well: a replay writes it down.
+    node.state.borrow_mut().core.clock_us = node.ticks.get().unix_us();
     let mut items = hop.take_items();
     let mut large = hop.take_large();
     let mut at = 0;

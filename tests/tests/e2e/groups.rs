@@ -2,6 +2,7 @@
 //! sentinel that makes another node the master.
 
 use lacewing_tests::{Client, Process, RedisServer, Server, show, until};
+use resp::Value;
 
 /// A node whose data can be compared.
 #[track_caller]
@@ -12,7 +13,18 @@ fn node(cores: &str, args: &[&str]) -> Server {
 
 /// A field of INFO replication; empty if it is not there.
 fn field(client: &mut Client, name: &str) -> String {
-    let info = client.call(&["INFO", "replication"]);
+    in_info(&client.call(&["INFO", "replication"]), name)
+}
+
+/// The same of a node whose clients may be cut off, as a sentinel does when it changes what they are.
+fn asked(node: &Process, name: &str) -> Option<String> {
+    let mut client = node.client();
+    client.send(&["INFO", "replication"]);
+    let info = client.read_any().ok().flatten()?;
+    Some(in_info(&info, name))
+}
+
+fn in_info(info: &Value, name: &str) -> String {
     let text = String::from_utf8_lossy(info.as_bytes().expect("INFO is text")).into_owned();
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     value.unwrap_or_default().to_owned()
@@ -176,11 +188,14 @@ fn a_sentinel_makes_a_replica_the_master() {
         let address = show(&watcher.call(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "group"]));
         address.contains(&port).then_some(())
     });
+    until("it says so", || (asked(&replica, "role")? == "master").then_some(()));
     let mut client = replica.client();
-    until("it says so", || client.line("ROLE").contains("master").then_some(()));
     assert_eq!(client.line("GET string:19"), "\"19\"");
     write(&mut client, 20, 30);
-    until("the last follows it", || (field(&mut last.client(), "master_port") == port).then_some(()));
+    until("the last follows it", || {
+        let follows = asked(&last, "master_port")? == port && asked(&last, "master_link_status")? == "up";
+        follows.then_some(())
+    });
     check_same(&replica, &last);
     drop(dir);
 }

@@ -121,6 +121,33 @@ fn the_number_of_cores_may_change_at_every_start() {
     }
 }
 
+/// When an entry was delivered is kept, wherever the key is.
+#[test]
+fn who_waits_for_entries_of_streams_waits_as_long_as_before() {
+    let dir = directory();
+    let mut old = server(&dir, 1, &[]);
+    let mut client = old.client();
+    for stream in 0..8 {
+        run(
+            &mut client,
+            &format!(
+                "XADD s{stream} 1-1 a b | XGROUP CREATE s{stream} g 0 | XREADGROUP GROUP g c STREAMS s{stream} >"
+            ),
+        );
+    }
+    old.kill();
+    for cores in [2, 3, 1] {
+        let new = server(&dir, cores, &[]);
+        let mut client = new.client();
+        for stream in 0..8 {
+            let pending = client.line(&format!("XPENDING s{stream} g IDLE 600000 - + 10"));
+            assert_eq!(pending, "[]", "{cores} cores: none was delivered ten minutes ago");
+            assert_ne!(client.line(&format!("XPENDING s{stream} g - + 10")), "[]");
+        }
+        drop(new);
+    }
+}
+
 #[test]
 fn an_orderly_end_loses_nothing_either() {
     check(&[2, 1, 2], End::Stopped, |client, round| {

@@ -2,9 +2,10 @@
 
 use super::replica::{Link, Replica};
 use super::{field, fill, master, ok};
-use lacewing_tests::{show, until};
+use lacewing_tests::{Client, show, until};
 use replication::flow::frame::Frame;
 use replication::flow::hello::{Answer, Sync};
+use resp::Value;
 use std::time::Duration;
 
 #[test]
@@ -41,7 +42,18 @@ fn a_full_sync_is_files_and_then_the_log_and_wait_counts_it() {
         (2, 3),
         "{list}"
     );
-    assert_eq!(client.line("WAIT 2 50"), ":1");
+    client.send_line("WAIT 2 500");
+    assert_eq!(show(&answered(&mut client, &mut [&mut replica])), ":1");
+}
+
+/// The reply that a client waits for, while replicas take what comes.
+#[track_caller]
+fn answered(client: &mut Client, replicas: &mut [&mut Replica]) -> Value {
+    client.timeout(Some(Duration::from_millis(10))).expect("a bound can be set");
+    until("an answer comes", || {
+        replicas.iter_mut().flat_map(|replica| &mut replica.flows).for_each(super::replica::Flow::take);
+        client.read_any().ok().flatten()
+    })
 }
 
 #[test]
@@ -51,12 +63,7 @@ fn several_replicas_are_each_sent_all_of_it() {
     let (mut one, mut other) = (Replica::full(&server), Replica::full(&server));
     fill(&mut client, 1);
     client.send_line("WAIT 2 20000");
-    client.timeout(Some(Duration::from_millis(10))).expect("a bound can be set");
-    let waited = until("both have it", || {
-        one.flows.iter_mut().chain(&mut other.flows).for_each(super::replica::Flow::take);
-        client.read_any().ok().flatten()
-    });
-    assert_eq!(show(&waited), ":2");
+    assert_eq!(show(&answered(&mut client, &mut [&mut one, &mut other])), ":2");
     let places = |replica: &Replica| replica.flows.iter().map(|flow| flow.lsn).collect::<Vec<_>>();
     assert_eq!(places(&one), places(&other));
     assert!(one.flows.iter().all(|flow| flow.log.len() > 100_000));

@@ -19,7 +19,7 @@ fn hazard_10_a_disk_that_is_full_is_told_loudly_and_harms_nothing() {
         return;
     }
     let args = ["--enable-debug-command", "yes", "--snapshot-compression", "no", "--save", "3600 1"];
-    let server = Server::ignoring_file_limits(&args);
+    let server = Server::with(&args);
     let mut client = server.client();
     assert_eq!(client.line("DEBUG POPULATE 100000"), "+OK");
     snapshot(&mut client);
