@@ -22,12 +22,23 @@ use crate::ctx::{Ctx, Outcome};
 use crate::effects::{self, Journal};
 use crate::error::CommandError;
 use crate::row::{Command, Crossing, Flags, KeySpec};
+use crate::table::CommandRef;
 use replication::StreamPosition;
 use replication::flow::place::{FlowLog, FlowPlace, FlowPlaces, Place};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use stdx::number::parse_i64;
 use stdx::{Args, DbIndex, SLOTS, Slot};
+
+/// Whether a log, or the stream of a master, has such commands: they change data or may, or stand around those that do. Nobody has recorded
+/// another one, so nobody who runs records again does as it says.
+pub fn is_recorded(command: CommandRef) -> bool {
+    let flags = command.row.flags;
+    flags.has(Flags::WRITE)
+        || flags.has(Flags::MAY_REPLICATE)
+        // Masters before Redis 7 tell of scripts, too.
+        || matches!(command.full_name, "multi" | "exec" | "select" | "ping" | "script|load" | "script|flush")
+}
 
 /// What all cores know of the master's data.
 #[derive(Debug, Default)]

@@ -20,7 +20,7 @@ use crate::node::{Node, State};
 use crate::publish;
 use crate::transaction;
 use crate::wait::{self, Unit};
-use admission::{LOADING, NO_AUTH, NOT_FOR_MONITORS};
+use admission::{LOADING, NO_AUTH, NOT_FOR_MONITORS, NOT_OF_A_MASTER};
 use admission::{is_about_keys, is_http, is_open_to_subscribers, is_open_while_loading};
 use commands::monitor;
 use commands::table::Misfit;
@@ -325,6 +325,9 @@ impl<'a> Turn<'a> {
         {
             return self.refuse(command, text);
         }
+        if self.follows && !commands::following::is_recorded(command) {
+            return self.refuse(command, NOT_OF_A_MASTER);
+        }
         if self.is_resp2_subscriber && !is_open_to_subscribers(command) {
             let name = command.full_name;
             return self.refuse(command, &format!(
@@ -537,6 +540,7 @@ impl<'a> Turn<'a> {
             || self.is_monitored
             || refuses
             || self.is_refused_by_role
+            || self.follows
             || flags.0 & ClientFlags::SPECIAL.0 != 0;
     }
 

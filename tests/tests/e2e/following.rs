@@ -185,6 +185,33 @@ fn nothing_behind_what_cannot_be_run_is_applied() {
     assert_eq!(position(&mut client), Some((good.0.len() as u64, 0)), "it is where it was");
 }
 
+/// A master that lies: none of it is done, and whoever wants to be a master again is.
+#[test]
+fn hazard_18_what_no_master_says_is_not_done() {
+    for said in [
+        "DISCARD",
+        "RESET",
+        "QUIT",
+        "WATCH a",
+        "CLIENT REPLY OFF",
+        "REPLICAOF NO ONE",
+        "CONFIG SET hz 11",
+        "WAIT 1 0",
+    ] {
+        let server = server(&directory(), 2, &[]);
+        let mut client = server.client();
+        begin(&mut client, 0, 0);
+        let good = Stream::of(&["SELECT 0", "SET a 1"]);
+        feed(&mut client, &good.0);
+        until_applied(&mut client, good.0.len());
+        feed(&mut client, &Stream::of(&["INCR a", said, "INCR a"]).0);
+        server.wait_for_log("cannot be applied");
+        assert_eq!(position(&mut client), Some((good.0.len() as u64, 0)), "{said}");
+        assert_eq!(client.line("GET a"), "\"1\"", "{said}");
+        assert_eq!(client.line("CONFIG GET hz"), "[\"hz\", \"10\"]");
+    }
+}
+
 #[test]
 fn data_that_is_not_the_masters_has_no_position() {
     let server = server(&directory(), 2, &[]);

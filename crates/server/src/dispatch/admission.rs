@@ -130,5 +130,6 @@ pub(super) fn is_http(name: &[u8]) -> bool {
 }
 
 pub(super) const NO_AUTH: &str = "NOAUTH Authentication required.";
+pub(super) const NOT_OF_A_MASTER: &str = "ERR no master has such a command in its stream";
 pub(super) const NOT_FOR_MONITORS: &str = "ERR Replica can't interact with the keyspace";
 pub(super) const LOADING: &str = "LOADING Redis is loading the dataset in memory";

@@ -223,6 +223,13 @@ fn what_is_not_as_it_should_be_is_refused() {
         &["LPUSH 'a'", "WRONGTYPE", "BGREWRITEAOF"],
     );
     refused(&command(&["NOSUCH", "a"]), 103, &["NOSUCH", "unknown command"]);
+    for other in
+        ["SAVE", "SHUTDOWN", "CONFIG SET hz 11", "CLIENT REPLY OFF", "WAIT 1 0", "SYNC", "DISCARD", "QUIT"]
+    {
+        let words: Vec<&str> = other.split(' ').collect();
+        refused(&[&set[..], &command(&words)].concat(), 103, &["changes no data", "BGREWRITEAOF"]);
+    }
+    refused(&command(&["BLPOP", "l", "0"]), 103, &["BLPOP", "it waits"]);
     refused(&command(&["SELECT", "16"]), 88, &["database 16", "--databases 17"]);
     let dir = directory();
     let write =

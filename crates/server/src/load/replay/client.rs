@@ -5,7 +5,9 @@ use super::Misrun;
 use super::direct::refused;
 use crate::connection::own;
 use crate::node::Node;
+use crate::wait;
 use commands::ClientFlags;
+use commands::following::is_recorded;
 use reactor::net::Socket;
 use resp::{Decoder, Limits, Parsed, Parser, Value, encode_command};
 use std::future::poll_fn;
@@ -91,18 +93,20 @@ impl Client {
             return Err(Misrun::Refused { command: "?".to_owned(), why: "it is no command".to_owned() });
         };
         let args = Args::new(bytes, &self.spans);
-        match commands::lookup(args).map(|command| command.full_name) {
-            Ok("multi" | "exec") => {}
-            Ok("select") => {
+        let command = commands::lookup(args).map_err(|misfit| refused(args, &misfit.error().text()))?;
+        match command.full_name {
+            "multi" | "exec" => {}
+            "select" => {
                 let db = stdx::number::parse_i64(args.at(1)).and_then(|db| u16::try_from(db).ok());
                 let db = db.ok_or_else(|| refused(args, b"it is no number of a database"))?;
                 self.select(node, DbIndex(db))?;
             }
-            Ok(_) => {
+            _ if !is_recorded(command) => return Err(refused(args, b"it changes no data, so no log has it")),
+            _ if wait::may_park(command, args) => return Err(refused(args, b"it waits, so no log has it")),
+            _ => {
                 self.out.extend_from_slice(&bytes[..len]);
                 self.awaited += 1;
             }
-            Err(misfit) => return Err(refused(args, &misfit.error().text())),
         }
         Ok(len)
     }
