@@ -2,8 +2,8 @@
 
 use crate::row::Flags;
 use config::{Config, MasterAddress};
-use replication::Position;
 use replication::role::Facts;
+use replication::{Position, ReplId};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 
@@ -77,6 +77,11 @@ impl ReplicaFacts {
             transfer.last_io_ms += since_ms;
         }
         Some((facts, master.clone()))
+    }
+
+    /// The names of those that it follows, its master's first, as far as they are Lacewings.
+    pub fn upstream(&self) -> Vec<ReplId> {
+        self.told().as_ref().map(|told| told.facts.upstream.clone()).unwrap_or_default()
     }
 
     /// Where it is in the history of its master, if it follows one and has its data.

@@ -184,6 +184,7 @@ mod tests {
             full_syncs: 0,
             partial_syncs: 0,
             last_reason: None,
+            upstream: Vec::new(),
         }
     }
 

@@ -366,6 +366,9 @@ impl Role {
             State::Following if self.has_flows => bytes.len(),
             State::Greeting(greeter) => {
                 let (used, step) = greeter.take(bytes, &self.options);
+                if !matches!(step, Step::Nothing | Step::Send(_) | Step::Fail(_)) {
+                    self.facts.upstream = greeter.names().to_vec();
+                }
                 self.greet(step, now_ms);
                 used
             }

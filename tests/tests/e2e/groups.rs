@@ -158,6 +158,31 @@ fn two_that_follow_each_other_keep_their_data() {
     assert!(data.iter().all(|value| ["\"one\"", "\"other\""].contains(&value.as_str())), "{data:?}");
 }
 
+/// However long it is, a cycle is refused by whoever would close it, and all keep what they have.
+#[test]
+fn hazard_13_a_cycle_is_refused_and_undone_by_one_command() {
+    for len in [2, 3] {
+        let nodes: Vec<Server> = (0..len).map(|_| node("2", &[])).collect();
+        let mut first = nodes[0].client();
+        assert_eq!(first.line("SET a 1"), "+OK");
+        nodes.windows(2).for_each(|pair| follow(&pair[1], &pair[0]));
+        let last = &nodes[len - 1];
+        check_same(last, &nodes[0]);
+        assert_eq!(first.line(&format!("REPLICAOF 127.0.0.1 {}", last.port())), "+OK");
+        until("it is refused", || {
+            field(&mut first, "master_link_last_error").contains("the master follows this node").then_some(())
+        });
+        for node in &nodes {
+            assert_eq!(node.client().line("GET a"), "\"1\"");
+        }
+        assert_eq!(first.line("REPLICAOF NO ONE"), "+OK");
+        assert_eq!(first.line("SET a 2"), "+OK");
+        until("all follow it again", || {
+            nodes.iter().all(|node| node.client().line("GET a") == "\"2\"").then_some(())
+        });
+    }
+}
+
 #[test]
 fn a_sentinel_makes_a_replica_the_master() {
     let master = node("2", &[]);

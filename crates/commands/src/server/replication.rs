@@ -252,7 +252,11 @@ fn replconf(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> 
         // An acknowledgement of who follows nobody yet, or a question for a replica.
         Ok(Replconf::Silence | Replconf::AckNow) => {}
         Ok(Replconf::Names) => {
-            let line = format!("LACEWING {}", ctx.core.shared.run_id);
+            let mut line = format!("LACEWING {}", ctx.core.shared.run_id);
+            for name in ctx.core.shared.replica.upstream() {
+                line.push(' ');
+                line.push_str(name.as_str());
+            }
             ctx.out.simple(&line);
         }
         Err(error) => return Err(CommandError::Text(error.to_string().into_bytes().into())),

@@ -32,6 +32,8 @@ pub struct Facts {
     pub partial_syncs: u64,
     /// Why the last attempt has ended that has ended without success.
     pub last_reason: Option<Reason>,
+    /// The names of those Lacewings that the node follows, its master first: as they were when it began to.
+    pub upstream: Vec<ReplId>,
 }
 
 impl Facts {
@@ -92,6 +94,7 @@ pub(super) struct Counters {
     pub(super) received: u64,
     pub(super) last_reason: Option<Reason>,
     pub(super) down_since_ms: Option<u64>,
+    pub(super) upstream: Vec<ReplId>,
 }
 
 impl Counters {
@@ -145,6 +148,7 @@ impl Role {
             full_syncs: self.facts.full_syncs,
             partial_syncs: self.facts.partial_syncs,
             last_reason: self.facts.last_reason.clone(),
+            upstream: self.facts.upstream.clone(),
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Greeter {
     flows: Option<Sync>,
     /// The master can.
     has_flows: bool,
+    /// The master's name, and those of whom it follows, if it is a Lacewing.
+    names: Vec<ReplId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +62,20 @@ impl Greeter {
     /// `promotes`: whoever is asked is this node's replica so far.
     pub(super) fn begin(position: Option<Position>, flows: Option<Sync>, promotes: bool) -> Self {
         let asked = [Asked::Ping].into();
-        Self { lines: Lines::default(), asked, position, promotes, flows, has_flows: false }
+        Self {
+            lines: Lines::default(),
+            asked,
+            position,
+            promotes,
+            flows,
+            has_flows: false,
+            names: Vec::new(),
+        }
+    }
+
+    /// Who the master has said it is, and whom it follows, nearest first.
+    pub(super) fn names(&self) -> &[ReplId] {
+        &self.names
     }
 
     /// Takes one line, or the beginning of one; says how many bytes that were.
@@ -100,6 +115,7 @@ impl Greeter {
             (Asked::Id, Greeting::Lacewing(names)) if names.contains(&options.me) && !self.promotes => {
                 return Step::Fail(Reason::Cycle);
             }
+            (Asked::Id, Greeting::Lacewing(names)) => self.names = names,
             (Asked::Capabilities, Greeting::Well(_)) => {
                 self.has_flows = line[1..] == *hello::CAPABLE.as_bytes();
             }
