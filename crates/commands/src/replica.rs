@@ -147,6 +147,7 @@ pub(crate) mod tests {
             full_syncs: 1,
             partial_syncs: 0,
             last_reason: None,
+            upstream: Vec::new(),
         }
     }
 

@@ -63,6 +63,8 @@ struct Desk {
     under_way: RefCell<Option<Arc<Job>>>,
     /// The one under way is for replicas, among others.
     is_for_replicas: Cell<bool>,
+    /// Some of whom are no Lacewings.
+    is_for_others: Cell<bool>,
     /// What came of the parts.
     parts: RefCell<Vec<Result<SetFile, SaveError>>>,
     waker: RefCell<Option<Waker>>,
@@ -78,8 +80,8 @@ enum Waiter {
     Client(ShardId, Sink, Form),
     /// A task of core 0.
     Task(Rc<Promise<()>>),
-    /// Replicas, which are to be sent it.
-    Replicas(Rc<Promise<Arc<Payload>>>),
+    /// Replicas, which are to be sent it; whether some of them are no Lacewings.
+    Replicas(Rc<Promise<Arc<Payload>>>, bool),
     /// The same by flows.
     Flows(Rc<Promise<Arc<SetFiles>>>),
 }
@@ -280,7 +282,7 @@ fn answer(
                 }
             }
             Waiter::Task(promise) => promise.keep(result.clone()),
-            Waiter::Replicas(promise) => {
+            Waiter::Replicas(promise, _) => {
                 let payload = payload.cloned().unwrap_or_else(|| Err("there is no snapshot".to_owned()));
                 promise.keep(result.clone().and(payload));
             }

@@ -121,7 +121,8 @@ async fn make(node: &Rc<Node>) -> Option<()> {
     }
     let waiting: Vec<_> = desk.peers.borrow().iter().filter(|peer| peer.waits()).cloned().collect();
     desk.making.set(Some(Making::default()));
-    let payload = snapshot::for_replicas(node).await;
+    let are_others = waiting.iter().any(|peer| peer.follower.borrow().lacewing.is_none());
+    let payload = snapshot::for_replicas(node, are_others).await;
     let place = match payload {
         Ok(_) => place(node).await,
         Err(_) => None,

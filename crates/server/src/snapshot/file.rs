@@ -35,6 +35,8 @@ pub(super) struct How {
     pub(super) compresses_strings: bool,
     /// The disk is told to follow after so many bytes, if at all.
     pub(super) sync_bytes: Option<u64>,
+    /// In words that servers other than Lacewings know: when consumers of streams were active is left out, which Redis has since 7.2.
+    pub(super) is_for_others: bool,
 }
 
 /// What stands before the keys.

@@ -97,17 +97,21 @@ pub(super) async fn open(node: &Node, manifest: Manifest) -> Result<Arc<SetFiles
 }
 
 /// Takes a snapshot, on core 0, that begins after this, and makes a payload of it. [`crate::master::captured`] is told of its
-/// cut. Errors: why there is none.
-pub(crate) async fn for_replicas(node: &Node) -> Result<Arc<Payload>, String> {
+/// cut. `is_for_others`: it has to be in words that any of their versions knows. Errors: why there is none.
+pub(crate) async fn for_replicas(node: &Node, is_for_others: bool) -> Result<Arc<Payload>, String> {
     assert_eq!(node.id.index(), 0, "snapshots are taken by core 0");
     let promise = Rc::new(Promise::default());
-    node.snapshots.desk.waiting.borrow_mut().push(Waiter::Replicas(Rc::clone(&promise)));
+    node.snapshots.desk.waiting.borrow_mut().push(Waiter::Replicas(Rc::clone(&promise), is_for_others));
     node.snapshots.desk.wake();
     promise.wait().await
 }
 
 pub(super) fn wants(waiting: &[Waiter]) -> bool {
-    waiting.iter().any(|waiter| matches!(waiter, Waiter::Replicas(_)))
+    waiting.iter().any(|waiter| matches!(waiter, Waiter::Replicas(..)))
+}
+
+pub(super) fn are_others(waiting: &[Waiter]) -> bool {
+    waiting.iter().any(|waiter| matches!(waiter, Waiter::Replicas(_, true)))
 }
 
 pub(super) fn are_flows(waiting: &[Waiter]) -> bool {

@@ -33,6 +33,7 @@ pub(super) async fn serve(node: Rc<Node>) {
         let began = Instant::now();
         node.control.saving.store(true, Relaxed);
         node.snapshots.desk.is_for_replicas.set(replicas::wants(&waiting));
+        node.snapshots.desk.is_for_others.set(replicas::are_others(&waiting));
         let result = run(&node).await;
         let single = match &result {
             Ok(manifest) if wants_single(&waiting) => save_single(&node, manifest.clone()).await,
@@ -139,7 +140,8 @@ async fn run(node: &Rc<Node>) -> Result<Manifest, SaveError> {
         // Whoever asks for a log has seen to it that one may begin: see `journal::switch`.
         let is_expected = node.control.expects_log.load(Relaxed);
         let begins_log = config.appendonly && is_expected && !node.journal.is_on();
-        (how(config), config.snapshot_keep as usize, begins_log.then_some(config.appendfsync))
+        let how = How { is_for_others: node.snapshots.desk.is_for_others.get(), ..how(config) };
+        (how, config.snapshot_keep as usize, begins_log.then_some(config.appendfsync))
     };
     let (shards, seed) = (node.router.shards(), node.state.borrow_mut().core.rng.next_u64());
     let (draft, job, mut waiting) = {
@@ -208,6 +210,7 @@ fn how(config: &Config) -> How {
         compresses_files,
         compresses_strings: config.rdbcompression && !compresses_files,
         sync_bytes: config.rdb_save_incremental_fsync.then_some(SYNC_BYTES),
+        is_for_others: false,
     }
 }
 

@@ -90,7 +90,8 @@ fn begin(node: &Node, state: &mut State, job: &Job, at: UnixMs) -> Result<Head, 
     // The oldest that has words for what is there, so that as many servers as may be read it.
     let version = if has_field_expiry { Version::V12 } else { Version::V10 };
     let keeps_access = core.config.maxmemory_policy.asks_for_use();
-    let keys = Keys::exact(version, job.how.compresses_strings);
+    let keys =
+        if job.how.is_for_others { Keys::new } else { Keys::exact }(version, job.how.compresses_strings);
     let libraries = match node.id.index() {
         0 => core.shared.scripts.libraries().0.iter().map(|library| library.code.to_vec()).collect(),
         _ => Vec::new(),

@@ -147,7 +147,8 @@ fn written(store: Store, how: How, ends: bool) -> Result<Option<SetFile>, DiskEr
     result
 }
 
-const PLAIN: How = How { compresses_files: false, compresses_strings: false, sync_bytes: None };
+const PLAIN: How =
+    How { compresses_files: false, compresses_strings: false, sync_bytes: None, is_for_others: false };
 const PACKED: How = How { compresses_files: true, ..PLAIN };
 
 #[test]
