@@ -1,6 +1,6 @@
 //! Running one command.
 
-use crate::upkeep::{make_room, tell_growth};
+use crate::upkeep::{make_room, tell_change};
 use commands::effects;
 use commands::{Caller, CommandError, CommandRef, Core, Ctx, Flags, OUT_OF_MEMORY, Outcome};
 use stdx::{Args, Slot, UnixMs};
@@ -25,7 +25,7 @@ pub fn execute(
     }
     let outcome = run(core, command, caller, args, slot, out, now);
     if is_limited {
-        tell_growth(core);
+        tell_change(core);
     }
     outcome
 }

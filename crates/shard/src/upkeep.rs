@@ -14,11 +14,12 @@ pub fn tell_memory(core: &mut Core) {
     }
 }
 
-/// After a write under a limit: tells the others at once of much that was added, and leaves the rest to the end of the
-/// turn. What all shards have not told is a small part of the limit at any time.
+/// After a write or an eviction under a limit: tells the others at once of much that was added or has gone, and leaves the
+/// rest to the end of the turn. What all shards have not told is a small part of the limit at any time, so that several that
+/// evict at once do not each evict all that is over it.
 #[inline]
-pub(crate) fn tell_growth(core: &mut Core) {
-    let untold = core.own_bytes().saturating_sub(core.told_bytes);
+pub(crate) fn tell_change(core: &mut Core) {
+    let untold = core.own_bytes().abs_diff(core.told_bytes);
     let parts = UNTOLD_PARTS * u64::from(core.shards);
     if untold >= UNTOLD_BYTES_MIN && untold as u64 * parts >= core.config.maxmemory {
         core.tell_used_bytes();
@@ -112,6 +113,7 @@ fn evict_over_limit(core: &mut Core, now: UnixMs, go_on: &mut dyn FnMut() -> boo
             break if is_for_later { Evicted::Interrupted } else { Evicted::AllItCould };
         }
         keys += 1;
+        tell_change(core);
         if core.used_bytes() as u64 <= core.config.maxmemory {
             break Evicted::Enough;
         }
@@ -334,13 +336,28 @@ mod tests {
                 let value = keyspace::NewString::Bytes(&[b'x'; 100]);
                 core.keyspace.set_string(DbIndex(0), key, value, keyspace::Ttl::Clear, UnixMs(1));
             }
-            tell_growth(&mut core);
+            tell_change(&mut core);
             let used = core.own_bytes();
             assert!(used - told(&core) < untold_max, "{used} bytes, told {}", told(&core));
             assert_eq!(core.used_bytes(), used + 1000);
             assert_eq!(core.shared.used_bytes_total.load(Relaxed), told(&core) + 1000);
         }
         assert!(told(&core) > 1_000_000);
+    }
+
+    #[test]
+    fn what_is_evicted_is_told_while_more_is() {
+        let mut core = filled(false);
+        core.tell_used_bytes();
+        core.config.maxmemory = core.own_bytes() as u64 - 500_000;
+        let shared = Arc::clone(&core.shared);
+        let mut told = vec![shared.used_bytes_total.load(Relaxed)];
+        let stopped = shrink(&mut core, UnixMs(2), &mut || {
+            told.push(shared.used_bytes_total.load(Relaxed));
+            true
+        });
+        assert!(!stopped && told.len() > 100, "it was asked {} times", told.len());
+        assert!(told.is_sorted_by(|before, after| before > after), "{told:?}");
     }
 
     thread_local!(static NANOS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) });
