@@ -114,7 +114,7 @@ def wait_for(port):
 
 
 def run(suite, unit, options, base):
-    """One unit: the names of the tests that passed and of those that failed, and why it stopped if it did."""
+    """One unit: the names of the tests that passed, of those that failed and of those left out, and why it stopped if it did."""
     command = ["./runtest", "--single", f"unit/{unit}", "--durable", "--clients", "1"]
     command += ["--baseport", str(base), "--portcount", "500"]
     server = None
@@ -152,8 +152,9 @@ def run(suite, unit, options, base):
     text = re.sub(r"\x1b\[[0-9;]*m", "", text).split("The End")[0]
     passed = re.findall(r"^\[ok\]: (.*?)(?: \(\d+ ms\))?$", text, re.M)
     failed = re.findall(r"^\[err\]: (.*?)(?: in tests/unit/.*)?\n(.*)", text, re.M)
+    listed = re.findall(r"^\[skip\]: (.*)", text, re.M)
     stopped = re.findall(r"^\[exception\]: (.*)", text, re.M)
-    return passed, failed, stopped
+    return passed, failed, listed, stopped
 
 
 def main():
@@ -175,12 +176,12 @@ def main():
         unit = unit.removeprefix("unit/")
         # Two runs at a time should not want the same ports.
         base = 10000 + (os.getpid() + number) % 30 * 500
-        passed, failed, stopped = run(suite, unit, options, base)
-        if not passed and not failed and not stopped:
+        passed, failed, listed, stopped = run(suite, unit, options, base)
+        if not passed and not failed and not listed and not stopped:
             print(f"{unit}: no test of it is for a server that the suite did not start")
             continue
         found += len(failed) + len(stopped)
-        print(f"{unit}: {len(passed)} passed, {len(failed)} failed", flush=True)
+        print(f"{unit}: {len(passed)} passed, {len(failed)} failed, {len(listed)} listed", flush=True)
         for name in passed if options.names else []:
             print(f"    ok: {name}")
         for name, why in failed:
