@@ -247,7 +247,8 @@ impl Follower {
     pub fn begins(&mut self, from: Position, is_marked: bool) -> String {
         assert_eq!(self.phase, Phase::Waiting, "a payload is sent to who waits for one");
         self.phase = Phase::Sending { from, is_marked };
-        (self.acknowledged, self.safe) = (from.offset, None);
+        // What is sent is not yet there: it may fail to come whole, or to be loaded.
+        (self.acknowledged, self.safe) = (0, None);
         format!("+FULLRESYNC {} {}\r\n", from.replid, from.offset)
     }
 
@@ -382,6 +383,18 @@ mod tests {
         assert_eq!((follower.acknowledged(), follower.lag_ms(9)), (100, 3));
         follower.acknowledge(90, 9);
         assert_eq!(follower.acknowledged(), 100, "it does not go back");
+    }
+
+    #[test]
+    fn what_was_sent_of_a_full_sync_is_not_acknowledged_yet() {
+        let mut follower = Follower::new(0);
+        let backlog = Backlog::new(id(b'a'), 100, 64);
+        assert_eq!(follower.psync(b"?", -1, &backlog, true), Psync::Full);
+        follower.begins(Position { replid: id(b'a'), offset: 100 }, false);
+        follower.ends(5);
+        assert_eq!((follower.is_online(), follower.acknowledged()), (true, 0));
+        follower.acknowledge(100, 6);
+        assert_eq!(follower.acknowledged(), 100);
     }
 
     #[test]
