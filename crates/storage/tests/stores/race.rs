@@ -1,11 +1,16 @@
 //! Two writers, one number.
 
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::thread;
 
+use aof::NodeId;
+use durable::recover::Recovered;
 use durable::sets::{CommitError, Draft};
+use durable::{Disk, Places};
+use stdx::Rng;
+use storage::Directory;
 
-use crate::node::{self, Far, Node, loads, refused_at};
+use crate::node::{self, Far, NOW, Node, loads, refused_at, start};
 use lacewing_tests::stores::Fate;
 
 #[test]
@@ -109,12 +114,16 @@ fn a_store_that_passes_over_the_condition_is_not_written_to() {
 #[test]
 fn two_sets_of_one_number_are_refused() {
     let Some(far) = Far::new() else { return };
-    let mut node = Node::begin(far.store(), 1);
-    node.save(&[b"a"]).unwrap();
-    // The same directory with and without the bucket, by turns: its own sets know nothing of the bucket's.
-    let own = durable::Places::local(node.places.shared_disk().clone());
-    let places = std::mem::replace(&mut node.places, own);
-    node.save(&[b"b"]).unwrap();
+    Node::begin(far.store(), 1).save(&[b"a"]).unwrap();
+    // A directory of the same node, from a backup say, that knows nothing of what was given a number there.
+    let scratch = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(Directory::open(scratch.path()).unwrap());
+    let own = Places::local(Arc::clone(&disk));
+    let Ok(Recovered::Empty(empty)) = start(&own) else { panic!("there is nothing") };
+    let (identity, loaded) = empty.accept(&own, NodeId([1; 20]), NOW).unwrap();
+    let mut restored = Node { scratch, places: own, identity, loaded, rng: Rng::new(2) };
+    restored.save(&[b"b"]).unwrap();
+    let places = Places::with(disk, far.store());
     let text = refused_at(&places, 93);
     assert!(text.contains("snapshot set 1 is in") && text.contains("two different sets"), "{text}");
 }
