@@ -319,11 +319,11 @@ impl<'a> Turn<'a> {
         {
             return self.refuse(command, &text);
         }
-        if self.is_refused_by_role
-            && let Some(text) =
-                self.state.core.shared.replica.refuses(&self.state.core.config, self.flags_of(command))
-        {
-            return self.refuse(command, text);
+        if self.is_refused_by_role {
+            let flags = self.flags_with_scripts(command, args);
+            if let Some(text) = self.state.core.shared.replica.refuses(&self.state.core.config, flags) {
+                return self.refuse(command, text);
+            }
         }
         if self.follows && !commands::following::is_recorded(command) {
             return self.refuse(command, NOT_OF_A_MASTER);

@@ -148,8 +148,7 @@ pub fn start(
     if says_what_it_does && is_read_only && !reads_only {
         return Err(CommandError::WRITING_SCRIPT_READ_ONLY);
     }
-    let allows_stale = !says_what_it_does || flags.has(ScriptFlags::ALLOW_STALE);
-    if !allows_stale && core.shared.replica.hides_data(&core.config) {
+    if !flags.has(ScriptFlags::ALLOW_STALE) && core.shared.replica.hides_data(&core.config) {
         return Err(CommandError::Text(replica::MASTER_DOWN.as_bytes().into()));
     }
     if says_what_it_does
@@ -202,6 +201,17 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>, named: Named, is_read_only: bool) -> R
 /// Whether a command runs a script that may not write, whatever the script says.
 pub fn is_read_only(command: CommandRef) -> bool {
     command.row.flags.has(Flags::READONLY)
+}
+
+/// The flags by which a command that runs a script is admitted to a replica: what the script says of itself stands above its command's row.
+pub fn admission_flags(core: &mut Core, command: CommandRef, args: Args<'_>) -> Flags {
+    let row = command.row.flags;
+    let says = callee(core, command, args).map_or(ScriptFlags::UNSAID, |callee| callee.flags);
+    if says.has(ScriptFlags::UNSAID) {
+        return row;
+    }
+    let flags = if says.has(ScriptFlags::ALLOW_STALE) { row } else { row.without(Flags::STALE) };
+    if says.has(ScriptFlags::NO_WRITES) { flags } else { flags.or(Flags::WRITE) }
 }
 
 /// Whether a command may write, as far as the script that it runs says.

@@ -19,7 +19,7 @@ mod tameness;
 #[cfg(test)]
 mod tests;
 
-pub use eval::{Callee, callee, is_read_only, may_write, start};
+pub use eval::{Callee, admission_flags, callee, is_read_only, may_write, start};
 pub use execution::{Execution, LongScript, Paused, Progress, Running, ScriptKind};
 
 /// The family.

@@ -145,23 +145,53 @@ impl Turn<'_> {
         if is_for_stale { flags } else { flags.without(Flags::STALE) }
     }
 
-    /// Whether EXEC would write, as far as the scripts in the queue say of themselves.
+    /// The same with what scripts say of themselves.
     #[cold]
-    pub(super) fn queue_may_write(&mut self) -> bool {
-        let Some(transaction) = &mut self.client_mut().transaction else { return false };
-        let queue = std::mem::take(&mut transaction.queue);
-        let core = &mut self.state.core;
-        let may_write = queue.iter().any(|queued| {
-            let (command, flags) = (queued.command, queued.command.row.flags);
-            match command.row.crossing {
-                Crossing::Script => commands::scripting::may_write(core, command, queued.args),
-                _ => flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE),
+    pub(super) fn flags_with_scripts(&mut self, command: CommandRef, args: Args<'_>) -> Flags {
+        match command.row.crossing {
+            Crossing::Script => commands::scripting::admission_flags(&mut self.state.core, command, args),
+            Crossing::Exec if self.queues => {
+                let flags = self.flags_of(command);
+                self.with_queue(|turn, queue| {
+                    let core = &mut turn.state.core;
+                    let scripts =
+                        queue.iter().filter(|queued| matches!(queued.command.row.crossing, Crossing::Script));
+                    scripts.fold(flags, |flags, queued| {
+                        let said = commands::scripting::admission_flags(core, queued.command, queued.args);
+                        let flags = if said.has(Flags::STALE) { flags } else { flags.without(Flags::STALE) };
+                        if said.has(Flags::WRITE) { flags.or(Flags::WRITE) } else { flags }
+                    })
+                })
+                .unwrap_or(flags)
             }
-        });
+            _ => command.row.flags,
+        }
+    }
+
+    /// Has a look at the client's queue, and at all else meanwhile. `None`: it has no queue.
+    fn with_queue<R>(&mut self, look: impl FnOnce(&mut Self, &Queue) -> R) -> Option<R> {
+        let queue = std::mem::take(&mut self.client_mut().transaction.as_mut()?.queue);
+        let seen = look(self, &queue);
         if let Some(transaction) = &mut self.client_mut().transaction {
             transaction.queue = queue;
         }
-        may_write
+        Some(seen)
+    }
+
+    /// Whether EXEC would write, as far as the scripts in the queue say of themselves.
+    #[cold]
+    pub(super) fn queue_may_write(&mut self) -> bool {
+        self.with_queue(|turn, queue| {
+            let core = &mut turn.state.core;
+            queue.iter().any(|queued| {
+                let (command, flags) = (queued.command, queued.command.row.flags);
+                match command.row.crossing {
+                    Crossing::Script => commands::scripting::may_write(core, command, queued.args),
+                    _ => flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE),
+                }
+            })
+        })
+        .unwrap_or(false)
     }
 
     /// EXEC has run its queue; its replies begin at `replied`.
@@ -231,12 +261,7 @@ impl Turn<'_> {
         if !self.state.snapshot.asks() {
             return;
         }
-        let Some(transaction) = &mut self.client_mut().transaction else { return };
-        let queue = std::mem::take(&mut transaction.queue);
-        snapshot::meet_queue(self.node, self.state, self.caller.db, &queue);
-        if let Some(transaction) = &mut self.client_mut().transaction {
-            transaction.queue = queue;
-        }
+        self.with_queue(|turn, queue| snapshot::meet_queue(turn.node, turn.state, turn.caller.db, queue));
     }
 
     /// Takes the queue and the watches from the client, which is out of MULTI. It is shown as running the queue until

@@ -69,6 +69,38 @@ fn a_transaction_that_was_begun_before_is_refused() {
     assert_eq!(other.line("GET own:0"), "\"0\"");
 }
 
+/// What scripts say of themselves is what they are admitted by, when they are queued and when EXEC runs them.
+#[test]
+fn a_transaction_with_scripts_is_refused_for_what_they_say() {
+    let server = with_data(&[]);
+    let (mut client, mut other) = (server.client(), server.client());
+    let writes = r##"EVAL "#!lua\nreturn redis.call('SET', KEYS[1], 1)" 1 own:0"##;
+    let reads = r##"EVAL "#!lua flags=no-writes\nreturn redis.call('GET', KEYS[1])" 1 own:0"##;
+    let says_nothing = r#"EVAL "return redis.call('GET', KEYS[1])" 1 own:0"#;
+    let refused = |text: &str| format!("-EXECABORT Transaction discarded because of: {}", &text[1..]);
+    let to = format!("REPLICAOF 127.0.0.1 {}", closed_port());
+    let mut cases = Vec::new();
+    for (stale, expected) in [
+        ("yes", [refused(READ_ONLY), "[\"0\"]".to_owned(), "[\"0\"]".to_owned()]),
+        ("no", [refused(READ_ONLY), refused(MASTER_DOWN), format!("[{MASTER_DOWN}]")]),
+    ] {
+        cases.extend([writes, reads, says_nothing].into_iter().zip(expected).map(|case| (stale, case)));
+    }
+    for (stale, (script, expected)) in cases {
+        assert_eq!(client.line(&format!("CONFIG SET replica-serve-stale-data {stale}")), "+OK");
+        assert_eq!((client.line("MULTI"), client.line(script)), ("+OK".to_owned(), "+QUEUED".to_owned()));
+        assert_eq!(other.line(&to), "+OK");
+        check(&client.line("EXEC"), &expected);
+        if expected.starts_with("-EXECABORT") {
+            assert_eq!(client.line("MULTI"), "+OK");
+            assert!(expected.ends_with(&client.line(script)[1..]), "{script}, queued");
+            check(&client.line("EXEC"), "-EXECABORT Transaction discarded because of previous errors.");
+        }
+        assert_eq!(other.line("REPLICAOF NO ONE"), "+OK");
+        assert_eq!(other.line("GET own:0"), "\"0\"");
+    }
+}
+
 #[test]
 fn it_tells_whom_it_follows() {
     let server = with_data(&["--replica-priority", "7"]);
