@@ -143,7 +143,7 @@ const ROWS: [Row; 41] = [
     ),
     Row(
         ExitCode::Taken,
-        "Another process listens on the address or the unix socket, or has the data directory.",
+        "Another process listens on the address or the unix socket, or has the data directory, or the directory that `snapshot-dir` names.",
         "Stop it, or choose another port or directory; the message says who has the directory. A predecessor that is still stopping goes by itself.",
         true,
     ),

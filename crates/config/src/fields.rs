@@ -75,6 +75,8 @@ config! {
         pub on_load_failure: OnLoadFailure,
         /// `recover-until`.
         pub recover_until: Option<Until>,
+        /// `snapshot-take-over`.
+        pub snapshot_take_over: bool,
         /// `expect-data`.
         pub expect_data: bool,
         /// `appendonly`.

@@ -32,6 +32,9 @@ pub struct Identity {
     /// that a number stands for one set in all places that the server ever wrote to; else a set of a place that was left could be taken
     /// for the newest.
     pub numbered: SetNumber,
+    /// Sets elsewhere up to this number were there before this identity: another server wrote them, and may live. They are never
+    /// removed, until the operator says that they are this one's. 0 if there are none.
+    pub adopted: SetNumber,
 }
 
 /// The newest that was written and not given up.
@@ -77,10 +80,33 @@ pub struct TakenBack {
 
 impl Content for Identity {
     const KIND: [u8; 4] = *b"iden";
+    const VERSION: u16 = 3;
+}
+
+/// The same in version 2, which is still read.
+#[derive(Encode, Decode)]
+#[bincode(crate = "stdx::envelope::bincode")]
+struct Second {
+    node: NodeId,
+    made_ms: i64,
+    held_data: bool,
+    newest: Newest,
+    taken_back: Option<TakenBack>,
+    numbered: SetNumber,
+}
+
+impl Content for Second {
+    const KIND: [u8; 4] = Identity::KIND;
     const VERSION: u16 = 2;
 }
 
-/// The same in version 1, which is still read.
+impl From<Second> for Identity {
+    fn from(Second { node, made_ms, held_data, newest, taken_back, numbered }: Second) -> Self {
+        Self { node, made_ms, held_data, newest, taken_back, numbered, adopted: 0 }
+    }
+}
+
+/// And in version 1.
 #[derive(Encode, Decode)]
 #[bincode(crate = "stdx::envelope::bincode")]
 struct First {
@@ -99,7 +125,7 @@ impl Content for First {
 impl From<First> for Identity {
     fn from(First { node, made_ms, held_data, newest, taken_back }: First) -> Self {
         let numbered = newest.set.map_or(0, |set| set.number);
-        Self { node, made_ms, held_data, newest, taken_back, numbered }
+        Self { node, made_ms, held_data, newest, taken_back, numbered, adopted: 0 }
     }
 }
 
@@ -124,20 +150,31 @@ impl Identity {
         }
     }
 
-    /// What the file's bytes say, in this version or the one before.
+    /// What the file's bytes say, in this version or one before.
     pub fn open(bytes: &[u8]) -> Result<Self, envelope::Error> {
         match envelope::open(bytes) {
             Err(envelope::Error::Version { got: First::VERSION, .. }) => {
                 envelope::open::<First>(bytes).map(Self::from)
             }
+            Err(envelope::Error::Version { got: Second::VERSION, .. }) => {
+                envelope::open::<Second>(bytes).map(Self::from)
+            }
             other => other,
         }
     }
 
-    /// A new one for a directory that has none, written and synced.
-    pub fn create(disk: &dyn Disk, node: NodeId, now: UnixMs) -> Result<Self, DiskError> {
+    /// A new one for a directory that has none, written and synced. Sets elsewhere are there already up to the number `adopted`.
+    pub fn create(disk: &dyn Disk, node: NodeId, now: UnixMs, adopted: SetNumber) -> Result<Self, DiskError> {
         let newest = Newest::default();
-        let identity = Self { node, made_ms: now.0, held_data: false, newest, taken_back: None, numbered: 0 };
+        let identity = Self {
+            node,
+            made_ms: now.0,
+            held_data: false,
+            newest,
+            taken_back: None,
+            numbered: adopted,
+            adopted,
+        };
         identity.write(disk, Over::Nothing)?;
         Ok(identity)
     }
@@ -169,6 +206,11 @@ impl Identity {
     ) -> Result<(), DiskError> {
         let numbered = self.numbered.max(seen);
         self.change(disk, Self { held_data: true, newest, taken_back, numbered, ..self.clone() })
+    }
+
+    /// The sets elsewhere that were there before are this server's from now on, as the operator says.
+    pub(crate) fn take_over(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
+        self.change(disk, Self { adopted: 0, ..self.clone() })
     }
 
     /// There is nothing, as the operator wants it; `seen` as above.

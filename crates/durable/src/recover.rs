@@ -57,6 +57,8 @@ pub struct Options {
     pub refuse_torn_tail: bool,
     /// Whether the operator says that there is data.
     pub expect_data: bool,
+    /// Whether the operator says that the sets elsewhere are this server's, whoever wrote them.
+    pub take_over: bool,
     /// Whether files of Redis that lie in the directory are about to be imported.
     pub imports: bool,
     /// Whether every record of every log that is to be replayed is looked at, and not only those of the last generation, whose end is
@@ -76,6 +78,7 @@ impl Options {
             now: None,
             refuse_torn_tail: false,
             expect_data: false,
+            take_over: false,
             imports: false,
             verify_logs: false,
             distrusted: BTreeMap::new(),

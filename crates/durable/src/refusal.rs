@@ -408,6 +408,9 @@ impl Refusal {
                 }
             },
             Self::TwoSets { .. } => "Move aside the one that does not belong to this server",
+            Self::Taken(LockError::Held { place: Some(_), .. }) => {
+                "Stop that server, or give this one another `snapshot-dir`: each has a place of its own"
+            }
             Self::Taken(_) => "Stop that server, or give this one another `dir`",
             Self::DataGone => {
                 "Mount what belongs there, or restore it from a backup; if snapshots were written to another place, give that as \

@@ -21,8 +21,9 @@ pub use places::Places;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::disk::{DiskError, Entry, Source};
+use crate::disk::{DiskError, Entry, Lock, Source};
 use crate::layout::SetNumber;
+use crate::lock::LockError;
 
 /// A place of sets. Whatever a call has done survives a power loss when it returns, but for what a [`Sink`] has not finished.
 ///
@@ -64,6 +65,12 @@ pub trait SetStore: Send + Sync {
 
     /// Puts a set into quarantine: nobody takes it for one any more, and nobody removes it.
     fn set_aside(&self, set: SetNumber) -> Result<(), DiskError>;
+
+    /// Takes the place for this process alone, so that no other server writes its sets there or removes any; `note` as in
+    /// [`crate::lock::take`]. `None` where it is taken with the data directory, or nobody can have it alone, as a bucket.
+    fn hold(&self, _note: &str) -> Result<Option<Box<dyn Lock>>, LockError> {
+        Ok(None)
+    }
 
     /// A place beside the sets for copies of the log ([`crate::archive`]), of the same kind: its directories are generations.
     /// `None` for a data directory, which has the log itself.

@@ -39,15 +39,20 @@ fn identity() {
         newest,
         taken_back: None,
         numbered: 0,
+        adopted: 0,
     };
-    check(&identity, include_str!("golden/identity-2.hex"));
-    // Version 1 had no `numbered`.
+    check(&identity, include_str!("golden/identity-3.hex"));
+    // Version 2 had no `adopted`, version 1 no `numbered` either.
+    assert_eq!(Identity::open(&bytes_of(include_str!("golden/identity-2.hex"))).as_ref(), Ok(&identity));
     assert_eq!(Identity::open(&bytes_of(include_str!("golden/identity.hex"))).as_ref(), Ok(&identity));
     let set = NewestSet { number: 300, generation: Generation(6), is_in_log: true };
     let taken_back = TakenBack { until_ms: 1_700_000_000_000, is_done: true };
     let newest = Newest { set: Some(set), ..newest };
-    let identity = Identity { newest, taken_back: Some(taken_back), numbered: 301, ..identity };
-    check(&identity, include_str!("golden/identity-2-of-a-set.hex"));
+    let identity = Identity { newest, taken_back: Some(taken_back), numbered: 301, adopted: 299, ..identity };
+    check(&identity, include_str!("golden/identity-3-of-a-set.hex"));
+    let identity = Identity { adopted: 0, ..identity };
+    let second = Identity::open(&bytes_of(include_str!("golden/identity-2-of-a-set.hex")));
+    assert_eq!(second.as_ref(), Ok(&identity));
     let first = Identity::open(&bytes_of(include_str!("golden/identity-of-a-set.hex")));
     assert_eq!(first, Ok(Identity { numbered: 300, ..identity }));
 }

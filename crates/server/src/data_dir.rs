@@ -10,17 +10,18 @@ use config::Config;
 use durable::archive::{self, Unpacked};
 use durable::disk::Attempt;
 use durable::generation::{self, Beginning, LogEnd, Past, Waiting};
+use durable::lock::LockError;
 use durable::log::LogWriter;
 use durable::manifest::DbKeys;
 use durable::recover::{self, Empty, OnLoadFailure, Options, Plan, Recovered};
 use durable::sets::Loaded;
-use durable::{Disk, DiskError, Identity, Lock, Places, Refusal};
+use durable::{Disk, DiskError, Identity, Lock, Places, Refusal, Trouble};
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
-use storage::Directory;
+use storage::{Directory, PlaceFailure};
 
 /// The data directory of this process.
 pub(crate) struct DataDir {
@@ -36,8 +37,8 @@ pub(crate) struct DataDir {
     holding: Mutex<Holding>,
     /// The generation of the log that is written, 0 for none.
     generation: AtomicU64,
-    /// Given back when the process has ended.
-    _lock: Mutex<Box<dyn Lock>>,
+    /// That of the directory, and that of the place of its sets if there is one to be had. Given back when the process has ended.
+    _locks: Mutex<Vec<Box<dyn Lock>>>,
 }
 
 /// What becomes known when the load was whole: all of it at once.
@@ -67,15 +68,17 @@ impl DataDir {
         let root = Path::new(&config.dir);
         let directory = Directory::open(root).trying("open", &config.dir).map_err(Refusal::directory)?;
         let boot = storage::boot_id().trying("read", "the kernel's boot id").map_err(Refusal::disk)?;
-        let lock = take(&directory)?;
+        let mut locks = vec![take(|note| durable::lock::take(&directory, note))?];
+        let places = places(directory, config.snapshot_dir.as_deref())?;
+        locks.extend(hold(&places)?);
         Ok(Self {
-            places: places(directory, config.snapshot_dir.as_deref())?,
+            places,
             boot: BootId(boot),
             new_node: node,
             segment_bytes: config.log_segment_bytes,
             holding: Mutex::default(),
             generation: AtomicU64::new(0),
-            _lock: Mutex::new(lock),
+            _locks: Mutex::new(locks),
         })
     }
 
@@ -198,16 +201,31 @@ fn places(directory: Directory, elsewhere: Option<&str>) -> Result<Places, LoadE
     let Some(place) = elsewhere else { return Ok(Places::local(disk)) };
     let store =
         storage::open_sets(place, Some(".".into()), reactor::cores::unpin).map_err(LoadError::SnapshotDir)?;
+    if store.name() == disk.name() {
+        return Err(LoadError::SnapshotDir(PlaceFailure::DataDirectory));
+    }
     Ok(Places::with(disk, store))
 }
 
-/// Takes the directory's lock, and waits up to [`PREDECESSOR_MAX`] for a predecessor that is just ending.
-fn take(disk: &dyn Disk) -> Result<Box<dyn Lock>, Refusal> {
+/// Takes the lock of the place where sets are, if that is another one than the data directory.
+fn hold(places: &Places) -> Result<Option<Box<dyn Lock>>, Refusal> {
+    match take(|note| places.target().hold(note)) {
+        // Nothing can be written there, and nothing removed, so nobody is to be kept out: a place to load from.
+        Err(Refusal::Forbidden(error)) if error.trouble() == Trouble::ReadOnly => {
+            tracing::warn!(%error, "no snapshot can be written to snapshot-dir");
+            Ok(None)
+        }
+        other => other,
+    }
+}
+
+/// Takes a lock, and waits up to [`PREDECESSOR_MAX`] for a predecessor that is just ending.
+fn take<T>(lock: impl Fn(&str) -> Result<T, LockError>) -> Result<T, Refusal> {
     let note = format!("lacewing {}, process {}", env!("CARGO_PKG_VERSION"), std::process::id());
     let start = Instant::now();
     loop {
-        match durable::lock::take(disk, &note) {
-            Err(durable::lock::LockError::Held { .. }) if start.elapsed() < PREDECESSOR_MAX => {
+        match lock(&note) {
+            Err(LockError::Held { .. }) if start.elapsed() < PREDECESSOR_MAX => {
                 std::thread::sleep(PREDECESSOR_STEP);
             }
             other => return Ok(other?),

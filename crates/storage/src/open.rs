@@ -20,6 +20,9 @@ pub enum PlaceFailure {
     /// The directory is not there, or cannot be read. It is never made.
     #[error(transparent)]
     Directory(#[from] DiskError),
+    /// It is the data directory, which has its own sets in `snapshots`.
+    #[error("it is the data directory, which has snapshots of its own; give another directory, or none")]
+    DataDirectory,
     /// What it takes to talk to the bucket is not there.
     #[error(transparent)]
     Bucket(#[from] OpenError),

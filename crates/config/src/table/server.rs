@@ -116,6 +116,14 @@ pub(super) const PROCESS: &[Param] = &[
     )
     .at_start(),
     plain(
+        "snapshot-take-over",
+        flag!(snapshot_take_over),
+        "no",
+        "Takes the snapshots that were in 'snapshot-dir' before this data directory for this server's own, and removes them \
+         like its own (snapshot-keep). Without it they stay: the server that wrote them may be stopped, and need them.",
+    )
+    .at_start(),
+    plain(
         "expect-data",
         flag!(expect_data),
         "no",

@@ -94,6 +94,18 @@ fn gone(survey: &Survey) -> Option<String> {
     })
 }
 
+/// What is to be told if sets elsewhere are another server's.
+fn adopted(survey: &Survey, options: &Options) -> Option<String> {
+    let adopted = survey.identity.as_ref().map_or_else(|| survey.elsewhere(), |identity| identity.adopted);
+    let is_there = survey.sets.iter().any(|set| !set.is_own && set.is_data() && set.number <= adopted);
+    (is_there && !options.take_over).then(|| {
+        format!(
+            "snapshot sets up to {adopted} in `snapshot-dir` were there before this data directory, and are kept for the server that \
+             wrote them, which must not run any more; `snapshot-take-over yes` has this one remove them like its own"
+        )
+    })
+}
+
 /// Where recovery may begin: a set, or (`None`) nothing.
 type Start<'a> = Option<Chosen<'a>>;
 
@@ -526,6 +538,8 @@ impl Plan {
             identity: survey.identity.clone(),
             aside: Aside::default(),
             numbered: survey.numbered(),
+            elsewhere: survey.elsewhere(),
+            takes_over: options.take_over,
             boot: options.boot,
         };
         if survey.identity.is_none() {
@@ -535,6 +549,7 @@ impl Plan {
                 plan.node
             ));
         }
+        plan.notes.extend(adopted(survey, options));
         // Newer sets cannot be read, and nothing in them is missed; or they are of a time after that which was asked for.
         let own = start.map_or(0, |manifest| manifest.number);
         for listed in survey.sets.iter().filter(|set| set.number > own) {

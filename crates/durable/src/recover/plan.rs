@@ -41,6 +41,10 @@ pub struct Plan {
     pub(super) aside: Aside,
     /// The highest number of a set that was found.
     pub(super) numbered: SetNumber,
+    /// The same of the sets elsewhere.
+    pub(super) elsewhere: SetNumber,
+    /// Whether those are this server's, whoever wrote them.
+    pub(super) takes_over: bool,
     pub(super) boot: BootId,
 }
 
@@ -138,15 +142,18 @@ impl Plan {
         }
         let mut identity = match &self.identity {
             Some(identity) => identity.clone(),
-            None => Identity::create(disk, self.node, now)?,
+            None => Identity::create(disk, self.node, now, self.elsewhere)?,
         };
+        if self.takes_over {
+            identity.take_over(disk)?;
+        }
         if let Some(last) = self.replays.last().filter(|last| last.boot == self.boot) {
             settle(disk, last)?;
         }
         // Before anything is moved, for a start that is cut off here goes on with less than there was, as the operator wanted.
         identity.loaded(disk, self.newest(), self.taken_back, self.numbered)?;
         self.aside.put(disk)?;
-        let loaded = Loaded::new(self.set.as_ref().map(|set| set.number), identity.numbered);
+        let loaded = Loaded::new(self.set.as_ref().map(|set| set.number), &identity);
         Ok((identity, loaded))
     }
 
@@ -287,11 +294,11 @@ impl Empty {
         let disk = places.disk();
         let mut identity = match self.identity {
             Some(identity) => identity,
-            None => Identity::create(disk, node, now)?,
+            None => Identity::create(disk, node, now, 0)?,
         };
         identity.given_up(disk, self.numbered)?;
         self.aside.put(disk)?;
-        let loaded = Loaded::new(None, identity.numbered);
+        let loaded = Loaded::new(None, &identity);
         Ok((identity, loaded))
     }
 }

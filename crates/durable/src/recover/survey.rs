@@ -97,6 +97,12 @@ impl Survey {
         sets.map(|set| set.number).max().unwrap_or(0)
     }
 
+    /// The highest number of a set that is elsewhere than in the data directory, or was.
+    pub(super) fn elsewhere(&self) -> SetNumber {
+        let sets = self.sets.iter().filter(|set| !set.is_own);
+        sets.map(|set| set.number).max().unwrap_or(0)
+    }
+
     /// That no number stands for two sets: what a number says must be the same everywhere.
     pub(super) fn check_numbers(&self) -> Result<(), Refusal> {
         for pair in self.sets.windows(2) {

@@ -7,6 +7,7 @@ use aof::{Generation, Lsn};
 
 use crate::disk::{Attempt, Disk, DiskError, list_sorted};
 use crate::generation::LogEnd;
+use crate::identity::Identity;
 use crate::layout::{self, BEGIN, LOGS, MANIFEST, SetNumber, WAITING};
 use crate::manifest::{Manifest, Position};
 use crate::sets::{self, SetState};
@@ -23,6 +24,8 @@ pub struct Loaded {
     attempted: BTreeSet<SetNumber>,
     /// The highest number that a set was given, as far as this process knows, wherever it is.
     numbered: SetNumber,
+    /// Sets elsewhere up to this number are another server's.
+    adopted: SetNumber,
 }
 
 /// What went.
@@ -38,8 +41,9 @@ pub struct Pruned {
 }
 
 impl Loaded {
-    pub(crate) fn new(set: Option<SetNumber>, numbered: SetNumber) -> Self {
-        Self { verified: set.into_iter().collect(), attempted: BTreeSet::new(), numbered }
+    pub(crate) fn new(set: Option<SetNumber>, identity: &Identity) -> Self {
+        let Identity { numbered, adopted, .. } = *identity;
+        Self { verified: set.into_iter().collect(), attempted: BTreeSet::new(), numbered, adopted }
     }
 
     pub(crate) fn numbered(&self) -> SetNumber {
@@ -80,7 +84,8 @@ impl Loaded {
     }
 
     /// Keeps the newest `keep` sets (at least one) of which it is known that they can be read, and what is newer; removes older
-    /// sets, and the log as far as none of the kept needs it. Sets that cannot be read are neither counted nor removed.
+    /// sets, and the log as far as none of the kept needs it. Sets that cannot be read are neither counted nor removed, and sets of
+    /// another server are not removed.
     pub fn prune(&self, places: &Places, keep: usize) -> Result<Pruned, DiskError> {
         self.prune_but(places, keep, &[])
     }
@@ -99,7 +104,8 @@ impl Loaded {
             return Ok(pruned);
         }
         for one in listed.iter().filter(|one| one.number < oldest) {
-            if matches!(one.state, SetState::Set(_)) {
+            let is_ours = one.is_own || one.number > self.adopted;
+            if is_ours && matches!(one.state, SetState::Set(_)) {
                 // The manifest goes first, so that what is left after a crash is no set.
                 one.store.remove(one.number, &[MANIFEST])?;
                 one.remove_all()?;

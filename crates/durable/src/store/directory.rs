@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use crate::disk::{
-    Attempt, Disk, DiskError, File, Over, Source, ensure_dir, list_sorted, write_all_at, write_small,
+    Attempt, Disk, DiskError, File, Lock, Over, Source, ensure_dir, list_sorted, write_all_at, write_small,
 };
 use crate::layout::{self, ASIDE_MARK, LOGS, MANIFEST, SETS, SetNumber};
+use crate::lock::{self, LockError};
 use crate::store::{SetStore, Sink, Stored};
 
 /// The sets of a data directory, or of a directory that holds nothing else.
@@ -137,6 +138,10 @@ impl SetStore for DirectorySets {
             }
             other => other.trying("remove", &self.shown(&directory)),
         }
+    }
+
+    fn hold(&self, note: &str) -> Result<Option<Box<dyn Lock>>, LockError> {
+        if self.is_elsewhere { lock::take_place(self.disk.as_ref(), note).map(Some) } else { Ok(None) }
     }
 
     fn archive(&self) -> Option<Arc<dyn SetStore>> {

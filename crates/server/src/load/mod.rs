@@ -88,6 +88,7 @@ impl Job {
             until: config.recover_until.as_ref().map(|until| UnixMs(until.unix_ms)),
             refuse_torn_tail: !config.aof_load_truncated,
             expect_data: config.expect_data,
+            take_over: config.snapshot_take_over,
             imports: import.is_some(),
             ..Options::new(boot)
         };

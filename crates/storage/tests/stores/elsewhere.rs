@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use durable::SetStore;
 use durable::recover::{self, OnLoadFailure, Options, Recovered};
+use durable::sets::Loaded;
 use durable::store::DirectorySets;
 use storage::Directory;
 
@@ -99,4 +100,54 @@ fn hazard_4_a_set_of_a_place_that_was_left_is_not_the_newest() {
     assert!(text.contains("snapshot set 4") && text.contains("`snapshot-dir`"), "{text}");
     let Ok(Recovered::Whole(plan)) = node::start(&node.places) else { panic!("it is there") };
     assert_eq!(plan.set.unwrap().number, 4);
+}
+
+#[test]
+fn a_place_is_one_servers() {
+    let place = tempfile::tempdir().unwrap();
+    let held = store(place.path()).hold("lacewing, process 17").unwrap();
+    assert!(held.is_some());
+    let error = store(place.path()).hold("another").err().unwrap();
+    let (text, want) = (error.to_string(), format!("the place of snapshots {}", place.path().display()));
+    assert!(text.contains(&want) && text.ends_with("process 17"), "{text}");
+    drop(held);
+    store(place.path()).hold("another").unwrap();
+}
+
+/// Whoever starts with an empty directory has the sets that are there, and not what their writer has besides: that may need them still.
+#[test]
+fn sets_of_another_server_are_not_removed_until_they_are_taken_over() {
+    let place = tempfile::tempdir().unwrap();
+    let mut first = Node::begin(store(place.path()), 1);
+    (0..2).for_each(|_| drop(first.save(&[b"a"]).unwrap()));
+    let (scratch, places) = fresh(store(place.path()));
+    let (identity, loaded) =
+        accepted(&places, &Options::new(BOOT), "are kept for the server that wrote them");
+    let mut second = Node { scratch, places, identity, loaded, rng: stdx::Rng::new(2) };
+    (0..2).for_each(|_| drop(second.save(&[b"b"]).unwrap()));
+    assert_eq!(second.loaded.prune(&second.places, 1).unwrap().sets, [3]);
+    // The first one has nothing to do but to move the strange one away.
+    fs::rename(place.path().join("0000000004"), second.path("moved")).unwrap();
+    let Ok(Recovered::Whole(plan)) = node::start(&first.places) else { panic!("its sets are there") };
+    assert_eq!(plan.set.unwrap().number, 2);
+    fs::rename(second.path("moved"), place.path().join("0000000004")).unwrap();
+
+    // It is remembered, until it is said.
+    let (_, loaded) =
+        accepted(&second.places, &Options::new(BOOT), "are kept for the server that wrote them");
+    assert!(loaded.prune(&second.places, 1).unwrap().sets.is_empty());
+    let takes_over = Options { take_over: true, ..Options::new(BOOT) };
+    accepted(&second.places, &takes_over, "");
+    let (_, loaded) = accepted(&second.places, &Options::new(BOOT), "");
+    assert_eq!(loaded.prune(&second.places, 1).unwrap().sets, [1, 2]);
+}
+
+/// Accepts what there is; a note must say this, or (empty) none that speaks of it may be there.
+#[track_caller]
+fn accepted(places: &durable::Places, options: &Options, note: &str) -> (durable::Identity, Loaded) {
+    let Ok(Recovered::Whole(plan)) = recover::recover(places, options) else { panic!("there is data") };
+    let told = plan.notes.iter().any(|told| told.contains("snapshot-take-over") && told.contains(note));
+    assert_eq!(told, !note.is_empty(), "{:?}", plan.notes);
+    let keys: Vec<_> = plan.set.iter().flat_map(|set| &set.files).map(|file| file.keys.clone()).collect();
+    plan.accept(places, &keys, node::NOW).unwrap()
 }

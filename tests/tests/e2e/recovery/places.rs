@@ -78,3 +78,33 @@ fn hazard_4_a_place_that_was_given_up_does_not_come_back_as_the_newest() {
     let again = server(&dir, 2, &now);
     assert_eq!(again.client().line("MGET old new"), "[nil, \"1\"]");
 }
+
+/// Another, empty data directory and the same place: while the first server lives, its sets are its own.
+#[test]
+fn a_place_of_sets_has_one_server() {
+    let (dir, place) = (directory(), directory());
+    let mut first = server(&dir, 2, &at(&place));
+    run(&mut first.client(), "SET a 1 | SAVE | SET a 2 | SAVE");
+    let want = ["another process has the place of snapshots", "give this one another `snapshot-dir`"];
+    refused(directory().path(), &at(&place), 75, &want);
+    first.stop();
+
+    // It is gone, and may come back: what it has there stays.
+    let another = directory();
+    let mut second = server(&another, 2, &[&at(&place)[..], &["--snapshot-keep", "1"]].concat());
+    second.wait_for_log("are kept for the server that wrote them");
+    assert_eq!(second.client().line("GET a"), "\"2\"");
+    run(&mut second.client(), "SET b 1 | SAVE | SAVE");
+    second.kill();
+    let has = |number: usize| place.path().join(format!("{number:010}/manifest")).exists();
+    assert_eq!([1, 2, 3, 4].map(has), [true, true, false, true]);
+    let args = [&at(&place)[..], &["--snapshot-keep", "1", "--snapshot-take-over", "yes"]].concat();
+    serve(&another, &args, "SAVE");
+    assert_eq!([1, 2, 3, 4, 5].map(has), [false, false, false, false, true]);
+}
+
+#[test]
+fn the_data_directory_is_no_place_besides_itself() {
+    let dir = directory();
+    refused(dir.path(), &at(&dir), 78, &["it is the data directory"]);
+}
