@@ -3,7 +3,7 @@
 
 use crate::clock::unix_ms;
 use crate::connection::Connection;
-use crate::hop::Item;
+use crate::hop::{Hop, Item};
 use crate::node::Node;
 use commands::{Client, ClientFlags};
 use reactor::net::{Endpoint, Listener, Socket};
@@ -13,6 +13,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
+use stdx::ShardId;
 
 /// Accepts until the core is told to stop; then the listener is closed, and the file of a unix socket removed.
 pub(crate) async fn accept(node: Rc<Node>, mut listener: Listener) {
@@ -40,7 +41,10 @@ pub(crate) async fn accept(node: Rc<Node>, mut listener: Listener) {
         if !is_dealt || core == node.id.index() {
             serve(&node, socket);
         } else if let Ok(fd) = socket.into_fd() {
-            node.mailbox.outbox(core, |hop| hop.say(Item::Accepted(fd)));
+            // It has not said anything yet, so it waits for nothing that others have.
+            let mut hop = Hop::default();
+            hop.say(Item::Accepted(fd));
+            crate::hop::send_past(&node, ShardId(core as u16), hop);
         }
     }
 }

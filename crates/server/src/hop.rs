@@ -206,9 +206,21 @@ impl Item {
         }
     }
 
-    /// Whether it is a shard's reply for a flight that locks nothing, and runs nothing by itself.
-    pub(crate) fn is_for_flight(&self) -> bool {
-        matches!(self, Item::Reply(sink, _) if matches!(sink.part, Part::Shard(..)))
+    /// Whether it does nothing by itself that tells of data: a shard's reply for a flight that locks nothing, or something about
+    /// connections and counts.
+    pub(crate) fn tells_nothing(&self) -> bool {
+        match self {
+            Item::Reply(sink, _) => matches!(sink.part, Part::Shard(..)),
+            Item::Accepted(_)
+            | Item::Slow(_)
+            | Item::Took(..)
+            | Item::Subscriptions(..)
+            | Item::Delivered(_)
+            | Item::Told(..)
+            | Item::Refused(..)
+            | Item::Busy => true,
+            _ => false,
+        }
     }
 
     /// Tells a client's core that a command of its was slow.

@@ -74,6 +74,8 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
     let mut at = 0;
     while at < items.len() {
         let commands = items[at..].iter().take_while(|item| item.is_command()).count();
+        // While the log fails each is looked at by itself: whether its answer may go past what waits.
+        let commands = if node.journal.is_failing() { commands.min(1) } else { commands };
         if commands > 0 {
             run_all(node, from, &hop, &mut large, &items[at..at + commands]).await;
             at += commands;
@@ -81,7 +83,7 @@ async fn handle(node: &Rc<Node>, from: ShardId, mut hop: Hop) {
         }
         let item = std::mem::replace(&mut items[at], Item::Gone);
         at += 1;
-        if !item.is_for_flight() {
+        if !item.tells_nothing() {
             crate::journal::beware(node);
         }
         match item {
@@ -188,9 +190,9 @@ fn run(
     commands: &mut std::slice::Iter<'_, Item>,
 ) {
     let now = node.time();
-    // It was sent past all that waits for a log, and so is its answer.
-    let is_urgent = node.journal.is_failing()
-        && matches!(commands.as_slice(), [Item::Command(remote)] if matches!(remote.sink.part, Part::Shard(..)));
+    // It was sent past all that waits for a log, and so is its answer: that may be just about to fail.
+    let is_urgent = node.journal.is_on()
+        && matches!(commands.as_slice(), [Item::Command(remote)] if is_about_the_server(remote));
     let has_actions = {
         let mut state = node.state.borrow_mut();
         let ticks = node.ticks.get();
@@ -321,6 +323,12 @@ fn run(
             tracing::warn!(error, "a command of another core failed here");
         }
     }
+}
+
+/// Whether every shard runs it, and it neither reads nor writes data.
+fn is_about_the_server(remote: &Remote) -> bool {
+    let Remote { command, sink, .. } = remote;
+    matches!(sink.part, Part::Shard(..)) && !commands::health::is_about_data(command, command.row.flags)
 }
 
 /// Why the other core's commands are left, for a moment at least.

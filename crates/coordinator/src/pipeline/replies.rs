@@ -30,6 +30,8 @@ pub struct Replies {
     /// Long strings that belong into `ready`, in order, and their bytes.
     long: VecDeque<LongPart>,
     long_bytes: usize,
+    /// So many of the first bytes that may leave are known to tell of no data.
+    plain: usize,
     holes: VecDeque<Hole>,
     /// The number of the first hole, or of the next when there is none.
     first: u32,
@@ -132,6 +134,35 @@ impl Replies {
         self.fill_around(id, encode, Vec::new());
     }
 
+    /// The same for a reply that tells of no data: see [`Replies::is_plain`].
+    pub fn fill_plain(&mut self, id: HoleId, encode: impl FnOnce(&mut Vec<u8>)) {
+        let before = (id.0 == self.first).then(|| self.ready());
+        // What stands behind the hole follows, and is what it is.
+        let mut len = 0;
+        self.fill_with(id, |buf| {
+            let start = buf.len();
+            encode(buf);
+            len = buf.len() - start;
+        });
+        if before == Some(self.plain) {
+            self.plain += len;
+        }
+    }
+
+    /// What was added since there were `before` bytes that may leave tells of no data, such as the reply of a command about the server.
+    #[inline]
+    pub fn note_plain(&mut self, before: usize) {
+        if self.plain == before {
+            self.plain = self.ready();
+        }
+    }
+
+    /// Whether nothing that may leave now tells of data, as far as is known.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.plain == self.ready()
+    }
+
     /// The same for a reply with long strings, whose places are in the reply.
     pub fn fill_long(&mut self, id: HoleId, reply: &[u8], long: Vec<LongPart>) {
         self.fill_around(id, |buf| buf.extend_from_slice(reply), long);
@@ -179,6 +210,7 @@ impl Replies {
     #[inline]
     pub fn take_ready(&mut self, empty: Vec<u8>) -> Chunk {
         debug_assert!(empty.is_empty());
+        self.plain = 0;
         if !self.long.is_empty() {
             return self.take_around(empty);
         }
@@ -187,7 +219,7 @@ impl Replies {
 
     /// Gives up the bytes that may leave now. Returns the long strings among them.
     pub fn drop_ready(&mut self) -> impl Iterator<Item = Arc<Vec<u8>>> + use<> {
-        (self.ready, self.taken, self.long_bytes) = (Vec::new(), 0, 0);
+        (self.ready, self.taken, self.long_bytes, self.plain) = (Vec::new(), 0, 0, 0);
         std::mem::take(&mut self.long).into_iter().map(|part| part.bytes)
     }
 
@@ -306,6 +338,41 @@ mod tests {
         assert_eq!(replies.outstanding(), 0);
         replies.buf().push(b'd');
         assert_eq!(sent(&mut replies), "d");
+    }
+
+    #[test]
+    fn replies_are_plain_as_long_as_all_of_them_are() {
+        let mut replies = Replies::default();
+        assert!(replies.is_plain(), "nothing tells of nothing");
+        let add = |replies: &mut Replies, text: &[u8], is_plain: bool| {
+            let before = replies.ready();
+            replies.buf().extend_from_slice(text);
+            if is_plain {
+                replies.note_plain(before);
+            }
+            replies.is_plain()
+        };
+        assert!(add(&mut replies, b"time", true) && add(&mut replies, b"info", true));
+        assert!(!add(&mut replies, b"data", false) && !add(&mut replies, b"time", true));
+        sent(&mut replies);
+        assert!(add(&mut replies, b"time", true));
+        sent(&mut replies);
+        assert!(!add(&mut replies, b"data", false) && !add(&mut replies, b"time", true));
+        sent(&mut replies);
+
+        // A hole, and what stands behind it.
+        let (plain, behind) = (replies.hole(), replies.hole());
+        assert!(replies.is_plain());
+        replies.fill_plain(plain, |buf| buf.extend_from_slice(b"info"));
+        assert!(replies.is_plain() && replies.ready() == 4);
+        replies.buf().extend_from_slice(b"push");
+        replies.fill_plain(behind, |buf| buf.extend_from_slice(b"info"));
+        assert!(!replies.is_plain());
+        assert_eq!(sent(&mut replies), "infoinfopush");
+        let (data, late) = (replies.hole(), replies.hole());
+        replies.fill_plain(late, |buf| buf.extend_from_slice(b"info"));
+        replies.fill(data, b"data");
+        assert!(!replies.is_plain());
     }
 
     /// Five holes with tails between, filled in every order, numbered across the wrap: always in order.

@@ -40,7 +40,10 @@ impl Turn<'_> {
         }
         self.spoil_queue();
         self.state.core.stats.rejected(command.index, text);
-        self.error(text)
+        let ready = self.outgoing.replies.ready();
+        let verdict = self.error(text);
+        self.outgoing.replies.note_plain(ready);
+        verdict
     }
 
     /// Ends a connection that speaks HTTP, without an answer, also to the lines before this one that have none yet: what

@@ -21,10 +21,14 @@ impl Turn<'_> {
             return Verdict::Blocked(Blocked::Order);
         }
         self.client_mut().last_command = command.full_name;
-        let replied = self.outgoing.replies.buf().len();
+        let (replied, ready) = (self.outgoing.replies.buf().len(), self.outgoing.replies.ready());
         self.run_session(command, args);
         wait::serve(self.state, Unit::Command(command, args), self.now);
-        self.after_session(replied)
+        let verdict = self.after_session(replied);
+        if !commands::health::is_about_data(command, flags) {
+            self.outgoing.replies.note_plain(ready);
+        }
+        verdict
     }
 
     /// Runs a command that may change what is known of the client.

@@ -42,18 +42,25 @@ fn gate_of(node: &Node, link: &Link) -> Gate {
     };
     let safe = journal.safe();
     let is_safe = safe == journal.recorded.get() || (journal.is_failing.get() && link.held.get() <= safe);
-    Gate { is_open: !is_dirty && is_safe, safe }
+    Gate { is_open: !is_dirty && (is_safe || tells_nothing(link)), safe }
+}
+
+/// Whether what a connection would send next tells of no data, and waits for none that does: INFO is answered whatever becomes of the
+/// disk.
+fn tells_nothing(link: &Link) -> bool {
+    link.outgoing.borrow().replies.is_plain() && !link.wire.borrow().output.has_apart()
 }
 
 /// The disk has not taken what was done here: the replies that tell of it wait, and so does whatever comes behind them. All that
-/// is ready may tell of it.
+/// is ready may tell of it, but for what is known to tell of no data.
 #[cold]
 fn hold_replies(node: &Node) {
     node.journal.holds_replies.set(false);
     let place = place(node);
     for link in node.links.borrow().iter() {
+        let may_leave = tells_nothing(link);
         let outgoing = &mut *link.outgoing.borrow_mut();
-        if outgoing.replies.ready() > 0 {
+        if !may_leave && outgoing.replies.ready() > 0 {
             link.wire.borrow_mut().output.set_apart(outgoing, place);
             wait_for(node, link, place);
             link.held.set(place);

@@ -294,8 +294,8 @@ impl InFlight {
         let shards = node.router.shards();
         *missing = Some(shards as usize - 1);
         let work = &*self.work;
-        // While a log cannot be written, what waits for it is not to keep those waiting who ask why, or mend it.
-        let is_urgent = node.state.borrow().core.shared.health.refuses_any() && !self.is_about_data();
+        // What waits for a log is not to keep those waiting who ask why, or mend it; and it may be just about to fail.
+        let is_urgent = node.journal.is_on() && !self.is_about_data();
         for shard in (0..shards).filter(|&shard| shard != node.id.0) {
             let sink = Sink { client: self.client, part: Part::Shard(self.id, shard) };
             let args = work.args.as_args();
@@ -364,8 +364,13 @@ impl InFlight {
         if self.work.command.row.flags.has(Flags::SUBSCRIBES) {
             self.land_subscribed(node, &mut state, outgoing);
         } else {
-            let mut len = 0;
-            outgoing.replies.fill_with(self.id.0, |out| len = self.reply(&mut state, out));
+            let (hole, mut len, is_about_data) = (self.id.0, 0, self.is_about_data());
+            let encode = |out: &mut Vec<u8>| len = self.reply(&mut state, out);
+            if is_about_data {
+                outgoing.replies.fill_with(hole, encode);
+            } else {
+                outgoing.replies.fill_plain(hole, encode);
+            }
             answered(outgoing, len);
         }
         wait::end(node, &mut state.core, outgoing, self.client);

@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::Duration;
 
 use lacewing_tests::{Client, Server, run, skipped, until};
 use resp::Value;
@@ -139,6 +143,79 @@ fn a_value_that_does_not_fit_is_kept_until_it_does() {
     assert_eq!(writer.read(), Value::Simple("OK".into()));
     until("writes are taken again", || (client.line("SET a 1") == "+OK").then_some(()));
     assert_eq!(client.line("STRLEN large"), format!(":{}", 4 << 20));
+}
+
+/// Asks about the server without a pause, over new connections too, until told to stop; every answer must come.
+fn ask_all_the_time(server: &Server, is_over: &AtomicBool) -> usize {
+    const QUESTIONS: [&[&str]; 6] = [
+        &["TIME"],
+        &["INFO"],
+        &["HELLO", "2"],
+        &["CONFIG", "GET", "maxmemory"],
+        &["CONFIG", "SET", "maxmemory-samples", "7"],
+        // Refused, as in Redis, and that is an answer.
+        &["PING"],
+    ];
+    let mut asked = 0;
+    while !is_over.load(Relaxed) {
+        let mut client = server.client();
+        client.timeout(Some(Duration::from_secs(10))).expect("a bound can be set");
+        for question in QUESTIONS.iter().cycle().take(3 * QUESTIONS.len()) {
+            client.send(question);
+            let answer = client.read_any();
+            assert!(matches!(answer, Ok(Some(_))), "{question:?} after {asked}: {answer:?}");
+            asked += 1;
+        }
+    }
+    asked
+}
+
+/// What is held back while the disk takes nothing tells of what the disk has not got; nobody else waits.
+#[test]
+fn what_tells_of_no_data_is_answered_while_the_disk_is_full() {
+    if !may_mount() {
+        return;
+    }
+    for policy in ["always", "everysec"] {
+        let dir = directory();
+        let server = server(&dir, policy);
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let askers: Vec<_> =
+                (0..6).map(|_| scope.spawn(|| ask_all_the_time(&server, &is_over))).collect();
+            // More than there is room for, on both shards, beside transactions over both that are on their way then.
+            let mut pairs: Vec<Client> = (0..8).map(|_| server.client()).collect();
+            for (number, pair) in pairs.iter_mut().enumerate() {
+                pair.send(&["MSET", &format!("l{number}"), "x", &format!("r{number}"), "x"]);
+            }
+            let mut writers: Vec<Client> = (0..4).map(|_| server.client()).collect();
+            for (number, writer) in writers.iter_mut().enumerate() {
+                writer.send(&["SET", &format!("large{number}"), &"x".repeat(3 << 20)]);
+            }
+            for (number, pair) in pairs.iter_mut().enumerate() {
+                pair.send(&["MSET", &format!("l{number}"), "y", &format!("r{number}"), "y"]);
+            }
+            assert_eq!(refusal(&server), REFUSED);
+            let held = || server.client().call(&["INFO", "persistence"]);
+            until("something is held back", || {
+                let info = held();
+                let text = String::from_utf8_lossy(info.as_bytes().expect("INFO is text")).into_owned();
+                (!text.contains("aof_buffer_length:0")).then_some(())
+            });
+            // Each asks on, on many connections, while others come and go.
+            for number in 0..40 {
+                let mut client = server.client();
+                client.timeout(Some(Duration::from_millis(50))).expect("a bound can be set");
+                client.send(&["MSET", &format!("l{number}"), "z", &format!("r{number}"), "z"]);
+                let _ = client.read_any();
+            }
+            is_over.store(true, Relaxed);
+            for asker in askers {
+                assert!(asker.join().expect("every question was answered") > 0, "{policy}");
+            }
+            std::fs::remove_file(seen_from_here(&server, &dir).join("filler")).expect("room can be made");
+        });
+    }
 }
 
 #[test]
