@@ -6,6 +6,7 @@
 
 mod counted;
 mod logs;
+mod needed;
 mod repair;
 mod together;
 
@@ -89,6 +90,8 @@ pub struct Row {
     pub lsns: Option<(Lsn, Lsn)>,
     /// Whether it is whole.
     pub verdict: Verdict,
+    /// Whether a start would look at it, or miss it: not what is older than what it begins with.
+    pub is_needed: bool,
 }
 
 /// What kind of thing it is.
@@ -165,6 +168,9 @@ pub fn check(places: &Places, boot: BootId, watch: &mut dyn Watch) -> Result<Rep
         }
     }
     let outcome = outcome(places, &survey, &options, watch)?;
+    if let Outcome::Load(plan) = &outcome {
+        needed::mark(disk, &survey, plan, &mut rows)?;
+    }
     Ok(Report { rows, quarantine: quarantine(disk)?, outcome })
 }
 
@@ -202,7 +208,17 @@ fn counted(places: &Places, read: &Arc<AtomicU64>) -> Counted {
 }
 
 fn row(kind: Kind, number: u64, verdict: Verdict) -> Row {
-    Row { kind, number, elsewhere: None, time: None, count: None, bytes: 0, lsns: None, verdict }
+    Row {
+        kind,
+        number,
+        elsewhere: None,
+        time: None,
+        count: None,
+        bytes: 0,
+        lsns: None,
+        verdict,
+        is_needed: true,
+    }
 }
 
 /// The size of a file, 0 if it has none that can be told.
@@ -299,7 +315,7 @@ fn tree_bytes(disk: &dyn Disk, path: &str, depth: usize) -> Result<u64, Refusal>
 }
 
 impl Report {
-    /// 0 if a start would load everything that is there; else the code that tells best what is wrong.
+    /// 0 if a start would load everything that it needs, and all that is newer; else the code that tells best what is wrong.
     pub fn code(&self) -> u8 {
         if let Outcome::Refuse(refusal) = &self.outcome {
             return refusal.exit_code();
@@ -309,7 +325,7 @@ impl Report {
             Verdict::Damaged { code, .. } => Some(code),
             Verdict::Torn { .. } => Some(TORN_TAIL),
         };
-        let codes = self.rows.iter().filter_map(code);
+        let codes = self.rows.iter().filter(|row| row.is_needed).filter_map(code);
         // Damage before what a crash may leave.
         codes.min().unwrap_or(0)
     }

@@ -173,3 +173,33 @@ fn a_torn_tail_is_told_and_what_repair_has_kept_is_listed() {
     assert_eq!((report.code(), repaired.len(), report.quarantine.len()), (0, 1, 1));
     assert!(report.quarantine[0].1 >= repaired[0].bytes);
 }
+
+#[test]
+fn what_no_start_needs_may_be_damaged() {
+    let mut server = Server::start();
+    server.write(0, "a");
+    server.write(1, "a");
+    server.sync();
+    let old = server.save("old", true);
+    server.write(0, "b");
+    server.sync();
+    server.save("new", true);
+    server.write(0, "c");
+    flip(&set_file(&server, &old, 0), 3);
+    flip(&first_segment(&server, 0), aof::HEADER_LEN + 40);
+    let report = looked_at(&server);
+    assert_eq!((report.code(), report.set()), (0, Some(2)), "{report:?}");
+    let damaged: Vec<&Row> =
+        report.rows.iter().filter(|row| matches!(row.verdict, Verdict::Damaged { .. })).collect();
+    assert_eq!(damaged.iter().map(|row| row.kind).collect::<Vec<_>>(), [Kind::Set, Kind::Log(ShardId(0))]);
+    assert!(damaged.iter().all(|row| !row.is_needed), "it is told all the same: {report:?}");
+
+    // Of the log of the other shard something is damaged that is needed.
+    server.write(1, "d");
+    server.write(1, "e");
+    server.sync();
+    let written = server.logs[1].written().0 as usize;
+    flip(&first_segment(&server, 1), aof::HEADER_LEN + written - 3);
+    flip(&first_segment(&server, 1), aof::HEADER_LEN + 40);
+    assert_ne!(looked_at(&server).code(), 0);
+}

@@ -476,3 +476,63 @@ fn a_time_in_the_past_is_recovered_and_is_the_present_from_then_on() {
     assert_eq!(plan.replays[0].ends, then);
     assert_eq!(plan.replays[1].starts, [Lsn(0); 3]);
 }
+
+/// It is as good as a set that is missing: what it has the logs have, and it goes to quarantine.
+#[test]
+fn a_damaged_manifest_is_passed_over_where_the_log_makes_up_for_the_set() {
+    let mut server = Server::start();
+    server.write(0, "a");
+    server.save("old", true);
+    server.write(1, "b");
+    server.sync();
+    server.save("new", true);
+    flip(&server.path("snapshots/0000000002/manifest"), 40);
+    let plan = server.whole(OnLoadFailure::Refuse);
+    assert_eq!(plan.set.as_ref().map(|set| set.number), Some(1));
+    let is_told = |note: &String| {
+        note.contains("manifest of snapshot set 2 is damaged") && note.contains("the log makes up for it")
+    };
+    assert!(plan.lost.is_none() && plan.notes.iter().any(is_told), "{:?}", plan.notes);
+
+    // Without the identity nobody knows whether the log has it, nor if the set is newer than it says.
+    fs::rename(server.path("lacewing.id"), server.path("id")).unwrap();
+    server.refused(95);
+    fs::rename(server.path("id"), server.path("lacewing.id")).unwrap();
+    fs::create_dir(server.path("snapshots/0000000003")).unwrap();
+    fs::write(server.path("snapshots/0000000003/manifest"), "").unwrap();
+    server.refused(95);
+    fs::remove_dir_all(server.path("snapshots/0000000003")).unwrap();
+
+    let keys: Vec<_> = plan.set.iter().flat_map(|set| &set.files).map(|file| file.keys.clone()).collect();
+    plan.accept(&server.places, &keys, NOW).unwrap();
+    assert!(server.path("quarantine/0000000001/snapshots/0000000002/manifest").exists());
+    assert!(server.whole(OnLoadFailure::Refuse).notes.iter().all(|note| !is_told(note)));
+}
+
+#[test]
+fn previous_says_that_something_is_lost_only_if_it_is() {
+    let mut server = Server::start();
+    server.write(0, "a");
+    server.save("old", true);
+    server.write(1, "b");
+    server.sync();
+    server.save("new", true);
+    // It cannot be read, and nobody knows why.
+    let manifest = server.path("snapshots/0000000002/manifest");
+    fs::remove_file(&manifest).unwrap();
+    fs::create_dir(&manifest).unwrap();
+    server.refused(74);
+    let plan = server.whole(OnLoadFailure::Previous);
+    assert_eq!((plan.set.as_ref().map(|set| set.number), plan.replays.len()), (Some(1), 1));
+    let is_told = |note: &String| note.contains("nothing that was promised is lost");
+    assert!(plan.lost.is_none() && plan.notes.iter().any(is_told), "{:?}", plan.notes);
+
+    let mut server = Server::start();
+    server.save("old", true);
+    server.write(1, "b");
+    server.sync();
+    server.save("of a time without a log", false);
+    fs::write(server.path("snapshots/0000000002/manifest"), "").unwrap();
+    server.refused(95);
+    assert!(server.whole(OnLoadFailure::Previous).lost.is_some());
+}

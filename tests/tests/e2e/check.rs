@@ -48,6 +48,21 @@ fn what_cannot_be_looked_at_is_said_on_one_line() {
 }
 
 #[test]
+fn of_a_part_of_a_data_directory_it_is_said_what_to_give() {
+    let server = Server::with(&["--appendonly", "yes"]);
+    assert_eq!(server.client().line("SET a 1"), "+OK");
+    for part in ["log", "log/0000000001"] {
+        for args in [&[][..], &["--repair"]] {
+            let ended = check(&server.dir().join(part), args);
+            assert_eq!(ended.status.code(), Some(78), "{ended:?}");
+            let whole = server.dir().canonicalize().expect("it is there");
+            let text = format!("is a part of the data directory {}: give that", whole.display());
+            assert!(ended.stderr.contains(&text), "no {text:?} in {}", ended.stderr);
+        }
+    }
+}
+
+#[test]
 fn an_empty_directory_holds_no_data_and_stays_empty() {
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
     let found = found(directory.path());

@@ -62,6 +62,16 @@ pub(crate) fn scan_generation(
     survey: &Survey,
     begin: &Begin,
 ) -> Result<Vec<Result<Summary, Refusal>>, Refusal> {
+    scan_from(disk, survey, begin, None)
+}
+
+/// The same from these places on, by shard.
+pub(super) fn scan_from(
+    disk: &dyn Disk,
+    survey: &Survey,
+    begin: &Begin,
+    starts: Option<&[Lsn]>,
+) -> Result<Vec<Result<Summary, Refusal>>, Refusal> {
     let segments = log::segments(disk, begin.generation)?;
     let known = known_ends(survey, begin);
     let generation = begin.generation;
@@ -70,10 +80,11 @@ pub(crate) fn scan_generation(
         let Some(first) = segments.iter().find(|name| name.shard == shard) else {
             return Err(Refusal::LogMissing { generation, shard: Some(shard), at: Lsn(0) });
         };
-        let mut scanner = Scanner::new(id, first.base);
+        let start = starts.and_then(|starts| starts.get(shard.index())).map_or(first.base, |start| *start);
+        let mut scanner = Scanner::new(id, start);
         if let Some(end) = known.and_then(|ends| ends.get(shard.index())) {
             // A log that was cut back to before this is not read.
-            scanner = scanner.until((*end).max(first.base));
+            scanner = scanner.until((*end).max(start));
         }
         let mut senseless = None;
         let mut each = |record: &Record<'_>| {
@@ -81,7 +92,7 @@ pub(crate) fn scan_generation(
                 senseless = bad_commands(record);
             }
         };
-        let summary = scan_log(disk, id, &segments, scanner, first.base, &mut each)?;
+        let summary = scan_log(disk, id, &segments, scanner, start, &mut each)?;
         match senseless {
             None => Ok(summary),
             Some(what) => Err(Refusal::LogDamaged { generation, what: format!("shard {}: {what}", shard.0) }),

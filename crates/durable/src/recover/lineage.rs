@@ -67,7 +67,7 @@ fn newest(disk: &dyn Disk, survey: &Survey, options: &Options) -> Result<Plan, R
                 continue;
             }
         };
-        match whole(disk, survey, options, start) {
+        match whole(disk, survey, options, start, Mind::Strict) {
             Ok(mut plan) => {
                 plan.notes
                     .extend(passed.into_iter().map(|cause| format!("{cause}; the log makes up for it")));
@@ -159,8 +159,24 @@ fn usable<'a>(candidate: Candidate<'a>, options: &Options) -> Result<Start<'a>, 
     }
 }
 
+/// What a plan that misses nothing may pass over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mind {
+    /// Damaged manifests of sets that the logs have.
+    Strict,
+    /// Those that cannot be read for another reason too, and a torn tail, in which nothing is that was promised: the operator wants what
+    /// can be had.
+    Lenient,
+}
+
 /// The plan that begins at `start` and misses nothing.
-fn whole(disk: &dyn Disk, survey: &Survey, options: &Options, start: Start<'_>) -> Result<Plan, Refusal> {
+fn whole(
+    disk: &dyn Disk,
+    survey: &Survey,
+    options: &Options,
+    start: Start<'_>,
+    mind: Mind,
+) -> Result<Plan, Refusal> {
     let legs = match survey.head() {
         None => Vec::new(),
         Some(head) => match &head.begin {
@@ -175,7 +191,7 @@ fn whole(disk: &dyn Disk, survey: &Survey, options: &Options, start: Start<'_>) 
     if let Some(manifest) = start {
         has_its_log(survey, &manifest)?;
     }
-    let mut must = newer_sets(survey, start, &legs)?;
+    let mut must = newer_sets(survey, start, &legs, mind)?;
     let mut plan = Plan::new(survey, start, options);
     let Some((last, earlier)) = legs.split_last() else { return Ok(plan) };
     for leg in earlier {
@@ -194,7 +210,7 @@ fn whole(disk: &dyn Disk, survey: &Survey, options: &Options, start: Start<'_>) 
     if let Some(log) = tail::cut_off(disk, begin, &scanned.summaries, options.boot)? {
         return Err(tail::missing(begin, log));
     }
-    if options.refuse_torn_tail {
+    if options.refuse_torn_tail && mind == Mind::Strict {
         let torn = |end: &&aof::ends::End| end.dropped.is_some_and(|dropped| dropped.damage.is_some());
         if let Some(end) = ends.logs.iter().find(torn) {
             let (generation, shard, bytes) =
@@ -279,15 +295,24 @@ fn has_its_log(survey: &Survey, manifest: &Manifest) -> Result<(), Refusal> {
     Err(Refusal::LogMissing { generation: *generation, shard: None, at: Lsn(0) })
 }
 
-/// That every set newer than `start` is a place on the way; by shard, how far the last leg must reach for it.
-fn newer_sets(survey: &Survey, start: Start<'_>, legs: &[Leg]) -> Result<Vec<Lsn>, Refusal> {
+/// That every set newer than `start` is a place on the way; by shard, how far the last leg must reach for it. Where a set whose manifest is
+/// damaged has its place is not known; it counts like one that is missing.
+fn newer_sets(survey: &Survey, start: Start<'_>, legs: &[Leg], mind: Mind) -> Result<Vec<Lsn>, Refusal> {
     let own = start.map_or(0, |manifest| manifest.number);
     let mut must: Vec<Lsn> = Vec::new();
     for listed in survey.sets.iter().filter(|set| set.number > own) {
         let manifest = match &listed.state {
             SetState::Set(manifest) => manifest,
             SetState::Unfinished | SetState::Aside => continue,
-            SetState::Damaged(fault) => return Err(Refusal::manifest(listed.number, fault.clone())),
+            SetState::Damaged(fault) => {
+                let refusal = Refusal::manifest(listed.number, fault.clone());
+                let is_damage = matches!(refusal, Refusal::ManifestDamaged { .. });
+                if is_damage && survey.may_miss(listed.number) {
+                    continue;
+                }
+                return Err(refusal);
+            }
+            SetState::Unreadable(_) if mind == Mind::Lenient && survey.may_miss(listed.number) => continue,
             SetState::Unreadable(error) => return Err(Refusal::disk(error.copy())),
         };
         let Position { generation, lsns, .. } = &manifest.position;
@@ -375,9 +400,26 @@ fn begin_of(survey: &Survey, generation: Generation) -> Result<&Begin, Refusal> 
     survey.begin(generation).ok_or(missing)
 }
 
+/// A plan that misses nothing, if there is one to whoever passes over what cannot be read.
+fn all_the_same(disk: &dyn Disk, survey: &Survey, options: &Options) -> Option<Plan> {
+    survey.check_newest().ok()?;
+    let usable = starts(survey).into_iter().filter_map(|start| usable(start, options).ok());
+    let mut plans = usable.filter_map(|start| whole(disk, survey, options, start, Mind::Lenient).ok());
+    let mut plan = plans.next()?;
+    plan.notes.extend(gone(survey));
+    Some(plan)
+}
+
 /// The newest data that can be had, when the newest there is cannot: the newest set that can be read, or nothing, and the
 /// logs as far as they lead on from it.
 fn previous(disk: &dyn Disk, survey: &Survey, options: &Options, reason: Refusal) -> Result<Plan, Refusal> {
+    if let Some(mut plan) = all_the_same(disk, survey, options) {
+        let cause = reason.cause();
+        plan.notes.push(format!(
+            "on-load-failure is 'previous', and nothing that was promised is lost by it: {cause}; the rest has it all"
+        ));
+        return Ok(plan);
+    }
     let mut candidates = starts(survey).into_iter();
     let mut besides = Vec::new();
     let start = loop {

@@ -86,6 +86,17 @@ impl Survey {
         }
     }
 
+    /// Whether nothing is missed without this set, if logs lead past it to the present: it is one that the identity knows, and says of the
+    /// newest whether a log was written then ([`Survey::check_newest`]). A set that was made without one breaks the way.
+    pub(super) fn may_miss(&self, number: SetNumber) -> bool {
+        let newest = self.identity.as_ref().and_then(|identity| identity.newest.set);
+        newest.is_some_and(|newest| {
+            let head = self.head().map_or(Generation(0), |head| head.generation);
+            number < newest.number
+                || (number == newest.number && (newest.is_in_log || head >= newest.generation))
+        })
+    }
+
     /// Whether this set is there, or a later one.
     pub(super) fn has_set(&self, number: SetNumber) -> bool {
         self.sets.iter().any(|set| set.number >= number && set.is_data())

@@ -61,6 +61,10 @@ fn look(asked: &Check) -> Result<Findings, Failure> {
     if is_directory && directory::is_one(path) {
         return directory::look(path, asked.repair);
     }
+    if is_directory && let Some(whole) = directory::whole_of(path) {
+        let text = format!("{} is a part of the data directory {}: give that", asked.path, whole.display());
+        return Err(Failure::new(text, ExitCode::Config));
+    }
     if asked.repair {
         let text = format!("{}: only the logs in a data directory of Lacewing can be repaired", asked.path);
         return Err(Failure::new(text, ExitCode::Config));

@@ -15,7 +15,7 @@ use durable::layout::SetNumber;
 use durable::recover::Plan;
 use durable::store::DirectorySets;
 use durable::{Disk, Lock, Places, Refusal, SetStore, Trouble, layout, lock};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::{fs, io};
@@ -26,6 +26,16 @@ use storage::Directory;
 pub(super) fn is_one(path: &Path) -> bool {
     let has = |name: &str| path.join(name).exists();
     has(layout::IDENTITY) || has(layout::SETS) || has(layout::LOGS) && !has_sets(path).unwrap_or(false)
+}
+
+/// The data directory that `path` is a part of which cannot be looked at by itself: its logs, or what was put into quarantine.
+pub(super) fn whole_of(path: &Path) -> Option<PathBuf> {
+    let path = path.canonicalize().ok()?;
+    let parts = [layout::LOGS, layout::QUARANTINE];
+    let part = path.ancestors().find(|part| parts.iter().any(|name| part.ends_with(name)))?;
+    let whole = part.parent()?;
+    let has = |name: &str| whole.join(name).exists();
+    (has(layout::IDENTITY) || has(layout::SETS)).then(|| whole.to_owned())
 }
 
 /// Looks at it, and cuts torn tails off before, if that is wanted.
@@ -190,7 +200,10 @@ fn finding(row: &Row) -> Finding {
             let text = format!("{bytes} bytes behind the last record that counts: {what}");
             Verdict { state: State::Torn, text, code: 101 }
         }
-        check::Verdict::Damaged { what, code } => Verdict::damaged(what.clone(), *code),
+        check::Verdict::Damaged { what, code } if row.is_needed => Verdict::damaged(what.clone(), *code),
+        check::Verdict::Damaged { what, code } => {
+            Verdict::damaged(format!("{what}; it is older than what a start loads, and not needed"), *code)
+        }
     };
     let of = match row.kind {
         Kind::Set => "keys",
