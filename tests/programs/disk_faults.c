@@ -1,5 +1,6 @@
 /* Loaded before a server's libraries: its calls to the disk fail while a file of the call's name is in the directory that DISK_FAULTS
- * names. The file has the error's number; without one it is EIO. A sync of a log waits while there is a file `stall<shard>`. */
+ * names. The file has the error's number; without one it is EIO. A sync of a log waits while there is a file `stall<shard>`, and a write
+ * to a file of a snapshot set while there is `stallset`. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -23,23 +24,35 @@ static int fails(const char *call) {
     return 1;
 }
 
+/* Whether a descriptor's path is told, and what it is. */
+static int path_of(int fd, char *target, size_t size) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(link, target, size - 1);
+    if (len < 0) return 0;
+    target[len] = 0;
+    return 1;
+}
+
+static void wait_while(const char *fault, char shard) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s%c", getenv("DISK_FAULTS"), fault, shard);
+    while (access(path, F_OK) == 0) usleep(1000);
+}
+
 ssize_t pwrite64(int fd, const void *bytes, size_t len, off64_t at) {
     static ssize_t (*real)(int, const void *, size_t, off64_t);
+    char target[4096];
     if (!real) *(void **)&real = dlsym(RTLD_NEXT, "pwrite64");
+    if (getenv("DISK_FAULTS") && path_of(fd, target, sizeof target) && strstr(target, ".rdb")) wait_while("stallset", 0);
     return fails("write") ? -1 : real(fd, bytes, len, at);
 }
 
 static void wait_while_stalled(int fd) {
-    const char *dir = getenv("DISK_FAULTS");
-    char link[64], target[4096], path[4096];
-    if (!dir) return;
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t len = readlink(link, target, sizeof target - 1);
-    if (len < 0) return;
-    target[len] = 0;
+    char target[4096];
+    if (!getenv("DISK_FAULTS") || !path_of(fd, target, sizeof target)) return;
     const char *name = strrchr(target, '/');
-    snprintf(path, sizeof path, "%s/stall%c", dir, name ? name[1] : '-');
-    while (access(path, F_OK) == 0) usleep(1000);
+    wait_while("stall", name ? name[1] : '-');
 }
 
 int fdatasync(int fd) {

@@ -79,6 +79,11 @@ pub trait File: Source {
 
     /// Makes the file `size` bytes long, if it is longer.
     fn truncate(&self, size: u64) -> io::Result<()>;
+
+    /// Whether the file has a name still: one that was removed goes on taking bytes, which nobody will ever find.
+    fn has_name(&self) -> io::Result<bool> {
+        Ok(true)
+    }
 }
 
 /// Held while this process has the directory; dropping it gives the directory back.

@@ -146,6 +146,10 @@ impl Identity {
         match read_small(disk, IDENTITY, BYTES_MAX) {
             Ok(bytes) => Self::open(&bytes).map(Some).map_err(IdentityError::Damaged),
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
+            // None was ever so long.
+            Err(error) if error.source.kind() == io::ErrorKind::FileTooLarge => {
+                Err(IdentityError::Damaged(envelope::Error::Magic))
+            }
             Err(error) => Err(error.into()),
         }
     }

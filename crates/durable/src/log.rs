@@ -9,7 +9,7 @@ mod writer;
 pub use mend::MendError;
 pub use reader::{LogReader, ReadError};
 pub use segment::{Room, Spare, SpareJob};
-pub use sync::{SyncDone, SyncJob};
+pub use sync::{LookJob, SyncDone, SyncJob};
 pub(crate) use writer::SPARED_BYTES;
 pub use writer::{LogError, LogWriter, Options};
 

@@ -18,6 +18,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -150,7 +151,8 @@ impl Worker {
 
     fn ill(&self, error: &ArchiveError) {
         let failures = self.shared.archived.failed(error.to_string());
-        if failures == 1 {
+        // The server's end ends its dealings with the store first, which is no failure.
+        if failures == 1 && !self.shared.shutting_down.load(Relaxed) {
             tracing::error!("THE LOG IS NOT ARCHIVED: {error}");
         }
     }

@@ -483,6 +483,7 @@ impl Journal {
             if self.policy.get() == AppendFsync::Everysec {
                 writer.sink.sync_each(SYNC_EACH);
             }
+            writer.sink.look_each(LOOK_EACH);
         }
         self.write(core);
         self.follow_disk(core.id);
@@ -564,6 +565,8 @@ fn tell(shard: ShardId, trouble: Option<&LogTrouble>) {
 const LOOKS: u32 = 4;
 /// The pause between two syncs under `everysec`, in rounds of periodic work: those come four times a second at least.
 const SYNC_EACH: Duration = Duration::from_millis(750);
+/// How often it is looked whether a log is there still, that nobody has synced perhaps.
+const LOOK_EACH: Duration = Duration::from_secs(1);
 /// How long the end of a core waits for its log; and how long while the disk fails, trying again so often.
 const FINISH_MAX: Duration = Duration::from_secs(10);
 const TROUBLE_MAX: Duration = Duration::from_secs(2);

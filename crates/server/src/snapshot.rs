@@ -70,6 +70,8 @@ struct Desk {
     waker: RefCell<Option<Waker>>,
     /// None is begun meanwhile.
     is_barred: Cell<bool>,
+    /// It was said that the one under way waits for the log.
+    is_told_to_wait: Cell<bool>,
     /// The minute at which the schedule was looked at last.
     minute: Cell<Option<i64>>,
 }

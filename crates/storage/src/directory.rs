@@ -48,7 +48,12 @@ impl Disk for Directory {
     }
 
     fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(RealFile(fs::File::open(self.at(path))?)))
+        let file = fs::File::open(self.at(path))?;
+        // The kernel opens a directory, too, and says so only when it is read.
+        if file.metadata()?.is_dir() {
+            return Err(Errno::ISDIR.into());
+        }
+        Ok(Arc::new(RealFile(file)))
     }
 
     fn open_writable(&self, path: &str) -> io::Result<Arc<dyn File>> {

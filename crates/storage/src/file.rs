@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::SystemTime;
 
 use durable::{File, Source};
@@ -56,6 +56,10 @@ impl File for RealFile {
 
     fn truncate(&self, size: u64) -> io::Result<()> {
         if self.size()? > size { self.0.set_len(size) } else { Ok(()) }
+    }
+
+    fn has_name(&self) -> io::Result<bool> {
+        Ok(self.0.metadata()?.nlink() > 0)
     }
 }
 

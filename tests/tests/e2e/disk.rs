@@ -1,9 +1,10 @@
 //! Disks that fill up and fail under a server that writes a log: writes are refused with the reason, reads go on, nothing that
 //! was acknowledged is lost, and service returns by itself.
 
-mod faults;
+pub(crate) mod faults;
 mod full;
 mod readonly;
+mod removed;
 mod unseen;
 
 use std::sync::Arc;

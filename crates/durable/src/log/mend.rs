@@ -46,6 +46,7 @@ impl LogWriter {
             return Ok(());
         }
         assert!(!self.is_syncing, "the failed sync has ended");
+        self.check_generation()?;
         let mut doubtful = self.left.clone();
         doubtful.push((self.current.clone(), self.written));
         let mut fresh = Vec::with_capacity(doubtful.len());
@@ -64,6 +65,16 @@ impl LogWriter {
         self.has_partial = false;
         self.failure = None;
         Ok(())
+    }
+
+    /// That the generation is there still which the log is a part of: if somebody has removed that, what was synced is gone with it.
+    fn check_generation(&self) -> Result<(), DiskError> {
+        let generation = self.options.log.generation;
+        let begin = layout::begin(generation);
+        match self.disk.open(&begin).or_else(|_| self.disk.open(&layout::waiting(generation))) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(error).trying("find", &begin),
+            _ => Ok(()),
+        }
     }
 
     /// A fresh file with the records of `old` up to `end`, synced, aside.

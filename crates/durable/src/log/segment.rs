@@ -56,6 +56,15 @@ impl Segment {
         Ok(Self { file, path, base: header.base, room })
     }
 
+    /// That it is there still. Somebody may have removed it, or its directory.
+    pub(crate) fn check_name(&self) -> Result<(), DiskError> {
+        match self.file.has_name() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(io::Error::new(io::ErrorKind::NotFound, REMOVED)).trying("sync", &self.path),
+            Err(error) => Err(error).trying("look at", &self.path),
+        }
+    }
+
     /// Gives a file that was written aside the segment's name, in the place of the one that has it.
     pub(crate) fn place_over(&self, disk: &dyn Disk) -> Result<(), DiskError> {
         disk.replace(&format!("{}{ASIDE}", self.path), &self.path).trying("replace", &self.path)
@@ -128,6 +137,8 @@ fn fill(file: &dyn File, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// What is said of a segment that has no name any more.
+const REMOVED: &str = "The file was removed";
 /// A piece that is filled at once.
 const FILL_BYTES: usize = 256 << 10;
 /// What is behind this in a segment is only reserved.

@@ -17,6 +17,16 @@ pub struct SyncJob {
     pub(crate) upto: Lsn,
 }
 
+/// Looks whether the segment that is written is there still, for logs that nobody has synced.
+pub struct LookJob(pub(crate) Segment);
+
+impl LookJob {
+    /// Looks. An error is for [`crate::log::LogWriter::doubt`].
+    pub fn run(self) -> Result<(), DiskError> {
+        self.0.check_name()
+    }
+}
+
 /// How a sync ended; give it to [`crate::log::LogWriter::sync_done`].
 #[derive(Debug)]
 #[must_use]
@@ -56,6 +66,7 @@ impl SyncJob {
             segment.file.sync().trying("sync", &segment.path)?;
         }
         self.current.file.sync().trying("sync", &self.current.path)?;
+        self.current.check_name()?;
         match &self.directory {
             Some(directory) => self.disk.sync_dir(directory).trying("sync", directory),
             None => Ok(()),

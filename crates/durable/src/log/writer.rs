@@ -20,7 +20,7 @@ use aof::{BootId, Header, LogId, Lsn};
 use crate::disk::{Attempt, Disk, DiskError, write_all_at};
 use crate::layout;
 use crate::log::segment::{Room, Segment, Spare, SpareJob};
-use crate::log::sync::{SyncDone, SyncJob};
+use crate::log::sync::{LookJob, SyncDone, SyncJob};
 use stdx::UnixMs;
 
 /// What a log is written with.
@@ -226,6 +226,18 @@ impl LogWriter {
             directory: directory.then(|| layout::generation(self.options.log.generation)),
             upto: self.written,
         })
+    }
+
+    /// A job that looks whether the log is there still. None after a failure, and while a sync is under way, which looks as well.
+    pub fn look_job(&self) -> Option<LookJob> {
+        (!self.is_syncing && self.failure.is_none()).then(|| LookJob(self.current.clone()))
+    }
+
+    /// What a [`LookJob`] has found: nothing more is to be trusted, as after a failed sync. While a sync is under way, that will tell.
+    pub fn doubt(&mut self, found: &DiskError) {
+        if !self.is_syncing && self.failure.is_none() {
+            self.failure = Some(found.copy());
+        }
     }
 
     /// Takes the result of the job under way: what is synced now, or that nothing is to be trusted any more.

@@ -14,7 +14,7 @@
 
 use aof::{LogId, Lsn};
 use durable::DiskError;
-use durable::log::{LogWriter, MendError, Room, Spare, SpareJob, SyncDone, SyncJob};
+use durable::log::{LogWriter, LookJob, MendError, Room, Spare, SpareJob, SyncDone, SyncJob};
 use reactor::bell::Bell;
 use std::io;
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub(crate) struct LogSink {
     /// When a sync was last begun.
     synced_at: Instant,
     is_syncing: bool,
+    /// When it was last looked whether the log is there still.
+    looked_at: Instant,
     delayed_syncs: u64,
     /// The failed log is mended, or tried to be, from this time on.
     mend_at: Instant,
@@ -61,12 +63,14 @@ pub(crate) struct LogSink {
 /// What the first thread is to do.
 enum Order {
     Sync(SyncJob),
+    Look(LookJob),
     Mend(Box<LogWriter>),
 }
 
 /// What was done.
 enum News {
     Synced(SyncDone),
+    Looked(Result<(), DiskError>),
     Spare(Result<Spare, DiskError>),
     Mended(Box<LogWriter>, Result<(), MendError>),
 }
@@ -89,6 +93,7 @@ impl LogSink {
             log: Some(log),
             synced_at: now,
             is_syncing: false,
+            looked_at: now,
             delayed_syncs: 0,
             mend_at: now,
             mend_pause: MEND_PAUSE_MIN,
@@ -207,6 +212,16 @@ impl LogSink {
         self.sync();
     }
 
+    /// Has it looked whether the log is there still, if nobody has for so long.
+    pub(crate) fn look_each(&mut self, period: Duration) {
+        if self.looked_at.elapsed() >= period
+            && let Some(job) = self.log.as_ref().and_then(LogWriter::look_job)
+        {
+            self.looked_at = Instant::now();
+            self.order(Order::Look(job));
+        }
+    }
+
     /// Whether a sync is under way.
     pub(crate) fn is_syncing(&self) -> bool {
         self.is_syncing
@@ -245,6 +260,15 @@ impl LogSink {
                         self.set_trouble(Some(error.cause()));
                         self.mend();
                     }
+                }
+            }
+            News::Looked(Ok(())) => {}
+            News::Looked(Err(error)) => {
+                let Some(log) = &mut self.log else { return };
+                log.doubt(&error);
+                if log.failure().is_some() {
+                    self.set_trouble(Some(&error));
+                    self.mend();
                 }
             }
             News::Spare(made) => {
@@ -371,6 +395,7 @@ fn work(orders: &Receiver<Order>, teller: &Teller) {
     while let Ok(order) = orders.recv() {
         let news = match order {
             Order::Sync(job) => News::Synced(job.run()),
+            Order::Look(job) => News::Looked(job.run()),
             Order::Mend(mut log) => {
                 let result = log.mend();
                 News::Mended(log, result)

@@ -2,6 +2,7 @@
 
 use crate::node::Node;
 use commands::Core;
+use commands::core::Shared;
 use commands::saves::{Asked, Desk, SaveKind, Tally};
 use config::SavePoint;
 use std::sync::Arc;
@@ -26,11 +27,26 @@ pub(crate) fn look(node: &Node, now: UnixMs) {
         let due = due(node, core, now);
         (shared, due)
     };
+    tell_wait(node, &shared);
     if let Some(kind) = due
         && shared.saves.ask(kind, kind == SaveKind::Snapshot, now) == Asked::Started
     {
         super::asked(node);
     }
+}
+
+/// Says once that a snapshot waits for the log, whose disk takes nothing: it is to lead on from the snapshot.
+fn tell_wait(node: &Node, shared: &Shared) {
+    let waits = node.control.saving.load(Relaxed) && shared.health.has_log_trouble();
+    if waits && !node.snapshots.desk.is_told_to_wait.get() {
+        let reason = shared.health.logs().into_values().next().map(|trouble| trouble.reason);
+        tracing::warn!(
+            reason,
+            "a snapshot is under way while the log cannot be written, which is to lead on from it: it waits for that, and BGSAVE \
+             CANCEL gives it up"
+        );
+    }
+    node.snapshots.desk.is_told_to_wait.set(waits);
 }
 
 /// What for one is due, if one is. A snapshot shortens the log, too.

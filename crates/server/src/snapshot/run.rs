@@ -13,6 +13,7 @@ use config::{AppendFsync, Config, SnapshotCompression};
 use durable::generation::Waiting;
 use durable::manifest::{Manifest, Position, SetFile};
 use durable::sets::{Commit, Draft, Pruned};
+use durable::store::StoreTrouble;
 use reactor::cores::stand_back;
 use reactor::task::offload;
 use std::future::{Future, poll_fn};
@@ -34,7 +35,9 @@ pub(super) async fn serve(node: Rc<Node>) {
         node.control.saving.store(true, Relaxed);
         node.snapshots.desk.is_for_replicas.set(replicas::wants(&waiting));
         node.snapshots.desk.is_for_others.set(replicas::are_others(&waiting));
-        let result = run(&node).await;
+        let result = run(&node)
+            .await
+            .map_err(|error| if is_of_the_end(&node, &error) { SaveError::Ending } else { error });
         let single = match &result {
             Ok(manifest) if wants_single(&waiting) => save_single(&node, manifest.clone()).await,
             _ => Ok(()),
@@ -77,6 +80,12 @@ pub(super) async fn serve(node: Rc<Node>) {
     let waiting = node.snapshots.desk.waiting.take();
     let result = Err(SaveError::Ending.to_string());
     answer(&node, waiting, &result, &result, None, None);
+}
+
+/// Whether a snapshot failed because the server ends, which has its dealings with a store over a network end first.
+fn is_of_the_end(node: &Node, error: &SaveError) -> bool {
+    let SaveError::Disk(error) = error else { return false };
+    node.stopping.get() && error.store_trouble() == Some(StoreTrouble::Unreachable)
 }
 
 fn wants_single(waiting: &[Waiter]) -> bool {

@@ -16,15 +16,15 @@ use tempfile::TempDir;
 use super::{Told, asked, check_found, count, directory, field, field_asked, logging, refusal};
 
 /// A server whose disk fails on demand.
-pub(super) struct Faulty {
-    pub(super) server: Server,
+pub(crate) struct Faulty {
+    pub(crate) server: Server,
     dir: Arc<TempDir>,
     faults: TempDir,
 }
 
 impl Faulty {
     /// `None` where there is no compiler for the library.
-    pub(super) fn start(cores: &str, policy: &str, args: &[&str]) -> Option<Self> {
+    pub(crate) fn start(cores: &str, policy: &str, args: &[&str]) -> Option<Self> {
         let library = library()?;
         let (dir, faults) = (directory(), tempfile::tempdir().expect("a temporary directory"));
         let text = |path: &std::path::Path| path.to_str().expect("temporary paths are UTF-8").to_owned();
@@ -35,12 +35,18 @@ impl Faulty {
     }
 
     /// These calls fail from now on: `write`, `sync`.
-    pub(super) fn fail(&self, call: &str) {
+    pub(crate) fn fail(&self, call: &str) {
         std::fs::write(self.faults.path().join(call), "5").expect("a fault can be planted");
     }
 
-    pub(super) fn mend(&self, call: &str) {
+    pub(crate) fn mend(&self, call: &str) {
         std::fs::remove_file(self.faults.path().join(call)).expect("it was planted");
+    }
+
+    /// Ends the server in order, and starts one on what it leaves.
+    pub(crate) fn stopped(mut self, cores: &str, args: &[&str]) -> Server {
+        assert!(self.server.stop().success(), "{}", self.server.log());
+        Server::on(self.dir, &[&logging(cores, "everysec")[..], args].concat())
     }
 
     /// Kills the server, and starts one on what it leaves.

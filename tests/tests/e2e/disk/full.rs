@@ -139,8 +139,13 @@ fn a_value_that_does_not_fit_is_kept_until_it_does() {
     }
     let held: u64 = field(&mut client, "aof_buffer_length").parse().expect("a number");
     assert!(held > 4 << 20, "{held} bytes are kept");
+    // A snapshot waits as well, and says so.
+    let mut saver = server.client();
+    saver.send(&["SAVE"]);
+    server.wait_for_log("a snapshot is under way while the log cannot be written");
     std::fs::remove_file(seen_from_here(&server, &dir).join("filler")).expect("room can be made");
     assert_eq!(writer.read(), Value::Simple("OK".into()));
+    assert_eq!(saver.read(), Value::Simple("OK".into()));
     until("writes are taken again", || (client.line("SET a 1") == "+OK").then_some(()));
     assert_eq!(client.line("STRLEN large"), format!(":{}", 4 << 20));
 }

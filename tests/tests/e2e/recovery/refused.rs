@@ -360,3 +360,18 @@ fn a_directory_that_may_not_be_written_is_refused() {
     }
     change(0o700);
 }
+
+#[test]
+fn an_identity_that_is_no_file_or_no_identity_is_told_as_what_it_is() {
+    let dir = left_behind("SET a 1", &[]);
+    let path = dir.path().join("lacewing.id");
+    let bytes = std::fs::read(&path).expect("it is there");
+    std::fs::remove_file(&path).expect("it is there");
+    std::fs::create_dir(&path).expect("it can be made");
+    refused(dir.path(), &[], 74, &["lacewing.id", "a directory where a file should be"]);
+    std::fs::remove_dir(&path).expect("it is there");
+    std::fs::write(&path, [7; 5000]).expect("it can be written");
+    refused(dir.path(), &[], 93, &["lacewing.id is damaged", "delete the file"]);
+    std::fs::write(&path, bytes).expect("it can be written");
+    assert_eq!(server(&dir, 2, &[]).client().line("GET a"), "\"1\"");
+}

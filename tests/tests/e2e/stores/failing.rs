@@ -74,6 +74,26 @@ fn a_store_that_hangs_slows_no_command() {
     assert!(far.objects().iter().all(|name| !name.contains(".rdb") && !name.contains("manifest")));
 }
 
+/// Its dealings with the store end with the server, and that is no failure.
+#[test]
+fn a_snapshot_that_the_end_of_the_server_cuts_off_is_not_told_to_have_failed() {
+    for (method, object) in [("GET", "list-type"), ("PUT", ".rdb"), ("PUT", "manifest")] {
+        let Some(far) = Far::new() else { return };
+        let more = ["--appendonly", "yes", "--log-archive-interval", "1"];
+        let mut one = server(&directory(), &far.place("retry=600&timeout=600"), &more);
+        let mut client = one.client();
+        fill(&mut client);
+        far.proxy.next(method, object, usize::MAX, Fate::Silence);
+        let before = far.proxy.seen(method, object);
+        assert_eq!(client.line("BGSAVE"), "+Background saving started");
+        until("the store was asked", || (far.proxy.seen(method, object) > before).then_some(()));
+        assert!(one.stop().success());
+        let log = one.log();
+        assert!(log.contains("snapshot given up: the server ends"), "{object}: {log}");
+        assert!(!log.contains("ERROR"), "{object}: {log}");
+    }
+}
+
 /// Faults that pass are not told of as failures.
 #[test]
 fn a_store_that_stumbles_is_asked_again() {
@@ -103,7 +123,8 @@ fn another_server_that_writes_to_the_same_place_is_told() {
     snapshot(&mut one.client());
     one.wait_for_log("ANOTHER SERVER of this node");
     let objects = far.objects();
-    for set in ["0000000002", "0000000003"] {
+    // Nor of what was there before the second.
+    for set in ["0000000001", "0000000002", "0000000003"] {
         assert!(objects.iter().any(|name| *name == format!("{set}/manifest")), "{set}: {objects:?}");
     }
 }
