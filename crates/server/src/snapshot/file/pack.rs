@@ -119,14 +119,20 @@ impl Packer {
     }
 }
 
-/// The thread that packs aside. It hears that nobody wants the file any more when it can neither take nor give.
-pub(super) fn pack_aside(how: How, pieces: Receiver<Piece>, returns: &Returns, packed: &SyncSender<Packed>) {
+/// The thread that packs aside, for as long as `goes_on` says after each piece. It hears that nobody wants the file any more when it can
+/// neither take nor give.
+pub(super) fn pack_aside(
+    how: How,
+    pieces: Receiver<Piece>,
+    returns: &Returns,
+    packed: &SyncSender<Packed>,
+    goes_on: impl FnMut() -> bool,
+) {
     cores::stand_aside();
     let Ok(Piece::Head(head)) = pieces.recv() else { return };
     let mut packer = Packer::new(&head, how);
-    let mut hunger = Hunger::new();
     let put = |bytes: &mut Vec<u8>| packed.send(Packed::Bytes(std::mem::take(bytes)));
-    let last = match packer.run(&pieces, returns, put, || !hunger.is_starving()) {
+    let last = match packer.run(&pieces, returns, put, goes_on) {
         Ok(Left::Nothing(keys)) => Packed::End(keys),
         Ok(Left::Rest) => Packed::Rest(Box::new(packer), pieces),
         Ok(Left::Unwanted) | Err(_) => return,
@@ -134,18 +140,18 @@ pub(super) fn pack_aside(how: How, pieces: Receiver<Piece>, returns: &Returns, p
     let _ = packed.send(last);
 }
 
-/// Whether this thread gets the CPU that it needs.
-struct Hunger {
+/// Whether a thread gets the CPU that it needs; asked by that thread.
+pub(super) struct Hunger {
     looked: Instant,
 }
 
 impl Hunger {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { looked: Instant::now() }
     }
 
     /// Whether it waited for a CPU nearly all the time that it could have run, since it began. Looks now and then.
-    fn is_starving(&mut self) -> bool {
+    pub(super) fn is_starving(&mut self) -> bool {
         if self.looked.elapsed() < LOOK_EACH {
             return false;
         }

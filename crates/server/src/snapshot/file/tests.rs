@@ -1,6 +1,6 @@
 //! Files as a core has them written, on disks that fail.
 
-use super::write::write_all;
+use super::write::write_while;
 use super::*;
 use durable::disk::{Attempt, Source};
 use durable::recover::{Options as RecoverOptions, Recovered, recover};
@@ -122,6 +122,16 @@ fn head() -> Head {
 
 /// Has pieces of keys written, as a core does, and says what became of them; ends early without `ends`.
 fn written(store: Store, how: How, ends: bool) -> Result<Option<SetFile>, DiskError> {
+    written_while(store, how, ends, || true)
+}
+
+/// The same with a thread that packs for as long as `goes_on` says.
+fn written_while(
+    store: Store,
+    how: How,
+    ends: bool,
+    goes_on: impl FnMut() -> bool + Send + 'static,
+) -> Result<Option<SetFile>, DiskError> {
     let file = writer(store, how.compresses_files);
     let ((give, pieces), (back, emptied), (bell, _ear)) = (channel(), channel(), bell().unwrap());
     let returns = Returns { back, bell: Arc::new(bell) };
@@ -140,7 +150,7 @@ fn written(store: Store, how: How, ends: bool) -> Result<Option<SetFile>, DiskEr
         give.send(Piece::End(vec![DbKeys { db: 3, keys: 40_000 }])).unwrap();
     }
     drop(give);
-    let result = write_all(file, how, pieces, &returns);
+    let result = write_while(file, how, pieces, &returns, goes_on);
     let emptied =
         emptied.try_iter().filter(|back| matches!(back, Back::Emptied(buffer) if buffer.is_empty()));
     assert!(result.is_err() || emptied.count() == 40, "every buffer comes back");
@@ -211,4 +221,37 @@ fn what_is_given_up_is_no_file() {
     let calls = Arc::clone(&store.calls);
     assert!(written(store, PACKED, false).unwrap().is_none());
     assert_eq!(*calls.lock().unwrap(), ["write"]);
+}
+
+/// Whoever packs without getting on hands over what he has begun, wherever he is in the file, and it is the same file.
+#[test]
+fn who_starves_hands_over_and_the_file_is_the_same() {
+    let packed_by = |pieces_aside: usize| {
+        let store = Store::default();
+        let kept = Arc::clone(&store.written);
+        let (asked, mut left) = (Arc::new(Mutex::new(0)), pieces_aside);
+        let counter = Arc::clone(&asked);
+        let goes_on = move || {
+            *counter.lock().unwrap() += 1;
+            left -= 1;
+            left > 0
+        };
+        let file = written_while(store, PACKED, true, goes_on).unwrap().expect("it was ended");
+        let bytes = std::mem::take(&mut *kept.lock().unwrap());
+        assert_eq!((file.keys(), file.bytes), (40_000, bytes.len() as u64));
+        let asked = *asked.lock().unwrap();
+        (asked, bytes)
+    };
+    let (asked, whole) = packed_by(1000);
+    assert_eq!(asked, 40, "it is asked after each piece");
+    for pieces_aside in [1, 2, 20, 39, 40] {
+        let (asked, bytes) = packed_by(pieces_aside);
+        assert_eq!(asked, pieces_aside, "it packs no more once it has handed over");
+        assert!(bytes == whole, "handed over after {pieces_aside} pieces it is another file");
+    }
+    // And if there is nobody left to hand over to, nothing is a file.
+    let store = Store::default();
+    let mut first = true;
+    let result = written_while(store, PACKED, false, move || std::mem::take(&mut first));
+    assert!(result.unwrap().is_none());
 }

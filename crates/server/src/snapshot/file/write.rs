@@ -1,6 +1,6 @@
 //! From packed bytes to the disk: the thread that a file has from its beginning to its end.
 
-use super::pack::{Left, Packed, Packer, pack_aside};
+use super::pack::{Hunger, Left, Packed, Packer, pack_aside};
 use super::{How, Piece, Returns};
 use durable::DiskError;
 use durable::manifest::{DbKeys, SetFile};
@@ -16,9 +16,21 @@ pub(super) fn write_all(
     pieces: Receiver<Piece>,
     returns: &Returns,
 ) -> Result<Option<SetFile>, DiskError> {
+    let mut hunger = Hunger::new();
+    write_while(file, how, pieces, returns, move || !hunger.is_starving())
+}
+
+/// The same; the thread that packs does so for as long as `goes_on` says, which it asks after each piece.
+pub(super) fn write_while(
+    file: FileWriter,
+    how: How,
+    pieces: Receiver<Piece>,
+    returns: &Returns,
+    goes_on: impl FnMut() -> bool + Send + 'static,
+) -> Result<Option<SetFile>, DiskError> {
     let mut body = Body { file, sync_bytes: how.sync_bytes, synced: 0 };
     let (mut packer, pieces) = if how.compresses_files {
-        match follow(&mut body, how, pieces, returns)? {
+        match follow(&mut body, how, pieces, returns, goes_on)? {
             Followed::End(keys) => return body.file.finish(keys).map(Some),
             Followed::Rest(packer, pieces) => (*packer, pieces),
             Followed::Unwanted => return Ok(None),
@@ -46,10 +58,11 @@ fn follow(
     how: How,
     pieces: Receiver<Piece>,
     returns: &Returns,
+    goes_on: impl FnMut() -> bool + Send + 'static,
 ) -> Result<Followed, DiskError> {
     let (give, packed) = sync_channel(PACKED_MAX);
     let returns = returns.clone();
-    let aside = move || pack_aside(how, pieces, &returns, &give);
+    let aside = move || pack_aside(how, pieces, &returns, &give, goes_on);
     if let Err(source) = thread::Builder::new().name("lacewing-pack".to_owned()).spawn(aside) {
         return Err(DiskError { action: "start a thread for", path: "a snapshot".to_owned(), source });
     }
