@@ -18,7 +18,7 @@ pub(crate) struct Deal {
     /// The command lines of the parts, one after the other.
     spans: Vec<Span>,
     /// By shard: how many keys it has, then which part it is.
-    by_shard: Vec<u16>,
+    by_shard: Vec<u32>,
 }
 
 /// One shard's part.
@@ -50,9 +50,9 @@ impl Deal {
         self.parts.clear();
         let (mut names, mut spans) = (0, 0);
         for (shard, keys) in self.by_shard.iter_mut().enumerate().filter(|(_, keys)| **keys > 0) {
-            let names_end = names + u32::from(*keys);
-            let spans_end = spans + 1 + u32::from(*keys) * group_len as u32;
-            *keys = self.parts.len() as u16;
+            let names_end = names + *keys;
+            let spans_end = spans + 1 + *keys * group_len as u32;
+            *keys = self.parts.len() as u32;
             // The ends move as the keys come.
             self.parts.push(DealtPart {
                 shard: ShardId(shard as u16),
@@ -66,7 +66,7 @@ impl Deal {
         self.spans.clear();
         self.spans.resize(spans as usize, args.spans()[0]);
         for (shard, &at) in self.key_order.iter_mut().zip(positions) {
-            *shard = self.by_shard[*shard as usize];
+            *shard = self.by_shard[*shard as usize] as u16;
             let part = &mut self.parts[*shard as usize];
             self.names[part.names.end as usize] = name(args.at(at as usize));
             part.names.end += 1;
@@ -134,6 +134,27 @@ mod tests {
             assert_eq!(deal.names(deal.part_of(ShardId(0))), [name(b"b"), name(b"c")]);
             assert_eq!(deal.index_of(ShardId(1)), 1);
         }
+    }
+
+    #[test]
+    fn more_keys_are_dealt_than_16_bits_count() {
+        const KEYS: usize = 200_000;
+        let words: Vec<String> =
+            std::iter::once("DEL".to_owned()).chain((0..KEYS).map(|n| n.to_string())).collect();
+        let args = OwnedArgs::new(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let (args, router) = (args.as_args(), Router::new(2));
+        let positions: Vec<u32> = (1..=KEYS as u32).collect();
+        let mut deal = Deal::default();
+        assert!(!deal.find(router, args, &positions).1);
+        deal.deal(router, args, &positions, 1);
+        let mut dealt = 0;
+        for part in deal.parts() {
+            let line = deal.args(part, args.buf());
+            assert!(line.from(1).iter().all(|key| router.shard_of_key(key) == part.shard));
+            assert_eq!(line.len() - 1, deal.names(part).len());
+            dealt += line.len() - 1;
+        }
+        assert_eq!(dealt, KEYS);
     }
 
     #[test]
