@@ -43,6 +43,8 @@ impl ClientFlags {
     pub const FOLLOWS: Self = Self(1 << 11);
     /// A replica's connection, which follows this node.
     pub const REPLICA: Self = Self(1 << 12);
+    /// The link to the master that this node follows.
+    pub const MASTER: Self = Self(1 << 13);
     /// Waits for a key (BLPOP and others).
     pub const WAITING: Self = Self(1 << 24);
     /// Subscribed to a channel, a pattern or a shard channel.
@@ -69,6 +71,11 @@ impl ClientFlags {
     #[inline]
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Whether it is the server's own, with itself: nobody is connected, so it is not shown, and not closed by clients.
+    pub const fn is_own(self) -> bool {
+        self.has(Self::REPLAYS) || self.has(Self::FOLLOWS)
     }
 
     /// Adds or takes away `other`.

@@ -88,8 +88,6 @@ pub enum Action {
     Save,
     /// BGSAVE CANCEL: give up the one under way.
     CancelSave,
-    /// REPLICAOF where nobody may wait: inside EXEC.
-    Replicate(Wish),
 }
 
 /// What DEBUG STREAM does, in the place of a link to a master.
@@ -260,8 +258,8 @@ pub struct Core {
     pub waits_for_save: Option<Form>,
     /// The command that has run is to be answered when the logs are so far: taken at once by who ran it.
     pub waits_for_log: Option<LogWait>,
-    /// The command that has answered is REPLICAOF: its answer is to be held back until the role is what it asks for. Taken at once
-    /// by who ran it.
+    /// The command that has answered is REPLICAOF, or EXEC with one: the answer is to be held back until the role is what it asks for.
+    /// Taken by who ran it when all of it has run.
     pub waits_for_role: Option<Wish>,
     /// The command that has run is to be answered when replicas have what was written: taken at once by who ran it.
     pub waits_for_replicas: Option<ReplicaWait>,

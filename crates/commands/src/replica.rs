@@ -16,6 +16,23 @@ pub enum Wish {
     Follow(MasterAddress),
 }
 
+impl Wish {
+    /// Whom it is to follow.
+    pub fn master(&self) -> Option<&MasterAddress> {
+        match self {
+            Self::NoOne => None,
+            Self::Follow(to) => Some(to),
+        }
+    }
+
+    /// Whether it is to follow this master.
+    pub fn is_to_follow(&self, master: &MasterAddress) -> bool {
+        let is_same =
+            |to: &MasterAddress| to.port == master.port && to.host.eq_ignore_ascii_case(&master.host);
+        self.master().is_some_and(is_same)
+    }
+}
+
 /// What all cores know of the role. A master's is the default.
 #[derive(Debug, Default)]
 pub struct ReplicaFacts {
@@ -146,6 +163,7 @@ pub(crate) mod tests {
             attempts: 1,
             full_syncs: 1,
             partial_syncs: 0,
+            stream_failures: 0,
             last_reason: None,
             upstream: Vec::new(),
         }
@@ -173,6 +191,16 @@ pub(crate) mod tests {
         assert_eq!(told.refuses(&config, Flags::WRITE), None);
         told.tell(None, facts(LinkState::None), 0);
         assert!(!told.is_replica() && told.master().is_none());
+    }
+
+    #[test]
+    fn a_master_is_known_by_its_host_and_port() {
+        let master = |host: &str, port| MasterAddress { host: host.to_owned(), port };
+        let wish = Wish::Follow(master("Redis.example", 1));
+        assert!(wish.is_to_follow(&master("redis.EXAMPLE", 1)));
+        assert!(!wish.is_to_follow(&master("redis.example", 2)));
+        assert!(!wish.is_to_follow(&master("other.example", 1)));
+        assert!(!Wish::NoOne.is_to_follow(&master("redis.example", 1)));
     }
 
     #[test]

@@ -60,6 +60,14 @@ pub struct Position {
     pub offset: u64,
 }
 
+/// Nobody else's place is further: what comes behind it is to be counted in 63 bits as well, as all others count.
+pub(crate) const OFFSET_MAX: u64 = 1 << 62;
+
+/// An offset that another node has said.
+pub(crate) fn offset_of(said: u64) -> Option<u64> {
+    (said <= OFFSET_MAX).then_some(said)
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.replid, self.offset)

@@ -134,8 +134,9 @@ pub fn role(facts: &Facts, manner: Manner, now_ms: u64, out: &mut String) {
     line(out, "master_link_attempts", facts.attempts);
     line(out, "master_full_syncs", facts.full_syncs);
     line(out, "master_partial_syncs", facts.partial_syncs);
+    line(out, "master_stream_failures", facts.stream_failures);
     if let Some(reason) = &facts.last_reason {
-        line(out, "master_link_last_error", reason.to_string().replace(['\r', '\n'], " "));
+        line(out, "master_link_last_error", as_value(&reason.to_string()));
     }
 }
 
@@ -157,6 +158,11 @@ fn stream(scene: &Scene<'_>, out: &mut String) {
     // Counted from 1.
     line(out, "repl_backlog_first_byte_offset", if is_active { start + 1 } else { 0 });
     line(out, "repl_backlog_histlen", if is_active { end - start } else { 0 });
+}
+
+/// A text as the value of a field: on one line, and without the commas at which clients split values that have parts.
+pub fn as_value(text: &str) -> String {
+    text.replace(['\r', '\n'], " ").replace(',', ";")
 }
 
 fn line(out: &mut String, name: &str, value: impl Display) {
@@ -183,6 +189,7 @@ mod tests {
             attempts: 0,
             full_syncs: 0,
             partial_syncs: 0,
+            stream_failures: 0,
             last_reason: None,
             upstream: Vec::new(),
         }
@@ -253,7 +260,7 @@ mod tests {
         let syncing = Facts {
             transfer: Some(Transfer { len: Some(200), received: 50, last_io_ms: 2500 }),
             attempts: 3,
-            last_reason: Some(Reason::Unreachable("Connection refused".to_owned())),
+            last_reason: Some(Reason::Unreachable("Connection refused, it isn't\r\nthere".to_owned())),
             down_since_ms: Some(4000),
             ..replica_facts(LinkState::Sync)
         };
@@ -277,7 +284,8 @@ mod tests {
             "replica_announced:1",
             "master_link_state:sync",
             "master_link_attempts:3",
-            "master_link_last_error:cannot connect: Connection refused",
+            "master_stream_failures:0",
+            "master_link_last_error:cannot connect: Connection refused; it isn't  there",
             "connected_slaves:0",
         ];
         check(&syncing, &[], &expected);

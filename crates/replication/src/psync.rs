@@ -21,8 +21,7 @@ mod follower;
 mod line;
 mod payload;
 
-pub(crate) use answer::readable;
-pub use answer::{Answer, Greeting};
+pub use answer::{Answer, Greeting, readable};
 pub use follower::{Follower, FollowerState, Phase, Psync, Replconf, ReplconfError};
 pub use line::{LINE_BYTES_MAX, LineError, Lines};
 pub use payload::{Frame, Payload, PayloadError};

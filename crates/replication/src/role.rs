@@ -72,6 +72,9 @@ pub struct Role {
     /// The master has asked how far this node is, and is to hear when all that was applied by then is on the disk.
     owed: Option<u64>,
     backoff: Backoff,
+    /// The same of streams that made no sense: each costs a full sync, so it goes on until one was followed for long.
+    torn: Backoff,
+    followed_since_ms: u64,
     facts: facts::Counters,
     outputs: VecDeque<Output>,
     rng: Rng,
@@ -138,6 +141,8 @@ impl Role {
             safe: None,
             owed: None,
             backoff: Backoff::default(),
+            torn: Backoff::default(),
+            followed_since_ms: 0,
             facts: facts::Counters::default(),
             outputs: VecDeque::new(),
             rng,
@@ -169,7 +174,7 @@ impl Role {
             self.history = history;
         }
         self.is_torn = false;
-        self.backoff = Backoff::default();
+        (self.backoff, self.torn) = (Backoff::default(), Backoff::default());
         self.facts.begin();
         self.turn_to(Wish::Follow(to), now_ms);
     }
@@ -239,8 +244,11 @@ impl Role {
     }
 
     fn wait(&mut self, now_ms: u64) {
-        let is_judged = self.facts.last_reason.as_ref().is_some_and(Reason::is_judgement);
-        let wait_ms = if is_judged { backoff::LONGEST_MS } else { self.backoff.next_ms(&mut self.rng) };
+        let wait_ms = match &self.facts.last_reason {
+            Some(reason) if reason.is_judgement() => backoff::LONGEST_MS,
+            Some(Reason::Stream(_)) => self.torn.next_ms(&mut self.rng),
+            _ => self.backoff.next_ms(&mut self.rng),
+        };
         self.state = State::Waiting { until_ms: now_ms + wait_ms };
     }
 
@@ -261,6 +269,9 @@ impl Role {
             "what cannot fail has failed: {reason}"
         );
         self.outputs.push_back(Output::Failed { attempt: self.attempt, reason: reason.clone() });
+        if self.is_steady(now_ms) {
+            (self.backoff, self.torn) = (Backoff::default(), Backoff::default());
+        }
         self.facts.failed(reason, now_ms);
         if matches!(self.state, State::Following) {
             return self.drain();
@@ -559,8 +570,7 @@ impl Role {
         self.state = State::Following;
         self.read = position.offset;
         (self.safe, self.owed) = (None, None);
-        self.last_io_ms = now_ms;
-        self.backoff = Backoff::default();
+        (self.last_io_ms, self.followed_since_ms) = (now_ms, now_ms);
         self.facts.follows();
         let attempt = self.attempt;
         self.outputs.push_back(Output::Follow { attempt, position, is_resumed, is_renamed });
@@ -586,6 +596,9 @@ impl Role {
             current.offset,
             self.read
         );
+        if current.offset < offset {
+            self.backoff = Backoff::default();
+        }
         current.offset = offset;
     }
 
@@ -625,6 +638,7 @@ impl Role {
     pub fn stream_failed(&mut self, attempt: Attempt, why: &str, now_ms: u64) {
         if self.is_now(attempt) && matches!(self.state, State::Following) {
             self.is_torn = true;
+            self.facts.stream_failures += 1;
             self.fail(Reason::Stream(why.to_owned()), now_ms);
         }
     }
@@ -722,6 +736,8 @@ impl Role {
 
 /// How often a master hears from this node.
 const WORD_EACH_MS: u64 = 1000;
+/// A stream that was followed for so long went well: when it makes no sense then, that is no part of what was before.
+const STEADY_MS: u64 = 60_000;
 
 #[cfg(test)]
 mod tests;

@@ -20,11 +20,10 @@ pub(crate) fn perform_all(node: &Rc<Node>) -> Result<(), String> {
 
 fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
     match action {
-        Action::Close(slot) => {
-            if let Some(link) = node.links.borrow().get(slot) {
-                link.kill();
-            }
-        }
+        Action::Close(slot) => match node.links.borrow().get(slot) {
+            Some(link) => link.kill(),
+            None => crate::replica::kill(node, slot),
+        },
         Action::Pause { until, writes_only } => {
             let pause = Pause::merged(node.fence.asked(), Pause { until, writes_only }, unix_ms());
             node.pause.set(node.fence.ask(Some(pause)));
@@ -57,7 +56,6 @@ fn perform(node: &Rc<Node>, action: Action) -> Result<(), String> {
         Action::Sleep { micros } => std::thread::sleep(Duration::from_micros(micros)),
         Action::Log { line } => tracing::warn!("DEBUG LOG: {line}"),
         Action::Save => crate::snapshot::asked(node),
-        Action::Replicate(wish) => crate::replica::ask(node, wish, None),
         Action::CancelSave => crate::snapshot::cancel(node),
         Action::Stream(stream) => crate::follow::by_hand(node, stream),
         Action::PurgeMemory => crate::memory::give_back(),

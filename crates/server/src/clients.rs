@@ -60,7 +60,8 @@ pub(crate) fn keep_within_limit(node: &Node, core: &mut Core) {
         let stays = !client.flags.has(ClientFlags::CLOSE_NOW);
         client.counted_bytes = if stays { client.memory() } else { 0 };
         bytes += client.counted_bytes;
-        let may_go = !client.flags.has(ClientFlags::NO_EVICT) && !client.flags.has(ClientFlags::REPLICA);
+        let is_link = client.flags.has(ClientFlags::REPLICA) || client.flags.has(ClientFlags::MASTER);
+        let may_go = !client.flags.has(ClientFlags::NO_EVICT) && !is_link;
         if stays && may_go {
             clients.push((client.counted_bytes, slot));
         }

@@ -156,10 +156,11 @@ fn end_idle_clients(node: &Node, now: UnixMs) {
 }
 
 /// Those who have nothing to say and are not idle: what is replayed comes through them, or they listen.
-const LISTENERS: [ClientFlags; 5] = [
+const LISTENERS: [ClientFlags; 6] = [
     ClientFlags::REPLAYS,
     ClientFlags::FOLLOWS,
     ClientFlags::REPLICA,
+    ClientFlags::MASTER,
     ClientFlags::PUBSUB,
     ClientFlags::MONITOR,
 ];

@@ -144,6 +144,9 @@ async fn listen_by_hand(node: &Rc<Node>) {
             Poll::Pending => node.poll_stopping(cx).map(|()| None),
         });
         let Some(news) = news.await else { return };
+        if let News::Failed(why) = &news {
+            tracing::warn!("the stream that comes by hand cannot be applied: {why}");
+        }
         let (at, is_full) = (place(node).map(|at| at.to_string()), is_full(node));
         tracing::info!(?news, at, is_full, "of the stream that comes by hand");
     }

@@ -25,6 +25,7 @@ mod replace;
 mod round;
 mod run;
 mod safe;
+mod seat;
 mod staging;
 
 use crate::hop::{self, Hop, Item, Sink};
@@ -32,6 +33,7 @@ use crate::load::{Desk, Recovered};
 use crate::mail;
 use crate::node::{Node, State};
 use crate::wait::{self, Why};
+use commands::ClientSlot;
 use commands::replica::Wish;
 use config::MasterAddress;
 use durable::log::LogWriter;
@@ -59,9 +61,11 @@ pub(crate) struct Replica {
 /// What the role is told.
 enum Event {
     /// REPLICAOF, by a client that waits for an answer, or by nobody in particular.
-    Wish(Wish, Option<(ShardId, Sink)>),
+    Wish(Wish, Option<Asker>),
     /// A replica is to be this node's master, and all that was written is in the stream up to here.
     HandOver(MasterAddress, Position),
+    /// CLIENT KILL names what may be the link.
+    Killed(ClientSlot),
     /// Parameters have changed.
     Options,
     Connected(Attempt, Result<reactor::net::Socket, String>),
@@ -86,10 +90,29 @@ struct Gathered {
     places: Vec<FlowPlace>,
 }
 
+/// A client that is answered when the role is what it has asked for.
+struct Asker {
+    home: ShardId,
+    sink: Sink,
+    /// What it is answered then.
+    reply: Vec<u8>,
+}
+
+impl Asker {
+    /// It was so already, which a client hears that has said nothing else.
+    fn already(mut self) -> Self {
+        if self.reply == b"+OK\r\n" {
+            self.reply.truncate(b"+OK".len());
+            self.reply.extend_from_slice(b" Already connected to specified master\r\n");
+        }
+        self
+    }
+}
+
 /// Between core 0 and the others.
 pub(crate) enum Message {
-    /// To core 0: REPLICAOF was said.
-    Wish(Wish, Option<Sink>),
+    /// To core 0: REPLICAOF was said, and this is to be answered when that is so.
+    Wish(Wish, Option<(Sink, Vec<u8>)>),
     /// This is whom the node follows from now on; whether it followed nobody so far.
     Named(Option<MasterAddress>, bool),
     /// How many keys are there?
@@ -106,24 +129,36 @@ pub(crate) enum Message {
     Flows(flows::Message),
 }
 
-/// A client of this core has said REPLICAOF: it is answered when that is so, if there is a place for the answer.
-pub(crate) fn ask(node: &Node, wish: Wish, sink: Option<Sink>) {
-    if let Some(sink) = sink
+/// A client of this core has said REPLICAOF: it gets its answer when that is so, if there is a place for it.
+pub(crate) fn ask(node: &Node, wish: Wish, answer: Option<(Sink, Vec<u8>)>) {
+    if let Some((sink, _)) = &answer
         && let Some(link) = node.links.borrow().get(sink.client)
     {
         link.awaits.set(sink.part.hole());
     }
     if node.id.index() == 0 {
-        node.replica.desk.put(Event::Wish(wish, sink.map(|sink| (node.id, sink))));
+        put_wish(node, node.id, wish, answer);
     } else {
-        node.mailbox.outbox(0, |hop| hop.say(Item::Replica(Box::new(Message::Wish(wish, sink)))));
+        node.mailbox.outbox(0, |hop| hop.say(Item::Replica(Box::new(Message::Wish(wish, answer)))));
     }
+}
+
+fn put_wish(node: &Node, home: ShardId, wish: Wish, answer: Option<(Sink, Vec<u8>)>) {
+    let asker = answer.map(|(sink, reply)| Asker { home, sink, reply });
+    node.replica.desk.put(Event::Wish(wish, asker));
 }
 
 /// Core 0: a replica of this node, which has all that was written, or as much as it is to have, is to be its master. `at`: where this node's
 /// stream ends. [`crate::master`] is told what comes of it.
 pub(crate) fn hand_over(node: &Node, to: MasterAddress, at: Position) {
     node.replica.desk.put(Event::HandOver(to, at));
+}
+
+/// CLIENT KILL has found a client of this core that no connection serves: it is the link to the master, if that is still there.
+pub(crate) fn kill(node: &Node, slot: ClientSlot) {
+    if node.id.index() == 0 {
+        node.replica.desk.put(Event::Killed(slot));
+    }
 }
 
 /// Core 0: parameters of the role have changed.
@@ -148,9 +183,7 @@ pub(crate) fn start(node: &Rc<Node>) {
 /// A message from a core.
 pub(crate) fn receive(node: &Rc<Node>, from: ShardId, message: Message) {
     match message {
-        Message::Wish(wish, sink) => {
-            node.replica.desk.put(Event::Wish(wish, sink.map(|sink| (from, sink))));
-        }
+        Message::Wish(wish, answer) => put_wish(node, from, wish, answer),
         Message::Done(count) => node.replica.rounds.done(count),
         Message::Named(master, is_new) => {
             node.state.borrow_mut().core.config.replicaof = master;
@@ -208,9 +241,7 @@ fn post(node: &Node, peer: ShardId, message: Message) {
 }
 
 /// Answers a client that has said REPLICAOF.
-fn answer(node: &Node, (home, sink): (ShardId, Sink)) {
-    let mut reply = Vec::new();
-    resp::Reply::new(&mut reply, resp::Proto::Resp2).ok();
+fn answer(node: &Node, Asker { home, sink, reply }: Asker) {
     if home == node.id {
         mail::fill(node, sink, &reply);
     } else {

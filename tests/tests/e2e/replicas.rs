@@ -3,6 +3,7 @@
 mod bad;
 mod crashes;
 mod master;
+mod promotion;
 mod redis;
 mod roles;
 

@@ -104,25 +104,18 @@ const REPLICAOF: Command = Command {
     ..Command::EMPTY
 };
 
-/// REPLICAOF host port: whom this server follows from now on; REPLICAOF NO ONE: nobody. It is answered when that is so, which is at
-/// once but where a full sync is being put in or what has come of a stream is being applied; the link is made afterwards.
+/// REPLICAOF host port: whom this server follows from now on; REPLICAOF NO ONE: nobody. It is answered when that is so, and EXEC with
+/// it: at once but where a full sync is being put in or what has come of a stream is being applied; the link is made afterwards. Of
+/// several in one transaction the last counts. Whether it is so already is for core 0 to say, which alone knows what others have asked for.
 fn replica_of(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     if ctx.core.shared.masters.known().failover != FailoverState::None {
         return Err(CommandError::FAILING_OVER);
     }
     let wish = wish(args)?;
-    let master = ctx.core.shared.replica.master();
-    match &wish {
-        Wish::NoOne if master.is_none() => ctx.out.ok(),
-        Wish::Follow(to) if master.as_ref().is_some_and(|master| is_same(master, to)) => {
-            ctx.out.simple("OK Already connected to specified master");
-        }
-        _ if ctx.may_park => ctx.core.waits_for_role = Some(wish),
-        _ => {
-            ctx.core.actions.push(Action::Replicate(wish));
-            ctx.out.ok();
-        }
-    }
+    // CONFIG REWRITE behind it in the same transaction is to write this. Core 0 tells it to all cores when it is so.
+    ctx.core.config.replicaof = wish.master().cloned();
+    ctx.core.waits_for_role = Some(wish);
+    ctx.out.ok();
     Ok(Outcome::Done)
 }
 
@@ -136,10 +129,6 @@ fn wish(args: Args<'_>) -> Result<Wish, CommandError> {
     let host = std::str::from_utf8(args.at(1)).ok().filter(|host| !host.is_empty());
     let host = host.filter(|host| !host.contains(char::is_whitespace)).ok_or(CommandError::MASTER_HOST)?;
     Ok(Wish::Follow(MasterAddress { host: host.to_owned(), port }))
-}
-
-fn is_same(master: &MasterAddress, to: &MasterAddress) -> bool {
-    master.port == to.port && master.host.eq_ignore_ascii_case(&to.host)
 }
 
 /// ROLE: what Redis tells of a master, or of a replica.
@@ -346,13 +335,14 @@ mod tests {
         let to = MasterAddress { host: "Redis.example".to_owned(), port: 6379 };
         assert_eq!(world.cores[0].waits_for_role.take(), Some(Wish::Follow(to.clone())));
         world.cores[0].shared.replica.tell(Some(to), facts(LinkState::Connected), 0);
-        world.check(&["SLAVEOF redis.EXAMPLE 6379"], "+OK Already connected to specified master");
+        assert_eq!(world.cores[0].config.replicaof, world.cores[0].shared.replica.master());
         world.check(&["ROLE"], "*5 $5 slave $13 Redis.example :6379 $9 connected :77");
         let info = world.run("INFO replication");
         let here = format!("master_replid:{} ", "e".repeat(40));
         assert!(info.contains(&here) && info.contains(" master_repl_offset:77 "), "{info}");
         world.run("REPLICAOF no one");
         assert_eq!(world.cores[0].waits_for_role.take(), Some(Wish::NoOne));
+        assert_eq!(world.cores[0].config.replicaof, None);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use aof::{Generation, Lsn, NodeId};
 use resp::encode_command;
 
 use crate::flow::resume::Stands;
+use crate::ids::offset_of;
 use crate::psync::readable;
 
 /// What begins a session.
@@ -114,7 +115,7 @@ impl Sync {
     /// Reads the command's words behind the first. `None` if they are none.
     pub fn parse(words: &[&[u8]]) -> Option<Self> {
         let &[node, generation, birth, lsns, offset] = words else { return None };
-        let offset = number(offset)?;
+        let offset = offset_of(number(offset)?)?;
         if node == b"?" {
             return Some(Self { stands: None, offset });
         }
@@ -193,7 +194,7 @@ impl Session {
             flows,
             window,
             node: NodeId(hex(node)?),
-            offset: number(offset)?,
+            offset: offset_of(number(offset)?)?,
         })
     }
 }

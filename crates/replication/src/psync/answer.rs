@@ -2,7 +2,7 @@
 
 use stdx::number::parse_i64;
 
-use crate::ids::{Position, ReplId};
+use crate::ids::{Position, ReplId, offset_of};
 
 /// The answer to PSYNC.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +26,8 @@ impl Answer {
         let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).collect();
         match (words.first().copied().unwrap_or_default(), &words[words.len().min(1)..]) {
             (b"+FULLRESYNC", [replid, offset]) => {
-                match (ReplId::parse(replid), parse_i64(offset).and_then(|offset| u64::try_from(offset).ok()))
-                {
+                let offset = parse_i64(offset).and_then(|offset| u64::try_from(offset).ok());
+                match (ReplId::parse(replid), offset.and_then(offset_of)) {
                     (Some(replid), Some(offset)) => Self::Full(Position { replid, offset }),
                     _ => Self::Garbage(text()),
                 }
@@ -86,10 +86,14 @@ impl Greeting {
 }
 
 /// So much of what a master said that a person can tell what it is.
-pub(crate) fn readable(line: &[u8]) -> String {
+pub fn readable(line: &[u8]) -> String {
     let shown = &line[..line.len().min(READABLE_BYTES)];
     let more = if shown.len() < line.len() { ".." } else { "" };
-    format!("{}{more}", shown.escape_ascii())
+    // Quotes are no harm to anybody.
+    let plain = |byte: u8| {
+        if matches!(byte, b'\'' | b'"') { char::from(byte).into() } else { byte.escape_ascii().to_string() }
+    };
+    shown.iter().map(|&byte| plain(byte)).chain([more.to_owned()]).collect()
 }
 
 /// Bytes of a master's line that are kept for people.
@@ -114,7 +118,11 @@ mod tests {
         check(&format!("+CONTINUE {ID}"), Answer::Continue(Some(replid)));
         check("-LOADING Redis is loading", Answer::Later("-LOADING Redis is loading".to_owned()));
         let later = "-NOMASTERLINK Can't SYNC while not connected with my master";
-        check(later, Answer::Later(later.escape_default().to_string()));
+        check(later, Answer::Later(later.to_owned()));
+        let far = |offset: u64| Answer::parse(format!("+FULLRESYNC {ID} {offset}").as_bytes());
+        assert!(matches!(far(1 << 62), Answer::Full(_)));
+        assert!(matches!(far((1 << 62) + 1), Answer::Garbage(_)));
+        assert!(matches!(far(i64::MAX as u64), Answer::Garbage(_)));
         check("-ERR unknown command", Answer::Refused("-ERR unknown command".to_owned()));
         for line in [
             "+FULLRESYNC",
@@ -156,6 +164,7 @@ mod tests {
     #[test]
     fn what_cannot_be_printed_is_escaped_and_cut() {
         assert_eq!(readable(b"a\x00\xff"), r"a\x00\xff");
+        assert_eq!(readable(b"'Can't', \"he\" said"), "'Can't', \"he\" said");
         assert!(readable(&[b'x'; 1000]).len() < 200);
     }
 }

@@ -1,7 +1,7 @@
 //! What INFO and ROLE say of a replica.
 
 use crate::ids::{Attempt, Endpoint, ReplId};
-use crate::role::{Reason, Role, State};
+use crate::role::{Reason, Role, STEADY_MS, State};
 
 /// Everything there is to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,10 @@ pub struct Facts {
     pub full_syncs: u64,
     /// Streams that were resumed since then.
     pub partial_syncs: u64,
-    /// Why the last attempt has ended that has ended without success.
+    /// Streams that could not be applied to their end since then; behind each of them everything is asked for.
+    pub stream_failures: u64,
+    /// Why the last attempt has ended that has ended without success. Gone when the master is followed, unless its stream made no sense:
+    /// then it stays until the stream has gone well for a while.
     pub last_reason: Option<Reason>,
     /// The names of those Lacewings that the node follows, its master first: as they were when it began to.
     pub upstream: Vec<ReplId>,
@@ -91,6 +94,7 @@ pub(super) struct Counters {
     pub(super) attempts: u64,
     pub(super) full_syncs: u64,
     pub(super) partial_syncs: u64,
+    pub(super) stream_failures: u64,
     pub(super) received: u64,
     pub(super) last_reason: Option<Reason>,
     pub(super) down_since_ms: Option<u64>,
@@ -109,7 +113,7 @@ impl Counters {
 
     pub(super) fn follows(&mut self) {
         self.down_since_ms = None;
-        self.last_reason = None;
+        self.last_reason.take_if(|reason| !matches!(reason, Reason::Stream(_)));
     }
 }
 
@@ -147,9 +151,15 @@ impl Role {
             attempts: self.facts.attempts,
             full_syncs: self.facts.full_syncs,
             partial_syncs: self.facts.partial_syncs,
-            last_reason: self.facts.last_reason.clone(),
+            stream_failures: self.facts.stream_failures,
+            last_reason: self.facts.last_reason.clone().filter(|_| !self.is_steady(now_ms)),
             upstream: self.facts.upstream.clone(),
         }
+    }
+
+    /// Whether a stream is followed that has gone well for a while.
+    pub(super) fn is_steady(&self, now_ms: u64) -> bool {
+        self.is_following() && now_ms.saturating_sub(self.followed_since_ms) >= STEADY_MS
     }
 
     fn link_state(&self) -> LinkState {

@@ -229,6 +229,98 @@ fn a_stream_that_makes_no_sense_is_not_resumed() {
     assert!(role.position_to_ask().is_some(), "another master may know it");
 }
 
+/// A full sync, and then a stream that fails after this long. How long it waits before it tries again.
+fn fails_after(role: &mut Role, followed_ms: u64, now_ms: &mut u64) -> u64 {
+    let attempt = role.attempt;
+    role.connected(attempt, *now_ms);
+    let _ = std::iter::from_fn(|| role.poll()).count();
+    // Its master goes on meanwhile.
+    let offset = 1000 * attempt.0;
+    let full = format!("+FULLRESYNC {} {offset}", id(b'a'));
+    for line in GREETING.iter().chain(&[full.as_str(), "$3"]) {
+        hear(role, format!("{line}\r\n").as_bytes());
+    }
+    role.receive(attempt, b"abc", &mut |_| {}, *now_ms);
+    let _ = std::iter::from_fn(|| role.poll()).count();
+    role.verified(attempt, Report { keys: 1, own_keys: 0 }, *now_ms);
+    role.replaced(attempt, *now_ms);
+    let _ = std::iter::from_fn(|| role.poll()).count();
+    role.receive(attempt, b"STREAM", &mut |_| {}, *now_ms);
+    *now_ms += followed_ms;
+    // Some of it could be applied, each time.
+    role.applied(attempt, offset + 3);
+    role.stream_failed(attempt, "'lpush' was answered: WRONGTYPE", *now_ms);
+    role.drained(attempt, offset + 3, *now_ms);
+    let wait_ms = role.deadline().expect("it tries again") - *now_ms;
+    *now_ms += wait_ms;
+    role.tick(*now_ms);
+    let _ = std::iter::from_fn(|| role.poll()).count();
+    wait_ms
+}
+
+#[test]
+fn a_stream_that_makes_no_sense_each_time_is_asked_for_less_and_less_often() {
+    let (mut role, mut now_ms) = (role(), 0);
+    role.replicaof(endpoint(1), History::default(), 0);
+    let _ = std::iter::from_fn(|| role.poll()).count();
+    for (followed_ms, seconds) in
+        [(10, 1), (5000, 2), (10, 4), (59_999, 8), (10, 16), (10, 16), (60_000, 1), (10, 2)]
+    {
+        let wait_ms = fails_after(&mut role, followed_ms, &mut now_ms);
+        assert!((seconds * 1000..seconds * 1250).contains(&wait_ms), "{wait_ms} for {seconds}");
+    }
+    let facts = role.facts(now_ms);
+    assert_eq!((facts.stream_failures, facts.full_syncs), (8, 8));
+}
+
+#[test]
+fn a_stream_that_made_no_sense_is_told_of_until_one_has_gone_well_for_a_while() {
+    let (mut role, mut now_ms) = (role(), 0);
+    role.replicaof(endpoint(1), History::default(), 0);
+    let _ = std::iter::from_fn(|| role.poll()).count();
+    fails_after(&mut role, 10, &mut now_ms);
+    let full = format!("+FULLRESYNC {} 5000", id(b'a'));
+    role.connected(role.attempt, now_ms);
+    let _ = std::iter::from_fn(|| role.poll()).count();
+    for line in GREETING.iter().chain(&[full.as_str(), "$3"]) {
+        hear(&mut role, format!("{line}\r\n").as_bytes());
+    }
+    role.receive(role.attempt, b"abc", &mut |_| {}, now_ms);
+    role.verified(role.attempt, Report { keys: 1, own_keys: 0 }, now_ms);
+    role.replaced(role.attempt, now_ms);
+    assert!(role.is_following());
+    assert!(matches!(role.facts(now_ms + 59_999).last_reason, Some(Reason::Stream(_))));
+    assert_eq!(role.facts(now_ms + 60_000).last_reason, None);
+}
+
+#[test]
+fn a_link_that_ends_before_anything_was_applied_counts_as_a_failure() {
+    let (mut role, grant) = granted();
+    role.replaced(grant.attempt(), 30);
+    let attempt = grant.attempt();
+    role.receive(attempt, b"S", &mut |_| {}, 30);
+    role.lost(attempt, "gone", 40);
+    role.drained(attempt, 1000, 40);
+    let first_ms = role.deadline().expect("it tries again") - 40;
+    assert!((1000..1250).contains(&first_ms));
+    for (applied, from_ms) in [(1000, 2000), (1001, 1000)] {
+        let now_ms = role.deadline().expect("it tries again");
+        role.tick(now_ms);
+        let attempt = role.attempt;
+        role.connected(attempt, now_ms);
+        let _ = std::iter::from_fn(|| role.poll()).count();
+        for line in GREETING.iter().chain(&["+CONTINUE"]) {
+            hear(&mut role, format!("{line}\r\n").as_bytes());
+        }
+        role.receive(attempt, b"S", &mut |_| {}, now_ms);
+        role.applied(attempt, applied);
+        role.lost(attempt, "gone", now_ms);
+        role.drained(attempt, applied, now_ms);
+        let wait_ms = role.deadline().expect("it tries again") - now_ms;
+        assert!((from_ms..from_ms * 5 / 4).contains(&wait_ms), "{wait_ms} after {applied}");
+    }
+}
+
 #[test]
 #[should_panic(expected = "applied 999, after 1000")]
 fn a_position_does_not_go_back() {

@@ -38,5 +38,5 @@ pub(crate) fn connect(node: &Rc<Node>, name: &str, role: ClientFlags) -> io::Res
 
 /// Whether it is one of those: what comes was taken before, by this server or by its master, and is not too long for it.
 pub(super) fn is_own(flags: ClientFlags) -> bool {
-    flags.has(ClientFlags::REPLAYS) || flags.has(ClientFlags::FOLLOWS)
+    flags.is_own()
 }

@@ -101,9 +101,9 @@ impl Turn<'_> {
     /// Holds back the reply that begins at `replied` until the role is what was asked for.
     #[cold]
     fn answer_when_role_is(&mut self, replied: usize, wish: Wish) {
-        self.outgoing.replies.buf().truncate(replied);
-        let sink = self.hole(Kind::Barrier);
-        crate::replica::ask(self.node, wish, Some(sink));
+        let reply = self.outgoing.replies.buf().split_off(replied);
+        let sink = hole(self.outgoing, self.client, false, Kind::Barrier);
+        crate::replica::ask(self.node, wish, Some((sink, reply)));
     }
 
     /// Holds back the reply that begins at `replied` until every core knows of this client's subscriptions.

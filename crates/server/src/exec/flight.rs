@@ -17,6 +17,7 @@ use crate::script::held::{HeldScript, Stop};
 use crate::transaction::From;
 use crate::transaction::hold::{Held, Hold, List, Locks, apart};
 use commands::monitor;
+use commands::replica::Wish;
 use commands::transaction::{Place, Queue, Watched, end_watches};
 use commands::{Caller, ClientFlags, CommandError, CommandRef, Crossing, effects};
 use coordinator::locks::Mode;
@@ -46,6 +47,8 @@ pub(crate) struct ExecFlight {
     has_turn: bool,
     /// EXEC itself, to be shown to monitors when it is over.
     shown: Option<OwnedArgs>,
+    /// What REPLICAOF has asked for: the answer is given when that is so, which may take what its locks are in the way of.
+    wish: Option<Wish>,
     began: u64,
     _unkept: Option<UnkeptOne>,
 }
@@ -119,6 +122,7 @@ impl ExecFlight {
             is_called: true,
             has_turn: false,
             shown: None,
+            wish: None,
             began,
             _unkept: unkept,
         }
@@ -163,7 +167,7 @@ impl ExecFlight {
         self.is_called |= self.hold.give_up_if_busy(node);
     }
 
-    /// Goes on as far as it can without another letter. True when it is over and its reply fills its hole.
+    /// Goes on as far as it can without another letter. True when it is over and its reply fills its hole, or is going to.
     pub(crate) fn advance(&mut self, node: &Rc<Node>, link: &Link) -> bool {
         self.is_called = false;
         if let Doing::Confirming { is_known: true } = self.doing {
@@ -385,6 +389,7 @@ impl ExecFlight {
             }
             node.pass_on_wants(state);
             let core = &mut state.core;
+            self.wish = core.waits_for_role.take().or(self.wish.take());
             if let Some(client) = core.clients.get(client) {
                 self.caller = Caller { may_park: false, ..Caller::of(client, self.from.client) };
                 if self.mute != Mute::Skip {
@@ -401,7 +406,7 @@ impl ExecFlight {
         self.add(&reply);
     }
 
-    /// Fills the hole that was left for it; the client is shown as running it no longer.
+    /// Fills the hole that was left for it, or has it filled when the role is what was asked for; the client is shown as running it no longer.
     fn land(&mut self, node: &Node, link: &Link) {
         let state = &mut *node.state.borrow_mut();
         if let Some(args) = self.shown.take() {
@@ -410,10 +415,18 @@ impl ExecFlight {
             node.pass_on_wants(state);
         }
         let core = &mut state.core;
-        let outgoing = &mut *link.outgoing.borrow_mut();
-        outgoing.replies.fill(self.from.flight.0, &self.out);
-        outgoing.overlap.answered();
-        outgoing.window.answered(self.out.len(), outgoing.replies.outstanding());
+        match self.wish.take() {
+            None => {
+                let outgoing = &mut *link.outgoing.borrow_mut();
+                outgoing.replies.fill(self.from.flight.0, &self.out);
+                outgoing.overlap.answered();
+                outgoing.window.answered(self.out.len(), outgoing.replies.outstanding());
+            }
+            Some(wish) => {
+                let sink = Sink { client: self.from.client, part: Part::Hole(self.from.flight.0) };
+                crate::replica::ask(node, wish, Some((sink, std::mem::take(&mut self.out))));
+            }
+        }
         if let Some(client) = core.clients.get_mut(self.from.client) {
             client.last_command = self.command.full_name;
             // Said inside: it was for the rest of the queue.

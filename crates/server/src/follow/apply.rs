@@ -56,7 +56,6 @@ async fn apply_all(node: &Rc<Node>, run: u64) {
 }
 
 fn fail(node: &Node, run: u64, why: String) {
-    tracing::warn!("a master's stream cannot be applied: {why}");
     node.applying.fail(run, why);
 }
 

@@ -6,6 +6,7 @@ use crate::node::Node;
 use aof::CommandReader;
 use commands::{ClientFlags, following};
 use reactor::net::Socket;
+use replication::psync::readable;
 use resp::{Decoder, Value, encode_command};
 use std::future::poll_fn;
 use std::io;
@@ -157,7 +158,7 @@ fn misran(unit: &Unit, answers: &[Value]) -> Option<String> {
         if let Some(why) = error(answer)
             && (!is_script || why.starts_with("NOSCRIPT"))
         {
-            return Some(format!("'{}' was answered: {why}", name.escape_ascii()));
+            return Some(format!("'{}' was answered: {why}", readable(name)));
         }
     }
     None

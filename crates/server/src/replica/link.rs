@@ -1,7 +1,9 @@
 //! The connection to a master: made, read and written; what the bytes mean is the role's.
 
 use super::Event;
+use super::seat::Seat;
 use crate::node::Node;
+use commands::ClientSlot;
 use reactor::net::Socket;
 use replication::{Attempt, Endpoint};
 use std::io;
@@ -9,9 +11,12 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use stdx::DbIndex;
 
 /// A connection that stands.
 pub(super) struct Link {
+    /// Once the master is followed.
+    seat: Option<Seat>,
     socket: Socket,
     pub(super) attempt: Attempt,
     /// What was read; up to `taken` the role has it.
@@ -28,7 +33,25 @@ impl Link {
         // Without them it is a connection all the same.
         let _ = socket.set_nodelay(is_prompt);
         let _ = socket.set_keepalive(KEEPALIVE_S);
-        Self { socket, attempt, read: vec![0; READ_BYTES], len: 0, taken: 0, unsent: Vec::new(), sent: 0 }
+        let read = vec![0; READ_BYTES];
+        Self { seat: None, socket, attempt, read, len: 0, taken: 0, unsent: Vec::new(), sent: 0 }
+    }
+
+    /// The master is followed: the link is shown among the clients.
+    pub(super) fn sit(&mut self, node: &Rc<Node>) {
+        self.seat.get_or_insert_with(|| Seat::take(node, &self.socket));
+    }
+
+    /// Whether it is this client.
+    pub(super) fn has_seat(&self, slot: ClientSlot) -> bool {
+        self.seat.as_ref().is_some_and(|seat| seat.is(slot))
+    }
+
+    /// The master was heard of so many milliseconds ago, and has selected this database.
+    pub(super) fn note(&self, heard_ms: u64, db: DbIndex) {
+        if let Some(seat) = &self.seat {
+            seat.note(heard_ms, db);
+        }
     }
 
     /// What was read, and was not taken.

@@ -3,7 +3,7 @@
 use super::link::{self, Link};
 use super::safe::Safe;
 use super::staging::{self, Staged, Verified};
-use super::{Event, Gathered, Message, answer, endpoint, flows, replace, round};
+use super::{Asker, Event, Gathered, Message, answer, endpoint, flows, replace, round};
 use crate::follow::{self, News};
 use crate::node::Node;
 use commands::replica::Wish;
@@ -13,7 +13,7 @@ use durable::manifest::SetFile;
 use reactor::timer;
 use replication::flow::hello::{Announced, Session, Sync};
 use replication::flow::place::{FlowLog, FlowPlaces, Place};
-use replication::role::{Facts, History, LinkState, Options, Output, Piece, Report};
+use replication::role::{Facts, History, LinkState, Options, Output, Piece, Reason, Report};
 use replication::{Attempt, Position, ReplId, Role, StreamPosition};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use stdx::{DbIndex, ShardId};
+use stdx::DbIndex;
 
 /// Runs on core 0 from when all data is there until the server ends.
 pub(super) async fn serve(node: Rc<Node>) {
@@ -90,8 +90,10 @@ struct Player {
     safe: Safe,
     /// The database that is selected where the data that was put in last ends.
     db: DbIndex,
+    /// Why it was said last that the master is not followed.
+    last_said: Option<Reason>,
     /// Clients that wait until the node is a master.
-    waiting: Vec<(ShardId, crate::hop::Sink)>,
+    waiting: Vec<Asker>,
 }
 
 impl Player {
@@ -123,6 +125,7 @@ impl Player {
             flow_staging: None,
             gathered: None,
             announced: None,
+            last_said: None,
             waiting: Vec::new(),
         }
     }
@@ -201,6 +204,9 @@ impl Player {
             Output::Follow { position, is_resumed, .. } => {
                 self.follows = true;
                 self.safe = Safe::default();
+                if let Some(link) = &mut self.link {
+                    link.sit(&self.node);
+                }
                 if self.role.has_flows() {
                     return self.follow_flows(is_resumed);
                 }
@@ -223,8 +229,20 @@ impl Player {
                 self.wanted = None;
                 crate::master::not_handed_over(&self.node, &reason.to_string());
             }
-            Output::Failed { reason, .. } => tracing::warn!("the master is not followed: {reason}"),
+            Output::Failed { reason, .. } => self.failed(&reason),
         }
+    }
+
+    /// Says why the master is not followed: once, until there is another reason.
+    fn failed(&mut self, reason: &Reason) {
+        if self.last_said.as_ref() == Some(reason) {
+            tracing::debug!("the master is not followed, as before: {reason}");
+        } else if let Reason::Stream(why) = reason {
+            tracing::error!("the master's stream cannot be applied, and all data is asked for again: {why}");
+        } else {
+            tracing::warn!("the master is not followed: {reason}");
+        }
+        self.last_said = Some(reason.clone());
     }
 
     async fn stage(&mut self, attempt: Attempt) {
@@ -401,6 +419,11 @@ impl Player {
         match event {
             Event::Wish(wish, client) => self.wish(wish, client),
             Event::HandOver(to, at) => self.hand_over(to, at),
+            Event::Killed(slot) => {
+                if self.link.as_ref().is_some_and(|link| link.has_seat(slot)) {
+                    self.lost("CLIENT KILL");
+                }
+            }
             Event::Options => self.role.set_options(options(&self.node), now),
             Event::Connected(attempt, Ok(socket)) => {
                 let facts = self.role.facts(now);
@@ -471,8 +494,11 @@ impl Player {
         })
     }
 
-    fn wish(&mut self, wish: Wish, client: Option<(ShardId, crate::hop::Sink)>) {
+    fn wish(&mut self, wish: Wish, client: Option<Asker>) {
         let now = now_ms();
+        if self.wanted.as_ref().is_some_and(|wanted| wish.is_to_follow(wanted)) {
+            return client.into_iter().for_each(|client| answer(&self.node, client.already()));
+        }
         match wish {
             Wish::Follow(master) => {
                 tracing::info!(master = %endpoint(&master), "this server is to follow a master");
@@ -489,8 +515,9 @@ impl Player {
                 }
             }
             Wish::NoOne => {
-                tracing::info!("this server is to be a master");
-                self.wanted = None;
+                if self.wanted.take().is_some() {
+                    tracing::info!("this server is to be a master");
+                }
                 self.role.no_one(now);
                 self.waiting.extend(client);
                 if self.role.is_master() && self.role.facts(now).master.is_none() {
@@ -576,6 +603,13 @@ impl Player {
             (None, None) => None,
         };
         facts.master = master.as_ref().map(endpoint);
+        if facts.last_reason.is_none() {
+            self.last_said = None;
+        }
+        if let Some(link) = &self.link {
+            let db = follow::place(&self.node).map_or(DbIndex(0), |place| place.db());
+            link.note(facts.last_io_ms.unwrap_or_default(), db);
+        }
         self.node.state.borrow().core.shared.replica.tell(master, facts, now);
     }
 

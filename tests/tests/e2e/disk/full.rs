@@ -150,6 +150,46 @@ fn a_value_that_does_not_fit_is_kept_until_it_does() {
     assert_eq!(client.line("STRLEN large"), format!(":{}", 4 << 20));
 }
 
+/// What the server says of its link to the master, in one line.
+fn of_link(client: &mut Client, name: &str) -> String {
+    let info = client.call(&["INFO", "replication"]);
+    let text = String::from_utf8_lossy(info.as_bytes().expect("INFO is text")).into_owned();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value.unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_replica_whose_disk_is_full_says_so_and_has_acknowledged_nothing_of_what_it_lacks() {
+    if !may_mount() {
+        return;
+    }
+    for (flows, policy) in [("no", "everysec"), ("yes", "everysec"), ("yes", "always")] {
+        let dir = directory();
+        let by_flows = ["--repl-flows", flows];
+        let master = Server::with(&[&logging("2", "everysec")[..], &by_flows].concat());
+        let replica = server(&dir, policy);
+        let (mut from, mut to) = (master.client(), replica.client());
+        assert_eq!(to.line(&format!("CONFIG SET repl-flows {flows}")), "+OK");
+        assert_eq!(to.line(&format!("REPLICAOF 127.0.0.1 {}", master.port())), "+OK");
+        until("it follows", || (of_link(&mut to, "master_link_status") == "up").then_some(()));
+        assert_eq!((from.line("SET first 1"), from.line("WAIT 1 30000")), ("+OK".into(), ":1".into()));
+        assert_eq!(of_link(&mut to, "master_link_held_by"), "");
+        for number in 0..5000 {
+            set(&mut from, number);
+        }
+        let held =
+            || of_link(&mut to, "master_link_held_by").contains("No space left on device").then_some(());
+        until("it says that its disk is full", held);
+        assert_eq!(from.line("WAIT 1 300"), ":0", "flows {flows}, {policy}");
+        std::fs::remove_file(seen_from_here(&replica, &dir).join("filler")).expect("room can be made");
+        assert_eq!(from.line("DEL first"), ":1");
+        assert_eq!(from.line("FLUSHALL"), "+OK");
+        until("it has room", || of_link(&mut to, "master_link_held_by").is_empty().then_some(()));
+        assert_eq!(from.line("WAIT 1 30000"), ":1", "flows {flows}, {policy}");
+        assert_eq!(to.line("DBSIZE"), ":0");
+    }
+}
+
 /// Asks about the server without a pause, over new connections too, until told to stop; every answer must come.
 fn ask_all_the_time(server: &Server, is_over: &AtomicBool) -> usize {
     const QUESTIONS: [&[&str]; 6] = [

@@ -180,14 +180,46 @@ fn another_master_takes_the_place_of_one_that_does_not_answer() {
 }
 
 #[test]
-fn inside_a_transaction_a_master_is_named_without_waiting() {
+fn a_master_is_named_inside_a_transaction() {
     let server = with_data(&[]);
     let mut client = server.client();
     assert_eq!(client.line("MULTI"), "+OK");
     assert_eq!(client.line(&format!("REPLICAOF 127.0.0.1 {}", closed_port())), "+QUEUED");
     assert_eq!(client.line("EXEC"), "[+OK]");
-    until("it is a replica", || client.line("ROLE").contains("slave").then_some(()));
+    assert!(client.line("ROLE").starts_with(r#"["slave""#));
     assert_eq!(client.line("GET own:0"), "\"0\"");
+}
+
+#[test]
+fn the_link_to_the_master_is_a_client_that_can_be_killed() {
+    for flows in ["no", "yes"] {
+        let args = ["--pin", "no", "--cores", "2", "--appendonly", "yes", "--repl-flows", flows];
+        let (master, replica) = (Server::with(&args), Server::with(&args));
+        let mut client = replica.client();
+        assert_eq!(client.line("CLIENT LIST TYPE master"), "\"\"");
+        replicaof(&mut client, master.port());
+        until_field(&mut client, "master_link_status", "up");
+        for _ in 0..4 {
+            let list = replica.client().line("CLIENT LIST TYPE master");
+            assert_eq!(list.matches("id=").count(), 1, "{list}");
+            assert!(list.contains(&format!(" addr=127.0.0.1:{} ", master.port())), "{list}");
+            assert!(list.contains(" flags=M "), "{list}");
+            // Nobody else is connected.
+            let normal = replica.client().line("CLIENT LIST TYPE normal");
+            assert!(!normal.contains("addr=master"), "{normal}");
+        }
+        for round in 1..=3 {
+            assert_eq!(replica.client().line("CLIENT KILL TYPE master"), ":1");
+            until_field(&mut client, "master_partial_syncs", &round.to_string());
+            until_field(&mut client, "master_link_status", "up");
+            assert_eq!(master.client().line("SET a 1"), "+OK");
+            until("it has it", || (client.line("GET a") == "\"1\"").then_some(()));
+            assert_eq!(master.client().line("DEL a"), ":1");
+            until("it has it", || (client.line("GET a") == "nil").then_some(()));
+        }
+        assert_eq!(client.line("REPLICAOF NO ONE"), "+OK");
+        assert_eq!(client.line("CLIENT LIST TYPE master"), "\"\"");
+    }
 }
 
 #[test]

@@ -90,6 +90,7 @@ impl<'a> Filter<'a> {
             && self.laddr.is_none_or(|laddr| client.laddr.as_bytes() == laddr)
             && self.kind.is_none_or(|kind| kind == Kind::of(client))
             && !(self.skip_caller && client.id == caller)
+            && !client.flags.is_own()
     }
 }
 

@@ -15,8 +15,8 @@ use stdx::{Args, Slot, UnixMs};
 /// CLIENT LIST [TYPE type] [ID id...]: one core's part.
 pub(super) fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let wanted = Wanted::parse(args)?;
-    let clients: Vec<&Client> =
-        ctx.core.clients.iter().map(|(_, client)| client).filter(|client| wanted.has(client)).collect();
+    let shown = ctx.core.clients.iter().map(|(_, client)| client).filter(|client| !client.flags.is_own());
+    let clients: Vec<&Client> = shown.filter(|client| wanted.has(client)).collect();
     ctx.out.array(clients.len() * 2);
     for client in clients {
         ctx.out.int(client.id.0 as i64);
@@ -125,7 +125,7 @@ fn flags(flags: ClientFlags) -> String {
 const LETTERS: [(ClientFlags, char); 15] = [
     (ClientFlags::REPLICA, 'S'),
     (ClientFlags::MONITOR, 'O'),
-    (ClientFlags::FOLLOWS, 'M'),
+    (ClientFlags::MASTER, 'M'),
     (ClientFlags::PUBSUB, 'P'),
     (ClientFlags::MULTI, 'x'),
     (ClientFlags::BLOCKED, 'b'),
@@ -172,6 +172,7 @@ impl Wanted {
 
 #[cfg(test)]
 mod tests {
+    use crate::client::ClientFlags;
     use crate::testing::{World, check};
 
     fn ids(reply: &str) -> Vec<&str> {
@@ -215,6 +216,24 @@ mod tests {
         assert_eq!(ids(&world.run("CLIENT LIST ID 4 2 99 2")), ["4", "2", "2"]);
         world.check(&["CLIENT LIST TYPE pubsub"], "$0 ");
         world.check(&["HELLO 3", "CLIENT LIST TYPE replica"], "=4 txt:");
+    }
+
+    #[test]
+    fn the_link_to_the_master_is_shown_and_what_the_server_says_to_itself_is_not() {
+        let mut world = World::new(1);
+        world.connect(0);
+        world.connect(0);
+        let flags = [ClientFlags::MASTER, ClientFlags::FOLLOWS];
+        for (id, flag) in [2, 3].into_iter().zip(flags) {
+            let mut clients = world.cores[0].clients.iter_mut();
+            let (_, client) = clients.find(|(_, client)| client.id.0 == id).expect("it has connected");
+            client.flags.set(flag, true);
+        }
+        assert_eq!(ids(&world.run("CLIENT LIST")), ["1", "2"]);
+        let master = world.run("CLIENT LIST TYPE master");
+        assert!(ids(&master) == ["2"] && master.contains(" flags=M "), "{master}");
+        world.check(&["CLIENT KILL TYPE normal"], ":0");
+        world.check(&["CLIENT KILL TYPE master"], ":1");
     }
 
     #[test]

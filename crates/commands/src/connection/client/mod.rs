@@ -22,6 +22,7 @@ enum Kind {
 impl Kind {
     fn of(client: &Client) -> Self {
         match client.flags {
+            flags if flags.has(ClientFlags::MASTER) => Self::Master,
             flags if flags.has(ClientFlags::REPLICA) => Self::Replica,
             flags if flags.has(ClientFlags::PUBSUB) => Self::Pubsub,
             _ => Self::Normal,

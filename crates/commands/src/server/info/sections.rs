@@ -307,6 +307,10 @@ fn role(scene: &Scene<'_>, text: &mut String) {
         is_announced: config.replica_announced,
     };
     replication::info::role(&facts, manner, now_ms, text);
+    // The link stands, and what comes is not applied before the disk takes it.
+    if let Some(trouble) = core.shared.health.logs().values().next() {
+        line(text, "master_link_held_by", replication::info::as_value(&trouble.reason));
+    }
 }
 
 fn cpu(scene: &Scene<'_>, text: &mut String) {
