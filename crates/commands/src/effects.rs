@@ -171,10 +171,9 @@ impl Effects {
         self.depth > 0
     }
 
-    /// Chooses whether what changes no data is kept for replicas ([`Effects::tell`]).
+    /// Chooses whether what changes no data is kept for replicas ([`Effects::tell`]). What was kept so far stays.
     pub fn tell_replicas(&mut self, tells: bool) {
         self.tells = tells;
-        self.draft.take_told();
     }
 
     /// Whether there is something for replicas that nobody has taken.

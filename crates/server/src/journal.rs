@@ -194,7 +194,7 @@ impl Journal {
     pub(crate) fn set_tap(&self, core: &mut Core, is_on: bool) {
         self.write(core);
         self.tap.set(is_on);
-        core.effects.tell_replicas(is_on);
+        core.effects.tell_replicas(is_on || self.near.has_readers());
         if !self.is_on.get() {
             core.effects.draft().clear();
             effects::follow(core, is_on);
@@ -210,18 +210,20 @@ impl Journal {
 
     /// A connection of this core is sent the log from now on, and is kicked when more of it may leave. The newest bytes are kept in memory
     /// meanwhile, so many. False if there is no log.
-    pub(crate) fn begin_reader(&self, reader: &Rc<Link>, ring_bytes: usize) -> bool {
+    pub(crate) fn begin_reader(&self, core: &mut Core, reader: &Rc<Link>, ring_bytes: usize) -> bool {
         let mut writer = self.writer.borrow_mut();
         let Some(writer) = &mut *writer else { return false };
         let written = writer.sink.written();
         writer.ring.get_or_insert_with(|| edge::Ring::new(written, ring_bytes)).resize(ring_bytes);
         self.near.add(reader);
+        core.effects.tell_replicas(true);
         true
     }
 
     /// It is sent it no longer.
-    pub(crate) fn end_reader(&self, reader: &Rc<Link>) {
+    pub(crate) fn end_reader(&self, core: &mut Core, reader: &Rc<Link>) {
         let is_last = self.near.remove(reader);
+        core.effects.tell_replicas(self.tap.is_on() || !is_last);
         if let Some(writer) = &mut *self.writer.borrow_mut()
             && is_last
         {
@@ -238,6 +240,21 @@ impl Journal {
     pub(crate) fn read_newest<T>(&self, at: Lsn, each: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let writer = self.writer.borrow();
         writer.as_ref()?.ring.as_ref()?.read(at).map(each)
+    }
+
+    /// What a reader of this log, which was sent all up to there, is to be told next beside it.
+    pub(crate) fn take_message(&self, reader: &Rc<Link>, sent: Lsn) -> Option<Rc<[u8]>> {
+        self.near.take_message(reader, sent)
+    }
+
+    /// Where it is to be told something next, as far as is known.
+    pub(crate) fn next_message(&self, reader: &Rc<Link>) -> Option<Lsn> {
+        self.near.next_message(reader)
+    }
+
+    /// Readers of the log are to be told this behind all that was recorded so far.
+    pub(crate) fn message(&self, commands: &[u8]) {
+        self.near.message(self.recorded.get(), commands);
     }
 
     /// The byte of the log behind all that was done here so far, if there is a log.
@@ -304,6 +321,7 @@ impl Journal {
             self.recorded.set(writer.recorded());
             self.note_news(writer);
         }
+        self.message(draft.told());
         if self.tap.is_on() {
             let place = self.recorded.get();
             match draft.finished_for_replicas() {

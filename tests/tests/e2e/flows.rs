@@ -3,6 +3,7 @@
 mod batches;
 mod kept;
 mod pairs;
+mod published;
 mod replica;
 mod sessions;
 mod stalled;

@@ -121,6 +121,11 @@ impl Draft {
         !self.told.places.is_empty()
     }
 
+    /// All that only replicas are told, without its places.
+    pub fn told(&self) -> &[u8] {
+        &self.told.bytes
+    }
+
     /// Takes out what was told since.
     pub(super) fn cut_told(&mut self, since: Place) -> Vec<u8> {
         self.told.split_off(since.told)

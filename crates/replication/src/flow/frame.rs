@@ -39,6 +39,9 @@ pub enum Frame<'a> {
         /// As they are on disk.
         records: &'a [u8],
     },
+    /// Commands that change no data (PUBLISH), to be run behind all of the log that came before. They are in no log, so each is said once, to
+    /// those who are there. They may be cut anywhere, as records may.
+    Told(&'a [u8]),
     /// The log of this generation ends here, and that of the next begins.
     NextGeneration {
         /// The one that ends.
@@ -50,7 +53,7 @@ pub enum Frame<'a> {
         /// What tells that from another with its number.
         birth: u64,
     },
-    /// So many bytes of payload or log, heads of frames not counted, were taken care of, and as many may be sent again: bytes of a payload that are
+    /// So many bytes of payload, of log or of what was told beside it, heads of frames not counted, were taken care of, and as many may be sent again: bytes of a payload that are
     /// kept, of records that were run, and of a record that is not whole yet (else one that is longer than the window never would be).
     Credit(u32),
     /// All before this was run. It is said unasked, with whatever was run.
@@ -165,6 +168,7 @@ impl<'a> Frame<'a> {
             Self::Applied { .. } => 6,
             Self::Ping => 7,
             Self::Fail(_) => 8,
+            Self::Told(_) => 9,
         }
     }
 
@@ -173,7 +177,7 @@ impl<'a> Frame<'a> {
             numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
         };
         match self {
-            Self::Payload(bytes) => out.extend_from_slice(bytes),
+            Self::Payload(bytes) | Self::Told(bytes) => out.extend_from_slice(bytes),
             Self::PayloadEnd { bytes, crc64, generation, lsn } => {
                 numbers(&[*bytes, *crc64, generation.0, lsn.0]);
             }
@@ -233,6 +237,7 @@ impl<'a> Frame<'a> {
                 Self::Ping
             }
             8 => Self::Fail(str::from_utf8(body).ok()?),
+            9 if !body.is_empty() => Self::Told(body),
             _ => return None,
         })
     }
@@ -262,6 +267,7 @@ mod tests {
             Frame::Applied { generation, lsn },
             Frame::Ping,
             Frame::Fail("no room on the disk"),
+            Frame::Told(b"*3 PUBLISH"),
         ]
     }
 

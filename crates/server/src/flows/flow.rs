@@ -72,13 +72,14 @@ pub(crate) fn adopt(node: &Rc<Node>, newcomer: Newcomer, join: Join) {
     let link = Rc::new(Link::new(slot, socket, PipelineOrder::Strict));
     node.links.borrow_mut().insert(slot, Rc::clone(&link));
     node.flows.links.borrow_mut().push(Rc::clone(&link));
-    if !node.journal.begin_reader(&link, ring_bytes(node)) {
+    let ring_bytes = ring_bytes(node);
+    if !node.journal.begin_reader(&mut node.state.borrow_mut().core, &link, ring_bytes) {
         session.end("there is no log");
     }
     let session_id = session.id().0;
     let task = Task {
+        reading: Reading::new(Arc::clone(&session), Rc::clone(&link), join.flow, start),
         link,
-        reading: Reading::new(Arc::clone(&session), join.flow, start),
         session,
         flow: join.flow,
         writes: Channel::new(session_id, join.flow, Side::Master),
@@ -117,7 +118,7 @@ async fn serve(node: Rc<Node>, mut task: Task, id: ClientId) {
     task.session.end(&format!("flow {}: {why}", task.flow));
     tracing::info!(client = id.0, session = %task.session.id(), flow = task.flow, why, "a flow has ended");
     let link = &task.link;
-    node.journal.end_reader(link);
+    node.journal.end_reader(&mut node.state.borrow_mut().core, link);
     node.flows.links.borrow_mut().retain(|other| !Rc::ptr_eq(other, link));
     // Whoever finds the link elsewhere is to leave it alone.
     link.kill();

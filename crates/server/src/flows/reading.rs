@@ -4,9 +4,11 @@
 //!   file ── pieces, by a thread, one ahead ──► Payload .. PayloadEnd
 //!   log  ── segments, by a thread ───────────► Log .. NextGeneration ─► Log ..
 //!       └── what is in memory ───────────────►
+//!  what is published ── behind what is sent of the log ──► Told
 //! ```
 
 use super::session::{Leg, Session};
+use crate::connection::Link;
 use crate::node::Node;
 use aof::{Generation, Lsn};
 use durable::log::LogReader;
@@ -17,6 +19,7 @@ use replication::flow::frame::{Channel, FRAME_BYTES_MAX, Frame};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use stdx::ShardId;
@@ -24,6 +27,8 @@ use stdx::ShardId;
 /// Where a flow is.
 pub(super) struct Reading {
     session: Arc<Session>,
+    /// Its connection, by which the journal knows it.
+    link: Rc<Link>,
     flow: u16,
     /// How much of the file is sent; `None` when all of it is.
     sent: Option<u64>,
@@ -31,6 +36,8 @@ pub(super) struct Reading {
     at: Lsn,
     /// What was read, and how much of it is sent.
     piece: (Vec<u8>, usize),
+    /// What is told beside the log, and how much of it is sent.
+    message: (Rc<[u8]>, usize),
     /// What is being read.
     work: Option<Work>,
     /// What has come of it.
@@ -43,15 +50,17 @@ type Done = Result<(Vec<u8>, Option<LogReader>), String>;
 
 impl Reading {
     /// From the beginning of the session on.
-    pub(super) fn new(session: Arc<Session>, flow: u16, start: Lsn) -> Self {
+    pub(super) fn new(session: Arc<Session>, link: Rc<Link>, flow: u16, start: Lsn) -> Self {
         let sent = session.payload().is_some().then_some(0);
         Self {
             session,
+            link,
             flow,
             sent,
             leg: 0,
             at: start,
             piece: (Vec::new(), 0),
+            message: (Rc::default(), 0),
             work: None,
             done: None,
             reader: None,
@@ -206,7 +215,17 @@ impl Reading {
             }
             return self.poll_segments(node, cx, end, credit);
         }
-        let end = node.journal.leaves();
+        if self.message.1 == self.message.0.len()
+            && let Some(message) = node.journal.take_message(&self.link, self.at)
+        {
+            self.message = (message, 0);
+        }
+        if self.message.1 < self.message.0.len() {
+            return self.send_message(channel, credit, out);
+        }
+        // What is told at a place is told before what comes behind that.
+        let leaves = node.journal.leaves();
+        let end = node.journal.next_message(&self.link).map_or(leaves, |at| at.min(leaves));
         if self.at == end {
             return Poll::Pending;
         }
@@ -228,6 +247,19 @@ impl Reading {
             }
             None => self.poll_segments(node, cx, end, credit),
         }
+    }
+
+    /// Sends of what is told beside the log what may be sent.
+    fn send_message(&mut self, channel: &mut Channel, credit: &mut Sender, out: &mut Vec<u8>) -> Poll<()> {
+        let (commands, used) = &self.message;
+        let len = (commands.len() - used).min(room(credit));
+        if len == 0 {
+            return Poll::Pending;
+        }
+        channel.write(Frame::Told(&commands[*used..used + len]), out);
+        credit.sent(len as u64);
+        self.message.1 += len;
+        Poll::Ready(())
     }
 
     /// The log goes on in the next generation.

@@ -54,6 +54,11 @@ impl Unit {
         }
     }
 
+    /// What comes next is for no database.
+    pub(crate) fn select_any(&mut self) {
+        self.select(self.last_db);
+    }
+
     /// Adds a command, as its bytes; what it is for was selected.
     pub(crate) fn push(&mut self, command: &[u8]) {
         self.bytes.extend_from_slice(command);

@@ -72,6 +72,7 @@ impl Deeds {
             let for_replicas = self.draft.finished_for_replicas();
             let (commands, for_replicas) = (self.draft.finish(), for_replicas.as_deref());
             node.journal.add(core, Record::Whole { number, shards: &others, commands, for_replicas });
+            node.journal.message(self.draft.told());
             number
         };
         self.clear();

@@ -8,6 +8,8 @@
 //!  ──────────┴──────────────────────────────┴──────────────┘
 //! ```
 //!
+//! What only replicas are told (PUBLISH) is in no log: it waits here, for each reader apart, at the place behind which it is to be run.
+//!
 //! What leaves by the rule of leaving may be read by others, and is told of here before anything else leaves that tells of it: so whoever has an
 //! answer finds the edge behind what it tells of.
 
@@ -15,6 +17,7 @@ use crate::connection::Link;
 use aof::{Generation, Lsn};
 use replication::{Backlog, ReplId};
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -56,12 +59,30 @@ pub(super) struct Near {
     base: Cell<u64>,
     /// The place that was told last.
     told: Cell<u64>,
-    readers: RefCell<Vec<Rc<Link>>>,
+    readers: RefCell<Vec<Reader>>,
+    /// Readers have something to take that is in no log.
+    has_messages: Cell<bool>,
+}
+
+/// Who is sent the log.
+struct Reader {
+    link: Rc<Link>,
+    /// What it is to be told beside it, each with the place of the journal behind which it is.
+    messages: VecDeque<(u64, Rc<[u8]>)>,
+    bytes: usize,
+    /// Some of that was too much.
+    has_lost: bool,
 }
 
 impl Near {
     pub(super) fn new(edges: Arc<Edges>) -> Self {
-        Self { edges, base: Cell::new(0), told: Cell::new(0), readers: RefCell::default() }
+        Self {
+            edges,
+            base: Cell::new(0),
+            told: Cell::new(0),
+            readers: RefCell::default(),
+            has_messages: Cell::new(false),
+        }
     }
 
     /// A log begins, whose first byte is at this place.
@@ -76,11 +97,43 @@ impl Near {
     /// All up to this place may be read.
     #[inline]
     pub(super) fn tell(&self, core: ShardId, place: u64) {
-        if place != self.told.get() {
+        if place != self.told.get() || self.has_messages.get() {
+            self.has_messages.set(false);
             self.told.set(place);
             self.edges.0[core.index()].leaves.store(place - self.base.get(), Release);
-            self.readers.borrow().iter().for_each(|reader| reader.kick());
+            self.readers.borrow().iter().for_each(|reader| reader.link.kick());
         }
+    }
+
+    /// All readers are to be told this behind this place.
+    pub(super) fn message(&self, place: u64, commands: &[u8]) {
+        let mut readers = self.readers.borrow_mut();
+        if commands.is_empty() || readers.is_empty() {
+            return;
+        }
+        let commands: Rc<[u8]> = commands.into();
+        readers.iter_mut().for_each(|reader| reader.add(place, &commands));
+        self.has_messages.set(true);
+    }
+
+    /// What this reader is to be told next, if it has been sent all up to there.
+    pub(super) fn take_message(&self, link: &Rc<Link>, sent: Lsn) -> Option<Rc<[u8]>> {
+        let mut readers = self.readers.borrow_mut();
+        let reader = readers.iter_mut().find(|reader| Rc::ptr_eq(&reader.link, link))?;
+        let (_, commands) = reader.messages.pop_front_if(|(place, _)| *place <= self.base.get() + sent.0)?;
+        reader.bytes -= commands.len();
+        Some(commands)
+    }
+
+    /// Where the next of it is to be told.
+    pub(super) fn next_message(&self, link: &Rc<Link>) -> Option<Lsn> {
+        let readers = self.readers.borrow();
+        let reader = readers.iter().find(|reader| Rc::ptr_eq(&reader.link, link))?;
+        reader.messages.front().map(|(place, _)| Lsn(place.saturating_sub(self.base.get())))
+    }
+
+    pub(super) fn has_readers(&self) -> bool {
+        !self.readers.borrow().is_empty()
     }
 
     pub(super) fn leaves(&self) -> Lsn {
@@ -92,16 +145,35 @@ impl Near {
     }
 
     pub(super) fn add(&self, reader: &Rc<Link>) {
-        self.readers.borrow_mut().push(Rc::clone(reader));
+        let link = Rc::clone(reader);
+        self.readers.borrow_mut().push(Reader { link, messages: VecDeque::new(), bytes: 0, has_lost: false });
     }
 
     /// Whether it was the last one.
     pub(super) fn remove(&self, reader: &Rc<Link>) -> bool {
         let mut readers = self.readers.borrow_mut();
-        readers.retain(|other| !Rc::ptr_eq(other, reader));
+        readers.retain(|other| !Rc::ptr_eq(&other.link, reader));
         readers.is_empty()
     }
 }
+
+impl Reader {
+    /// The oldest go if there is too much: whoever is so slow hears of messages late anyway.
+    fn add(&mut self, place: u64, commands: &Rc<[u8]>) {
+        self.messages.push_back((place, Rc::clone(commands)));
+        self.bytes += commands.len();
+        while self.bytes > MESSAGE_BYTES_MAX && self.messages.len() > 1 {
+            let (_, lost) = self.messages.pop_front().expect("there is more than one");
+            self.bytes -= lost.len();
+            if !std::mem::replace(&mut self.has_lost, true) {
+                tracing::warn!("a replica is too slow for what is published, and does not get all of it");
+            }
+        }
+    }
+}
+
+/// So much of what is published waits for a reader.
+const MESSAGE_BYTES_MAX: usize = 4 << 20;
 
 /// The newest bytes of a log.
 #[derive(Debug)]

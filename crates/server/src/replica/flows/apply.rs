@@ -67,11 +67,16 @@ impl Applying {
                     return Poll::Ready(Err(Setback::Over));
                 }
                 let is_alone = !inner.is_lent();
-                match inner.come.as_mut().expect("it goes on from somewhere").take(
-                    is_alone,
-                    databases,
-                    node.router,
-                ) {
+                let come = inner.come.as_mut().expect("it goes on from somewhere");
+                // Who drains knows already that nothing more is applied here. What is left was told beside the log.
+                let came = if inner.has_rested {
+                    Ok(Came::Nothing)
+                } else {
+                    come.take(is_alone, databases, node.router)
+                };
+                let credit = come.take_credit();
+                inner.return_credit(credit);
+                match came {
                     Ok(Came::Nothing) => {}
                     Ok(came) => return Poll::Ready(Ok(came)),
                     Err(why) => return Poll::Ready(Err(Setback::Failed(why))),

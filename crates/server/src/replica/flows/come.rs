@@ -4,10 +4,11 @@ use crate::follow::Unit;
 use crate::spread::Deal;
 use crate::transaction::group_len;
 use aof::{CommandReader, Generation, Kind, LogId, Lsn, Record, RecordError};
-use commands::Crossing;
+use commands::{CommandRef, Crossing, Flags};
 use coordinator::router::Router;
 use replication::flow::hello::Session;
 use replication::flow::meet::{Head, Piece};
+use replication::psync::readable;
 use std::collections::VecDeque;
 use stdx::number::parse_i64;
 use stdx::{Args, DbIndex, ShardId};
@@ -21,6 +22,10 @@ pub(super) struct Come {
     /// The end of the first of them was taken: before that is crossed nothing else is.
     is_at_border: bool,
     reader: Reader,
+    /// What is told beside the log and is no whole command yet.
+    cut: Vec<u8>,
+    /// So many bytes that were told beside it were taken, and not returned to who sends them.
+    taken_bytes: u64,
 }
 
 /// What has come of one generation.
@@ -31,6 +36,8 @@ struct Part {
     /// Up to `used` it was taken.
     bytes: Vec<u8>,
     used: usize,
+    /// What is told beside it, each with the place behind which it is to be run.
+    told: VecDeque<(Lsn, Vec<u8>)>,
     /// It ends there, and this one goes on, with its birth.
     next: Option<(Generation, u64)>,
 }
@@ -49,7 +56,8 @@ impl Come {
     /// The log comes from here on.
     pub(super) fn new(session: Session, flow: u16, generation: Generation, lsn: Lsn) -> Self {
         let parts = VecDeque::from([Part::new(generation, lsn)]);
-        Self { session, flow, parts, is_at_border: false, reader: Reader::default() }
+        let (reader, cut) = (Reader::default(), Vec::new());
+        Self { session, flow, parts, is_at_border: false, reader, cut, taken_bytes: 0 }
     }
 
     fn last(&mut self) -> &mut Part {
@@ -68,6 +76,34 @@ impl Come {
         Ok(())
     }
 
+    /// Commands that are told beside the log, to be run behind all of it that came before; the last of them may be cut. Errors: not here.
+    pub(super) fn tell(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.cut.extend_from_slice(bytes);
+        let (mut whole, commands) = (0, &mut self.reader.commands);
+        while let Some((args, len)) = commands.first(&self.cut[whole..]) {
+            let changes_nothing = |found: &CommandRef| {
+                found.row.flags.has(Flags::MAY_REPLICATE) && !found.row.flags.has(Flags::WRITE)
+            };
+            if commands::lookup(args).ok().filter(changes_nothing).is_none() {
+                return Err(format!("beside its log it tells '{}'", readable(args.at(0))));
+            }
+            whole += len;
+        }
+        if whole > 0 {
+            let rest = self.cut.split_off(whole);
+            let told = std::mem::replace(&mut self.cut, rest);
+            let last = self.last();
+            let end = last.end();
+            last.told.push_back((end, told));
+        }
+        Ok(())
+    }
+
+    /// How much credit there is to return for what was told beside the log.
+    pub(super) fn take_credit(&mut self) -> u64 {
+        std::mem::take(&mut self.taken_bytes)
+    }
+
     /// The generation ends. Errors: not there.
     pub(super) fn cross(
         &mut self,
@@ -82,7 +118,7 @@ impl Come {
 
     fn follows(&mut self, generation: Generation, lsn: Lsn) -> Result<(), String> {
         let last = self.last();
-        let want = (last.generation, last.lsn.plus((last.bytes.len() - last.used) as u64));
+        let want = (last.generation, last.end());
         if (generation, lsn) == want {
             return Ok(());
         }
@@ -103,7 +139,7 @@ impl Come {
         if self.is_at_border {
             return Ok(Came::Nothing);
         }
-        let Self { session, flow, parts, reader, .. } = self;
+        let Self { session, flow, parts, reader, taken_bytes, .. } = self;
         let part = &mut parts[0];
         let shard = ShardId(*flow);
         let log = LogId { node: session.node, generation: part.generation, shard, shards: session.flows };
@@ -111,6 +147,16 @@ impl Come {
         let mut pieces =
             Pieces { commands: Commands { reader, databases, router }, taken: Vec::new(), count: 0 };
         while part.lsn.since(from) < BYTES && pieces.count < COMMANDS {
+            // What comes behind all that was lent, and is nothing itself, waits until that was run, or until more is lent.
+            let is_told_here = part.told.front().is_some_and(|(at, _)| *at == part.lsn);
+            if is_told_here
+                && (is_alone || !pieces.taken.is_empty() || part.has_record(&log))
+                && let Some((_, told)) = part.told.pop_front()
+            {
+                *taken_bytes += told.len() as u64;
+                pieces.tell(&told, part.lsn);
+                continue;
+            }
             let record = match Record::decode(&part.bytes[part.used..], &log, part.lsn) {
                 Ok(record) => record,
                 Err(RecordError::Short { .. }) => break,
@@ -127,6 +173,7 @@ impl Come {
         let mut pieces = pieces.taken;
         part.give_back();
         match part.next {
+            Some(_) if pieces.is_empty() && !part.told.is_empty() => {}
             Some((next, birth)) if pieces.is_empty() && part.bytes.is_empty() => {
                 let head = Some(Head::Border { next, birth });
                 self.is_at_border = true;
@@ -156,7 +203,17 @@ impl Come {
 
 impl Part {
     fn new(generation: Generation, lsn: Lsn) -> Self {
-        Self { generation, lsn, bytes: Vec::new(), used: 0, next: None }
+        Self { generation, lsn, bytes: Vec::new(), used: 0, told: VecDeque::new(), next: None }
+    }
+
+    /// Where it goes on.
+    fn end(&self) -> Lsn {
+        self.lsn.plus((self.bytes.len() - self.used) as u64)
+    }
+
+    /// Whether a whole record comes next.
+    fn has_record(&self, log: &LogId) -> bool {
+        Record::decode(&self.bytes[self.used..], log, self.lsn).is_ok()
     }
 
     /// Gives memory back, if all was taken.
@@ -178,6 +235,21 @@ struct Pieces<'a> {
 }
 
 impl Pieces<'_> {
+    /// Adds commands that are told beside the log, behind all that was taken.
+    fn tell(&mut self, told: &[u8], at: Lsn) {
+        if self.taken.is_empty() {
+            self.taken.push(Piece { head: None, end: at, load: Unit::new(DbIndex(0)) });
+        }
+        let load = &mut self.taken.last_mut().expect("there is one").load;
+        load.select_any();
+        let mut rest = told;
+        while let Some((_, len)) = self.commands.reader.commands.first(rest) {
+            load.push(&rest[..len]);
+            self.count += 1;
+            rest = &rest[len..];
+        }
+    }
+
     fn add(&mut self, record: Record<'_>) -> Result<(), String> {
         let end = record.end();
         let (head, commands) = match record.kind {
@@ -263,7 +335,7 @@ impl Dealing {
             commands::lookup(args).ok().filter(|found| matches!(found.row.crossing, Crossing::Fanout(_)));
         if let Some(command) = fanout {
             commands::table::keys_of(command, args, keys);
-            if (1..=DEALT_KEYS_MAX).contains(&keys.len()) && !deal.find(router, args, keys).1 {
+            if !keys.is_empty() && !deal.find(router, args, keys).1 {
                 deal.deal(router, args, keys, group_len(keys, args.len()));
                 for dealt in deal.parts() {
                     part.clear();
@@ -281,8 +353,6 @@ impl Dealing {
 /// last.
 const BYTES: u64 = 256 << 10;
 const COMMANDS: usize = 1024;
-/// A command with more keys is left as it is: they are counted in 16 bits.
-const DEALT_KEYS_MAX: usize = u16::MAX as usize;
 /// A larger buffer is given back.
 const KEPT_BYTES: usize = 1 << 20;
 

@@ -8,7 +8,7 @@ use reactor::net::Socket;
 use reactor::timer;
 use replication::flow::frame::{Channel, Frame, Side};
 use replication::flow::hello::Join;
-use replication::psync::{Greeting, Lines, ask};
+use replication::psync::{Greeting, Lines, ask, readable};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -111,7 +111,7 @@ impl Wire<'_> {
             match Greeting::parse(&line) {
                 Greeting::Well(_) => answers -= 1,
                 _ if line.is_empty() => {}
-                _ => return Err(lost(self.flow, format!("the master said '{}'", line.escape_ascii()))),
+                _ => return Err(lost(self.flow, format!("the master said '{}'", readable(&line)))),
             }
         }
         Ok(())
@@ -199,6 +199,14 @@ impl Wire<'_> {
                     .as_mut()
                     .ok_or_else(|| stream("its log comes before its file ends".to_owned()))?;
                 come.take_in(generation, lsn, records).map_err(stream)?;
+                inner.wake_apply();
+            }
+            Frame::Told(commands) => {
+                self.arrived(commands.len())?;
+                let inner = &mut *self.flow.inner.borrow_mut();
+                let come =
+                    inner.come.as_mut().ok_or_else(|| stream("it tells before its file ends".to_owned()))?;
+                come.tell(commands).map_err(stream)?;
                 inner.wake_apply();
             }
             Frame::NextGeneration { generation, end, next, birth } => {

@@ -127,6 +127,74 @@ fn what_each_shard_can_do_by_itself_is_a_command_for_each() {
     assert_eq!(take(&mut come, true).0, [format!("7 of [0, 2]: {expected}")]);
 }
 
+fn command(line: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_command(&line.split(' ').collect::<Vec<_>>(), &mut bytes);
+    bytes
+}
+
+#[test]
+fn what_is_told_beside_the_log_is_run_at_its_place() {
+    let first = Log::new(GENERATION, AT).plain(2, &["SET a 1"]);
+    let (middle, len) = (first.next(), first.bytes.len());
+    let all = first.marker(9).plain(0, &["SET b 2"]);
+    let fill = || {
+        let mut come = come();
+        come.take_in(GENERATION, AT, &all.bytes[..len]).expect("it follows");
+        come.tell(&command("PUBLISH c 1")).expect("it changes nothing");
+        come.tell(&command("PUBLISH c 2")).expect("it changes nothing");
+        come.take_in(GENERATION, middle, &all.bytes[len..]).expect("it follows");
+        come.tell(&command("SPUBLISH c 3")).expect("it changes nothing");
+        come
+    };
+    let expected =
+        ["MULTI | SET a 1 | PUBLISH c 1 | PUBLISH c 2", "9 at 2", "MULTI | SET b 2 | SPUBLISH c 3"];
+    let expected = expected.map(str::to_owned);
+    for is_alone in [true, false] {
+        let mut come = fill();
+        assert_eq!(take(&mut come, is_alone), (expected.to_vec(), all.next()), "{is_alone}");
+        let told = ["PUBLISH c 1", "PUBLISH c 2", "SPUBLISH c 3"].map(|line| command(line).len() as u64);
+        assert_eq!(come.take_credit(), told.iter().sum::<u64>());
+        assert_eq!(come.take_credit(), 0);
+    }
+}
+
+#[test]
+fn what_is_told_alone_waits_until_what_is_before_it_was_run() {
+    let log = Log::new(GENERATION, AT).plain(0, &["SET a 1"]);
+    let mut come = come();
+    let message = command("PUBLISH c 1");
+    // It may be cut anywhere.
+    come.tell(&message[..7]).expect("a part of it");
+    assert!(take(&mut come, true).0.is_empty());
+    come.tell(&message[7..]).expect("the rest");
+    assert!(take(&mut come, false).0.is_empty(), "what is before it was lent, and not run");
+    assert_eq!(take(&mut come, true), (vec!["alone: MULTI | PUBLISH c 1".to_owned()], AT));
+    assert!(come.is_taken_to(AT));
+    // It is lent in front of what comes next.
+    come.tell(&message).expect("it changes nothing");
+    come.take_in(GENERATION, AT, &log.bytes[..10]).expect("it follows");
+    assert!(take(&mut come, false).0.is_empty());
+    come.take_in(GENERATION, AT.plus(10), &log.bytes[10..]).expect("it follows");
+    assert_eq!(take(&mut come, false), (vec!["MULTI | PUBLISH c 1 | SET a 1".to_owned()], log.next()));
+    for wrong in ["SET a 1", "NOSUCH", "GET a"] {
+        assert!(come.tell(&command(wrong)).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_border_waits_for_what_is_told_before_it() {
+    let log = Log::new(GENERATION, AT).plain(0, &["SET a 1"]).end();
+    let mut come = come();
+    come.take_in(GENERATION, AT, &log.bytes).expect("it follows");
+    assert_eq!(take(&mut come, false).0, ["MULTI | SET a 1"]);
+    come.tell(&command("PUBLISH c 1")).expect("it changes nothing");
+    come.cross((GENERATION, log.next()), (Generation(4), 5)).expect("it follows");
+    assert!(take(&mut come, false).0.is_empty());
+    assert_eq!(take(&mut come, true), (vec!["alone: MULTI | PUBLISH c 1".to_owned()], log.next()));
+    assert_eq!(take(&mut come, true).0, ["to 4 of 5"]);
+}
+
 #[test]
 fn plain_records_are_lent_while_what_is_before_them_is() {
     let log = Log::new(GENERATION, AT).plain(0, &["SET a 1"]);
