@@ -298,9 +298,9 @@ pub(super) const REPLICATION: &[Param] = &[
     plain(
         "repl-flows",
         flag!(repl_flows),
-        "no",
+        "yes",
         "Replicates with other Lacewings by flows: each shard's log over a connection of its own, where the master writes a log. \
-         'no', on either side, has them use one stream, as with Redis. On trial.",
+         'no', on either side, has them use one stream, as with Redis, in which the writes of all shards have one order.",
     ),
     plain(
         "repl-disable-tcp-nodelay",

@@ -66,7 +66,8 @@ fn lacewing_of(port: u16, args: &[&str]) -> Server {
 
 #[test]
 fn a_client_waits_until_it_is_on_disks() {
-    let server = master(&["--appendonly", "yes"]);
+    // What is said in the stream.
+    let server = master(&["--appendonly", "yes", "--repl-flows", "no"]);
     let mut client = server.client();
     let replica = lacewing_of(server.port(), &["--appendonly", "yes"]);
     let without_log = lacewing_of(server.port(), &["--appendonly", "no"]);
@@ -88,21 +89,23 @@ fn a_client_waits_until_it_is_on_disks() {
 
 #[test]
 fn under_always_what_a_replica_has_is_on_its_disk() {
-    let server = master(&["--appendonly", "yes", "--appendfsync", "always"]);
-    let mut client = server.client();
-    let _replica = lacewing_of(server.port(), &["--appendonly", "yes", "--appendfsync", "always"]);
-    // Of all cores' clients.
-    let mut clients: Vec<_> = (0..4).map(|_| server.client()).collect();
-    for client in &mut clients {
-        ok(client, &["SET", "a", "1"]);
-        assert_eq!(client.line("WAITAOF 1 1 30000"), "[:1, :1]");
+    for flows in ["no", "yes"] {
+        let server = master(&["--appendonly", "yes", "--appendfsync", "always", "--repl-flows", flows]);
+        let mut client = server.client();
+        let _replica = lacewing_of(server.port(), &["--appendonly", "yes", "--appendfsync", "always"]);
+        // Of all cores' clients.
+        let mut clients: Vec<_> = (0..4).map(|_| server.client()).collect();
+        for client in &mut clients {
+            ok(client, &["SET", "a", "1"]);
+            assert_eq!(client.line("WAITAOF 1 1 30000"), "[:1, :1]");
+        }
+        // In a transaction nobody waits.
+        assert_eq!(
+            (client.line("MULTI"), client.line("WAITAOF 1 1 0")),
+            ("+OK".to_owned(), "+QUEUED".to_owned())
+        );
+        assert_eq!(client.line("EXEC"), "[[:1, :1]]");
     }
-    // In a transaction nobody waits.
-    assert_eq!(
-        (client.line("MULTI"), client.line("WAITAOF 1 1 0")),
-        ("+OK".to_owned(), "+QUEUED".to_owned())
-    );
-    assert_eq!(client.line("EXEC"), "[[:1, :1]]");
 }
 
 #[test]
