@@ -5,7 +5,7 @@ use foldhash::{SharedSeed, quality::FoldHasher};
 use std::hash::Hasher;
 
 /// Hashes keys. Every shard of a process is given the same seed, so that an entry may move between shards.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct KeyHasher {
     seed: u64,
     shared: SharedSeed,

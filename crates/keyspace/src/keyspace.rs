@@ -34,8 +34,8 @@ pub struct Keyspace {
     /// The database at which the expire cycle goes on.
     pub(crate) expire_db: usize,
     /// Bytes of all databases.
-    used: usize,
-    slots: SlotRange,
+    pub(crate) used: usize,
+    pub(crate) slots: SlotRange,
     /// When values stop being compact.
     pub(crate) limits: Limits,
     /// Room for strings being put together and for scans; kept to save allocations.

@@ -5,6 +5,7 @@
 //! allocation; `unsafe` lives in `entry` alone, but for the one place in `keyspace` where a found entry is returned.
 
 mod access;
+mod beside;
 mod capture;
 mod db;
 mod dict;
