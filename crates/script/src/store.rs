@@ -261,6 +261,21 @@ impl Store {
         self.changed();
     }
 
+    /// Takes the libraries of `other` in the place of its own, all at once.
+    pub fn take_libraries(&self, other: &Self) {
+        let libraries = std::mem::take(&mut other.tables().libraries);
+        other.changed();
+        let mut tables = self.tables();
+        tables.libraries.clear();
+        for library in libraries.into_values() {
+            // Its number is this store's to give.
+            let Library { name, code, start, functions, .. } = &*library;
+            let (name, code) = (name.clone(), code.clone());
+            tables.put(Library { name, code, start: *start, functions: functions.clone(), id: 0 });
+        }
+        self.changed();
+    }
+
     /// What INFO tells.
     pub fn gauges(&self) -> StoreGauges {
         let tables = self.tables();

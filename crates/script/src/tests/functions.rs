@@ -61,6 +61,24 @@ fn every_engine_of_a_store_follows_its_libraries() {
 }
 
 #[test]
+fn libraries_of_another_store_take_the_place_of_all_that_there_are() {
+    let (store, other) = (Arc::new(Store::default()), Arc::new(Store::default()));
+    let mut one = Engine::new(Arc::clone(&store), Hooks::default(), LIMITS, 1);
+    one.load_library(LIBRARY.as_bytes(), false).expect("it loads");
+    assert_eq!(call(&mut one, "double", &[], &["21"]), ":42");
+    let changed = "#!lua name=lib\nredis.register_function('triple', function(k, a) return a[1] * 3 end)";
+    Engine::new(Arc::clone(&other), Hooks::default(), LIMITS, 1)
+        .load_library(changed.as_bytes(), false)
+        .expect("it loads");
+    store.take_libraries(&other);
+    assert_eq!(call(&mut one, "triple", &[], &["2"]), ":6");
+    assert_eq!(call(&mut one, "double", &[], &["2"]), "not known");
+    assert_eq!(other.gauges().libraries, 0);
+    one.load_library(LIBRARY.as_bytes(), true).expect("it replaces");
+    assert_eq!(call(&mut one, "double", &[], &["2"]), ":4");
+}
+
+#[test]
 fn what_is_wrong_with_a_library_is_told() {
     let lib = |code: &str| format!("#!lua name=lib\n{code}");
     let fails =
