@@ -189,8 +189,10 @@ pub struct ProcessGauges {
 /// How far a load has come. Whoever loads writes them.
 #[derive(Debug, Default)]
 pub struct LoadingGauges {
-    /// Whether one is under way.
+    /// Whether one is under way, and there is nothing to be served.
     pub on: AtomicBool,
+    /// Whether one is under way beside data that is served.
+    pub is_beside: AtomicBool,
     /// When it began, in seconds of Unix time.
     pub started_s: AtomicI64,
     /// Bytes of all files.
@@ -232,6 +234,8 @@ pub struct Core {
     pub shards: u16,
     /// The shard's data.
     pub keyspace: Keyspace,
+    /// Data that comes from a master while the other is served. It is no reason to evict keys.
+    pub incoming: Option<Box<Keyspace>>,
     /// The configuration: each core has its own copy, kept alike by CONFIG SET running on all.
     pub config: Config,
     /// The clients connected to this core.
@@ -323,6 +327,7 @@ impl Core {
             id,
             shards,
             keyspace,
+            incoming: None,
             config,
             clients: Clients::default(),
             pubsub: PubSub::new(id.0, shards, rng.next_u64()),

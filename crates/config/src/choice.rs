@@ -127,6 +127,18 @@ pub enum SnapshotCompression {
     No,
 }
 
+/// Whether a replica loads a full copy while it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ReplDisklessLoad {
+    /// It loads what is whole on the disk.
+    #[default]
+    Disabled,
+    /// As with `SwapDb` if it has no keys, as with `Disabled` if it has.
+    OnEmptyDb,
+    /// It loads while the copy comes, beside what it has.
+    SwapDb,
+}
+
 names!(MaxmemoryPolicy {
     "volatile-lru" => VolatileLru,
     "volatile-lfu" => VolatileLfu,
@@ -150,6 +162,7 @@ names!(Access { "no" => No, "yes" => Yes, "local" => Local });
 names!(AppendFsync { "everysec" => Everysec, "always" => Always, "no" => No });
 names!(PipelineOrder { "relaxed" => Relaxed, "strict" => Strict });
 names!(SnapshotCompression { "zstd" => Zstd, "no" => No });
+names!(ReplDisklessLoad { "disabled" => Disabled, "on-empty-db" => OnEmptyDb, "swapdb" => SwapDb });
 
 #[cfg(test)]
 mod tests {
@@ -173,6 +186,7 @@ mod tests {
         check::<OnLoadFailure>();
         check::<PipelineOrder>();
         check::<SnapshotCompression>();
+        check::<ReplDisklessLoad>();
     }
 
     #[test]

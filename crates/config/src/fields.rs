@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     Access, AppendFsync, BindAddress, Cores, KeyspaceEvents, LogLevel, MasterAddress, MaxmemoryPolicy,
-    MemoryOrPercent, OnLoadFailure, OutputLimits, Percentiles, Pin, PipelineOrder, SavePoints, Schedule,
-    Secret, SnapshotCompression, Supervised, Until, Value, table,
+    MemoryOrPercent, OnLoadFailure, OutputLimits, Percentiles, Pin, PipelineOrder, ReplDisklessLoad,
+    SavePoints, Schedule, Secret, SnapshotCompression, Supervised, Until, Value, table,
 };
 
 /// Declares the struct and `blank`, which has every field empty: the defaults come from the table alone.
@@ -222,6 +222,8 @@ config! {
         pub replica_announce_port: u16,
         /// `replica-announced`.
         pub replica_announced: bool,
+        /// `repl-diskless-load`.
+        pub repl_diskless_load: ReplDisklessLoad,
         /// `repl-flows`.
         pub repl_flows: bool,
         /// `repl-timeout`, in seconds.

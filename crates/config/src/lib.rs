@@ -37,7 +37,8 @@ mod value;
 
 pub use bind::{BIND_MAX, BindAddress};
 pub use choice::{
-    Access, AppendFsync, Choice, LogLevel, OnLoadFailure, PipelineOrder, SnapshotCompression, Supervised,
+    Access, AppendFsync, Choice, LogLevel, OnLoadFailure, PipelineOrder, ReplDisklessLoad,
+    SnapshotCompression, Supervised,
 };
 pub use command_line::{Invocation, Startup, from_args, load};
 pub use cores::{CORES_MAX, Cores, Pin};

@@ -35,7 +35,7 @@ use aof::{Generation, Lsn};
 use commands::ClientSlot;
 use coordinator::locks::TxId;
 use coordinator::tx::{Notice, Order};
-pub(crate) use deed::Deed;
+pub(crate) use deed::{Deed, Meanwhile};
 use home::UnderWay;
 pub(crate) use serve::{bar, log_has_ended, on_disk, serve, take};
 pub(crate) use shard::{answer, go_on, look_at_disk, perform};

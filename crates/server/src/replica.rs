@@ -19,6 +19,7 @@
 //!
 //! Why it is so: docs/decisions/0024-replication.md, docs/decisions/0027-a-replica-in-the-server.md.
 
+mod beside;
 mod flows;
 mod link;
 mod replace;
@@ -28,6 +29,7 @@ mod safe;
 mod seat;
 mod staging;
 
+use crate::cut::Meanwhile;
 use crate::hop::{self, Hop, Item, Sink};
 use crate::load::{Desk, Recovered};
 use crate::mail;
@@ -54,7 +56,7 @@ pub(crate) struct Replica {
     rounds: Rounds,
     /// The flows in which the data comes.
     flows: flows::Flows,
-    /// While the data is replaced: the proof that what there was before was whole.
+    /// While the data is replaced by what is on the disk: the proof that what there was before was whole.
     before: Cell<Option<Recovered>>,
 }
 
@@ -119,9 +121,12 @@ pub(crate) enum Message {
     Count,
     /// Leave the log.
     LeaveLog,
-    /// The new data is there, which is that of this place: write this log from now on, if there is one.
-    Begin(Box<Place>, Option<Box<LogWriter>>),
-    /// Serve again: the new data, or if that is `None` the old.
+    /// Have an empty keyspace beside your own, for data that is about to come; or drop it.
+    Beside(bool),
+    /// The new data is there, which is that of this place: write this log from now on, if there is one. With a proof it is what has
+    /// come beside what you have, and takes its place.
+    Begin(Box<Place>, Option<Box<LogWriter>>, Option<Recovered>),
+    /// Serve again, if you do not: the new data, or if that is `None` the old.
     GoOn(Option<Recovered>),
     /// To core 0: it is done, and how many that makes.
     Done(u64),
@@ -196,7 +201,14 @@ pub(crate) fn receive(node: &Rc<Node>, from: ShardId, message: Message) {
             crate::journal::switch::leave_log(node);
             done(node, 0);
         }
-        Message::Begin(position, log) => {
+        Message::Beside(is_wanted) => {
+            beside::set_up_here(node, is_wanted);
+            done(node, 0);
+        }
+        Message::Begin(position, log, incoming) => {
+            if let Some(recovered) = incoming {
+                replace::exchange_here(node, recovered);
+            }
             replace::begin_here(node, &position, log.map(|log| *log));
             done(node, 0);
         }
@@ -206,9 +218,11 @@ pub(crate) fn receive(node: &Rc<Node>, from: ShardId, message: Message) {
 }
 
 /// Under the locks of a cut: nothing runs here before the data was replaced, or that was given up.
-pub(crate) fn stand_still(node: &Node, state: &mut State) {
-    node.replica.before.set(Some(node.admission.close()));
-    state.core.is_loading = true;
+pub(crate) fn stand_still(node: &Node, state: &mut State, meanwhile: Meanwhile) {
+    if meanwhile == Meanwhile::Refused {
+        node.replica.before.set(Some(node.admission.close()));
+        state.core.is_loading = true;
+    }
     done(node, 0);
 }
 

@@ -49,6 +49,8 @@ pub(super) struct Usage {
     pub(super) overhead: u64,
     /// Clients: their state and buffers.
     pub(super) clients: u64,
+    /// Keys, values and tables that come from a master beside the data that is served.
+    pub(super) incoming: u64,
     /// Databases that hold keys: number, keys, keys with an expiry, sum of their times to live in ms.
     pub(super) dbs: Vec<DbUsage>,
 }
@@ -77,12 +79,14 @@ impl Usage {
             data: keyspace.used_bytes() as u64,
             overhead: keyspace.overhead_bytes() as u64,
             clients: clients.iter().map(|(_, client)| client.memory() as u64).sum(),
+            incoming: ctx.core.incoming.as_ref().map_or(0, |incoming| incoming.used_bytes() as u64),
             dbs: (0..keyspace.databases()).map(db).collect(),
         }
     }
 
     pub(super) fn write(&self, out: &mut resp::Reply<'_>) {
-        [self.data, self.overhead, self.clients].into_iter().for_each(|bytes| out.int(bytes as i64));
+        let all = [self.data, self.overhead, self.clients, self.incoming];
+        all.into_iter().for_each(|bytes| out.int(bytes as i64));
         out.array(self.dbs.len());
         for db in &self.dbs {
             [db.keys, db.expiring, db.ttl_sum_ms, db.hashes_with_expiry]
@@ -96,6 +100,7 @@ impl Usage {
         self.data += part.count();
         self.overhead += part.count();
         self.clients += part.count();
+        self.incoming += part.count();
         let len = part.array();
         self.dbs.resize(len.max(self.dbs.len()), DbUsage::default());
         for db in &mut self.dbs[..len] {
@@ -114,7 +119,7 @@ impl Usage {
 
     /// used_memory: all that is counted.
     pub(super) fn total(&self) -> u64 {
-        self.data + self.clients
+        self.data + self.clients + self.incoming
     }
 
     /// used_memory_overhead: what is neither key nor value.

@@ -9,12 +9,10 @@ use crate::Param;
 use crate::Shape::{Bool, Choice, Int, Memory, OomScores, Text};
 use crate::master;
 use crate::param::{Field, Special, choice, fixed, flag, inert, memory, number, plain, special, text};
-use crate::{Schedule, Secret, Shape, SnapshotCompression, Value};
+use crate::{ReplDisklessLoad, Schedule, Secret, Shape, SnapshotCompression, Value};
 
 /// Redis has it for files of its own.
 const OWN_FILES: &str = "Lacewing's files are its own";
-/// A payload that is not whole on the disk replaces nothing.
-const ALWAYS_STAGED: &str = "a full copy is always kept on the disk and verified before it replaces anything";
 const ALWAYS_LAZY: &str = "data that was replaced is always freed between commands";
 const MASTER_EVICTS: &str = "a replica evicts nothing by itself";
 const DISK_IS_WAITED_FOR: &str = "a replica whose log takes no records waits for its disk and then goes on";
@@ -323,12 +321,18 @@ pub(super) const REPLICATION: &[Param] = &[
         BY_FILE,
         "Replicas with which such a copy starts at once.",
     ),
-    inert(
+    plain(
         "repl-diskless-load",
-        Choice(&["disabled", "on-empty-db", "swapdb"]),
+        choice!(repl_diskless_load, ReplDisklessLoad),
         "disabled",
-        ALWAYS_STAGED,
-        "Whether a replica loads a full copy without a file.",
+        "Whether a replica loads a full copy while it comes. 'disabled': the copy is kept on the disk and verified, and then \
+         loaded in the place of the old data; commands hear -LOADING for as long as that takes. 'swapdb': it is loaded \
+         into memory beside the old data, which is served all the while, and takes its place in one step when all of it has \
+         come and was verified; there is to be memory for both. Where data is kept on the disk (appendonly, save, \
+         snapshot-schedule) the copy is written there as well while it comes, so that a crash finds the old data or the new; \
+         where none is, nothing is written. 'on-empty-db': as 'swapdb' while the server has no keys, else as 'disabled'. A \
+         copy that comes in flows (repl-flows) is loaded from the disk in any case. Old data is never dropped before the \
+         new is whole, so there is no 'flush-before-load'.",
     ),
     plain(
         "replica-announce-ip",

@@ -3,9 +3,10 @@
 use crate::clock::before_all_times;
 use commands::Core;
 use datatypes::Object;
-use keyspace::{Key, LoadedValue, NewString, Recency};
+use keyspace::{Key, Keyspace, LoadedValue, NewString, Recency};
 use rdb::file::Loaded;
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 use stdx::{DbIndex, Slot, UnixMs};
 
@@ -18,6 +19,8 @@ pub(crate) struct Batch {
     pub(super) tally: Tally,
     /// Whether keys whose time has come are put in all the same.
     pub(super) keeps_expired: bool,
+    /// Whether they are put in beside what is served.
+    pub(super) is_beside: bool,
 }
 
 /// What became of the keys of a batch.
@@ -36,6 +39,13 @@ pub(super) struct Twice {
     pub(super) at: u64,
     pub(super) db: DbIndex,
     pub(super) key: Vec<u8>,
+}
+
+impl fmt::Display for Twice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, db, key } = self;
+        write!(f, "at byte {at}: the key '{}' of database {} is there twice", key.escape_ascii(), db.0)
+    }
 }
 
 #[derive(Debug)]
@@ -94,13 +104,18 @@ impl Batch {
     /// Puts the keys into this core's keyspace, and is empty but for its tally afterwards.
     pub(super) fn put_in(&mut self, core: &mut Core, now: UnixMs) {
         let now = if self.keeps_expired { before_all_times(now) } else { now };
-        let Self { items, bytes, tally, .. } = self;
+        let Self { items, bytes, tally, is_beside, .. } = self;
         *tally = Tally::default();
+        let keyspace = if *is_beside {
+            core.incoming.as_deref_mut().expect("it is there before keys come for it, and until all are in")
+        } else {
+            &mut core.keyspace
+        };
         let mut ahead = 0;
         for index in 0..items.len() {
             if index == ahead {
                 ahead = (index + AHEAD).min(items.len());
-                prefetch(core, &items[index..ahead], bytes);
+                prefetch(keyspace, &items[index..ahead], bytes);
             }
             let item = &mut items[index];
             if item.expiry.is_some_and(|at| at <= now) {
@@ -114,7 +129,7 @@ impl Batch {
                 Held::Object(object) => LoadedValue::Object(object),
             };
             let key = Key { bytes: &bytes[item.key.clone()], slot: item.slot };
-            if core.keyspace.load(item.db, key, value, item.expiry, item.recency, now) {
+            if keyspace.load(item.db, key, value, item.expiry, item.recency, now) {
                 tally.loaded += 1;
             } else if tally.twice.is_none() {
                 tally.twice = Some(Twice { at: item.at, db: item.db, key: key.bytes.to_vec() });
@@ -130,11 +145,11 @@ impl Batch {
 }
 
 /// Asks for the memory where the keys will be, of all of them at once.
-fn prefetch(core: &Core, items: &[Item], bytes: &[u8]) {
+fn prefetch(keyspace: &Keyspace, items: &[Item], bytes: &[u8]) {
     let Some(first) = items.first() else { return };
     let keys = items.iter().filter(|item| item.db == first.db);
     let keys = keys.map(|item| Key { bytes: &bytes[item.key.clone()], slot: item.slot });
-    core.keyspace.prefetch(first.db, keys);
+    keyspace.prefetch(first.db, keys);
 }
 
 /// A batch is full with so many keys, or so many bytes: putting it in takes some 200 us.

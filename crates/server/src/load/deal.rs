@@ -2,7 +2,7 @@
 
 use super::Batch;
 use super::batch::{Tally, Twice};
-use crate::hop::Item;
+use crate::hop::{self, Hop, Item};
 use crate::journal;
 use crate::node::Node;
 use commands::Core;
@@ -20,6 +20,8 @@ pub(crate) struct Returned {
     spares: RefCell<Vec<Vec<Batch>>>,
     /// Those that are on their way, or with other cores.
     away: Cell<usize>,
+    /// Keys that came to their shards.
+    arrived: Cell<u64>,
     twice: RefCell<Option<Twice>>,
     waker: RefCell<Option<Waker>>,
 }
@@ -27,6 +29,7 @@ pub(crate) struct Returned {
 impl Returned {
     fn note(&self, core: &Core, tally: &mut Tally) {
         let gauges = &core.shared.loading;
+        self.arrived.set(self.arrived.get() + tally.loaded + tally.expired);
         gauges.keys_loaded.fetch_add(std::mem::take(&mut tally.loaded), Relaxed);
         gauges.keys_expired.fetch_add(std::mem::take(&mut tally.expired), Relaxed);
         if let Some(twice) = tally.twice.take() {
@@ -38,8 +41,19 @@ impl Returned {
 /// Puts in what another core has read.
 pub(crate) fn receive(node: &Node, from: ShardId, mut batch: Box<Batch>) {
     batch.put_in(&mut node.state.borrow_mut().core, node.ticks.get().unix_ms());
-    node.mailbox.outbox(from.index(), |hop| hop.say(Item::Loaded(batch)));
-    journal::leave_to(node, &mut node.state.borrow_mut().core, from.index());
+    let is_beside = batch.is_beside;
+    send(node, from, Item::Loaded(batch), is_beside);
+}
+
+/// Sends a batch. One that is put in beside what is served waits for no log: it tells nothing of that.
+fn send(node: &Node, peer: ShardId, item: Item, is_beside: bool) {
+    if is_beside {
+        let mut hop = Hop::default();
+        hop.say(item);
+        return hop::send_past(node, peer, hop);
+    }
+    node.mailbox.outbox(peer.index(), |hop| hop.say(item));
+    journal::leave_to(node, &mut node.state.borrow_mut().core, peer.index());
 }
 
 /// Takes a batch back.
@@ -60,16 +74,29 @@ pub(super) struct Dealer {
     filling: Vec<Batch>,
     /// Whether keys whose time has come are put in all the same.
     keeps_expired: bool,
+    /// Whether they are put in beside what is served.
+    is_beside: bool,
 }
 
 impl Dealer {
+    /// Into keyspaces that nobody is served from yet.
     pub(super) fn new(node: Rc<Node>, keeps_expired: bool) -> Self {
+        Self::to(node, keeps_expired, false)
+    }
+
+    /// Into keyspaces beside those that are served. Keys whose time has come are a master's, who says when they go.
+    pub(super) fn beside(node: Rc<Node>) -> Self {
+        Self::to(node, true, true)
+    }
+
+    fn to(node: Rc<Node>, keeps_expired: bool, is_beside: bool) -> Self {
         let empty = Batch::default;
         let shards = node.router.shards() as usize;
         // One of each is being filled, the others go round.
         let spares = (0..shards).map(|_| (1..BATCHES_MAX).map(|_| empty()).collect());
         *node.returned.spares.borrow_mut() = spares.collect();
-        Self { node, filling: (0..shards).map(|_| empty()).collect(), keeps_expired }
+        node.returned.arrived.set(0);
+        Self { node, filling: (0..shards).map(|_| empty()).collect(), keeps_expired, is_beside }
     }
 
     /// Puts in what comes from now on, even if its time has come.
@@ -91,7 +118,7 @@ impl Dealer {
     pub(super) async fn send(&mut self, shard: ShardId) -> Result<(), Twice> {
         let node = Rc::clone(&self.node);
         let batch = &mut self.filling[shard.index()];
-        batch.keeps_expired = self.keeps_expired;
+        (batch.keeps_expired, batch.is_beside) = (self.keeps_expired, self.is_beside);
         if node.is_home(shard) {
             batch.put_in(&mut node.state.borrow_mut().core, node.ticks.get().unix_ms());
             node.returned.note(&node.state.borrow().core, &mut batch.tally);
@@ -99,10 +126,14 @@ impl Dealer {
             let spare = node.returned.spare(shard).await;
             let full = std::mem::replace(batch, spare);
             node.returned.away.set(node.returned.away.get() + 1);
-            node.mailbox.outbox(shard.index(), |hop| hop.say(Item::Load(Box::new(full))));
-            journal::leave_to(&node, &mut node.state.borrow_mut().core, shard.index());
+            send(&node, shard, Item::Load(Box::new(full)), self.is_beside);
         }
         node.returned.twice.take().map_or(Ok(()), Err)
+    }
+
+    /// How many keys came to their shards, as far as these have answered.
+    pub(super) fn arrived(&self) -> u64 {
+        self.node.returned.arrived.get()
     }
 
     /// Sends all that is left, and waits until every shard has put in what it was sent.

@@ -394,9 +394,7 @@ impl Of {
             }
             Wrong::Rdb(error) => error.to_string(),
             Wrong::Trailing { at } => format!("at byte {at} it ends, and more bytes follow"),
-            Wrong::Twice(Twice { at, db, key }) => {
-                format!("at byte {at}: the key '{}' of database {} is there twice", key.escape_ascii(), db.0)
-            }
+            Wrong::Twice(twice) => twice.to_string(),
             Wrong::Library { at, reason } => {
                 format!("at byte {at}: a library of functions is refused: {reason}")
             }

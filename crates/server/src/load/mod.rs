@@ -17,7 +17,9 @@
 
 mod append_only;
 mod batch;
+mod beside;
 mod bytes;
+mod contents;
 mod deal;
 mod error;
 mod file;
@@ -32,6 +34,8 @@ mod source;
 mod worker;
 
 pub(crate) use batch::Batch;
+pub(crate) use beside::{Beside, Incoming};
+pub(crate) use contents::Contents;
 pub(crate) use deal::{Returned, receive, returned};
 pub(crate) use error::LoadError;
 pub(crate) use order::{Desk, News, Order};

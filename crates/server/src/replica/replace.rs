@@ -1,26 +1,31 @@
-//! A grant is carried out: the data of all cores becomes that which was staged, in one step.
+//! A grant is carried out: the data of all cores becomes that which has come, in one step.
 //!
 //! ```text
 //!  no snapshot is under way, and none begins
 //!  a cut: all shards are locked, no command is let in            failure: the old data goes on
 //!  the manifest gets its name                               ◄──  from here on the new data is the present
 //!  the old logs end; everything is forgotten; the set is loaded  failure: the process ends, the next start loads it
+//!      or: the keyspaces that were filled beside the others take their place
 //!  the next generation begins; every core has its log, and knows where it stands
 //!  commands are let in; the locks go
 //! ```
+//!
+//! What is in memory already takes no time to put in: then commands are not refused, but wait for the locks. What is not kept on the disk
+//! ([`super::beside`]) has no manifest, and its step is the exchange.
 
 use super::round::{self, Round};
 use super::staging::Verified;
 use super::{Event, Message};
 use crate::clock::unix_ms;
-use crate::cut::{self, Deed, Ending};
+use crate::cut::{self, Deed, Ending, Meanwhile};
 use crate::journal::sink::LogSink;
-use crate::load::{self, LoadError, Recovered};
+use crate::load::{self, Incoming, LoadError, Recovered};
 use crate::node::Node;
 use durable::generation::Past;
 use durable::log::LogWriter;
+use durable::manifest::SetFile;
 use durable::staging::Source;
-use durable::{Manifest, StagingError};
+use durable::{Manifest, Staging, StagingError};
 use reactor::task::offload;
 use reactor::timer;
 use replication::flow::place::Place;
@@ -62,7 +67,8 @@ async fn exchange(node: &Rc<Node>, grant: &ResyncGrant, verified: Verified) -> O
         node.control.expects_log.store(true, Relaxed);
     }
     let standing = Round::begin(node).await;
-    let mut cut = pin!(cut::take(node, Deed::Replace));
+    let meanwhile = if verified.incoming.is_some() { Meanwhile::Wait } else { Meanwhile::Refused };
+    let mut cut = pin!(cut::take(node, Deed::Replace(meanwhile)));
     let mut work = pin!(under_locks(node, standing, grant, verified, writes_log));
     let mut taken = None;
     let outcome = poll_fn(|cx| {
@@ -114,7 +120,16 @@ async fn under_locks(
         None => Place::Stream(StreamPosition { at: grant.position(), db: verified.db }),
     };
     tracing::info!(keys = grant.keys(), %place, "the data is replaced by the master's");
-    let manifest = match commit(node, verified, &place).await {
+    let Verified { staging, files, incoming, .. } = verified;
+    let committed = match staging {
+        Some(staging) => commit(node, staging, files, &place).await.map(Some),
+        // The log could not begin behind what is in memory alone.
+        None if writes_log => {
+            Err(Uncommitted::Unchanged("the log was switched on while the data came".to_owned()))
+        }
+        None => Ok(None),
+    };
+    let manifest = match committed {
         Ok(manifest) => manifest,
         Err(Uncommitted::Unchanged(why)) => {
             round::tell_all(node, |_| Message::GoOn(None));
@@ -122,7 +137,7 @@ async fn under_locks(
         }
         Err(Uncommitted::InDoubt(why)) => return fail(node, why),
     };
-    match put_in(node, &manifest, &place, writes_log).await {
+    match put_in(node, manifest.as_ref(), incoming, &place, writes_log).await {
         Ok(Some(recovered)) => {
             crate::master::replaced(node);
             round::tell_all(node, |_| Message::GoOn(Some(recovered)));
@@ -144,9 +159,13 @@ enum Uncommitted {
 }
 
 /// The step that a crash cannot split, on a thread.
-async fn commit(node: &Node, verified: Verified, place: &Place) -> Result<Manifest, Uncommitted> {
+async fn commit(
+    node: &Node,
+    staging: Staging,
+    files: Vec<SetFile>,
+    place: &Place,
+) -> Result<Manifest, Uncommitted> {
     let data = Arc::clone(&node.control.data);
-    let Verified { staging, files, .. } = verified;
     let (at, db) = (place.at(), place.db());
     let flows = matches!(place, Place::Flows(_)).then(|| place.to_string());
     let committed = offload(move || {
@@ -171,11 +190,12 @@ async fn commit(node: &Node, verified: Verified, place: &Place) -> Result<Manife
     }
 }
 
-/// The new data into all cores, and the log that goes on behind it. `None` if the server is asked to end. Errors: there is no
-/// whole dataset in memory.
+/// The new data into all cores, out of the set or, if it is in memory already, from there; and the log that goes on behind it. `None`
+/// if the server is asked to end. Errors: there is no whole dataset in memory, or not the one that a start would find.
 async fn put_in(
     node: &Rc<Node>,
-    manifest: &Manifest,
+    manifest: Option<&Manifest>,
+    incoming: Option<Incoming>,
     place: &Place,
     writes_log: bool,
 ) -> Result<Option<Recovered>, String> {
@@ -185,16 +205,29 @@ async fn put_in(
     node.control.data.end_log();
     let shared = Arc::clone(&node.state.borrow().core.shared);
     shared.log.set_begun(false);
-    let Some(recovered) = load::replace(node, manifest).await? else { return Ok(None) };
+    let exchanged = incoming.as_ref().map(|incoming| incoming.recovered);
+    let recovered = match (incoming, manifest) {
+        (Some(incoming), _) => {
+            shared.scripts.take_libraries(&incoming.libraries);
+            shared.loading.base_bytes.store(incoming.bytes, Relaxed);
+            incoming.recovered
+        }
+        (None, Some(manifest)) => match load::replace(node, manifest).await? {
+            Some(recovered) => recovered,
+            None => return Ok(None),
+        },
+        (None, None) => unreachable!("what is to be put in is in memory or on the disk"),
+    };
     let mut logs: Vec<Option<Box<LogWriter>>> = Vec::new();
     if writes_log {
         let (data, shards) = (Arc::clone(&node.control.data), node.router.shards());
-        let past = Past { set: Some(manifest.number), log: None };
+        let past = Past { set: manifest.map(|manifest| manifest.number), log: None };
         let begun = offload(move || data.begin(shards, past)).await.map_err(|error| error.to_string())?;
         logs = begun.map_err(|error| error.to_string())?.into_iter().map(|log| Some(Box::new(log))).collect();
     }
     let begin = |shard: stdx::ShardId| {
-        Message::Begin(Box::new(place.clone()), logs.get_mut(shard.index()).and_then(Option::take))
+        let log = logs.get_mut(shard.index()).and_then(Option::take);
+        Message::Begin(Box::new(place.clone()), log, exchanged)
     };
     if round::all(node, begin).await.is_none() {
         return Ok(None);
@@ -212,6 +245,16 @@ fn fail(node: &Rc<Node>, reason: String) -> Outcome {
     crate::stop::stop_all(node);
     crate::stop::hurry(node);
     Outcome::Over
+}
+
+/// What has come beside the data of this core takes its place, under the locks of all.
+pub(super) fn exchange_here(node: &Node, recovered: Recovered) {
+    let core = &mut node.state.borrow_mut().core;
+    let incoming = core.incoming.take().expect("all of it was put in here");
+    core.keyspace.exchange(*incoming, node.ticks.get().unix_ms());
+    // It is served with the proof of what it is.
+    node.admission.close();
+    node.admission.open(recovered);
 }
 
 /// The new data is in all cores: this one's journal begins, and says where it stands.
@@ -233,9 +276,11 @@ pub(super) fn begin_here(node: &Node, place: &Place, log: Option<LogWriter>) {
 
 /// Commands are let in, and the locks may go.
 pub(super) fn go_on_here(node: &Rc<Node>, recovered: Option<Recovered>) {
-    let before = node.replica.before.take().expect("it stands still");
-    node.state.borrow_mut().core.is_loading = false;
-    node.admission.open(recovered.unwrap_or(before));
+    // What was exchanged in memory was served all the while.
+    if let Some(before) = node.replica.before.take() {
+        node.state.borrow_mut().core.is_loading = false;
+        node.admission.open(recovered.unwrap_or(before));
+    }
     if node.id == cut::HOME {
         cut::go_on(node);
     }

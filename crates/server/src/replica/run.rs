@@ -3,8 +3,9 @@
 use super::link::{self, Link};
 use super::safe::Safe;
 use super::staging::{self, Staged, Verified};
-use super::{Asker, Event, Gathered, Message, answer, endpoint, flows, replace, round};
+use super::{Asker, Event, Gathered, Message, answer, beside, endpoint, flows, replace, round};
 use crate::follow::{self, News};
+use crate::load::Beside;
 use crate::node::Node;
 use commands::replica::Wish;
 use config::MasterAddress;
@@ -73,6 +74,10 @@ struct Player {
     wanted: Option<MasterAddress>,
     link: Option<Link>,
     staged: Option<Staged>,
+    /// A payload that is loaded while it comes.
+    beside: Option<Beside>,
+    /// All cores have a keyspace beside their own, in which it is.
+    has_incoming: bool,
     verified: Option<Verified>,
     /// Of a payload that comes in flows: where it is kept, what was announced, and then what has come.
     flow_staging: Option<Staging>,
@@ -115,6 +120,8 @@ impl Player {
             wanted: None,
             link: None,
             staged: None,
+            beside: None,
+            has_incoming: false,
             verified: None,
             payload: Vec::new(),
             is_over: Arc::default(),
@@ -155,7 +162,7 @@ impl Player {
             }
             let is_whole_step = self.payload.len() >= STEP_BYTES;
             if is_whole_step {
-                self.write_payload().await;
+                self.take_payload().await;
             }
         }
     }
@@ -255,9 +262,19 @@ impl Player {
             }
             return;
         }
-        match Staged::begin(Arc::clone(&self.node.control.data), seed).await {
-            Ok(staged) => self.staged = Some(staged),
-            Err(why) => self.role.staging_failed(attempt, &why, now_ms()),
+        let (is_beside, is_kept) = beside::plan(&self.node).await;
+        if is_beside {
+            self.has_incoming = true;
+            if beside::set_up(&self.node, true).await.is_none() {
+                return;
+            }
+            self.beside = Some(Beside::begin(&self.node));
+        }
+        if is_kept {
+            match Staged::begin(Arc::clone(&self.node.control.data), seed).await {
+                Ok(staged) => self.staged = Some(staged),
+                Err(why) => self.role.staging_failed(attempt, &why, now_ms()),
+            }
         }
     }
 
@@ -351,30 +368,44 @@ impl Player {
             FlowPlaces { log: FlowLog { node: session.node, generation, birth, base: 0 }, flows: places };
         places.set_offset(session.offset);
         let keys = files.iter().map(SetFile::keys).sum();
-        let verified = Verified { staging, files, keys, db: DbIndex(0), flows: Some(places) };
+        let (staging, flows) = (Some(staging), Some(places));
+        let verified = Verified { staging, files, keys, db: DbIndex(0), flows, incoming: None };
         self.is_over = Arc::default();
         reactor::task::spawn(staging::count(Rc::clone(&self.node), attempt, verified));
     }
 
-    /// Writes what came of a payload.
-    async fn write_payload(&mut self) {
+    /// Loads and writes what came of a payload. False if it is of no use, which the role knows.
+    async fn take_payload(&mut self) -> bool {
         let bytes = std::mem::take(&mut self.payload);
-        let Some(staged) = self.staged.take().filter(|_| !bytes.is_empty()) else { return };
+        if let Some(beside) = &mut self.beside {
+            let facts = self.role.facts(now_ms());
+            let len = facts.transfer.and_then(|transfer| transfer.len);
+            if let Err(why) = beside.take(&bytes, len).await {
+                self.role.rejected(facts.attempt, &why, now_ms());
+                return false;
+            }
+        }
+        let Some(staged) = self.staged.take() else { return true };
         match staged.write(bytes).await {
             Ok(staged) => self.staged = Some(staged),
             Err(why) => {
                 let attempt = self.role.facts(now_ms()).attempt;
                 self.role.staging_failed(attempt, &why, now_ms());
+                return false;
             }
         }
+        true
     }
 
     async fn verify(&mut self, attempt: Attempt) {
         if self.role.has_flows() {
             return self.verify_flows(attempt);
         }
-        if !self.payload.is_empty() {
-            self.write_payload().await;
+        if !self.payload.is_empty() && !self.take_payload().await {
+            return;
+        }
+        if let Some(beside) = self.beside.take() {
+            return self.finish_beside(attempt, beside).await;
         }
         // Without it writing has failed, and the role knows.
         if let Some(staged) = self.staged.take() {
@@ -384,9 +415,30 @@ impl Player {
         }
     }
 
+    /// What was loaded while it came is what is to be judged.
+    async fn finish_beside(&mut self, attempt: Attempt, beside: Beside) {
+        match beside.finish().await {
+            Ok(incoming) => {
+                self.is_over = Arc::default();
+                let staged = self.staged.take();
+                reactor::task::spawn(beside::keep(Rc::clone(&self.node), attempt, staged, incoming));
+            }
+            Err((beside, why)) => {
+                self.beside = Some(beside);
+                self.role.rejected(attempt, &why, now_ms());
+            }
+        }
+    }
+
     async fn discard(&mut self) {
         self.is_over.store(true, Relaxed);
         self.payload = Vec::new();
+        if let Some(beside) = self.beside.take() {
+            beside.give_up().await;
+        }
+        if std::mem::take(&mut self.has_incoming) && !self.node.stopping.get() {
+            beside::set_up(&self.node, false).await;
+        }
         if let Some(staged) = self.staged.take() {
             staged.discard().await;
         }
@@ -438,6 +490,7 @@ impl Player {
             Event::Verified(attempt, outcome) => self.verified(attempt, outcome).await,
             Event::Replaced(attempt, replace::Outcome::Replaced(place)) => {
                 self.db = place.db();
+                self.has_incoming = false;
                 self.role.replaced(attempt, now);
             }
             Event::Replaced(attempt, replace::Outcome::Unchanged(why)) => {
@@ -618,8 +671,8 @@ impl Player {
         let now = now_ms();
         let reads = self.role.reads();
         // While bytes come the figures are brought up to date from time to time, and what was applied is told.
-        let soon = (self.follows || self.staged.is_some() || self.flow_staging.is_some())
-            .then_some(now + TELL_EACH_MS);
+        let is_coming = self.staged.is_some() || self.beside.is_some() || self.flow_staging.is_some();
+        let soon = (self.follows || is_coming).then_some(now + TELL_EACH_MS);
         let until = [self.role.deadline(), soon].into_iter().flatten().min();
         let mut timer = pin!(async {
             match until {

@@ -3,21 +3,21 @@
 use super::Event;
 use super::flows::Trouble;
 use crate::data_dir::DataDir;
+use crate::load::{Contents, Incoming};
 use crate::node::Node;
 use durable::manifest::{DbKeys, SetFile};
 use durable::sets::FileWriter;
 use durable::{Staging, read_full_at};
-use rdb::file::{Event as Item, Options, Reader, Sum};
+use rdb::file::{Event as Item, Options, Reader};
 use reactor::cores::stand_back;
 use reactor::task::offload;
 use replication::Attempt;
 use replication::flow::place::FlowPlaces;
-use script::{Engine, Hooks, Limits, Store};
+use script::Limits;
 use std::io::{self, Read};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use stdx::number::parse_i64;
 use stdx::{DbIndex, Rng, ShardId};
 
 /// A payload that comes.
@@ -29,13 +29,16 @@ pub(super) struct Staged {
 
 /// One that was found to be a whole dataset.
 pub(super) struct Verified {
-    pub(super) staging: Staging,
+    /// Where it is on the disk, if it is kept there.
+    pub(super) staging: Option<Staging>,
     pub(super) files: Vec<SetFile>,
     pub(super) keys: u64,
     /// The database that is selected in the stream where the payload ends.
     pub(super) db: DbIndex,
     /// Where the logs go on, if it came in flows.
     pub(super) flows: Option<FlowPlaces>,
+    /// It is in the incoming keyspaces of all cores.
+    pub(super) incoming: Option<Incoming>,
 }
 
 /// What came of reading it.
@@ -88,6 +91,12 @@ impl Staged {
         written.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 
+    /// Makes it safe. `keys`: what was found in it.
+    pub(super) fn finish(self, keys: Vec<DbKeys>) -> Result<(Staging, SetFile), durable::DiskError> {
+        let Self { staging, writer, .. } = self;
+        Ok((staging, writer.finish(keys)?))
+    }
+
     /// Gives it up, and removes what was written.
     pub(super) async fn discard(self) {
         let Self { staging, writer, .. } = self;
@@ -102,7 +111,9 @@ impl Staged {
 impl Verified {
     /// The same.
     pub(super) async fn discard(self) {
-        discard(move || self.staging.discard()).await;
+        if let Some(staging) = self.staging {
+            discard(move || staging.discard()).await;
+        }
     }
 }
 
@@ -120,11 +131,11 @@ pub(super) async fn verify(node: Rc<Node>, attempt: Attempt, staged: Staged, is_
     let verified = offload(move || {
         // Clients of the old data come first.
         stand_back();
-        let Staged { staging, writer, .. } = staged;
-        let file = writer.finish(Vec::new())?;
+        let (staging, file) = staged.finish(Vec::new())?;
         let source = staging.files().open(&file)?;
         let (file, db) = reading.through(source, file, false)?;
-        Ok(Verified { staging, keys: file.keys(), files: vec![file], db, flows: None })
+        let (keys, files) = (file.keys(), vec![file]);
+        Ok(Verified { staging: Some(staging), files, keys, db, flows: None, incoming: None })
     });
     let outcome = match verified.await {
         Ok(Ok(verified)) => return count(node, attempt, verified).await,
@@ -181,42 +192,18 @@ impl Reading {
             Box::new(plain)
         };
         let mut reader = Reader::new(options);
-        let mut libraries = Engine::new(Arc::new(Store::default()), Hooks::default(), scripts, 0);
-        let mut keys = vec![0u64; options.databases as usize];
-        let mut db = DbIndex(0);
+        let mut contents = Contents::new(options.databases, scripts);
         loop {
             let offset = reader.offset();
             match reader.next().map_err(|error| Outcome::Rejected(error.to_string()))? {
-                Some(Item::Key(key)) => keys[key.db.index()] += 1,
-                Some(Item::Library(code)) => {
-                    libraries.load_library(&code, false).map_err(|why| {
-                        Outcome::Rejected(format!(
-                            "at byte {offset}: a library of functions is refused: {why}"
-                        ))
-                    })?;
-                }
-                Some(Item::Aux { name, value }) if *name == *STREAM_DB => {
-                    let selected = parse_i64(&value).and_then(|db| u16::try_from(db).ok());
-                    db = DbIndex(selected.filter(|db| u32::from(*db) < options.databases).unwrap_or(0));
-                }
-                Some(Item::ModuleAux(module)) => {
-                    tracing::warn!(%module, "what this module of the master has kept beside keys is left out");
-                }
                 // Keys of nothing are left out, which is said when it is loaded.
-                Some(Item::Empty { .. } | Item::Aux { .. } | Item::SelectDb(_) | Item::ResizeDb { .. }) => {}
                 Some(Item::End(end)) => {
                     let is_end = end.bytes == reader.offset() && read(&mut bytes, &mut [0])? == 0;
-                    if !is_end || !is_packed && end.bytes != file.bytes {
-                        return Err(Outcome::Rejected(format!(
-                            "bytes follow behind its end, at {}",
-                            end.bytes
-                        )));
-                    }
-                    if !matches!(end.sum, Sum::Verified(_)) {
-                        tracing::warn!("the master's data has no checksum (its rdbchecksum is 'no')");
-                    }
+                    let is_last = is_end && (is_packed || end.bytes == file.bytes);
+                    Contents::judge_end(&end, is_last).map_err(Outcome::Rejected)?;
                     break;
                 }
+                Some(item) => contents.note(&item, offset).map_err(Outcome::Rejected)?,
                 None if is_over.load(Relaxed) => return Err(Outcome::Over),
                 None => match read(&mut bytes, reader.room(STEP_BYTES))? {
                     0 => reader.ended(),
@@ -224,9 +211,8 @@ impl Reading {
                 },
             }
         }
-        let counted = keys.iter().zip(0..).filter(|(keys, _)| **keys > 0);
-        file.keys = counted.map(|(&keys, db)| DbKeys { db, keys }).collect();
-        Ok((file, db))
+        file.keys = contents.keys();
+        Ok((file, contents.db()))
     }
 }
 
@@ -262,8 +248,6 @@ impl From<Outcome> for Trouble {
     }
 }
 
-/// A Redis that is a replica itself says so which database its own master's stream has selected.
-const STREAM_DB: &[u8] = b"repl-stream-db";
 /// So much is read at a time.
 const STEP_BYTES: usize = 256 * 1024;
 /// The disk is told to follow after so many bytes.

@@ -131,6 +131,8 @@ fn memory(scene: &Scene<'_>, text: &mut String) {
     line(text, "used_memory_dataset_perc", format_args!("{:.2}%", percent(usage.dataset(), used)));
     line(text, "allocator_allocated", used);
     line(text, "allocator_resident", rss);
+    // Lacewing's own: what comes from a master beside the data that is served.
+    line(text, "used_memory_incoming", usage.incoming);
     bytes(text, "total_system_memory", shared.total_system_memory);
     // Functions have no interpreters of their own.
     let (interpreters, scripts) = (scene.report.sum(Sum::InterpreterBytes), shared.scripts.gauges());
@@ -148,8 +150,8 @@ fn memory(scene: &Scene<'_>, text: &mut String) {
     line(text, "maxmemory_policy", config::Choice::name(config.maxmemory_policy));
     line(text, "mem_fragmentation_ratio", format_args!("{:.2}", footprint.fragmentation()));
     line(text, "mem_fragmentation_bytes", footprint.fragmentation_bytes());
-    // What clients take is no reason to evict keys.
-    line(text, "mem_not_counted_for_evict", usage.clients);
+    // What clients take is no reason to evict keys, nor what comes from a master.
+    line(text, "mem_not_counted_for_evict", usage.clients + usage.incoming);
     let kept = shared.masters.known().kept_bytes();
     line(text, "mem_replication_backlog", kept);
     line(text, "mem_total_replication_buffers", kept);
@@ -165,7 +167,7 @@ fn memory(scene: &Scene<'_>, text: &mut String) {
 fn persistence(scene: &Scene<'_>, text: &mut String) {
     let loading = &scene.core.shared.loading;
     line(text, "loading", u8::from(loading.on.load(Relaxed)));
-    line(text, "async_loading", 0);
+    line(text, "async_loading", u8::from(loading.is_beside.load(Relaxed)));
     let desk = scene.core.shared.saves.view();
     super::saves::progress(scene, &desk, text);
     super::saves::snapshots(scene, &desk, text);
@@ -186,7 +188,7 @@ fn persistence(scene: &Scene<'_>, text: &mut String) {
         line(text, "log_archive_consecutive_failures", archived.failures);
         line(text, "log_archive_last_error", archived.error);
     }
-    if loading.on.load(Relaxed) {
+    if loading.on.load(Relaxed) || loading.is_beside.load(Relaxed) {
         load(loading, scene.now, text);
     }
 }
@@ -217,7 +219,9 @@ fn load(loading: &LoadingGauges, now: UnixMs, text: &mut String) {
     line(text, "loading_total_bytes", total);
     line(text, "loading_rdb_used_mem", loading.rdb_used_mem.load(Relaxed));
     line(text, "loading_loaded_bytes", loaded);
-    line(text, "loading_loaded_perc", format_args!("{:.2}", loaded as f64 * 100.0 / total.max(1) as f64));
+    // A master that ends its copy with a mark does not say how long it is.
+    let percent = if total == 0 { 0.0 } else { loaded as f64 * 100.0 / total as f64 };
+    line(text, "loading_loaded_perc", format_args!("{percent:.2}"));
     // In its first second there is too little to tell from, and Redis says 1.
     line(text, "loading_keys_loaded", loading.keys_loaded.load(Relaxed));
     line(text, "loading_commands_run", loading.commands_run.load(Relaxed));
