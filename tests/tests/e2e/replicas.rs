@@ -1,6 +1,7 @@
 //! Lacewing as a replica: what masters may do to it, and what it becomes of a real one.
 
 mod bad;
+mod beside;
 mod crashes;
 mod master;
 mod promotion;

@@ -14,10 +14,17 @@ const REASON: &str = "master_link_last_error";
 /// So long at most a master of a test waits for the test.
 const STALL_MAX: Duration = Duration::from_secs(30);
 
-/// Follows a master that fails so, twice; the data stays.
+/// Follows a master that fails so, twice; the data stays, wherever the copy was to be.
 #[track_caller]
 fn check(port: u16, reason: &str) {
-    let server = with_data(&["--repl-timeout", "2"]);
+    for load in ["disabled", "swapdb"] {
+        check_with(&["--repl-diskless-load", load], port, reason);
+    }
+}
+
+#[track_caller]
+fn check_with(args: &[&str], port: u16, reason: &str) {
+    let server = with_data(&[&["--repl-timeout", "2"], args].concat());
     let mut client = server.client();
     replicaof(&mut client, port);
     until_field(&mut client, REASON, reason);

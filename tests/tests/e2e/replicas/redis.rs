@@ -127,6 +127,15 @@ fn everything_comes_with_a_payload_from_a_file() {
 }
 
 #[test]
+fn everything_is_loaded_while_it_comes() {
+    let beside = ["--repl-diskless-load", "swapdb", "--pin", "no", "--cores"];
+    let diskless = ["--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"];
+    check(&diskless, &[&beside[..], &["1"]].concat());
+    check(&diskless, &[&beside[..], &["2", "--appendonly", "yes", "--appendfsync", "always"]].concat());
+    check(&["--repl-diskless-sync", "no"], &[&beside[..], &["3"]].concat());
+}
+
+#[test]
 fn everything_comes_under_always_and_on_one_core() {
     check(
         &["--repl-diskless-sync-delay", "0"],
