@@ -45,7 +45,7 @@ pub(crate) fn install(interpreter: &Interpreter) {
     protect_fields(stack);
     redis::push_for_scripts(stack);
     wrap(stack);
-    stack.set_field(-2, "redis");
+    name_redis(stack);
     refuse_unknown(stack);
     let globals = stack.top();
     library_globals(stack, globals);
@@ -232,7 +232,7 @@ fn library_globals(stack: Stack<'_>, globals: i32) {
     }
     redis::push_for_functions(stack);
     wrap(stack);
-    stack.set_field(table, "redis");
+    name_redis(stack);
     refuse_unknown(stack);
     stack.push_copy(table);
     wrap(stack);
@@ -247,9 +247,16 @@ fn library_globals(stack: Stack<'_>, globals: i32) {
     redis::push_for_loading(stack);
     refuse_unknown(stack);
     wrap(stack);
-    stack.set_field(-2, "redis");
+    name_redis(stack);
     refuse_unknown(stack);
     stack.keep_fixed(Fixed::LoadTable);
+}
+
+/// Gives what is on top its names in the table below it. Valkey has it as `server` too, and what is written for Valkey says that.
+fn name_redis(stack: Stack<'_>) {
+    stack.push_copy(-1);
+    stack.set_field(-3, "redis");
+    stack.set_field(-2, "server");
 }
 
 /// Has the globals of libraries be those of loading, or those of running.

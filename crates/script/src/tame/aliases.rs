@@ -1,5 +1,6 @@
 //! Local variables that stand for a key or for redis.call.
 
+use super::REDIS;
 use super::lexer::{Token, index_end, is_assigned};
 use std::collections::HashMap;
 
@@ -188,7 +189,7 @@ fn known_value(tokens: &[Token<'_>], at: usize) -> (Value, usize) {
             Some(end) => (Value::Key, end),
             None => return (Value::Other, at),
         },
-        Some(Token::Name(b"redis")) if is_call(tokens, at) => (Value::Call, at + 3),
+        Some(Token::Name(name)) if REDIS.contains(name) && is_call(tokens, at) => (Value::Call, at + 3),
         Some(Token::Name(b"ARGV")) => match index_end(tokens, at) {
             Some(end) => (Value::Other, end),
             None => return (Value::Other, at),
@@ -201,9 +202,10 @@ fn known_value(tokens: &[Token<'_>], at: usize) -> (Value, usize) {
 
 /// Whether `redis.call` or `redis.pcall` stands at `at`.
 pub(super) fn is_call(tokens: &[Token<'_>], at: usize) -> bool {
-    let call = [Token::Name(b"redis"), Token::Sign(b"."), Token::Name(b"call")];
-    let pcall = [Token::Name(b"redis"), Token::Sign(b"."), Token::Name(b"pcall")];
-    tokens[at..].starts_with(&call) || tokens[at..].starts_with(&pcall)
+    let is_redis = matches!(tokens.get(at), Some(Token::Name(name)) if REDIS.contains(name));
+    let call = [Token::Sign(b"."), Token::Name(b"call")];
+    let pcall = [Token::Sign(b"."), Token::Name(b"pcall")];
+    is_redis && (tokens[at + 1..].starts_with(&call) || tokens[at + 1..].starts_with(&pcall))
 }
 
 /// Whether an expression that is whole so far is so for good.

@@ -2,13 +2,13 @@
 
 use super::aliases::{Aliases, in_list_behind, is_call, is_end};
 use super::lexer::{Token, closing, index_end};
-use super::{Argument, Call, is_only_read};
+use super::{Argument, Call, REDIS, is_only_read};
 
 /// All calls of a script; `None` when there may be others.
 pub(super) fn find(tokens: &[Token<'_>], aliases: &Aliases<'_>) -> Option<Vec<Call>> {
     let is_unsafe = |token: &Token<'_>| matches!(token, Token::Name(name) if UNSAFE.contains(name));
     if tokens.iter().any(is_unsafe)
-        || aliases.is_declared(b"redis")
+        || REDIS.iter().any(|name| aliases.is_declared(name))
         || !is_only_read(tokens, aliases, b"KEYS")
     {
         return None;
@@ -16,7 +16,7 @@ pub(super) fn find(tokens: &[Token<'_>], aliases: &Aliases<'_>) -> Option<Vec<Ca
     let mut calls = Vec::new();
     for at in 0..tokens.len() {
         match tokens[at] {
-            Token::Name(b"redis") if !is_member(tokens, at) => {
+            Token::Name(name) if REDIS.contains(&name) && !is_member(tokens, at) => {
                 if tokens.get(at + 1) != Some(&Token::Sign(b".")) {
                     return None;
                 }

@@ -4,7 +4,7 @@
 //! without a look at others. To tell, its words are looked through, not its meaning; whatever is not of a known form makes
 //! it a script of which nothing is told ([`Shape::calls`] is `None`), which costs time and is never wrong:
 //!
-//! - `redis` stands only before `.name`; `redis.call` and `redis.pcall` are called at once, or are the one value of a local
+//! - `redis`, or `server` as Valkey has it, stands only before `.name`; `redis.call` and `redis.pcall` are called at once, or are the one value of a local
 //!   variable that is only called.
 //! - Nothing is compiled at run time, and `_G` is not touched.
 //! - An argument is a key when it is `KEYS[..]`, a local variable whose one value is that, or the second variable of `for
@@ -18,6 +18,9 @@ mod lexer;
 
 use aliases::Aliases;
 use lexer::Token;
+
+/// The names of what scripts have of the server.
+const REDIS: [&[u8]; 2] = [b"redis", b"server"];
 
 /// What is known of a script before it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -45,6 +45,19 @@ fn calls_are_found_with_their_arguments() {
 }
 
 #[test]
+fn calls_are_found_by_the_word_of_valkey() {
+    check("return server.call('GET', KEYS[1])", "GET <key>");
+    check(
+        "local call = server.pcall return call('GET', redis.call('GET', KEYS[1]))",
+        "GET <any> | GET <key>",
+    );
+    check("return x.server", "");
+    check("local s = server s.call('GET', KEYS[1])", "?");
+    // A variable, or not, by where it stands: it is not looked for.
+    check("local server = 1 return server", "?");
+}
+
+#[test]
 fn variables_stand_for_keys_and_calls() {
     check("local k = KEYS[1] redis.call('GET', k)", "GET <key>");
     check("local a, b = KEYS[1], KEYS[2]\nredis.call('RENAME', a, b)", "RENAME <key> <key>");

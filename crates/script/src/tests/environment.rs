@@ -91,6 +91,15 @@ fn shared_tables_look_like_tables() {
 }
 
 #[test]
+fn what_is_written_for_valkey_runs() {
+    check("return server == redis and _G.server == redis", ":1");
+    check("return server.sha1hex('') == redis.sha1hex('')", ":1");
+    check("return server.call('NO')", "-ERR unknown 'NO' @ @user_script:1.");
+    check("server = 1", "-ERR user_script:1: Attempt to modify a readonly table @ @user_script:1.");
+    check("local server = 'a name' return server", "$6 a name");
+}
+
+#[test]
 fn what_a_script_leaves_behind_is_gone() {
     let mut engine = engine();
     check_in(&mut engine, "local t = {} for i = 1, 100 do t[i] = ('x'):rep(1000) end return #t", ":100");

@@ -45,6 +45,19 @@ fn functions_are_called_with_keys_and_arguments() {
 }
 
 #[test]
+fn a_library_that_is_written_for_valkey_loads() {
+    let mut engine = engine();
+    let code = "#!lua name=lib
+local function first() return server.call('NO') end
+server.register_function('first', first)
+server.register_function{function_name='second', callback=function() return {type(server.call), type(server.register_function)} end}
+";
+    assert_eq!(engine.load_library(code.as_bytes(), false), Ok("lib".to_owned()));
+    assert_eq!(call(&mut engine, "first", &[], &[]), "-ERR unknown 'NO' script: first, on @user_function:2.");
+    assert_eq!(call(&mut engine, "second", &[], &[]), "*2 $8 function $3 nil");
+}
+
+#[test]
 fn every_engine_of_a_store_follows_its_libraries() {
     let store = Arc::new(Store::default());
     let new = || Engine::new(Arc::clone(&store), Hooks::default(), LIMITS, 1);
