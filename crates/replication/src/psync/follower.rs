@@ -203,6 +203,8 @@ impl Follower {
                     reply = Replconf::Silence;
                 }
                 b"getack" => return Ok(Replconf::AckNow),
+                // Valkey's, since 8: nothing depends on it.
+                b"version" => {}
                 b"rdb-only" => match parse_i64(value).ok_or(ReplconfError::NotInteger)? {
                     0 => self.payload_only = false,
                     1 => self.payload_only = true,
@@ -363,6 +365,7 @@ mod tests {
         check(&["ack", "12"], Ok(Replconf::Silence));
         check(&["getack", "*"], Ok(Replconf::AckNow));
         check(&["capa"], Err("ERR syntax error"));
+        check(&["version", "8.0.1"], Ok(Replconf::Ok));
         check(&["nonsense", "1"], Err("ERR Unrecognized REPLCONF option: nonsense"));
         check(&["lacewing-id", id(b'a').as_str()], Ok(Replconf::Names));
         check(&["lacewing-id", "x"], Err("ERR syntax error"));
