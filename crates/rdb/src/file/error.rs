@@ -27,6 +27,12 @@ pub enum Problem {
         /// What it says.
         version: u32,
     },
+    /// It is of a version of Valkey's own, as Valkey 9 and later write.
+    #[error("RDB version {version} of Valkey is not known: expected \"REDIS\" and a version from 1 to 12")]
+    Valkey {
+        /// What it says.
+        version: u32,
+    },
     /// It ends too early.
     #[error("the file ends here: expected {expected}")]
     Truncated {

@@ -110,8 +110,14 @@ impl Items {
     fn header(&mut self, input: &mut Input<'_>) -> Result<(), ValueError> {
         let got: [u8; 9] = input.array()?;
         let digits = got.strip_prefix(b"REDIS").filter(|digits| digits.iter().all(u8::is_ascii_digit));
-        let Some(digits) = digits else { return Err(self.refuse(Problem::NotRdb { got }, input)) };
-        let version = digits.iter().fold(0, |version, digit| 10 * version + u32::from(digit - b'0'));
+        let number =
+            |digits: &[u8]| digits.iter().fold(0, |number, digit| 10 * number + u32::from(digit - b'0'));
+        let Some(digits) = digits else {
+            let valkey = got.strip_prefix(b"VALKEY").filter(|digits| digits.iter().all(u8::is_ascii_digit));
+            let problem = valkey.map(|digits| Problem::Valkey { version: number(digits) });
+            return Err(self.refuse(problem.unwrap_or(Problem::NotRdb { got }), input));
+        };
+        let version = number(digits);
         if !(1..=VERSION_MAX).contains(&version) {
             return Err(self.refuse(Problem::Version { version }, input));
         }

@@ -236,7 +236,7 @@ impl LoadError {
             Self::Library { .. } => ExitCode::Library,
             Self::Rdb { error, .. } => match error.problem {
                 Problem::NotRdb { .. } => ExitCode::NotRdb,
-                Problem::Version { .. } => ExitCode::VersionAhead,
+                Problem::Version { .. } | Problem::Valkey { .. } => ExitCode::VersionAhead,
                 Problem::Truncated { .. } => ExitCode::Truncated,
                 Problem::Bad { .. } => ExitCode::Damaged,
                 Problem::Kind { .. } => ExitCode::UnknownKind,
@@ -274,6 +274,7 @@ fn remedy(problem: &Problem) -> String {
             "give a file that SAVE or BGSAVE has written, or an append-only file".into()
         }
         Problem::Version { .. } => "write it with Redis 7.4 or older, or take a newer Lacewing".into(),
+        Problem::Valkey { .. } => "write it with Valkey 8 or older, or take a newer Lacewing".into(),
         Problem::Truncated { .. } => {
             "it was not written or not copied whole: copy it again, or take an older one".into()
         }
