@@ -16,7 +16,7 @@ mod wait;
 
 pub use client::Client;
 pub use process::Process;
-pub use program::{Ended, clients_dir, installed, run, run_within, skipped};
+pub use program::{Ended, clients_dir, installed, not_asked, run, run_within, skipped};
 pub use server::{RedisServer, Server};
 pub use show::show;
 pub use wait::{WAIT_MAX, until, until_within, while_it_goes_on};

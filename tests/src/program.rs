@@ -75,6 +75,11 @@ pub fn skipped(why: &str) {
     eprintln!("SKIPPED: {why}");
 }
 
+/// Says that a test is not run, and why, where that is no fault anywhere: it needs what somebody has to name, as `.ci/run` does not.
+pub fn not_asked(why: &str) {
+    eprintln!("SKIPPED: {why}");
+}
+
 /// Killed when dropped, unless it has ended.
 struct Running(Child);
 

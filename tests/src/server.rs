@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::port::Port;
 use crate::process::Process;
-use crate::program::installed;
+use crate::program::{installed, not_asked};
 
 /// A running Lacewing.
 pub struct Server(Process);
@@ -161,7 +161,7 @@ impl Server {
     }
 }
 
-/// A running redis-server, the reference.
+/// A running redis-server, the reference: the one from PATH, or what `LACEWING_TEST_REDIS` names, which may be a valkey-server.
 pub struct RedisServer(Process);
 
 impl RedisServer {
@@ -193,14 +193,14 @@ impl RedisServer {
     /// A sentinel with these lines of configuration. `None`, and a line saying so, when it is not installed.
     #[track_caller]
     pub fn sentinel(configuration: &str) -> Option<Self> {
-        if !installed(REDIS) {
+        if !installed(redis()) {
             return None;
         }
         let dir = new_dir();
         let file = dir.path().join("sentinel.conf");
         std::fs::write(&file, configuration).expect("a temporary directory can be written");
         let command = |port: &str, dir: &Path| {
-            let mut command = Command::new(REDIS);
+            let mut command = Command::new(redis());
             command.arg(&file).args(["--sentinel", "--port", port, "--bind", "127.0.0.1", "--dir"]).arg(dir);
             command
         };
@@ -215,11 +215,11 @@ impl RedisServer {
         args: &[&str],
         begun: impl Fn(&str, SocketAddr) -> Option<SocketAddr>,
     ) -> Option<Self> {
-        if !installed(REDIS) {
+        if !installed(redis()) {
             return None;
         }
         let command = |port: &str, dir: &Path| {
-            let mut command = Command::new(REDIS);
+            let mut command = Command::new(redis());
             command.args(["--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
             command.args(["--enable-debug-command", "yes", "--dir"]).arg(dir).args(args);
             command
@@ -227,6 +227,46 @@ impl RedisServer {
         let started = start_until(command, dir, begun);
         Some(Self(started.unwrap_or_else(|log| panic!("redis-server did not start:\n{log}"))))
     }
+
+    /// Whether it is one that was named. One of 7.2 or later tells scores in DEBUG DIGEST in fewer digits, so only values can be compared.
+    pub fn is_named() -> bool {
+        std::env::var_os("LACEWING_TEST_REDIS").is_some()
+    }
+
+    /// Whether it can what this version of Redis can. `false`, and a line saying so, if it is older.
+    #[track_caller]
+    pub fn can(&self, major: u32, minor: u32) -> bool {
+        let version = self.about("redis_version").expect("it says its version");
+        let mut numbers = version.split('.').map(|number| number.parse().expect("a number"));
+        let own: [u32; 2] = std::array::from_fn(|_| numbers.next().expect("three numbers"));
+        if own < [major, minor] {
+            not_asked(&format!("it needs a Redis of {major}.{minor}, and this is {version}"));
+        }
+        own >= [major, minor]
+    }
+
+    /// Whether it is a Valkey. `false`, and a line saying so, if it is not.
+    #[track_caller]
+    pub fn is_valkey(&self) -> bool {
+        let is_valkey = self.about("valkey_version").is_some();
+        if !is_valkey {
+            not_asked("it needs a Valkey");
+        }
+        is_valkey
+    }
+
+    /// A field of INFO server.
+    fn about(&self, name: &str) -> Option<String> {
+        let info = self.client().call(&["INFO", "server"]);
+        let text = String::from_utf8_lossy(info.as_bytes().expect("INFO is text")).into_owned();
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::to_owned)
+    }
+}
+
+/// The program that is the reference.
+fn redis() -> &'static str {
+    static REDIS: OnceLock<String> = OnceLock::new();
+    REDIS.get_or_init(|| std::env::var("LACEWING_TEST_REDIS").unwrap_or_else(|_| "redis-server".to_owned()))
 }
 
 /// Starts the command that `command` makes of a port and a directory, and again on another port when that one has
@@ -330,7 +370,6 @@ fn new_dir() -> Arc<TempDir> {
     )
 }
 
-const REDIS: &str = "redis-server";
 /// What every Lacewing here is started with.
 /// No log is written unless a test asks for one, and its segments are small: each core reserves room for two of them, and many
 /// servers run at once on disks that may be nearly full.

@@ -22,6 +22,7 @@ mod import;
 mod journal;
 mod masters;
 mod monitor;
+mod peers;
 mod programs;
 mod pubsub;
 mod rdb_files;

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::refused::{check_path, file};
 use super::{directory, field};
-use crate::dump::{fill, reading};
+use crate::dump::{fill, has_same_values, reading};
 use crate::journal::load::work;
 
 /// A server that has imported what is at `path`.
@@ -87,7 +87,9 @@ fn what_a_redis_had_that_was_killed_under_load_is_there_on_any_number_of_cores()
         for cores in ["1", "2", "3"] {
             let server = imported(dir.path(), &["--cores", cores]);
             let mut client = server.client();
-            assert_eq!(digest(&mut client), had, "seed {seed}, on {cores} cores");
+            if !RedisServer::is_named() {
+                assert_eq!(digest(&mut client), had, "seed {seed}, on {cores} cores");
+            }
             assert_eq!(client.line("FCALL answer 0"), ":42");
             assert_eq!(
                 field(&mut client, "persistence", "rdb_changes_since_last_save").as_deref(),
@@ -101,6 +103,7 @@ fn what_a_redis_had_that_was_killed_under_load_is_there_on_any_number_of_cores()
         for key in &keys {
             assert!(reading(&mut client, key) == reading(&mut original, key), "{key}");
         }
+        assert!(!RedisServer::is_named() || has_same_values(&mut client, &mut original), "seed {seed}");
     }
 }
 

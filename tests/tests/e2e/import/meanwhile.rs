@@ -87,7 +87,8 @@ fn clients_are_answered_as_redis_answers_them() {
     for command in commands {
         let ours = client.line(command);
         if let Some(original) = &mut original {
-            assert_eq!(ours, original.line(command), "{command}");
+            let theirs = original.line(command).replace("Valkey is loading", "Redis is loading");
+            assert_eq!(ours, theirs, "{command}");
         }
         if command.contains("k0") && !command.starts_with("WATCH") {
             assert!(ours == LOADING || ours.starts_with("-NOAUTH"), "{command}: {ours}");

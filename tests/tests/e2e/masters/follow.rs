@@ -106,6 +106,42 @@ fn a_redis_has_all_types_after_a_full_sync() {
     assert!(role.contains(&format!("\"127.0.0.1\", \"{}\"", replica.port())), "{role}");
 }
 
+/// In the payload, and in the stream behind it.
+#[test]
+fn fields_that_expire_come_to_a_redis_that_knows_of_them() {
+    let server = master(&[]);
+    let mut client = server.client();
+    let give = |client: &mut Client, key: &str| {
+        let (field, gone) = (["FIELDS", "1", "f"], ["FIELDS", "1", "gone"]);
+        ok(client, &["HSET", key, "f", "v", "gone", "v", "stays", "v"]);
+        ok(client, &[&["HPEXPIREAT", key, "4000000000123"][..], &field].concat());
+        ok(client, &[&["HPEXPIRE", key, "500"][..], &gone].concat());
+    };
+    give(&mut client, "small");
+    for number in 0..1000 {
+        ok(&mut client, &["HSET", "large", &number.to_string(), "value"]);
+    }
+    give(&mut client, "large");
+    let Some(replica) = RedisServer::start() else { return };
+    if !replica.can(7, 4) {
+        return;
+    }
+    let mut there = replica.client();
+    assert_eq!(there.line(&format!("REPLICAOF 127.0.0.1 {}", server.port())), "+OK");
+    linked(&replica);
+    give(&mut client, "later");
+    for key in ["small", "large", "later"] {
+        until("the field has expired here", || {
+            (client.line(&format!("HEXISTS {key} gone")) == ":0").then_some(())
+        });
+        assert_eq!(client.line("WAIT 1 30000"), ":1");
+        until("it has gone there", || (there.line(&format!("HEXISTS {key} gone")) == ":0").then_some(()));
+        assert_eq!(there.line(&format!("HPEXPIRETIME {key} FIELDS 2 f stays")), "[:4000000000123, :-1]");
+        assert_eq!(there.line(&format!("HLEN {key}")), client.line(&format!("HLEN {key}")));
+    }
+    check_same(&server, &replica);
+}
+
 #[test]
 fn it_follows_under_load_with_and_without_a_log() {
     let settings: [&[&str]; 3] = [

@@ -124,6 +124,26 @@ fn replicas_that_follow_by_flows_say_what_is_on_their_disks() {
     assert_eq!(client.line("WAITAOF 1 1 1500"), "[:1, :0]");
 }
 
+/// A Redis does so from 7.2 on, and only one with a log.
+#[test]
+fn a_redis_says_what_is_on_its_disk() {
+    let server = master(&["--appendonly", "yes"]);
+    let Some(replica) = replica_of(server.port(), &["--appendonly", "yes"]) else { return };
+    if !replica.can(7, 2) {
+        return;
+    }
+    linked(&replica);
+    let (mut client, mut there) = (server.client(), replica.client());
+    for number in 0..3 {
+        ok(&mut client, &["MSET", "a", &number.to_string(), "b", "1", "c", "2"]);
+        assert_eq!(client.line("WAITAOF 1 1 30000"), "[:1, :1]");
+        assert_eq!(there.line("GET a"), format!("\"{number}\""));
+    }
+    assert_eq!(there.line("CONFIG SET appendonly no"), "+OK");
+    ok(&mut client, &["SET", "a", "10"]);
+    assert_eq!(client.line("WAITAOF 1 1 1500"), "[:1, :0]");
+}
+
 /// A replica that is written here, so that it is known what it has said.
 #[test]
 fn it_counts_what_a_replica_says_of_its_disk() {

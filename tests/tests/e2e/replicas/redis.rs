@@ -214,3 +214,91 @@ fn writes_go_on_while_the_data_comes() {
     assert_eq!(ours.line("DBSIZE"), master.line("DBSIZE"));
     assert_eq!(ours.line("GET key:199999"), master.line("GET key:199999"));
 }
+
+/// Redis asks for it from 7.2 on.
+#[test]
+fn a_master_is_told_what_is_on_the_disk() {
+    let Some(redis) = RedisServer::with(&["--repl-diskless-sync-delay", "0"]) else { return };
+    if !redis.can(7, 2) {
+        return;
+    }
+    let server = Server::with(&["--appendonly", "yes"]);
+    let (mut master, mut ours) = (redis.client(), server.client());
+    replicaof(&mut ours, redis.port());
+    until_up(&mut ours);
+    for number in 0..3 {
+        assert_eq!(master.line(&format!("MSET a {number} b 1 c 2")), "+OK");
+        assert_eq!(master.line("WAITAOF 0 1 30000"), "[:0, :1]");
+        assert_eq!(ours.line("GET a"), format!("\"{number}\""));
+    }
+    assert_eq!(ours.line("CONFIG SET appendonly no"), "+OK");
+    assert_eq!(master.line("SET a 10"), "+OK");
+    assert_eq!(master.line("WAITAOF 0 1 1500"), "[:0, :0]");
+    assert_eq!(master.line("WAIT 1 30000"), ":1");
+}
+
+/// In the payload, and in the stream behind it.
+#[test]
+fn fields_that_expire_come_from_a_redis_that_has_them() {
+    let Some(redis) = RedisServer::with(&["--repl-diskless-sync-delay", "0"]) else { return };
+    if !redis.can(7, 4) {
+        return;
+    }
+    let mut master = redis.client();
+    let give = |master: &mut Client, key: &str| {
+        for line in [
+            "HSET {} f v gone v stays v",
+            "HPEXPIREAT {} 4000000000123 FIELDS 1 f",
+            "HPEXPIRE {} 500 FIELDS 1 gone",
+        ] {
+            let reply = master.line(&line.replace("{}", key));
+            assert!(!reply.starts_with('-'), "{line}: {reply}");
+        }
+    };
+    give(&mut master, "small");
+    for number in 0..1000 {
+        assert_eq!(master.line(&format!("HSET large {number} value")), ":1");
+    }
+    give(&mut master, "large");
+    let server = with_data(&[]);
+    let mut ours = server.client();
+    replicaof(&mut ours, redis.port());
+    until_up(&mut ours);
+    give(&mut master, "later");
+    for key in ["small", "large", "later"] {
+        until("the field has expired there", || {
+            (master.line(&format!("HEXISTS {key} gone")) == ":0").then_some(())
+        });
+        until_level(&mut master, &mut ours);
+        for line in ["HEXISTS {} gone", "HPEXPIRETIME {} FIELDS 2 f stays", "HLEN {}"] {
+            let line = line.replace("{}", key);
+            assert_eq!(ours.line(&line), master.line(&line), "{line}");
+        }
+    }
+}
+
+/// Its scripts have `server` for `redis`.
+#[test]
+fn libraries_that_are_written_for_valkey_come_too() {
+    let Some(valkey) = RedisServer::with(&["--repl-diskless-sync-delay", "0"]) else { return };
+    if !valkey.is_valkey() {
+        return;
+    }
+    let library = |name: &str| {
+        format!(
+            "#!lua name={name}\nserver.register_function('{name}', function(keys) return server.call('INCR', keys[1]) end)"
+        )
+    };
+    let mut master = valkey.client();
+    assert_eq!(master.line("SET n 0"), "+OK");
+    assert_eq!(show(&master.call(&["FUNCTION", "LOAD", &library("one")])), "\"one\"");
+    let server = with_data(&[]);
+    let mut ours = server.client();
+    replicaof(&mut ours, valkey.port());
+    until_up(&mut ours);
+    assert_eq!(show(&master.call(&["FUNCTION", "LOAD", &library("two")])), "\"two\"");
+    assert_eq!(master.line("FCALL two 1 n"), ":1");
+    until_level(&mut master, &mut ours);
+    assert_eq!(ours.line("REPLICAOF NO ONE"), "+OK");
+    assert_eq!((ours.line("FCALL one 1 n"), ours.line("FCALL two 1 n")), (":2".to_owned(), ":3".to_owned()));
+}
