@@ -389,6 +389,7 @@ impl Player {
         match staged.write(bytes).await {
             Ok(staged) => self.staged = Some(staged),
             Err(why) => {
+                staging::sweep(Arc::clone(&self.node.control.data)).await;
                 let attempt = self.role.facts(now_ms()).attempt;
                 self.role.staging_failed(attempt, &why, now_ms());
                 return false;
@@ -521,10 +522,13 @@ impl Player {
 
     async fn verified(&mut self, attempt: Attempt, outcome: staging::Outcome) {
         let now = now_ms();
+        let is_wanted = attempt == self.role.facts(now).attempt && !self.is_over.load(Relaxed);
+        if is_wanted && !matches!(outcome, staging::Outcome::Whole(..)) {
+            staging::sweep(Arc::clone(&self.node.control.data)).await;
+        }
         match outcome {
             staging::Outcome::Whole(verified, own_keys) => {
                 let report = Report { keys: verified.keys, own_keys };
-                let is_wanted = attempt == self.role.facts(now).attempt && !self.is_over.load(Relaxed);
                 if is_wanted {
                     self.verified = Some(*verified);
                     self.role.verified(attempt, report, now);

@@ -125,6 +125,16 @@ pub(super) async fn discard(work: impl FnOnce() -> Result<(), durable::DiskError
     }
 }
 
+/// Removes what came to nothing. For who has nothing staged any more: what it took of the disk, if all of it, is there at once, and not when
+/// the next attempt begins.
+pub(super) async fn sweep(data: Arc<DataDir>) {
+    discard(move || {
+        data.sweep_staged();
+        Ok(())
+    })
+    .await;
+}
+
 /// Makes it safe, reads it through, counts what this node has itself, and tells the role.
 pub(super) async fn verify(node: Rc<Node>, attempt: Attempt, staged: Staged, is_over: Arc<AtomicBool>) {
     let reading = Reading { is_over, ..Reading::of(&node) };

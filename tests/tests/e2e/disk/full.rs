@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
-use lacewing_tests::{Client, Server, run, skipped, until};
+use lacewing_tests::{Client, RedisServer, Server, run, show, skipped, until};
 use resp::Value;
 use tempfile::TempDir;
 
@@ -279,4 +279,29 @@ fn a_start_on_a_full_or_read_only_disk_says_what_to_do() {
         let output = refused.err().expect("it cannot write there");
         assert!(output.contains(message) && output.contains(remedy), "{output}");
     }
+}
+
+/// The room that a full sync has taken in vain is there again when it has failed, not when the next one begins.
+#[test]
+fn a_full_sync_that_finds_no_room_leaves_none_of_it_behind() {
+    if !may_mount() {
+        return;
+    }
+    let fixed = ["--repl-diskless-sync-delay", "0", "--rdbcompression", "no"];
+    let Some(redis) = RedisServer::with(&fixed) else { return };
+    assert_eq!(redis.client().line("DEBUG POPULATE 100 key 100000"), "+OK");
+    let dir = directory();
+    let server = server(&dir, "everysec");
+    let mut client = server.client();
+    assert_eq!(client.line("SET own 1"), "+OK");
+    assert_eq!(client.line(&format!("REPLICAOF 127.0.0.1 {}", redis.port())), "+OK");
+    until("there is no room", || {
+        let told = client.call(&["INFO", "replication"]);
+        show(&told).contains("No space left on device").then_some(())
+    });
+    let staged = seen_from_here(&server, &dir).join("sync");
+    let left = std::fs::read_dir(staged).map_or(0, Iterator::count);
+    assert_eq!(client.line("REPLICAOF NO ONE"), "+OK");
+    assert_eq!(left, 0, "files of the master's data");
+    assert_eq!((client.line("GET own"), client.line("SET own 2")), ("\"1\"".to_owned(), "+OK".to_owned()));
 }
