@@ -4,8 +4,9 @@ mod redis;
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
-use lacewing_tests::{Ended, Server, run};
+use lacewing_tests::{Ended, RedisServer, Server, run, until};
 use serde_json::Value;
 
 /// Looks at a path.
@@ -68,4 +69,22 @@ fn an_empty_directory_holds_no_data_and_stays_empty() {
     let found = found(directory.path());
     assert_eq!((&found["start"]["outcome"], found["code"].as_i64()), (&Value::from("empty"), Some(0)));
     assert_eq!(std::fs::read_dir(directory.path()).expect("it is there").count(), 0);
+}
+
+/// A master may write its data without a checksum of its own; the manifest has one.
+#[test]
+fn what_a_master_gave_without_a_checksum_is_whole() {
+    let fixed = ["--rdbchecksum", "no", "--repl-diskless-sync-delay", "0"];
+    let Some(redis) = RedisServer::with(&fixed) else { return };
+    assert_eq!(redis.client().line("SET theirs 1"), "+OK");
+    let dir = crate::disk::directory();
+    let mut server = Server::on(Arc::clone(&dir), &["--appendonly", "yes"]);
+    let mut client = server.client();
+    assert_eq!(client.line(&format!("REPLICAOF 127.0.0.1 {}", redis.port())), "+OK");
+    until("it has the data", || (client.line("GET theirs") == "\"1\"").then_some(()));
+    drop(client);
+    assert_eq!(server.stop().code(), Some(0));
+    let found = found(dir.path());
+    assert_eq!(found["code"].as_i64(), Some(0), "{found}");
+    assert!(verdicts(&found).iter().any(|set| set == "snapshots/0000000001 whole"), "{found}");
 }

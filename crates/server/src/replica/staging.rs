@@ -3,7 +3,7 @@
 use super::Event;
 use super::flows::Trouble;
 use crate::data_dir::DataDir;
-use crate::load::{Contents, Incoming};
+use crate::load::{Contents, Incoming, Names, TWICE};
 use crate::node::Node;
 use durable::manifest::{DbKeys, SetFile};
 use durable::sets::FileWriter;
@@ -203,6 +203,7 @@ impl Reading {
         };
         let mut reader = Reader::new(options);
         let mut contents = Contents::new(options.databases, scripts);
+        let mut names = Names::new();
         loop {
             let offset = reader.offset();
             match reader.next().map_err(|error| Outcome::Rejected(error.to_string()))? {
@@ -213,13 +214,21 @@ impl Reading {
                     Contents::judge_end(&end, is_last).map_err(Outcome::Rejected)?;
                     break;
                 }
-                Some(item) => contents.note(&item, offset).map_err(Outcome::Rejected)?,
+                Some(item) => {
+                    if let Item::Key(key) = &item {
+                        names.add(key.db, &key.key);
+                    }
+                    contents.note(&item, offset).map_err(Outcome::Rejected)?;
+                }
                 None if is_over.load(Relaxed) => return Err(Outcome::Over),
                 None => match read(&mut bytes, reader.room(STEP_BYTES))? {
                     0 => reader.ended(),
                     len => reader.filled(len),
                 },
             }
+        }
+        if names.has_twice() {
+            return Err(Outcome::Rejected(TWICE.to_owned()));
         }
         file.keys = contents.keys();
         Ok((file, contents.db()))

@@ -152,6 +152,7 @@ fn hazard_15_the_payload_is_damaged() {
     let mut foreign = rdb(&[("k", "v")]);
     foreign[10] = 99;
     check(giving(foreign).port(), "database");
+    check(giving(rdb(&[("k", "v"), ("l", "w"), ("k", "x")])).port(), "there twice");
 }
 
 #[test]
