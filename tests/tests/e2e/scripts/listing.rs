@@ -61,7 +61,7 @@ const NAMES: &str = "_VERSION assert collectgarbage coroutine debug dofile error
     server setfenv setmetatable string struct table tonumber tostring type unpack xpcall bit cjson cmsgpack KEYS ARGV";
 
 /// What differs, and is meant to: what says which server it is; Redis 7.0's handler of errors, a function of Lua that all
-/// scripts see; `os.clock` and `set_repl` as Redis 7.2 has them; and `pcall` of nothing, an error in Lua.
+/// scripts see; `os.clock` and `set_repl` as Redis 7.2 has them; `pcall` of nothing, an error in Lua; and `server`, which is `redis` as in Valkey.
 const MEANT: &[&str] = &[
     "REDIS_VERSION",
     "_COPYRIGHT",
@@ -71,7 +71,12 @@ const MEANT: &[&str] = &[
     "os ",
     "set_repl ",
     "_G.pcall ",
+    "_G.server ",
+    SERVER,
 ];
+
+/// Valkey's name for `redis`.
+const SERVER: &str = "server ";
 
 /// The lines of a listing.
 fn lines(reply: &Value) -> Vec<String> {
@@ -123,7 +128,8 @@ fn libraries_see_what_they_see_in_redis_while_they_load() {
     let lacewing = Server::with(&["--cores", "1"]);
     let (mut theirs, mut ours) = (redis.client(), lacewing.client());
     let fields = FIELDS.split_whitespace().map(|field| format!("redis.{field}"));
-    for name in NAMES.split_whitespace().map(str::to_owned).chain(fields) {
+    let names = NAMES.split_whitespace().filter(|name| *name != SERVER.trim_end());
+    for name in names.map(str::to_owned).chain(fields) {
         for code in ["local x = NAME x.y()", "local x = NAME x()", "NAME = 1"] {
             let library = format!(
                 "#!lua name=l\n{} redis.register_function('f', function() end)",
