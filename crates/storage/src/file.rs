@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::time::SystemTime;
 
 use durable::{File, Source};
-use rustix::fs::FallocateFlags;
+use rustix::fs::{AtFlags, FallocateFlags, StatxFlags};
 use rustix::io::Errno;
 
 /// A file of the file system.
@@ -59,7 +59,9 @@ impl File for RealFile {
     }
 
     fn has_name(&self) -> io::Result<bool> {
-        Ok(self.0.metadata()?.nlink() > 0)
+        // Nothing else is asked for: once its times were, the kernel has the next write change them, and a sync writes them.
+        let found = rustix::fs::statx(&self.0, c"", AtFlags::EMPTY_PATH, StatxFlags::NLINK)?;
+        Ok(found.stx_nlink > 0)
     }
 }
 
