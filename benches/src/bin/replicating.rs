@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use lacewing_benches::compare::procfs::{CpuMeter, resident_bytes};
+use lacewing_benches::compare::scenario::Log;
 use lacewing_benches::compare::server::{Instance, ServerSpec};
 use lacewing_benches::load::connection::{Client, Target};
 use lacewing_benches::load::stats::{Summary, us};
@@ -28,9 +29,10 @@ fn main() -> Result<()> {
         "| master and replica | full sync s | SET P16 alone us | with a replica us | p99.9 us before | beside busy threads | in full syncs | ratio | syncs | stalled: extra MiB | p99.9 us | ratio |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
+    let log = if arguments.get_flag("log") { Log::Everysec } else { Log::Off };
     for _ in 0..arguments.get_one("rounds").copied().unwrap_or(1u32) {
         for server in &servers {
-            match measure(server, &cpus, &arguments) {
+            match measure(&server.logging(log), &cpus, &arguments) {
                 Ok(row) => println!("| {} | {row} |", server.name),
                 Err(error) => println!("| {} | failed: {error:#} |", server.name),
             }
@@ -217,6 +219,7 @@ fn command() -> Command {
         .arg(option("keys", "How many keys there are; default: 3000000").value_parser(value_parser!(u64)))
         .arg(option("seconds", "How long each part is; default: 8").value_parser(value_parser!(f64)))
         .arg(option("spread", "The master may use both CPUs, so that what it has others do (threads, a child) has one; its core keeps to the first if it can be pinned").action(ArgAction::SetTrue))
+        .arg(option("log", "Both keep a log, appendfsync everysec: Lacewing then replicates by flows; else neither does").action(ArgAction::SetTrue))
         .arg(option("stall", "How long the replica is stopped; default: as long as each part").value_parser(value_parser!(f64)))
         .arg(option("rounds", "How often; default: once").value_parser(value_parser!(u32)))
 }

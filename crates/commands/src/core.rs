@@ -213,6 +213,21 @@ pub struct LoadingGauges {
     pub commands_run: AtomicU64,
 }
 
+impl LoadingGauges {
+    /// Nothing was loaded yet, or nothing of what was is of use.
+    pub fn begin_anew(&self) {
+        for gauge in [
+            &self.loaded_bytes,
+            &self.keys_loaded,
+            &self.keys_expired,
+            &self.commands_run,
+            &self.rdb_used_mem,
+        ] {
+            gauge.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Shared {
     /// What allocates memory; `system` unless the server said otherwise.
     pub fn allocator_name(&self) -> &'static str {

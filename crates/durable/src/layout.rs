@@ -79,7 +79,12 @@ pub fn manifest(number: SetNumber) -> String {
 /// A shard's file of a set, in the set's directory.
 pub fn set_file_name(writer: u64, shard: ShardId, compressed: bool) -> String {
     let zst = if compressed { ".zst" } else { "" };
-    format!("{writer:016x}-{:05}.rdb{zst}", shard.0)
+    format!("{}{:05}.rdb{zst}", set_file_prefix(writer), shard.0)
+}
+
+/// What the names of all files of a set begin with.
+pub fn set_file_prefix(writer: u64) -> String {
+    format!("{writer:016x}-")
 }
 
 /// The number of a generation's or a set's directory.

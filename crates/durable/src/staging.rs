@@ -205,9 +205,11 @@ impl Staging {
         disk.sync_dir(STAGING).trying("sync", STAGING)
     }
 
-    /// Gives up, and removes what was written. Errors leave some of it behind, which is in nobody's way.
+    /// Gives up, and removes what was written, and nothing of who may have begun since. Errors leave some of it behind, which is in
+    /// nobody's way.
     pub fn discard(self) -> Result<(), DiskError> {
-        sweep(self.places.disk())
+        let own = layout::set_file_prefix(self.writer);
+        remove_staged(self.places.disk(), |name| name.starts_with(&own))
     }
 }
 
@@ -236,8 +238,12 @@ impl Files {
 
 /// Removes whatever is staged. A start does so once it has loaded everything.
 pub fn sweep(disk: &dyn Disk) -> Result<(), DiskError> {
+    remove_staged(disk, |_| true)
+}
+
+fn remove_staged(disk: &dyn Disk, is_meant: impl Fn(&str) -> bool) -> Result<(), DiskError> {
     let entries = list_sorted(disk, STAGING)?;
-    for entry in entries.iter().filter(|entry| !entry.is_dir) {
+    for entry in entries.iter().filter(|entry| !entry.is_dir && is_meant(&entry.name)) {
         let path = staged(&entry.name);
         disk.remove(&path).trying("remove", &path)?;
     }

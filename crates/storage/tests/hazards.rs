@@ -477,15 +477,21 @@ fn a_time_in_the_past_is_recovered_and_is_the_present_from_then_on() {
     assert_eq!(plan.replays[1].starts, [Lsn(0); 3]);
 }
 
-/// It is as good as a set that is missing: what it has the logs have, and it goes to quarantine.
-#[test]
-fn a_damaged_manifest_is_passed_over_where_the_log_makes_up_for_the_set() {
+/// A server that has saved twice, and has written between.
+fn with_two_sets() -> Server {
     let mut server = Server::start();
     server.write(0, "a");
     server.save("old", true);
     server.write(1, "b");
     server.sync();
     server.save("new", true);
+    server
+}
+
+/// It is as good as a set that is missing: what it has the logs have, and it goes to quarantine.
+#[test]
+fn a_damaged_manifest_is_passed_over_where_the_log_makes_up_for_the_set() {
+    let server = with_two_sets();
     flip(&server.path("snapshots/0000000002/manifest"), 40);
     let plan = server.whole(OnLoadFailure::Refuse);
     assert_eq!(plan.set.as_ref().map(|set| set.number), Some(1));
@@ -511,12 +517,7 @@ fn a_damaged_manifest_is_passed_over_where_the_log_makes_up_for_the_set() {
 
 #[test]
 fn previous_says_that_something_is_lost_only_if_it_is() {
-    let mut server = Server::start();
-    server.write(0, "a");
-    server.save("old", true);
-    server.write(1, "b");
-    server.sync();
-    server.save("new", true);
+    let server = with_two_sets();
     // It cannot be read, and nobody knows why.
     let manifest = server.path("snapshots/0000000002/manifest");
     fs::remove_file(&manifest).unwrap();

@@ -204,16 +204,8 @@ impl Beside {
 /// INFO tells of this load from now on.
 fn begin_gauges(gauges: &LoadingGauges) {
     gauges.started_s.store(unix_ms().0 / 1000, Relaxed);
-    for gauge in [
-        &gauges.total_bytes,
-        &gauges.loaded_bytes,
-        &gauges.keys_loaded,
-        &gauges.keys_expired,
-        &gauges.commands_run,
-        &gauges.rdb_used_mem,
-    ] {
-        gauge.store(0, Relaxed);
-    }
+    gauges.total_bytes.store(0, Relaxed);
+    gauges.begin_anew();
     gauges.is_beside.store(true, Relaxed);
 }
 

@@ -61,16 +61,7 @@ impl Progress {
 
     /// All that was loaded is of no use.
     pub(super) fn again(&self) {
-        let gauges = &self.shared.loading;
-        for gauge in [
-            &gauges.loaded_bytes,
-            &gauges.keys_loaded,
-            &gauges.keys_expired,
-            &gauges.commands_run,
-            &gauges.rdb_used_mem,
-        ] {
-            gauge.store(0, Relaxed);
-        }
+        self.shared.loading.begin_anew();
         self.logged.set(0);
     }
 

@@ -532,7 +532,7 @@ impl Player {
                 if is_wanted {
                     self.verified = Some(*verified);
                     self.role.verified(attempt, report, now);
-                } else if self.staged.is_none() {
+                } else {
                     verified.discard().await;
                 }
             }

@@ -12,6 +12,7 @@ use lacewing_tests::{Client, RedisServer, Server, show, until};
 use resp::Value;
 use stdx::rng::Rng;
 
+use super::crashes::kill_and_look;
 use super::master::{Master, full, rdb, sized, until_gone};
 use super::{expect_own, field, replicaof, until_field, until_up, with_data};
 
@@ -399,25 +400,11 @@ fn hazard_15_a_replica_that_is_killed_while_it_loads_beside_has_the_old_data_or_
     for round in 0..10 {
         let cores = ["1", "2", "3"][round % 3];
         let args = ["--appendonly", "yes", "--cores", cores, "--pin", "no", "--key-load-delay", "2"];
-        let mut server = with(&args);
+        let server = with(&args);
         let mut client = server.client();
         replicaof(&mut client, redis.port());
-        // Some die while the data comes, some when it is put in, some behind that.
-        std::thread::park_timeout(Duration::from_millis(rng.below(400)));
-        server.kill();
-        let again = Server::on(server.dir_handle(), &["--appendonly", "yes"]);
-        let mut client = again.client();
-        if client.line("EXISTS own:0") == ":1" {
-            expect_own(&mut client);
-            old += 1;
-        } else {
-            assert_eq!(client.line("DBSIZE"), ":20000");
-            assert_eq!(client.line("STRLEN key:19999"), ":64");
-            new += 1;
-        }
-        let left = std::fs::read_dir(again.dir().join("sync")).map_or(0, Iterator::count);
-        assert_eq!(left, 0, "what was staged is swept");
-        until("it takes writes", || (client.line("SET later 1") == "+OK").then_some(()));
+        let has_new = kill_and_look(server, "yes", &mut rng);
+        *(if has_new { &mut new } else { &mut old }) += 1;
     }
     println!("old {old}, new {new}");
 }
