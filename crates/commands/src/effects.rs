@@ -6,6 +6,8 @@
 //! effect ([`Journal::AsIs`]); the others say theirs through `Ctx::effect`.
 
 mod draft;
+#[cfg(test)]
+mod overdue;
 
 pub use draft::{Draft, EXEC, MULTI, decode, encode};
 

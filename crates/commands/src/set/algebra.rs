@@ -6,7 +6,7 @@ use crate::effects::Event;
 use crate::error::CommandError;
 use datatypes::set::algebra;
 use datatypes::{Element, Form, Limits, Object, Place, SetMut, SetRef, Value};
-use keyspace::Ttl;
+use keyspace::{Access, Ttl};
 use stdx::Args;
 
 pub(super) fn sinter(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
@@ -151,7 +151,8 @@ fn store(
 fn put(ctx: &mut Ctx<'_>, name: &[u8], object: Object, len: usize, event: &'static str) {
     let (db, key) = (ctx.caller.db, ctx.key(name));
     if ctx.core.effects.journals() {
-        if ctx.core.keyspace.peek(db, key, ctx.now).is_some() {
+        // What has expired goes now, and so before what is told here.
+        if ctx.core.keyspace.find(db, key, ctx.now, Access::Write).is_some() {
             ctx.effect(name, &[b"DEL", name]);
         }
         let mut told = Told::default();

@@ -1,13 +1,13 @@
 //! XADD.
 
 use super::reply;
-use super::trimming::Options;
+use super::trimming::{Options, with_words};
 use crate::ctx::{Ctx, Outcome};
-use crate::effects::{Effects, Event};
+use crate::effects::Event;
 use crate::error::CommandError;
 use datatypes::StreamId;
-use datatypes::stream::{AppendError, GivenId, IdText, Log};
-use stdx::{Args, DbIndex, UnixMs};
+use datatypes::stream::{AppendError, GivenId, IdText, Log, TrimTo};
+use stdx::{Args, UnixMs};
 
 #[inline]
 pub(super) fn xadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
@@ -19,8 +19,8 @@ pub(super) fn xadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
     if options.id == Some(GivenId::Whole(StreamId::MIN)) {
         return Err(CommandError::STREAM_ID_ZERO);
     }
-    let (now, db, key) = (ctx.now, ctx.caller.db, args.at(1));
-    let trimmed = super::edit!(ctx, key, !options.no_make, |editing| {
+    let (now, key) = (ctx.now, args.at(1));
+    let added = super::edit!(ctx, key, !options.no_make, |editing| {
         let limits = *editing.limits();
         let log = editing.stream().log_mut();
         let id = new_id(log, options.id, now)?;
@@ -29,16 +29,18 @@ pub(super) fn xadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
             AppendError::TooLarge => CommandError::STREAM_ENTRY_SIZE,
         })?;
         let trimmed = options.trim(log, &limits);
-        if ctx.core.effects.journals() {
-            journal(&mut ctx.core.effects, db, key, &options, log, id, pairs);
-        }
+        let to = if ctx.core.effects.journals() { options.exactly(log) } else { None };
         editing.changed(1);
         reply::id(&mut ctx.out, id);
-        Ok::<_, CommandError>(trimmed)
+        Ok::<_, CommandError>((id, to, trimmed))
     })?;
-    match trimmed {
+    match added {
         None => ctx.out.null(),
-        Some(trimmed) => {
+        Some((id, to, trimmed)) => {
+            // Behind the edit: it may have removed what had expired, and that comes first.
+            if ctx.core.effects.journals() {
+                journal(ctx, key, to, id, pairs);
+            }
             ctx.event(Event::STREAM, "xadd", key);
             if trimmed > 0 {
                 ctx.event(Event::STREAM, "xtrim", key);
@@ -65,21 +67,13 @@ fn new_id(log: &Log, given: Option<GivenId>, now: UnixMs) -> Result<StreamId, Co
 }
 
 #[cold]
-fn journal(
-    effects: &mut Effects,
-    db: DbIndex,
-    key: &[u8],
-    options: &Options,
-    log: &Log,
-    id: StreamId,
-    pairs: Args<'_>,
-) {
+fn journal(ctx: &mut Ctx<'_>, key: &[u8], to: Option<TrimTo>, id: StreamId, pairs: Args<'_>) {
     let mut text = IdText::default();
     let id = id.text(&mut text);
-    options.with_effect(log, |trim| {
+    with_words(to, |trim| {
         let head = [&b"XADD"[..], key].into_iter().chain(trim.iter().copied()).chain([id]);
         let args: Vec<&[u8]> = head.chain(pairs.iter()).collect();
-        effects.push(db, args.into_iter());
+        ctx.effect(key, &args);
     });
 }
 

@@ -1,6 +1,6 @@
 //! XDEL and XTRIM.
 
-use super::trimming::Options;
+use super::trimming::{Options, with_words};
 use super::{changed, check_ids, id};
 use crate::ctx::{Ctx, Outcome};
 use crate::effects::Event;
@@ -38,22 +38,21 @@ pub(super) fn xdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
 
 pub(super) fn xtrim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     let options = Options::of_trim(ctx, args)?;
-    let (db, key) = (ctx.caller.db, args.at(1));
-    let removed = super::edit!(ctx, key, |editing| {
+    let key = args.at(1);
+    let trimmed = super::edit!(ctx, key, |editing| {
         let limits = *editing.limits();
         let log = editing.stream().log_mut();
         let removed = options.trim(log, &limits);
-        if removed > 0 && ctx.core.effects.journals() {
-            options.with_effect(log, |trim| {
-                let args: Vec<&[u8]> = [&b"XTRIM"[..], key].into_iter().chain(trim.iter().copied()).collect();
-                ctx.core.effects.push(db, args.into_iter());
-            });
-        }
+        let to = options.exactly(log);
         changed(editing, removed);
-        Ok::<_, CommandError>(removed)
+        Ok::<_, CommandError>((removed, to))
     })?;
-    let removed = removed.unwrap_or(0);
+    let (removed, to) = trimmed.unwrap_or_default();
     if removed > 0 {
+        with_words(to, |trim| {
+            let args: Vec<&[u8]> = [&b"XTRIM"[..], key].into_iter().chain(trim.iter().copied()).collect();
+            ctx.effect(key, &args);
+        });
         ctx.event(Event::STREAM, "xtrim", key);
     }
     ctx.out.int(removed as i64);

@@ -87,21 +87,23 @@ impl Options {
         log.trim(&Trim { to, approximate: self.approximate, limit })
     }
 
-    /// Calls `then` with the arguments that trim exactly to what `log` is now.
-    pub(super) fn with_effect(&self, log: &Log, then: impl FnOnce(&[&[u8]])) {
-        let (mut len, mut id) = (itoa::Buffer::new(), IdText::default());
-        match self.to {
-            None => then(&[]),
-            Some(TrimTo::Len(exact)) => {
-                let exact = if self.approximate { log.len() } else { exact };
-                then(&[b"MAXLEN", b"=", len.format(exact).as_bytes()]);
-            }
-            Some(TrimTo::Id(exact)) => {
-                let kept = || log.first_kept_id().unwrap_or(StreamId::MAX);
-                let exact = if self.approximate { kept() } else { exact };
-                then(&[b"MINID", b"=", exact.text(&mut id)]);
-            }
-        }
+    /// What trims exactly to what `log` is now.
+    pub(super) fn exactly(&self, log: &Log) -> Option<TrimTo> {
+        self.to.map(|to| match to {
+            to if !self.approximate => to,
+            TrimTo::Len(_) => TrimTo::Len(log.len()),
+            TrimTo::Id(_) => TrimTo::Id(log.first_kept_id().unwrap_or(StreamId::MAX)),
+        })
+    }
+}
+
+/// Calls `then` with the arguments that trim to this, exactly.
+pub(super) fn with_words(to: Option<TrimTo>, then: impl FnOnce(&[&[u8]])) {
+    let (mut len, mut id) = (itoa::Buffer::new(), IdText::default());
+    match to {
+        None => then(&[]),
+        Some(TrimTo::Len(to)) => then(&[b"MAXLEN", b"=", len.format(to).as_bytes()]),
+        Some(TrimTo::Id(to)) => then(&[b"MINID", b"=", to.text(&mut id)]),
     }
 }
 
