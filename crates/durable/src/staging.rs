@@ -7,7 +7,8 @@
 //!  snapshots/<set>/manifest       renamed                            ◄── from here on a start finds the new data, before it the old
 //! ```
 //!
-//! The set's position is the next generation's, without a log. A set that is newer than the newest generation is the present
+//! The set's position is the next generation's, without a log. Where one is to go on behind it, its files are made before the set is
+//! committed, so that there is room for them ([`Source::log`]). A set that is newer than the newest generation is the present
 //! ([`crate::recover`]), and no log of the old data leads past it. The caller sees to it that no snapshot of the old data is
 //! under way or begins before the new data is in memory, and that the next generation, which continues this set alone, has begun before
 //! anything is written behind it.
@@ -17,7 +18,7 @@
 use std::io;
 use std::sync::Arc;
 
-use aof::NodeId;
+use aof::{Generation, NodeId};
 
 use crate::disk::{
     Attempt, Disk, DiskError, File, Over, ensure_dir, list_sorted, read_small, write_all_at, write_small,
@@ -106,6 +107,8 @@ pub struct Source {
     pub flows: Option<String>,
     /// Whose the data is from now on: this node.
     pub node: NodeId,
+    /// The log that goes on behind it, if one is made already ([`generation::begin_later`]).
+    pub log: Option<Generation>,
     /// The server's version.
     pub version: String,
     /// The time now, which is that of the data as far as this node can tell.
@@ -154,7 +157,10 @@ impl Staging {
         loaded: &mut Loaded,
     ) -> Result<Manifest, StagingError> {
         files.sort_by_key(|file| file.shard);
-        let generation = generation::next(&self.places)?;
+        let generation = match source.log {
+            Some(generation) => generation,
+            None => generation::next(&self.places)?,
+        };
         let number = sets::next_number(&self.places, loaded)?;
         let manifest = Manifest {
             number,

@@ -10,6 +10,7 @@ use config::Config;
 use durable::archive::{self, Unpacked};
 use durable::disk::Attempt;
 use durable::generation::{self, Beginning, LogEnd, Past, Waiting};
+use durable::layout::SetNumber;
 use durable::lock::LockError;
 use durable::log::LogWriter;
 use durable::manifest::DbKeys;
@@ -156,6 +157,15 @@ impl DataDir {
         let mut held = self.held().expect("the load was whole");
         let (identity, _) = held.parts();
         generation::begin_later(&self.places, self.beginning(shards, Past::default()), identity)
+    }
+
+    /// Has such a generation begin behind its set. Panics before the load was whole. Errors: it has not begun.
+    pub(crate) fn begin_behind(&self, set: SetNumber, waiting: &mut Waiting) -> Result<(), DiskError> {
+        let mut held = self.held().expect("the load was whole");
+        let (identity, _) = held.parts();
+        waiting.begin(&self.places, set, identity)?;
+        self.begun(waiting.generation());
+        Ok(())
     }
 
     /// This generation has begun.

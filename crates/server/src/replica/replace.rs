@@ -3,6 +3,7 @@
 //! ```text
 //!  no snapshot is under way, and none begins
 //!  a cut: all shards are locked, no command is let in            failure: the old data goes on
+//!  the logs of the next generation are made                      the same: there is room for what is written behind the new data
 //!  the manifest gets its name                               ◄──  from here on the new data is the present
 //!  the old logs end; everything is forgotten; the set is loaded  failure: the process ends, the next start loads it
 //!      or: the keyspaces that were filled beside the others take their place
@@ -21,7 +22,7 @@ use crate::cut::{self, Deed, Ending, Meanwhile};
 use crate::journal::sink::LogSink;
 use crate::load::{self, Incoming, LoadError, Recovered};
 use crate::node::Node;
-use durable::generation::Past;
+use durable::generation::Waiting;
 use durable::log::LogWriter;
 use durable::manifest::SetFile;
 use durable::staging::Source;
@@ -122,22 +123,22 @@ async fn under_locks(
     tracing::info!(keys = grant.keys(), %place, "the data is replaced by the master's");
     let Verified { staging, files, incoming, .. } = verified;
     let committed = match staging {
-        Some(staging) => commit(node, staging, files, &place).await.map(Some),
+        Some(staging) => commit(node, (staging, files), &place, writes_log).await.map(Some),
         // The log could not begin behind what is in memory alone.
         None if writes_log => {
             Err(Uncommitted::Unchanged("the log was switched on while the data came".to_owned()))
         }
         None => Ok(None),
     };
-    let manifest = match committed {
-        Ok(manifest) => manifest,
+    let committed = match committed {
+        Ok(committed) => committed,
         Err(Uncommitted::Unchanged(why)) => {
             round::tell_all(node, |_| Message::GoOn(None));
             return Outcome::Unchanged(why);
         }
         Err(Uncommitted::InDoubt(why)) => return fail(node, why),
     };
-    match put_in(node, manifest.as_ref(), incoming, &place, writes_log).await {
+    match put_in(node, committed, incoming, &place).await {
         Ok(Some(recovered)) => {
             crate::master::replaced(node);
             round::tell_all(node, |_| Message::GoOn(Some(recovered)));
@@ -158,17 +159,26 @@ enum Uncommitted {
     InDoubt(String),
 }
 
+/// What is on the disk for good.
+struct Committed {
+    manifest: Manifest,
+    /// The logs that go on behind it, if any are to, and will begin when it is in memory.
+    log: Option<(Waiting, Vec<LogWriter>)>,
+}
+
 /// The step that a crash cannot split, on a thread.
 async fn commit(
     node: &Node,
-    staging: Staging,
-    files: Vec<SetFile>,
+    (staging, files): (Staging, Vec<SetFile>),
     place: &Place,
-) -> Result<Manifest, Uncommitted> {
-    let data = Arc::clone(&node.control.data);
+    writes_log: bool,
+) -> Result<Committed, Uncommitted> {
+    let (data, shards) = (Arc::clone(&node.control.data), node.router.shards());
     let (at, db) = (place.at(), place.db());
     let flows = matches!(place, Place::Flows(_)).then(|| place.to_string());
     let committed = offload(move || {
+        // What cannot be gone on with is not begun.
+        let log = if writes_log { Some(data.begin_later(shards)?) } else { None };
         let mut held = data.held().expect("the load was whole");
         let (identity, loaded) = held.parts();
         let source = Source {
@@ -177,13 +187,23 @@ async fn commit(
             db: db.0,
             flows,
             node: identity.node,
+            log: log.as_ref().map(|(waiting, _)| waiting.generation()),
             version: commands::VERSION.to_owned(),
             now: unix_ms(),
         };
-        staging.commit(source, files, identity, loaded)
+        match staging.commit(source, files, identity, loaded) {
+            Ok(manifest) => Ok(Committed { manifest, log }),
+            Err(error) => {
+                if let (StagingError::Unchanged(_), Some((waiting, _))) = (&error, log) {
+                    // The first error is the one that matters.
+                    let _ = waiting.give_up(&data.places);
+                }
+                Err(error)
+            }
+        }
     });
     match committed.await {
-        Ok(Ok(manifest)) => Ok(manifest),
+        Ok(Ok(committed)) => Ok(committed),
         Ok(Err(StagingError::Unchanged(fault))) => Err(Uncommitted::Unchanged(fault.to_string())),
         Ok(Err(error @ StagingError::InDoubt(_))) => Err(Uncommitted::InDoubt(error.to_string())),
         Err(error) => Err(Uncommitted::Unchanged(error.to_string())),
@@ -194,10 +214,9 @@ async fn commit(
 /// if the server is asked to end. Errors: there is no whole dataset in memory, or not the one that a start would find.
 async fn put_in(
     node: &Rc<Node>,
-    manifest: Option<&Manifest>,
+    committed: Option<Committed>,
     incoming: Option<Incoming>,
     place: &Place,
-    writes_log: bool,
 ) -> Result<Option<Recovered>, String> {
     if round::all(node, |_| Message::LeaveLog).await.is_none() {
         return Ok(None);
@@ -206,24 +225,26 @@ async fn put_in(
     let shared = Arc::clone(&node.state.borrow().core.shared);
     shared.log.set_begun(false);
     let exchanged = incoming.as_ref().map(|incoming| incoming.recovered);
-    let recovered = match (incoming, manifest) {
+    let recovered = match (incoming, &committed) {
         (Some(incoming), _) => {
             shared.scripts.take_libraries(&incoming.libraries);
             shared.loading.base_bytes.store(incoming.bytes, Relaxed);
             incoming.recovered
         }
-        (None, Some(manifest)) => match load::replace(node, manifest).await? {
+        (None, Some(committed)) => match load::replace(node, &committed.manifest).await? {
             Some(recovered) => recovered,
             None => return Ok(None),
         },
         (None, None) => unreachable!("what is to be put in is in memory or on the disk"),
     };
+    let log = committed.and_then(|committed| Some((committed.manifest.number, committed.log?)));
+    let writes_log = log.is_some();
     let mut logs: Vec<Option<Box<LogWriter>>> = Vec::new();
-    if writes_log {
-        let (data, shards) = (Arc::clone(&node.control.data), node.router.shards());
-        let past = Past { set: manifest.map(|manifest| manifest.number), log: None };
-        let begun = offload(move || data.begin(shards, past)).await.map_err(|error| error.to_string())?;
-        logs = begun.map_err(|error| error.to_string())?.into_iter().map(|log| Some(Box::new(log))).collect();
+    if let Some((set, (mut waiting, writers))) = log {
+        let data = Arc::clone(&node.control.data);
+        let begun = offload(move || data.begin_behind(set, &mut waiting));
+        begun.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        logs = writers.into_iter().map(|log| Some(Box::new(log))).collect();
     }
     let begin = |shard: stdx::ShardId| {
         let log = logs.get_mut(shard.index()).and_then(Option::take);

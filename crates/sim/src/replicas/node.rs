@@ -503,10 +503,15 @@ impl Node {
         let file = file.expect("it was verified");
         let at = grant.position();
         let replid = at.replid.as_str().as_bytes().try_into().expect("40 characters");
+        let boot = aof::BootId([self.boot; 16]);
+        let now = UnixMs(now_ms as i64);
+        let beginning = start::beginning(boot, self.logs.len() as u16, LogPast::default(), now);
+        let (mut waiting, logs) = generation::begin_later(&self.places, beginning, &self.identity)?;
         let source = Source {
             node: self.identity.node,
             version: "sim".to_owned(),
-            now: UnixMs(now_ms as i64),
+            now,
+            log: Some(waiting.generation()),
             replid,
             offset: at.offset,
             db: 0,
@@ -524,12 +529,8 @@ impl Node {
         };
         self.positions = vec![Some(at); self.positions.len()];
         if self.planted != Some(Planted::GoesOnInTheOldLog) {
-            let shards = self.logs.len() as u16;
-            let past = LogPast { set: Some(manifest.number), log: None };
-            let boot = aof::BootId([self.boot; 16]);
-            let beginning = start::beginning(boot, shards, past, UnixMs(now_ms as i64));
-            let (begin, logs) = generation::begin(&self.places, beginning, &mut self.identity, &self.loaded)?;
-            self.generation = begin.generation;
+            waiting.begin(&self.places, manifest.number, &mut self.identity)?;
+            self.generation = waiting.generation();
             self.encoders = start::encoders(&logs);
             self.logs = logs;
             (self.cut, self.durable_cut) = (0, 0);

@@ -306,3 +306,34 @@ fn a_full_sync_that_finds_no_room_leaves_none_of_it_behind() {
     assert_eq!(left, 0, "files of the master's data");
     assert_eq!((client.line("GET own"), client.line("SET own 2")), ("\"1\"".to_owned(), "+OK".to_owned()));
 }
+
+/// What is to be written behind a full copy has its room before the copy replaces anything.
+#[test]
+fn a_full_sync_without_room_for_the_log_behind_it_replaces_nothing() {
+    if !may_mount() {
+        return;
+    }
+    let fixed = ["--repl-diskless-sync-delay", "0", "--rdbcompression", "no"];
+    let Some(redis) = RedisServer::with(&fixed) else { return };
+    assert_eq!(redis.client().line("DEBUG POPULATE 22 key 100000"), "+OK");
+    for how in ["disabled", "swapdb"] {
+        let dir = directory();
+        let server = server(&dir, "everysec");
+        let mut client = server.client();
+        assert_eq!(client.line("SET own 1"), "+OK");
+        assert_eq!(client.line(&format!("CONFIG SET repl-diskless-load {how}")), "+OK");
+        assert_eq!(client.line(&format!("REPLICAOF 127.0.0.1 {}", redis.port())), "+OK");
+        let why = until("there is no room", || {
+            let why = of_link(&mut client, "master_link_last_error");
+            why.contains("No space left on device").then_some(why)
+        });
+        assert!(why.contains("cannot reserve room for log/"), "{how}: {why}");
+        assert_eq!(client.line("GET own"), "\"1\"", "{how}");
+
+        std::fs::remove_file(seen_from_here(&server, &dir).join("filler")).expect("room can be made");
+        until("it follows", || (of_link(&mut client, "master_link_status") == "up").then_some(()));
+        assert_eq!((client.line("DBSIZE"), client.line("EXISTS own")), (":22".to_owned(), ":0".to_owned()));
+        assert_eq!(client.line("REPLICAOF NO ONE"), "+OK");
+        assert_eq!(client.line("SET mine 1"), "+OK");
+    }
+}
