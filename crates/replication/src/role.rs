@@ -40,6 +40,7 @@ use crate::ids::{Attempt, Endpoint, Position, ReplId};
 use crate::psync::{self, Frame, Payload};
 use backoff::Backoff;
 use greet::{Greeter, Step};
+use judge::Known;
 
 /// The role machine of one node.
 #[derive(Debug)]
@@ -58,6 +59,10 @@ pub struct Role {
     has_flows: bool,
     /// What is asked for where there are flows; `None` if they are not wanted.
     wanted_flows: Option<Sync>,
+    /// Whether this node's data is that of the master it was told to follow, and nobody has told it anything since.
+    has_masters_data: bool,
+    /// A history that had no keys when its master was asked.
+    began_empty: Option<ReplId>,
     /// Whether something of this attempt is staged.
     has_staged: bool,
     /// Whether the stream of the master made no sense, so that nothing is resumed.
@@ -132,6 +137,8 @@ impl Role {
             has_link: false,
             has_flows: false,
             wanted_flows: None,
+            has_masters_data: false,
+            began_empty: None,
             has_staged: false,
             is_torn: false,
             is_handing_over: false,
@@ -173,10 +180,15 @@ impl Role {
         if self.is_master() {
             self.history = history;
         }
-        self.is_torn = false;
+        (self.is_torn, self.has_masters_data, self.began_empty) = (false, false, None);
         (self.backoff, self.torn) = (Backoff::default(), Backoff::default());
         self.facts.begin();
         self.turn_to(Wish::Follow(to), now_ms);
+    }
+
+    /// This node followed before it was started again, and what it was told then still holds.
+    pub fn goes_on(&mut self) {
+        self.has_masters_data = true;
     }
 
     /// FAILOVER: a replica of this node is to be its master. `at` is where this node's own stream ends, and nothing is written any more.
@@ -527,12 +539,27 @@ impl Role {
             return;
         }
         let State::Verifying { from } = self.state else { return };
-        if let Err(reason) = report.judge(self.options.accepts_less) {
+        if !self.options.accepts_less
+            && let Err(reason) = report.judge(self.known(from.replid))
+        {
+            if matches!(reason, Reason::Empty { .. }) {
+                self.began_empty = Some(from.replid);
+            }
             return self.fail(reason, now_ms);
         }
         self.state = State::Replacing { from };
         self.has_staged = false;
         self.outputs.push_back(Output::Replace(ResyncGrant::new(self.attempt, from, report.keys)));
+    }
+
+    fn known(&self, theirs: ReplId) -> Known {
+        let History { current, second } = self.history;
+        let is_ours = [current, second].into_iter().flatten().any(|ours| ours.replid == theirs);
+        match () {
+            () if self.began_empty == Some(theirs) => Known::BeganEmpty,
+            () if self.has_masters_data && !is_ours => Known::Replaces,
+            () => Known::Nothing,
+        }
     }
 
     /// The dataset was replaced, in memory and on disk. This is what follows a grant, unless it was [`Role::not_replaced`].
@@ -568,6 +595,7 @@ impl Role {
     fn follow(&mut self, is_resumed: bool, is_renamed: bool, now_ms: u64) {
         let position = self.history.current.expect("the position from which it goes on");
         self.state = State::Following;
+        self.has_masters_data = true;
         self.read = position.offset;
         (self.safe, self.owed) = (None, None);
         (self.last_io_ms, self.followed_since_ms) = (now_ms, now_ms);

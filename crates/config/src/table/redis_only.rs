@@ -248,8 +248,8 @@ pub(super) const REPLICATION: &[Param] = &[
         "replica-accept-less",
         flag!(replica_accept_less),
         "no",
-        "Takes the data of a master that has less than this replica: none at all, or an older state of the same history. \
-         Such a master has most likely lost its data, so a replica keeps its own, and says so in INFO, until an operator \
+        "Takes the data of a master that has less than this replica: none at all, an older state of the same history, or, after it \
+         was started again, less than half of the keys. Such a master has most likely lost its data, so a replica keeps its own, and says so in INFO, until an operator \
          sets this.",
     ),
     plain(

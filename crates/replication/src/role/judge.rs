@@ -42,10 +42,29 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn judge(&self, accepts_less: bool) -> Result<(), Reason> {
-        if self.keys == 0 && self.own_keys > 0 && !accepts_less {
-            return Err(Reason::Empty { own_keys: self.own_keys });
+    /// Whether it may be taken. `knows` is what this node knows of the history that it is of.
+    pub(super) fn judge(&self, knows: Known) -> Result<(), Reason> {
+        let Self { keys, own_keys } = *self;
+        match knows {
+            _ if own_keys == 0 => Ok(()),
+            _ if keys == 0 => Err(Reason::Empty { own_keys }),
+            Known::BeganEmpty => Err(Reason::Fewer { keys, own_keys }),
+            Known::Replaces if keys < own_keys / FEWER => Err(Reason::Fewer { keys, own_keys }),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
+
+/// What is known of the history of a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Nothing that speaks against it.
+    Nothing,
+    /// The master had no keys in it when it was asked before: it has what was written since.
+    BeganEmpty,
+    /// It takes the place of the one that this node followed, and nobody has told this node anything anew.
+    Replaces,
+}
+
+/// A master that was started again has about what it had. One with less than this part of the keys has lost the others.
+const FEWER: u64 = 2;

@@ -82,6 +82,17 @@ pub enum Reason {
         /// How many.
         own_keys: u64,
     },
+    /// The master has begun anew, with much less than this node has.
+    #[error(
+        "the master has begun anew, with {keys} keys where this node has {own_keys}: the master has lost its data, or is the wrong \
+         one. To take its data all the same: CONFIG SET replica-accept-less yes"
+    )]
+    Fewer {
+        /// How many it has.
+        keys: u64,
+        /// How many this node has.
+        own_keys: u64,
+    },
     /// There is no payload.
     #[error(transparent)]
     Payload(PayloadError),
@@ -104,7 +115,12 @@ impl Reason {
     pub fn is_judgement(&self) -> bool {
         matches!(
             self,
-            Self::Older { .. } | Self::OlderLog(_) | Self::Empty { .. } | Self::Itself | Self::Cycle
+            Self::Older { .. }
+                | Self::OlderLog(_)
+                | Self::Empty { .. }
+                | Self::Fewer { .. }
+                | Self::Itself
+                | Self::Cycle
         )
     }
 }

@@ -493,3 +493,61 @@ fn hazard_16_a_master_with_less_of_its_log_does_not_replace_it_unasked() {
     assert!(outputs.iter().any(|output| matches!(output, Output::Stage { .. })));
     assert_eq!(role.facts(6).last_reason, None);
 }
+
+/// Has it look at its master, whose full sync is of this history and has so many keys; it has 100. Returns whether they are taken.
+fn takes(role: &mut Role, history: u8, keys: u64) -> bool {
+    let mut now_ms = 0;
+    if let State::Waiting { until_ms } = role.state {
+        now_ms = until_ms;
+        role.tick(now_ms);
+    }
+    role.connected(role.attempt, now_ms);
+    let _ = std::iter::from_fn(|| role.poll()).count();
+    let full = format!("+FULLRESYNC {} 5000", id(history));
+    for line in GREETING.iter().chain(&[full.as_str(), "$3"]) {
+        hear(role, format!("{line}\r\n").as_bytes());
+    }
+    role.receive(role.attempt, b"abc", &mut |_| {}, now_ms);
+    role.verified(role.attempt, Report { keys, own_keys: 100 }, now_ms);
+    let is_granted = std::iter::from_fn(|| role.poll()).any(|output| matches!(output, Output::Replace(_)));
+    if is_granted {
+        role.replaced(role.attempt, now_ms);
+        role.lost(role.attempt, "gone", now_ms);
+        role.drained(role.attempt, 5000, now_ms);
+    }
+    let _ = std::iter::from_fn(|| role.poll()).count();
+    is_granted
+}
+
+#[test]
+fn hazard_16_a_master_that_began_anew_does_not_replace_it_unasked() {
+    let named = || {
+        let mut role = role();
+        role.replicaof(endpoint(1), History::default(), 0);
+        role
+    };
+    // What an operator names is taken, and may go on with much less in the same history.
+    let mut role = named();
+    assert!(takes(&mut role, b'a', 1) && takes(&mut role, b'a', 1));
+    // It was started again, and clients came before this node did.
+    assert!(!takes(&mut role, b'b', 49));
+    assert!(matches!(role.facts(9).last_reason, Some(Reason::Fewer { keys: 49, own_keys: 100 })));
+    assert!(takes(&mut role, b'b', 50), "it has about what it had");
+
+    // It was seen empty: what it has since is no more than what was written since.
+    let mut role = named();
+    assert!(!takes(&mut role, b'a', 0) && !takes(&mut role, b'a', 90));
+    assert!(takes(&mut role, b'b', 90), "it has found its data");
+
+    // A start is no word of an operator.
+    let mut role = named();
+    role.goes_on();
+    assert!(!takes(&mut role, b'a', 1));
+    role.set_options(Options { accepts_less: true, ..role.options().clone() }, 0);
+    assert!(takes(&mut role, b'a', 1));
+
+    let mut role = named();
+    role.goes_on();
+    role.replicaof(endpoint(2), History::default(), 0);
+    assert!(takes(&mut role, b'a', 1), "it was named anew");
+}

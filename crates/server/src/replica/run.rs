@@ -144,6 +144,9 @@ impl Player {
             tracing::info!(master = %endpoint(&master), "this server follows a master");
             let history = self.role.history();
             self.role.replicaof(endpoint(&master), history, now_ms());
+            if follow::place(&self.node).is_some() {
+                self.role.goes_on();
+            }
             self.wanted = Some(master);
         } else if follow::place(&self.node).is_some() {
             follow::clear(&self.node).await;
@@ -386,6 +389,12 @@ impl Player {
             }
         }
         let Some(staged) = self.staged.take() else { return true };
+        if let Err(why) = staged.judge(&bytes) {
+            self.staged = Some(staged);
+            let attempt = self.role.facts(now_ms()).attempt;
+            self.role.rejected(attempt, &why, now_ms());
+            return false;
+        }
         match staged.write(bytes).await {
             Ok(staged) => self.staged = Some(staged),
             Err(why) => {

@@ -24,6 +24,7 @@ use stdx::{DbIndex, Rng, ShardId};
 pub(super) struct Staged {
     staging: Staging,
     writer: FileWriter,
+    written: u64,
     unsynced: u64,
 }
 
@@ -71,15 +72,26 @@ impl Staged {
         let begun = offload(move || {
             let staging = Staging::begin(&data.places, &mut Rng::new(seed))?;
             let writer = staging.files().file(ShardId(0), false)?;
-            Ok::<_, durable::DiskError>(Self { staging, writer, unsynced: 0 })
+            Ok::<_, durable::DiskError>(Self { staging, writer, written: 0, unsynced: 0 })
         });
         begun.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
+    /// Whether what begins with these bytes may be a dataset. What cannot be one is not worth the room, nor the time until all of it is there.
+    pub(super) fn judge(&self, bytes: &[u8]) -> Result<(), String> {
+        if self.written > 0 {
+            return Ok(());
+        }
+        let mut reader = Reader::new(Options::default());
+        reader.feed(bytes);
+        reader.next().map(drop).map_err(|error| error.to_string())
     }
 
     /// Appends.
     pub(super) async fn write(mut self, bytes: Vec<u8>) -> Result<Self, String> {
         let written = offload(move || {
             self.writer.write(&bytes)?;
+            self.written += bytes.len() as u64;
             self.unsynced += bytes.len() as u64;
             // So that there is little left to be synced at the end.
             if self.unsynced >= SYNC_BYTES {

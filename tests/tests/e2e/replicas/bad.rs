@@ -155,6 +155,18 @@ fn hazard_15_the_payload_is_damaged() {
     check(giving(rdb(&[("k", "v"), ("l", "w"), ("k", "x")])).port(), "there twice");
 }
 
+/// Of a payload whose first bytes are no dataset's the others are not waited for.
+#[test]
+fn hazard_15_what_cannot_be_data_is_not_fetched() {
+    let wrong = Master::start(|stream, _| {
+        full(stream, 'a', 100);
+        let begins = [&b"$400000000\r\nREDIS0080"[..], &vec![0; 2 << 20]].concat();
+        let _ = stream.write_all(&begins);
+        until_gone(stream);
+    });
+    check(wrong.port(), "RDB version 80 is not known");
+}
+
 #[test]
 fn hazard_16_an_empty_master_replaces_nothing_unless_told_to() {
     let master = giving(rdb(&[]));
@@ -166,6 +178,39 @@ fn hazard_16_an_empty_master_replaces_nothing_unless_told_to() {
     assert_eq!(client.line("CONFIG SET replica-accept-less yes"), "+OK");
     until_up(&mut client);
     assert_eq!(client.line("DBSIZE"), ":0");
+}
+
+#[test]
+fn hazard_16_a_master_that_began_anew_with_much_less_replaces_nothing_unless_told_to() {
+    let master = {
+        let mut is_first = true;
+        Master::start(move |stream, _| {
+            let all: Vec<String> = (0..10).map(|number| format!("k{number}")).collect();
+            let count = if is_first { all.len() } else { 4 };
+            let keys: Vec<(&str, &str)> = all[..count].iter().map(|key| (key.as_str(), "v")).collect();
+            full(stream, if is_first { 'a' } else { 'b' }, 5000);
+            let _ = stream.write_all(&sized(&rdb(&keys)));
+            is_first = false;
+            // The first link lasts until the replica has it.
+            until_ack(stream);
+        })
+    };
+    let of = format!("127.0.0.1 {}", master.port());
+    let args = ["--appendonly", "yes", "--replicaof", of.as_str()];
+    let mut server = Server::with(&args);
+    until("it follows", || (server.client().line("DBSIZE") == ":10").then_some(()));
+    for is_started_again in [false, true] {
+        let mut client = server.client();
+        until_field(&mut client, REASON, "with 4 keys where this node has 10");
+        assert_eq!(client.line("DBSIZE"), ":10");
+        if !is_started_again {
+            assert!(server.stop().success());
+            server = Server::on(server.dir_handle(), &args);
+        }
+    }
+    let mut client = server.client();
+    assert_eq!(client.line("CONFIG SET replica-accept-less yes"), "+OK");
+    until("it is taken", || (client.line("DBSIZE") == ":4").then_some(()));
 }
 
 #[test]
