@@ -6,17 +6,21 @@
 
 mod client;
 pub mod crash;
+mod dir;
 mod port;
 mod process;
 mod program;
+mod proxy;
 mod server;
 mod show;
 pub mod stores;
 mod wait;
 
 pub use client::Client;
+pub use dir::copy_dir;
 pub use process::Process;
 pub use program::{Ended, clients_dir, installed, not_asked, run, run_within, skipped};
+pub use proxy::{Proxy, Side};
 pub use server::{RedisServer, Server};
 pub use show::show;
 pub use wait::{WAIT_MAX, until, until_within, while_it_goes_on};

@@ -3,7 +3,7 @@
 mod ending;
 mod failover;
 pub(crate) mod follow;
-pub(crate) mod proxy;
+mod proxy;
 mod slow;
 mod waiting;
 

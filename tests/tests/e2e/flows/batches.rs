@@ -1,9 +1,8 @@
 //! Transactions over shards on their way through flows: run together, never seen by halves, and there before their master ends.
 
 use super::pairs::{FIXED, master, node, node_on, partial, replicaof};
-use crate::masters::proxy::Proxy;
 use crate::masters::{check_same, linked};
-use lacewing_tests::{Client, Server, show, until};
+use lacewing_tests::{Client, Proxy, Server, show, until};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;

@@ -2,9 +2,8 @@
 
 use super::{field, ok};
 use crate::masters::follow::{busy, under_load, under_waiting_load};
-use crate::masters::proxy::Proxy;
 use crate::masters::{check_same, linked, stat};
-use lacewing_tests::{Client, Server, until};
+use lacewing_tests::{Client, Proxy, Server, until};
 use std::sync::Arc;
 use tempfile::TempDir;
 

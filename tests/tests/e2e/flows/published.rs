@@ -2,8 +2,7 @@
 
 use super::pairs::{master, node, replicaof};
 use super::{field, ok};
-use crate::masters::proxy::Proxy;
-use lacewing_tests::{Client, Server, show, until};
+use lacewing_tests::{Client, Proxy, Server, show, until};
 
 /// A client that has subscribed to everything.
 fn listener(server: &Server) -> Client {

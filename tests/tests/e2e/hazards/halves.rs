@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lacewing_tests::{Client, Server, show};
+use lacewing_tests::{Client, Server, copy_dir, show};
 use tempfile::TempDir;
 
 const LOGGED: [&str; 6] = ["--appendonly", "yes", "--appendfsync", "no", "--pin", "no"];
@@ -82,21 +82,8 @@ fn ends(dir: &Path) -> Vec<(PathBuf, usize)> {
 
 fn copied(dir: &Path) -> TempDir {
     let copy = tempfile::tempdir().expect("a temporary directory can be made");
-    copy_into(dir, copy.path());
+    copy_dir(dir, copy.path()).expect("it can be copied");
     copy
-}
-
-fn copy_into(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).expect("it is there") {
-        let path = entry.expect("an entry").path();
-        let into = to.join(path.file_name().expect("it has a name"));
-        if path.is_dir() {
-            fs::create_dir(&into).expect("it can be made");
-            copy_into(&path, &into);
-        } else if path.is_file() {
-            fs::copy(&path, &into).expect("it can be copied");
-        }
-    }
 }
 
 /// A header may end with a zero.

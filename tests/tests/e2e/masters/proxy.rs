@@ -1,63 +1,7 @@
-//! Links that break: a proxy between the two, and partial resyncs.
+//! Links that break, and partial resyncs.
 
 use super::{check_same, linked, master, ok, replica_of, stat};
-use lacewing_tests::until;
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-use std::thread;
-
-/// Passes on what is said between replicas and the master.
-pub(crate) struct Proxy {
-    pub(crate) port: u16,
-    streams: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Proxy {
-    pub(crate) fn to(master: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
-        let port = listener.local_addr().expect("it is bound").port();
-        let streams: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
-        let shared = Arc::clone(&streams);
-        thread::spawn(move || {
-            for near in listener.incoming().map_while(Result::ok) {
-                let Ok(far) = TcpStream::connect(("127.0.0.1", master)) else { return };
-                let mut all = shared.lock().expect("nobody panics with it");
-                for (from, to) in [(&near, &far), (&far, &near)] {
-                    let (from, to) = (from.try_clone().expect("a copy"), to.try_clone().expect("a copy"));
-                    all.push(from.try_clone().expect("a copy"));
-                    thread::spawn(move || pass(from, to));
-                }
-            }
-        });
-        Self { port, streams }
-    }
-
-    /// Cuts one link: the last that was made, the one before it, or so on.
-    pub(crate) fn cut_one(&self, before_last: usize) {
-        let streams = self.streams.lock().expect("nobody panics with it");
-        let links = streams.len() / 2;
-        let _ = streams[2 * (links - 1 - before_last)].shutdown(Shutdown::Both);
-    }
-
-    /// Cuts all links.
-    pub(crate) fn cut(&self) {
-        for stream in self.streams.lock().expect("nobody panics with it").drain(..) {
-            // It may be cut already.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-}
-
-fn pass(mut from: TcpStream, mut to: TcpStream) {
-    let mut buffer = [0; 16384];
-    while let Ok(len @ 1..) = from.read(&mut buffer) {
-        if to.write_all(&buffer[..len]).is_err() {
-            break;
-        }
-    }
-    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
-}
+use lacewing_tests::{Proxy, until};
 
 #[test]
 fn a_replica_goes_on_where_it_was_when_its_link_was_cut() {
