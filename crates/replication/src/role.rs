@@ -67,6 +67,9 @@ pub struct Role {
     has_staged: bool,
     /// Whether the stream of the master made no sense, so that nothing is resumed.
     is_torn: bool,
+    /// Whether the next handshake asks for everything: the master has less, and is followed all the same. It ends the connection with that
+    /// answer, so what is asked next is asked on another.
+    asks_anew: bool,
     /// Whether the master is this node's replica so far, and has not agreed yet.
     is_handing_over: bool,
     last_io_ms: u64,
@@ -141,6 +144,7 @@ impl Role {
             began_empty: None,
             has_staged: false,
             is_torn: false,
+            asks_anew: false,
             is_handing_over: false,
             last_io_ms: 0,
             next_word_ms: 0,
@@ -180,7 +184,8 @@ impl Role {
         if self.is_master() {
             self.history = history;
         }
-        (self.is_torn, self.has_masters_data, self.began_empty) = (false, false, None);
+        (self.is_torn, self.asks_anew) = (false, false);
+        (self.has_masters_data, self.began_empty) = (false, None);
         (self.backoff, self.torn) = (Backoff::default(), Backoff::default());
         self.facts.begin();
         self.turn_to(Wish::Follow(to), now_ms);
@@ -317,7 +322,8 @@ impl Role {
             self.last_io_ms = now_ms;
             self.has_flows = false;
             let all = Sync { stands: None, offset: 0 };
-            let flows = self.wanted_flows.clone().map(|from| if self.is_torn { all } else { from });
+            let is_anew = std::mem::take(&mut self.asks_anew) || self.is_torn;
+            let flows = self.wanted_flows.clone().map(|from| if is_anew { all } else { from });
             // Whoever is asked to be the master is asked by PSYNC.
             let flows = flows.filter(|_| !self.is_handing_over);
             self.state = State::Greeting(Greeter::begin(self.position_to_ask(), flows, self.is_handing_over));
@@ -389,7 +395,7 @@ impl Role {
             State::Following if self.has_flows => bytes.len(),
             State::Greeting(greeter) => {
                 let (used, step) = greeter.take(bytes, &self.options);
-                if !matches!(step, Step::Nothing | Step::Send(_) | Step::Fail(_)) {
+                if !matches!(step, Step::Nothing | Step::Send(_) | Step::Fail(_) | Step::AskAnew(_)) {
                     self.facts.upstream = greeter.names().to_vec();
                 }
                 self.greet(step, now_ms);
@@ -427,6 +433,13 @@ impl Role {
             Step::Nothing => {}
             Step::Send(bytes) => self.send(bytes),
             Step::Fail(reason) => self.refused(reason, now_ms),
+            Step::AskAnew(reason) => {
+                self.asks_anew = true;
+                self.fail(reason, now_ms);
+                if let State::Waiting { until_ms } = &mut self.state {
+                    *until_ms = now_ms;
+                }
+            }
             Step::Full(_) | Step::Resume(..) if self.is_handing_over => {
                 self.is_handing_over = false;
                 self.outputs.push_back(Output::HandedOver);

@@ -47,6 +47,8 @@ pub(super) enum Step {
     Send(Vec<u8>),
     /// The attempt is over.
     Fail(Reason),
+    /// The attempt is over, and the next is to ask for everything.
+    AskAnew(Reason),
     /// A payload comes, and then the stream from this position on.
     Full(Position),
     /// The stream comes from this position on; the history may have a new name.
@@ -181,11 +183,8 @@ impl Greeter {
                 }
                 _ => Step::Fail(Reason::Garbage("+RESUME of other flows than were asked for".to_owned())),
             },
-            hello::Answer::Older(_) if options.accepts_less && asked.stands.is_some() => {
-                let all = Sync { stands: None, offset: 0 };
-                self.ask_for_flows(&all, &mut bytes);
-                self.flows = Some(all);
-                Step::Send(bytes)
+            hello::Answer::Older(said) if options.accepts_less && asked.stands.is_some() => {
+                Step::AskAnew(Reason::OlderLog(said))
             }
             hello::Answer::Older(said) => Step::Fail(Reason::OlderLog(said)),
             hello::Answer::NoFlows(_) => {

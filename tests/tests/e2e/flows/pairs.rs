@@ -3,7 +3,7 @@
 use super::{field, ok};
 use crate::masters::follow::{busy, under_load, under_waiting_load};
 use crate::masters::{check_same, linked, stat};
-use lacewing_tests::{Client, Proxy, Server, until};
+use lacewing_tests::{Client, Proxy, Server, copy_dir, until};
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -183,6 +183,37 @@ fn a_master_that_is_killed_is_followed_from_where_it_goes_on() {
         check_same(&from, &to);
     }
     assert_eq!(field(&mut to.client(), "master_full_syncs"), "1");
+}
+
+#[test]
+fn hazard_16_a_master_that_was_put_back_is_followed_when_the_operator_says_so() {
+    let mut from = master("2");
+    let (dir, port) = (from.dir_handle(), from.port().to_string());
+    let copy = tempfile::tempdir().expect("a temporary directory can be made");
+    let to = node("3", &["--appendonly", "yes"]);
+    replicaof(&to, from.port());
+    for number in ["1", "2"] {
+        ok(&mut from.client(), &["MSET", "a", number, "b", number, "c", number]);
+        check_same(&from, &to);
+        from.kill();
+        let (source, target) =
+            if number == "1" { (dir.path(), copy.path()) } else { (copy.path(), dir.path()) };
+        std::fs::remove_dir_all(target).expect("it is there");
+        copy_dir(source, target).expect("it can be copied");
+        from = node_on(Arc::clone(&dir), "2", &["--appendonly", "yes", "--port", &port]);
+        if number == "1" {
+            until("it goes on", || (partial(&to) > 0).then_some(()));
+        }
+    }
+    let mut there = to.client();
+    until("it says why it does not follow", || {
+        there.line("INFO replication").contains("the master has less of its log").then_some(())
+    });
+    assert_eq!(to.client().line("GET a"), "\"2\"");
+    assert_eq!(to.client().line("CONFIG SET replica-accept-less yes"), "+OK");
+    linked(&to);
+    check_same(&from, &to);
+    assert_eq!(to.client().line("GET a"), "\"1\"");
 }
 
 #[test]
