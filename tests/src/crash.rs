@@ -15,6 +15,7 @@
 mod act;
 mod damage;
 mod explain;
+pub mod group;
 mod life;
 mod look;
 mod model;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -146,6 +146,17 @@ impl Process {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// How it has ended, if it does so by itself within so long.
+    pub fn ends_within(&mut self, longest: Duration) -> Option<ExitStatus> {
+        let began = Instant::now();
+        loop {
+            match self.child.try_wait().expect("the process can be waited for") {
+                None if began.elapsed() < longest => thread::park_timeout(Duration::from_millis(2)),
+                ended => return ended,
+            }
+        }
     }
 
     /// Waits until it has ended by itself, and its output has been read to the end.

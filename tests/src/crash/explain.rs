@@ -158,7 +158,8 @@ fn fits(want: Option<Span>, got: Option<i64>, when: Span) -> bool {
     }
 }
 
-fn rebased(seen: &[Seen]) -> Model {
+/// The model of what is there.
+pub(super) fn rebased(seen: &[Seen]) -> Model {
     let entries = |seen: &Seen| {
         let entry = |(key, (thing, at)): (&String, &(Thing, Option<i64>))| {
             (key.clone(), Entry { thing: Arc::new(thing.clone()), until: at.map(Span::at) })

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::damage::Damage;
 use super::look::look;
 use super::shared::{Banker, Porter, Shared};
-use super::writer::Writer;
+use super::writer::{Shift, Writer};
 use super::{Report, damage, operator};
 use crate::{Client, Server, show};
 
@@ -168,15 +168,15 @@ impl Life {
 
     /// Has all clients work for so long, and then ends the server so.
     fn work(&mut self, server: &mut Server, end: End, length: Duration) -> Result<(), String> {
-        let addr = server.addr();
+        let (addr, shift) = (server.addr(), &Shift::alone(server.addr()));
         let operator = (self.is_operated && self.rng.one_in(2)).then(|| self.rng.fork());
         let Self { writers, bankers, porters, .. } = self;
         let results: Vec<Result<(), String>> = thread::scope(|scope| {
             let mut clients: Vec<thread::ScopedJoinHandle<'_, Result<(), String>>> = Vec::new();
-            clients.extend(writers.iter_mut().map(|writer| scope.spawn(move || writer.work(addr))));
-            clients.extend(bankers.iter_mut().map(|banker| scope.spawn(move || banker.work(addr))));
-            clients.extend(porters.iter_mut().map(|porter| scope.spawn(move || porter.work(addr))));
-            clients.extend(operator.map(|rng| scope.spawn(move || operator::operate(rng, addr))));
+            clients.extend(writers.iter_mut().map(|writer| scope.spawn(move || writer.work(shift))));
+            clients.extend(bankers.iter_mut().map(|banker| scope.spawn(move || banker.work(shift))));
+            clients.extend(porters.iter_mut().map(|porter| scope.spawn(move || porter.work(shift))));
+            clients.extend(operator.map(|rng| scope.spawn(move || operator::operate(rng, shift))));
             wait(length);
             let ended = carry_out(server, end, addr);
             // Whatever has become of it, it does not live on: the clients end with it.

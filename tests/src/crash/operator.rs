@@ -1,6 +1,5 @@
 //! Whoever runs the server: snapshots, rewrites and other settings while clients write.
 
-use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
@@ -8,13 +7,13 @@ use resp::encode_command;
 use stdx::rng::Rng;
 
 use super::act::words;
-use super::writer::next;
+use super::writer::{Shift, next};
 use crate::Client;
 
-/// Gives commands of an operator, whatever they are answered, until the server ends. Errors: it hangs.
-pub(super) fn operate(mut rng: Rng, addr: SocketAddr) -> Result<(), String> {
-    let Ok(mut client) = Client::try_connect(addr) else { return Ok(()) };
-    loop {
+/// Gives commands of an operator, whatever they are answered, until the shift ends. Errors: it hangs.
+pub(super) fn operate(mut rng: Rng, shift: &Shift) -> Result<(), String> {
+    let Ok(mut client) = Client::try_connect(shift.addr) else { return Ok(()) };
+    while !shift.is_over() {
         thread::park_timeout(Duration::from_millis(rng.below(PAUSE_MAX_MS)));
         let command = match rng.below(9) {
             0..3 => "BGSAVE",
@@ -35,6 +34,7 @@ pub(super) fn operate(mut rng: Rng, addr: SocketAddr) -> Result<(), String> {
             return Ok(());
         }
     }
+    Ok(())
 }
 
 const POLICIES: [&str; 3] =

@@ -2,7 +2,6 @@
 //! crash makes any of it more or less.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use resp::{Value, encode_command};
 use stdx::rng::Rng;
@@ -10,7 +9,7 @@ use stdx::rng::Rng;
 use super::act::words;
 use super::look::{Seen, call};
 use super::model::Thing;
-use super::writer::next;
+use super::writer::{Shift, next};
 use crate::{Client, show};
 
 /// Moves money, and counts how often it did, in one transaction.
@@ -39,10 +38,10 @@ impl Banker {
         format!("bn{}", self.number)
     }
 
-    /// Moves money until the server ends.
-    pub(super) fn work(&mut self, addr: SocketAddr) -> Result<(), String> {
-        let Ok(mut client) = Client::try_connect(addr) else { return Ok(()) };
-        loop {
+    /// Moves money until its shift ends.
+    pub(super) fn work(&mut self, shift: &Shift) -> Result<(), String> {
+        let Ok(mut client) = Client::try_connect(shift.addr) else { return Ok(()) };
+        while !shift.is_over() {
             let from = self.rng.below(ACCOUNTS);
             let to = (from + 1 + self.rng.below(ACCOUNTS - 1)) % ACCOUNTS;
             let transfer = Transfer { from, to, amount: self.rng.below(100) as i64 + 1 };
@@ -62,12 +61,17 @@ impl Banker {
                 Value::Array(parts) => parts.last().cloned().unwrap_or(Value::NullBulk),
                 other => other,
             };
+            if shift.is_refused(&count) {
+                self.pending = None;
+                return Ok(());
+            }
             self.answered += 1;
             if count != Value::Int(self.answered) {
                 return Err(format!("banker {}: want {}, got {}", self.number, self.answered, show(&count)));
             }
             self.done.extend(self.pending.take());
         }
+        Ok(())
     }
 
     fn commands(&mut self, transfer: Transfer) -> (Vec<u8>, usize) {
@@ -99,10 +103,10 @@ impl Porter {
         Self(rng)
     }
 
-    /// Moves tokens until the server ends.
-    pub(super) fn work(&mut self, addr: SocketAddr) -> Result<(), String> {
-        let Ok(mut client) = Client::try_connect(addr) else { return Ok(()) };
-        loop {
+    /// Moves tokens until its shift ends.
+    pub(super) fn work(&mut self, shift: &Shift) -> Result<(), String> {
+        let Ok(mut client) = Client::try_connect(shift.addr) else { return Ok(()) };
+        while !shift.is_over() {
             let rng = &mut self.0;
             let mut list = || format!("q{}", rng.below(LISTS));
             let (a, b) = (list(), list());
@@ -125,6 +129,7 @@ impl Porter {
             }
             for _ in &commands {
                 match next(&mut client)? {
+                    Some(refusal) if shift.is_refused(&refusal) => return Ok(()),
                     Some(Value::Error(error)) => {
                         return Err(format!("a porter is answered {}", error.escape_ascii()));
                     }
@@ -133,6 +138,7 @@ impl Porter {
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -188,6 +194,31 @@ impl Shared {
         }
         has_all_tokens(seen)
     }
+}
+
+impl Shared {
+    /// After a loss that was to be expected: what there is has no half transfers, and counts from now on.
+    pub(super) fn begin_anew(&mut self, seen: &Seen, bankers: &mut [Banker]) -> Result<(), String> {
+        for banker in bankers {
+            banker.answered = number(seen, &banker.counter())?;
+            banker.pending = None;
+            banker.done.clear();
+        }
+        for account in 0..ACCOUNTS {
+            self.accounts.insert(account, number(seen, &format!("ba{account}"))?);
+        }
+        let sum: i64 = self.accounts.values().sum();
+        if sum != 0 {
+            return Err(format!("half of a transfer: {:?}", self.accounts));
+        }
+        has_all_tokens(seen)
+    }
+}
+
+/// Reads all accounts at once.
+pub(super) fn accounts() -> Vec<Vec<u8>> {
+    let names: Vec<String> = (0..ACCOUNTS).map(|account| format!("ba{account}")).collect();
+    words(&[&["MGET"], &names.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat())
 }
 
 fn has_all_tokens(seen: &Seen) -> Result<(), String> {

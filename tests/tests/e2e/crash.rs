@@ -1,7 +1,9 @@
-//! Rounds of crashes (`lacewing_tests::crash`): a few here, thousands with the program `crash`, or with
+//! Rounds of crashes (`lacewing_tests::crash`): a few here, thousands with the programs `crash` and `crash-group`, or with
 //! `LACEWING_LONG_ROUNDS`.
 
+use lacewing_tests::crash::group;
 use lacewing_tests::crash::{Damage, Options, Report, run};
+use lacewing_tests::installed;
 
 fn rounds(usual: u64) -> u64 {
     std::env::var("LACEWING_LONG_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
@@ -45,6 +47,26 @@ fn the_comparison_finds_what_a_server_without_a_log_loses() {
         run(&Options { seed: 5, rounds: 30, settings, damage: None }, |_| {}).expect_err("much is lost");
     let _ = std::fs::remove_dir_all(&failure.dir);
     assert!(!failure.what.contains("did not start"), "{failure}");
+}
+
+#[track_caller]
+fn group_holds(options: group::Options) {
+    let report =
+        group::run(&options, |_| {}).unwrap_or_else(|failure| panic!("seed {}, {failure}", options.seed));
+    assert!(report.rounds >= options.rounds && report.calls > 0 && report.reads > 0, "{report:?}");
+}
+
+#[test]
+fn a_group_under_kills_and_cut_links_keeps_what_it_has_promised() {
+    group_holds(group::Options { seed: 3, rounds: rounds(3), mixed: false });
+}
+
+#[test]
+fn a_group_with_a_redis_server_in_it_keeps_what_it_has_promised() {
+    if !installed("redis-server") {
+        return;
+    }
+    group_holds(group::Options { seed: 4, rounds: rounds(3), mixed: true });
 }
 
 fn no_snapshots() -> Vec<String> {
