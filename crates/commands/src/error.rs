@@ -432,6 +432,8 @@ impl CommandError {
     pub const FAILING_OVER: Self = text("ERR REPLICAOF not allowed while failing over.");
     /// PSYNC meanwhile.
     pub const SYNC_FAILING_OVER: Self = text("NOMASTERLINK Can't SYNC while failing over");
+    /// PSYNC by whom this server follows; Lacewing's own.
+    pub const SYNC_BY_MASTER: Self = text("NOMASTERLINK Can't SYNC with the master of this server: one of them must be told REPLICAOF NO ONE");
     /// PSYNC FAILOVER to a master.
     pub const PROMOTION_OF_MASTER: Self = text("ERR PSYNC FAILOVER can't be sent to a master.");
     /// PSYNC FAILOVER by another than its master.

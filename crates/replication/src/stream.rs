@@ -144,6 +144,7 @@ impl Stream {
                 }
                 (None, word) => return Ok(Some(self.give(len, word))),
                 (Some(_), Word::Multi) => return senseless(at, "MULTI in a transaction"),
+                (Some(_), Word::Discard) => return senseless(at, "DISCARD in a transaction"),
                 (Some(_), Word::Exec) => return Ok(Some(self.give_transaction(len))),
                 (Some(open), word) => {
                     if let Word::Select(db) = word {
@@ -211,6 +212,7 @@ enum Word {
     Idle,
     GetAck,
     Senseless(&'static str),
+    Discard,
     Other,
 }
 
@@ -224,6 +226,7 @@ fn word(args: Args<'_>) -> Word {
             let db = args.get(1).and_then(parse_i64).and_then(|db| u16::try_from(db).ok());
             db.map_or(Word::Senseless("SELECT of what is no database"), |db| Word::Select(DbIndex(db)))
         }
+        7 if is(0, b"DISCARD") => Word::Discard,
         8 if is(0, b"REPLCONF") && is(1, b"GETACK") => Word::GetAck,
         8 if is(0, b"REPLCONF") => Word::Idle,
         _ => Word::Other,
@@ -328,6 +331,7 @@ mod tests {
         check(b"\xff\xfe\r\n", "offset 1000");
         check(&commands(&["PING", "EXEC"]), "offset 1014: EXEC without MULTI");
         check(&commands(&["MULTI", "MULTI"]), "offset 1015: MULTI in a transaction");
+        check(&commands(&["MULTI", "INCR b", "DISCARD"]), "DISCARD in a transaction");
         check(&commands(&["SELECT x"]), "no database");
         check(&commands(&["MULTI", ""]), "an empty line in a transaction");
     }

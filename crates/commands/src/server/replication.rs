@@ -263,6 +263,7 @@ fn psync(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> {
     is_not_failing_over(ctx)?;
     let offset = parse_int(args.at(2)).ok_or(CommandError::NotInteger)?;
     if !promotes {
+        is_not_its_master(ctx)?;
         has_data(ctx)?;
     }
     follow(ctx, Wants::Stream(args.at(1).into(), offset), promotes);
@@ -296,6 +297,20 @@ fn sync(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
     Ok(Outcome::Done)
 }
 
+/// Two that follow each other would take each other's data for ever. A Lacewing says who it is, and sees it before it asks; of others the
+/// address is known that they have told.
+fn is_not_its_master(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
+    let Some(master) = ctx.core.shared.replica.master() else { return Ok(()) };
+    let client = ctx.client();
+    let Some(follower) = &client.replica else { return Ok(()) };
+    let from = client.addr.rsplit_once(':').map_or("", |(host, _)| host);
+    let from = follower.ip_address.as_deref().unwrap_or(from);
+    if follower.listening_port == master.port && from.eq_ignore_ascii_case(&master.host) {
+        return Err(CommandError::SYNC_BY_MASTER);
+    }
+    Ok(())
+}
+
 /// A replica whose master is away has nothing to pass on that is known to stay; so two that follow each other get nothing either.
 pub(crate) fn has_data(ctx: &Ctx<'_>) -> Result<(), CommandError> {
     let now_ms = (ctx.core.nanos)() / 1_000_000;
@@ -326,6 +341,20 @@ mod tests {
         check(&["REPLICAOF NO ONE"], "+OK");
         check(&["slaveof no one"], "+OK");
         check(&["SLAVEOF NO ONE", "ROLE"], "*3 $6 master :0 *0");
+    }
+
+    #[test]
+    fn a_master_is_not_given_the_data_that_it_gives() {
+        let mut world = World::new(1);
+        let to = MasterAddress { host: "127.0.0.1".to_owned(), port: 6379 };
+        world.cores[0].shared.replica.tell(Some(to), facts(LinkState::Connected), 0);
+        world.run("REPLCONF listening-port 6379");
+        let refused = "-NOMASTERLINK Can't SYNC with the master of this server: one of them must be told REPLICAOF NO ONE";
+        world.check(&["PSYNC ? -1"], refused);
+        world.run("REPLCONF listening-port 6380");
+        world.check(&["PSYNC ? -1"], "");
+        world.run("REPLCONF listening-port 6379 ip-address 10.0.0.7");
+        world.check(&["PSYNC ? -1"], "");
     }
 
     #[test]

@@ -90,9 +90,13 @@ impl Greeter {
             return (used, Step::Nothing);
         }
         let line = self.lines.line();
-        // An empty line says that the master lives, and no more.
         if line.is_empty() {
-            return (used, Step::Nothing);
+            // It says that the master lives while it makes ready what was asked for. Nothing else takes it time.
+            let step = match self.asked.front() {
+                Some(Asked::Psync | Asked::Flows) => Step::Nothing,
+                _ => Step::Fail(Reason::Garbage("nothing, in a line of its own".to_owned())),
+            };
+            return (used, step);
         }
         (used, self.answered(&line, options))
     }

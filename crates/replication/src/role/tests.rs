@@ -97,6 +97,7 @@ fn what_ends_a_handshake_and_why() {
     }
     check(&["SSH-2.0-OpenSSH_9.2"], "what answers is no master");
     check(&["-NOAUTH Authentication required."], "masterauth");
+    check(&[""], "what answers is no master");
     check(&["-LOADING loading"], "cannot give its data now: -LOADING");
     check(&["-ERR unknown command 'PING'"], "the master refuses");
     let greeted = || GREETING.to_vec();
