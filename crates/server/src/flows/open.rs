@@ -6,7 +6,7 @@
 //!                                                   └─────► -OLDER: it has what this node has lost
 //! ```
 
-use super::session::{Leg, Session};
+use super::session::Session;
 use super::{Flows, offsets};
 use crate::master::Peer;
 use crate::node::Node;
@@ -17,6 +17,7 @@ use reactor::task::offload;
 use replication::Position;
 use replication::flow::hello::{Announced, Answer, SessionId, Sync};
 use replication::flow::resume::{Decision, Kept, Stands, WhyFull, decide};
+use replication::flow::session::{Leg, legs};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -89,12 +90,7 @@ impl Survey {
 
     /// From this generation on.
     fn legs(&self, from: Generation) -> Vec<Leg> {
-        let leg = |logs: &KeptLogs| Leg {
-            generation: logs.generation,
-            birth: logs.birth,
-            ends: logs.ends.clone().unwrap_or_default(),
-        };
-        self.kept.iter().filter(|logs| logs.generation >= from).map(leg).collect()
+        legs(&self.as_kept(), from)
     }
 
     /// Bytes of all logs before the present ones, as far as they are known.

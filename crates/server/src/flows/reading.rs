@@ -7,15 +7,16 @@
 //!  what is published ── behind what is sent of the log ──► Told
 //! ```
 
-use super::session::{Leg, Session};
+use super::session::Session;
 use crate::connection::Link;
 use crate::node::Node;
 use aof::{Generation, Lsn};
 use durable::log::LogReader;
 use durable::read_full_at;
 use reactor::task::offload;
+use replication::flow::course::{Course, room};
 use replication::flow::credit::Sender;
-use replication::flow::frame::{Channel, FRAME_BYTES_MAX, Frame};
+use replication::flow::frame::Channel;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -30,10 +31,7 @@ pub(super) struct Reading {
     /// Its connection, by which the journal knows it.
     link: Rc<Link>,
     flow: u16,
-    /// How much of the file is sent; `None` when all of it is.
-    sent: Option<u64>,
-    leg: usize,
-    at: Lsn,
+    course: Course,
     /// What was read, and how much of it is sent.
     piece: (Vec<u8>, usize),
     /// What is told beside the log, and how much of it is sent.
@@ -51,14 +49,12 @@ type Done = Result<(Vec<u8>, Option<LogReader>), String>;
 impl Reading {
     /// From the beginning of the session on.
     pub(super) fn new(session: Arc<Session>, link: Rc<Link>, flow: u16, start: Lsn) -> Self {
-        let sent = session.payload().is_some().then_some(0);
+        let course = Course::new(flow, Arc::clone(session.legs()), start, session.payload().is_some());
         Self {
             session,
             link,
             flow,
-            sent,
-            leg: 0,
-            at: start,
+            course,
             piece: (Vec::new(), 0),
             message: (Rc::default(), 0),
             work: None,
@@ -69,16 +65,7 @@ impl Reading {
 
     /// Whether all before this was sent.
     pub(super) fn has_sent(&self, generation: Generation, lsn: Lsn) -> bool {
-        let legs = self.session.legs();
-        match legs.iter().position(|leg| leg.generation == generation) {
-            Some(leg) if leg < self.leg => lsn <= legs[leg].ends[usize::from(self.flow)],
-            Some(leg) => leg == self.leg && lsn <= self.at,
-            None => false,
-        }
-    }
-
-    fn leg(&self) -> &Leg {
-        &self.session.legs()[self.leg]
+        self.course.has_sent(generation, lsn)
     }
 
     /// Writes a frame to `out`, if there is something to send and credit for it. Errors: why it cannot go on.
@@ -101,7 +88,7 @@ impl Reading {
         if self.piece.1 < self.piece.0.len() {
             return self.send_piece(cx, channel, credit, out).map(Ok);
         }
-        match self.sent {
+        match self.course.payload() {
             Some(sent) => self.poll_payload(cx, sent, channel, out).map(Ok),
             None => self.poll_log(node, cx, channel, credit, out).map(Ok),
         }
@@ -126,25 +113,12 @@ impl Reading {
         out: &mut Vec<u8>,
     ) -> Poll<()> {
         let (bytes, used) = &self.piece;
-        let len = (bytes.len() - used).min(room(credit));
-        if len == 0 {
+        let sent = self.course.send(&bytes[*used..], (channel, credit), out);
+        if sent == 0 {
             return Poll::Pending;
         }
-        let bytes = &bytes[*used..used + len];
-        match &mut self.sent {
-            Some(sent) => {
-                channel.write(Frame::Payload(bytes), out);
-                *sent += len as u64;
-            }
-            None => {
-                let generation = self.session.legs()[self.leg].generation;
-                channel.write(Frame::Log { generation, lsn: self.at, records: bytes }, out);
-                self.at = self.at.plus(len as u64);
-            }
-        }
-        credit.sent(len as u64);
-        self.piece.1 += len;
-        if let Some(sent) = self.sent
+        self.piece.1 += sent;
+        if let Some(sent) = self.course.payload()
             && self.work.is_none()
             && self.done.is_none()
         {
@@ -164,9 +138,7 @@ impl Reading {
         let files = Arc::clone(self.session.payload().expect("a file is sent of a session that has some"));
         let file = &files.manifest.files[usize::from(self.flow)];
         if sent == file.bytes {
-            self.sent = None;
-            let (generation, lsn) = (self.leg().generation, self.at);
-            channel.write(Frame::PayloadEnd { bytes: file.bytes, crc64: file.crc64, generation, lsn }, out);
+            self.course.end_payload(file.crc64, channel, out);
             self.session.sent_payload(self.flow);
             return Poll::Ready(());
         }
@@ -208,15 +180,17 @@ impl Reading {
         if self.work.is_some() {
             return self.wait_for_work(cx);
         }
-        if let Some(end) = self.leg().ends.get(usize::from(self.flow)).copied() {
-            if self.at == end {
-                self.go_over(end, channel, out);
+        let at = self.course.at();
+        if let Some(end) = self.course.end() {
+            if at == end {
+                self.course.go_over(channel, out);
+                self.reader = None;
                 return Poll::Ready(());
             }
             return self.poll_segments(node, cx, end, credit);
         }
         if self.message.1 == self.message.0.len()
-            && let Some(message) = node.journal.take_message(&self.link, self.at)
+            && let Some(message) = node.journal.take_message(&self.link, at)
         {
             self.message = (message, 0);
         }
@@ -225,26 +199,20 @@ impl Reading {
         }
         // What is told at a place is told before what comes behind that.
         let leaves = node.journal.leaves();
-        let end = node.journal.next_message(&self.link).map_or(leaves, |at| at.min(leaves));
-        if self.at == end {
+        let end = node.journal.next_message(&self.link).map_or(leaves, |place| place.min(leaves));
+        if at == end {
             return Poll::Pending;
         }
-        let most = room(credit).min(usize::try_from(end.since(self.at)).unwrap_or(usize::MAX));
+        let most = room(credit).min(usize::try_from(end.since(at)).unwrap_or(usize::MAX));
         if most == 0 {
             return Poll::Pending;
         }
-        let generation = self.leg().generation;
-        let sent = node.journal.read_newest(self.at, |bytes| {
-            let bytes = &bytes[..bytes.len().min(most)];
-            channel.write(Frame::Log { generation, lsn: self.at, records: bytes }, out);
-            bytes.len() as u64
+        let course = &mut self.course;
+        let sent = node.journal.read_newest(at, |bytes| {
+            course.send(&bytes[..bytes.len().min(most)], (channel, credit), out) as u64
         });
         match sent {
-            Some(sent) => {
-                self.at = self.at.plus(sent);
-                credit.sent(sent);
-                Poll::Ready(())
-            }
+            Some(_) => Poll::Ready(()),
             None => self.poll_segments(node, cx, end, credit),
         }
     }
@@ -252,23 +220,9 @@ impl Reading {
     /// Sends of what is told beside the log what may be sent.
     fn send_message(&mut self, channel: &mut Channel, credit: &mut Sender, out: &mut Vec<u8>) -> Poll<()> {
         let (commands, used) = &self.message;
-        let len = (commands.len() - used).min(room(credit));
-        if len == 0 {
-            return Poll::Pending;
-        }
-        channel.write(Frame::Told(&commands[*used..used + len]), out);
-        credit.sent(len as u64);
-        self.message.1 += len;
-        Poll::Ready(())
-    }
-
-    /// The log goes on in the next generation.
-    fn go_over(&mut self, end: Lsn, channel: &mut Channel, out: &mut Vec<u8>) {
-        let generation = self.leg().generation;
-        self.leg += 1;
-        (self.at, self.reader) = (Lsn(0), None);
-        let Leg { generation: next, birth, .. } = *self.leg();
-        channel.write(Frame::NextGeneration { generation, end, next, birth }, out);
+        let sent = self.course.tell(&commands[*used..], (channel, credit), out);
+        self.message.1 += sent;
+        if sent > 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Has segments read from here on.
@@ -277,7 +231,7 @@ impl Reading {
             if credit.may_send() == 0 {
                 return Poll::Pending;
             }
-            let (generation, at) = (self.leg().generation, self.at);
+            let (generation, at) = (self.course.generation(), self.course.at());
             let disk = || Arc::clone(node.control.data.places.shared_disk());
             let reader = self.reader.take().filter(|reader| reader.generation() == generation);
             let mut reader = reader.unwrap_or_else(|| LogReader::new(disk(), generation, ShardId(self.flow)));
@@ -297,16 +251,9 @@ impl Reading {
     }
 }
 
-/// How many bytes the next frame may have.
-fn room(credit: &Sender) -> usize {
-    usize::try_from(credit.may_send()).unwrap_or(usize::MAX).min(LOG_BYTES_MAX)
-}
-
 fn flatten(done: io::Result<Done>) -> Done {
     done.map_err(|error| error.to_string())?
 }
 
 /// So much is read at once.
 const PIECE_BYTES: usize = 1 << 20;
-/// Bytes of log in a frame, which says their place, too.
-const LOG_BYTES_MAX: usize = FRAME_BYTES_MAX - 16;

@@ -31,9 +31,8 @@ use crate::node::Node;
 use aof::{Generation, Lsn};
 use durable::manifest::SetFile;
 use durable::staging::Files;
-use replication::flow::credit::Receiver;
-use replication::flow::frame::{Channel, Frame, Side};
 use replication::flow::hello::{Announced, Session};
+use replication::flow::inflow::Inflow;
 use replication::flow::meet::Piece;
 use replication::flow::place::{FlowLog, FlowPlace, FlowPlaces};
 use replication::{Attempt, Endpoint};
@@ -44,7 +43,7 @@ use std::task::Waker;
 use std::time::Duration;
 use stdx::ShardId;
 
-use come::Come;
+use come::Reader;
 pub(super) use session::{Trouble, begin, close, drain, open};
 
 /// What a core has of flows.
@@ -111,48 +110,17 @@ struct Flow {
 struct Inner {
     /// Nobody wants it any more.
     is_over: bool,
-    /// Nothing more is taken than what has come already; whether that was read, and whether core 0 knows that it is applied or lent.
-    is_draining: bool,
-    has_read_all: bool,
-    has_rested: bool,
-    /// What has come of the log.
-    come: Option<Come>,
-    credit: Receiver,
-    /// Bytes that were paid for before they were run.
-    prepaid: u64,
-    /// Frames to be sent.
-    frames: Channel,
-    out: Vec<u8>,
-    /// Up to where all is applied, once something may be; and whether the master has yet to be told.
-    reached: Option<(FlowLog, FlowPlace)>,
-    is_news: bool,
+    inflow: Inflow,
+    reader: Reader,
     wire: Option<Waker>,
     apply: Option<Waker>,
 }
 
 impl Flow {
     fn new(order: Arc<Order>, index: u16) -> Self {
-        let window = order.session.window.into();
-        let frames = Channel::new(order.session.id.0, index, Side::Replica);
-        let come = order.from.as_ref().map(|from| {
-            let (generation, lsn) = (from.log.generation, from.flows[usize::from(index)].lsn);
-            Come::new(order.session, index, generation, lsn)
-        });
-        let inner = Inner {
-            is_over: false,
-            is_draining: false,
-            has_read_all: false,
-            has_rested: false,
-            come,
-            credit: Receiver::new(window),
-            prepaid: 0,
-            frames,
-            out: Vec::new(),
-            reached: None,
-            is_news: false,
-            wire: None,
-            apply: None,
-        };
+        let from = order.from.as_ref().map(|from| (from.log.generation, from.flows[usize::from(index)].lsn));
+        let inflow = Inflow::new(order.session, index, from);
+        let inner = Inner { is_over: false, inflow, reader: Reader::default(), wire: None, apply: None };
         Self { order, index, inner: RefCell::new(inner) }
     }
 
@@ -174,7 +142,7 @@ impl Flow {
 
     /// Tells core 0 that nothing more is applied or lent here of this generation.
     fn rest(&self, node: &Rc<Node>) {
-        let reached = self.inner.borrow().reached;
+        let reached = self.inner.borrow().inflow.reached();
         if let Some((log, _)) = reached {
             self.tell(node, Message::Rests(self.order.attempt, self.index, log.generation));
         }
@@ -188,59 +156,23 @@ impl Flow {
 }
 
 impl Inner {
-    /// Whether something was taken and not run yet, or waits at the end of a generation: then nothing is run here.
-    fn is_lent(&self) -> bool {
-        let (Some(come), Some((_, place))) = (&self.come, &self.reached) else { return false };
-        !come.is_taken_to(place.lsn)
-    }
-
     /// All up to here was run.
     fn reach(&mut self, log: FlowLog, place: FlowPlace) {
-        if let Some((_, before)) = self.reached.replace((log, place)) {
-            self.return_credit(place.lsn.since(before.lsn));
-        }
-        self.is_news = true;
+        self.inflow.reach(log, place);
         self.wake_apply();
         self.wake_wire();
     }
 
     /// The next generation was begun.
     fn cross(&mut self, log: FlowLog) {
-        self.come.as_mut().expect("it stood at the border").crossed();
-        self.reached = Some((log, FlowPlace::default()));
-        (self.is_news, self.has_rested) = (true, false);
+        self.inflow.cross(log);
         self.wake_apply();
         self.wake_wire();
     }
 
-    /// So many bytes that came were run.
-    fn return_credit(&mut self, bytes: u64) {
-        let prepaid = self.prepaid.min(bytes);
-        self.prepaid -= prepaid;
-        self.pay(bytes - prepaid);
-    }
-
-    /// What has come is no whole record: so much more may come, or one that is longer than the window never would.
-    fn return_held(&mut self) {
-        let held = self.credit.held();
-        self.prepaid += held;
-        self.pay(held);
-    }
-
-    /// So many bytes were taken care of.
-    fn pay(&mut self, bytes: u64) {
-        if bytes > 0
-            && let Some(back) = self.credit.applied(bytes)
-        {
-            let back = back.try_into().expect("a window has 32 bits");
-            self.frames.write(Frame::Credit(back), &mut self.out);
-            self.wake_wire();
-        }
-    }
-
     /// Nothing more of what comes is taken.
     fn read_all(&mut self) {
-        self.has_read_all = true;
+        self.inflow.read_all();
         self.wake_apply();
     }
 
@@ -283,7 +215,7 @@ pub(super) fn receive(node: &Rc<Node>, message: Message) {
             let here = node.replica.flows.here.borrow();
             let found = here.iter().find(|flow| flow.order.attempt == attempt && flow.index == index);
             if let Some(flow) = found {
-                flow.inner.borrow_mut().reached = Some((log, place));
+                flow.inner.borrow_mut().inflow.apply(log, place);
                 reactor::task::spawn(apply::apply(Rc::clone(node), Rc::clone(flow)));
             }
         }
@@ -292,7 +224,7 @@ pub(super) fn receive(node: &Rc<Node>, message: Message) {
         }
         Message::Crossed(attempt, flow, log) => with(node, attempt, flow, |inner| inner.cross(log)),
         Message::Drain(attempt, flow) => with(node, attempt, flow, |inner| {
-            inner.is_draining = true;
+            inner.inflow.drain();
             inner.wake_apply();
             inner.wake_wire();
         }),

@@ -1,13 +1,14 @@
 //! The task that applies one flow: takes what has come, runs plain records with the place behind them, and lends core 0 what is to be met
 //! for, with all that comes behind it until that was run.
 
-use super::come::Came;
 use super::line::{Line, Setback, Wanted};
 use super::{Flow, Message, Trouble};
 use crate::follow::Unit;
 use crate::node::Node;
 use aof::Lsn;
 use commands::following::flow_words;
+use replication::flow::come::Came;
+use replication::flow::inflow::Next;
 use replication::flow::place::FlowPlace;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -45,7 +46,7 @@ struct Applying {
 impl Applying {
     async fn step(&mut self, databases: u16) -> Result<(), Setback> {
         match self.next(databases).await? {
-            Came::Plain { unit, end } => self.run(unit, end).await?,
+            Came::Plain { load, end } => self.run(load, end).await?,
             Came::Pieces { from, pieces } => {
                 let attempt = self.flow.order.attempt;
                 self.flow.tell(&self.node, Message::Lent(attempt, self.flow.index, from, pieces));
@@ -58,38 +59,26 @@ impl Applying {
     }
 
     /// Waits until there is something to be done.
-    async fn next(&mut self, databases: u16) -> Result<Came, Setback> {
+    async fn next(&mut self, databases: u16) -> Result<Came<Unit>, Setback> {
         let (node, flow) = (&self.node, &self.flow);
         poll_fn(|cx| {
-            let is_resting = {
+            let next = {
                 let inner = &mut *flow.inner.borrow_mut();
                 if inner.is_over || node.poll_stopping(cx).is_ready() {
                     return Poll::Ready(Err(Setback::Over));
                 }
-                let is_alone = !inner.is_lent();
-                let come = inner.come.as_mut().expect("it goes on from somewhere");
-                // Who drains knows already that nothing more is applied here. What is left was told beside the log.
-                let came = if inner.has_rested {
-                    Ok(Came::Nothing)
-                } else {
-                    come.take(is_alone, databases, node.router)
-                };
-                let credit = come.take_credit();
-                inner.return_credit(credit);
-                match came {
-                    Ok(Came::Nothing) => {}
-                    Ok(came) => return Poll::Ready(Ok(came)),
-                    Err(why) => return Poll::Ready(Err(Setback::Failed(why))),
-                }
-                if is_alone {
-                    // Of a record that is long, more may come.
-                    inner.return_held();
-                }
+                let next = inner.inflow.next(&mut inner.reader.loading(databases, node.router));
                 inner.apply = Some(cx.waker().clone());
-                inner.is_draining && inner.has_read_all && !std::mem::replace(&mut inner.has_rested, true)
+                if inner.inflow.has_word() {
+                    inner.wake_wire();
+                }
+                next
             };
-            if is_resting {
-                flow.rest(node);
+            match next {
+                Ok(Next::Came(came)) => return Poll::Ready(Ok(came)),
+                Ok(Next::Rests) => flow.rest(node),
+                Ok(Next::Nothing) => {}
+                Err(why) => return Poll::Ready(Err(Setback::Failed(why))),
             }
             Poll::Pending
         })
@@ -99,14 +88,14 @@ impl Applying {
     /// Runs plain records, with the place behind them.
     async fn run(&mut self, mut unit: Unit, end: Lsn) -> Result<(), Setback> {
         let (index, flows) = (self.flow.index, self.flow.order.session.flows);
-        let (log, place) = self.flow.inner.borrow().reached.expect("it goes on from somewhere");
+        let (log, place) = self.flow.inner.borrow().inflow.reached().expect("it goes on from somewhere");
         let place = FlowPlace { lsn: end, ..place };
         if !unit.is_empty() {
             unit.close(&[flow_words(index, flows, Some((log, place)))]);
             let flow = &self.flow;
             let wanted = || match &*flow.inner.borrow() {
                 inner if inner.is_over => Wanted::No,
-                inner if inner.is_draining => Wanted::AtOnce,
+                inner if inner.inflow.is_draining() => Wanted::AtOnce,
                 _ => Wanted::Yes,
             };
             self.line.run(&unit, (index, log, place), wanted).await?;

@@ -1,6 +1,6 @@
 //! One file of a full sync: kept as it comes, and read to its last byte before it counts.
 
-use super::{Come, Flow, Message, Trouble};
+use super::{Flow, Message, Trouble};
 use crate::node::Node;
 use crate::replica::staging::Reading;
 use aof::{Generation, Lsn, TxNumber};
@@ -70,8 +70,7 @@ impl Payload {
             );
             return flow.fail(node, Trouble::Stream(why));
         }
-        let come = Come::new(flow.order.session, flow.index, generation, lsn);
-        flow.inner.borrow_mut().come = Some(come);
+        flow.inner.borrow_mut().inflow.begin_log(generation, lsn);
         let reading = Reading::of(node);
         let files = flow.order.files.clone().expect("there is a file");
         let (node, flow) = (Rc::clone(node), Rc::clone(flow));

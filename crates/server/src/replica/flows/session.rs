@@ -9,8 +9,9 @@ use crate::replica::{Event, Gathered};
 use aof::Generation;
 use durable::manifest::SetFile;
 use replication::Attempt;
-use replication::flow::meet::{Meet, MeetError, Step};
+use replication::flow::meet::{MeetError, Step};
 use replication::flow::place::{FlowPlace, FlowPlaces};
+use replication::flow::together::Together as Machine;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,18 +36,9 @@ pub(super) struct Together {
     /// By flow.
     kept: Vec<u64>,
     files: Vec<Option<(SetFile, FlowPlace)>>,
-    /// Once they are applied.
-    meet: Option<Meet<Unit>>,
-    /// The generation of their places.
-    generation: Generation,
+    machine: Machine<Unit>,
     /// Who runs what they lend.
     conductor: Option<Waker>,
-    /// That has looked at all that was lent, and has nothing to run; or runs nothing any more.
-    is_idle: bool,
-    is_stuck: bool,
-    /// By flow: it neither applies nor lends anything any more.
-    rests: Vec<bool>,
-    is_draining: bool,
 }
 
 /// Opens the flows of a session. What there was of another is closed.
@@ -58,13 +50,8 @@ pub(in crate::replica) fn open(node: &Rc<Node>, order: Order) {
         order: Arc::clone(&order),
         kept: vec![0; count],
         files: vec![None; count],
-        meet: None,
-        generation: Generation(0),
+        machine: Machine::new(flows),
         conductor: None,
-        is_idle: true,
-        is_stuck: false,
-        rests: vec![false; count],
-        is_draining: false,
     };
     *node.replica.flows.session.borrow_mut() = Some(together);
     for flow in 0..flows {
@@ -87,12 +74,10 @@ pub(in crate::replica) fn close(node: &Rc<Node>) {
 pub(in crate::replica) fn begin(node: &Rc<Node>, attempt: Attempt, places: &FlowPlaces) {
     let order = {
         let session = &mut *node.replica.flows.session.borrow_mut();
-        let Some(together) = session.as_mut().filter(|one| one.order.attempt == attempt && !one.is_draining)
-        else {
+        let Some(together) = session.as_mut().filter(|one| one.order.attempt == attempt) else { return };
+        if !together.machine.begin(places) {
             return;
-        };
-        together.meet = Some(Meet::new(&places.flows));
-        (together.generation, together.is_idle) = (places.log.generation, false);
+        }
         Arc::clone(&together.order)
     };
     reactor::task::spawn(conduct(Rc::clone(node), order, places.log));
@@ -107,11 +92,7 @@ pub(in crate::replica) fn drain(node: &Rc<Node>, attempt: Attempt) {
         let session = &mut *node.replica.flows.session.borrow_mut();
         match session {
             Some(together) => {
-                together.is_draining = true;
-                if together.meet.is_none() {
-                    // None of them has begun.
-                    together.rests.fill(true);
-                }
+                together.machine.drain();
                 together.order.session.flows
             }
             None => 0,
@@ -150,16 +131,10 @@ pub(super) fn told(node: &Rc<Node>, message: Message) {
                 }
             }
             Message::Lent(_, flow, from, pieces) => {
-                if let Some(meet) = &mut together.meet {
-                    meet.lend(flow, from, pieces);
-                    together.is_idle = together.is_stuck;
-                    together.wake();
-                }
+                together.machine.lend(flow, from, pieces);
+                together.wake();
             }
-            // What was told of a generation that was left is not so any more.
-            Message::Rests(_, flow, generation) => {
-                together.rests[usize::from(flow)] |= generation == together.generation;
-            }
+            Message::Rests(_, flow, generation) => together.machine.rest(flow, generation),
             _ => unreachable!("looked at above"),
         }
     }
@@ -191,7 +166,7 @@ pub(super) async fn next_step(node: &Rc<Node>, attempt: Attempt) -> Result<Step<
 
 /// Whether what the flows have lent is to be run.
 pub(super) fn wanted(node: &Node, attempt: Attempt) -> Wanted {
-    match with(node, attempt, |together| together.is_draining) {
+    match with(node, attempt, |together| together.machine.is_draining()) {
         None => Wanted::No,
         Some(true) => Wanted::AtOnce,
         Some(false) => Wanted::Yes,
@@ -200,22 +175,17 @@ pub(super) fn wanted(node: &Node, attempt: Attempt) -> Wanted {
 
 /// The batch was run.
 pub(super) fn ran(node: &Node, attempt: Attempt) {
-    with(node, attempt, |together| together.meet.as_mut().expect("it told what to run").ran());
+    with(node, attempt, |together| together.machine.ran());
 }
 
 /// All places are the beginning of this generation.
 pub(super) fn crossed(node: &Node, attempt: Attempt, generation: Generation) {
-    with(node, attempt, |together| {
-        together.meet.as_mut().expect("it told what to cross").crossed();
-        together.generation = generation;
-        // More may have come of it.
-        together.rests.fill(false);
-    });
+    with(node, attempt, |together| together.machine.crossed(generation));
 }
 
 /// What is lent from now on is not run.
 pub(super) fn rest(node: &Node, attempt: Attempt) {
-    with(node, attempt, |together| (together.is_idle, together.is_stuck) = (true, true));
+    with(node, attempt, |together| together.machine.stop());
     look_whether_all_rest(node, attempt);
 }
 
@@ -227,15 +197,12 @@ fn with<T>(node: &Node, attempt: Attempt, act: impl FnOnce(&mut Together) -> T) 
 impl Together {
     /// What is to be run next of what was lent.
     fn next(&mut self) -> Result<Option<Step<Unit>>, MeetError> {
-        let meet = self.meet.as_mut().expect("it has begun");
         let (mut bytes, mut commands) = (0, 0);
-        let step = meet.next(|unit| {
+        self.machine.next(|unit| {
             bytes += unit.len();
             commands += unit.commands();
             bytes >= BYTES || commands >= COMMANDS
-        })?;
-        self.is_idle = step.is_none();
-        Ok(step)
+        })
     }
 
     fn wake(&self) {
@@ -243,16 +210,12 @@ impl Together {
             conductor.wake_by_ref();
         }
     }
-
-    fn all_rest(&self) -> bool {
-        self.is_idle && !self.rests.contains(&false)
-    }
 }
 
 fn look_whether_all_rest(node: &Node, attempt: Attempt) {
     let session = &*node.replica.flows.session.borrow();
     let rest = match session {
-        Some(together) => together.is_draining && together.order.attempt == attempt && together.all_rest(),
+        Some(together) => together.order.attempt == attempt && together.machine.has_drained(),
         None => true,
     };
     if rest {

@@ -1,13 +1,14 @@
 //! The task of one flow's connection: frames in, frames out, signs of life.
 
 use super::payload::Payload;
-use super::{Flow, Trouble};
+use super::{Flow, Inner, Trouble};
 use crate::node::Node;
 use crate::replica::link;
 use reactor::net::Socket;
 use reactor::timer;
 use replication::flow::frame::{Channel, Frame, Side};
 use replication::flow::hello::Join;
+use replication::flow::inflow::InflowError;
 use replication::psync::{Greeting, Lines, ask, readable};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -176,61 +177,41 @@ impl Wire<'_> {
             None => Payload::begin(self.flow, &bytes).await?,
         };
         let payload = payload.write(bytes).await?;
-        self.flow.inner.borrow_mut().pay(len);
+        {
+            let inner = &mut *self.flow.inner.borrow_mut();
+            inner.inflow.kept(len);
+            inner.wake_wire();
+        }
         payload.tell(self.node, self.flow);
         self.payload = Some(payload);
         Ok(())
     }
 
     fn arrived(&self, bytes: usize) -> Result<(), Trouble> {
-        let arrived = self.flow.inner.borrow_mut().credit.arrived(bytes as u64);
-        arrived.map_err(|error| lost(self.flow, error.to_string()))
+        let arrived = self.flow.inner.borrow_mut().inflow.arrived(bytes);
+        arrived.map_err(|error| self.trouble(error))
     }
 
     /// A frame that is no payload.
     fn take(&self, frame: Frame<'_>) -> Result<(), Trouble> {
-        let stream = |why: String| Trouble::Stream(format!("flow {}: {why}", self.flow.index));
-        match frame {
-            Frame::Log { generation, lsn, records } => {
-                self.arrived(records.len())?;
-                let inner = &mut *self.flow.inner.borrow_mut();
-                let come = inner
-                    .come
-                    .as_mut()
-                    .ok_or_else(|| stream("its log comes before its file ends".to_owned()))?;
-                come.take_in(generation, lsn, records).map_err(stream)?;
-                inner.wake_apply();
-            }
-            Frame::Told(commands) => {
-                self.arrived(commands.len())?;
-                let inner = &mut *self.flow.inner.borrow_mut();
-                let come =
-                    inner.come.as_mut().ok_or_else(|| stream("it tells before its file ends".to_owned()))?;
-                come.tell(commands).map_err(stream)?;
-                inner.wake_apply();
-            }
-            Frame::NextGeneration { generation, end, next, birth } => {
-                let inner = &mut *self.flow.inner.borrow_mut();
-                let come =
-                    inner.come.as_mut().ok_or_else(|| stream("it ends before its file does".to_owned()))?;
-                come.cross((generation, end), (next, birth)).map_err(stream)?;
-                inner.wake_apply();
-            }
-            Frame::Ping => {}
-            Frame::Fail(why) => return Err(lost(self.flow, format!("the master gives it up: {why}"))),
-            frame => return Err(stream(format!("a master does not say {frame:?}"))),
-        }
+        let inner = &mut *self.flow.inner.borrow_mut();
+        let Inner { inflow, reader, .. } = inner;
+        inflow.take(frame, |told| reader.whole(told)).map_err(|error| self.trouble(error))?;
+        inner.wake_apply();
         Ok(())
+    }
+
+    fn trouble(&self, error: InflowError) -> Trouble {
+        match error {
+            InflowError::Lost(why) => lost(self.flow, why),
+            InflowError::Stream(why) => Trouble::Stream(format!("flow {}: {why}", self.flow.index)),
+        }
     }
 
     /// Signs of life, and how far it is.
     fn say(&mut self) {
         self.said = timer::now();
-        let inner = &mut *self.flow.inner.borrow_mut();
-        match inner.reached {
-            Some(_) => inner.is_news = true,
-            None => inner.frames.write(Frame::Ping, &mut inner.out),
-        }
+        self.flow.inner.borrow_mut().inflow.say();
     }
 
     /// Waits for something to read, or to be said.
@@ -245,11 +226,11 @@ impl Wire<'_> {
             if let Err(why) = self.poll_write(cx, in_frames) {
                 return Poll::Ready(Err(lost(self.flow, why)));
             }
-            let reads = !self.flow.inner.borrow().has_read_all;
+            let reads = !self.flow.inner.borrow().inflow.has_read_all();
             if reads && let Poll::Ready(read) = self.poll_read(cx) {
                 return Poll::Ready(read.map(|()| Woke::Read).map_err(|why| lost(self.flow, why)));
             }
-            let is_draining = self.flow.inner.borrow().is_draining;
+            let is_draining = self.flow.inner.borrow().inflow.is_draining();
             if reads && is_draining {
                 // What the master has said, and is not there yet, is asked for again.
                 self.flow.inner.borrow_mut().read_all();
@@ -257,7 +238,7 @@ impl Wire<'_> {
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            let reads = !self.flow.inner.borrow().has_read_all;
+            let reads = !self.flow.inner.borrow().inflow.has_read_all();
             let silent = timer::now().saturating_duration_since(self.heard);
             if reads && silent > self.flow.order.timeout {
                 return Poll::Ready(Err(lost(
@@ -279,7 +260,7 @@ impl Wire<'_> {
             Ok(len) => {
                 self.read.extend_from_slice(&self.chunk[..len]);
                 let inner = &mut *self.flow.inner.borrow_mut();
-                if inner.is_draining {
+                if inner.inflow.is_draining() {
                     self.left = self.left.saturating_sub(len as u64);
                     if self.left == 0 {
                         inner.read_all();
@@ -297,7 +278,7 @@ impl Wire<'_> {
                 self.sent = 0;
                 self.unsent.clear();
                 if in_frames {
-                    self.gather();
+                    self.flow.inner.borrow_mut().inflow.gather(&mut self.unsent);
                 }
             }
             if self.unsent.is_empty() {
@@ -309,16 +290,6 @@ impl Wire<'_> {
                 Poll::Pending => return Ok(()),
             }
         }
-    }
-
-    /// What there is to be said now.
-    fn gather(&mut self) {
-        let inner = &mut *self.flow.inner.borrow_mut();
-        if let (true, Some((log, place))) = (inner.is_news, inner.reached) {
-            inner.is_news = false;
-            inner.frames.write(Frame::Applied { generation: log.generation, lsn: place.lsn }, &mut inner.out);
-        }
-        std::mem::swap(&mut inner.out, &mut self.unsent);
     }
 }
 

@@ -1,7 +1,10 @@
 use super::*;
-use aof::{Encoder, NodeId, Stamp, TxNumber};
-use replication::flow::hello::SessionId;
+use aof::{Encoder, Generation, LogId, Lsn, NodeId, Stamp, TxNumber};
+use replication::flow::come::{COMMANDS, Came};
+use replication::flow::hello::{Session, SessionId};
+use replication::flow::meet::{Head, Piece};
 use resp::encode_command;
+use stdx::ShardId;
 
 const GENERATION: Generation = Generation(3);
 const AT: Lsn = Lsn(100);
@@ -10,8 +13,29 @@ fn session() -> Session {
     Session { id: SessionId([1; 16]), flows: 3, window: 1 << 20, node: NodeId([7; 20]), offset: 0 }
 }
 
+/// What has come of a flow, and the buffers for it.
+struct Come {
+    come: replication::flow::come::Come,
+    reader: Reader,
+}
+
 fn come() -> Come {
-    Come::new(session(), 1, GENERATION, AT)
+    let come = replication::flow::come::Come::new(session(), 1, GENERATION, AT);
+    Come { come, reader: Reader::default() }
+}
+
+impl Come {
+    fn take_in(&mut self, generation: Generation, lsn: Lsn, bytes: &[u8]) -> Result<(), String> {
+        self.come.take_in(generation, lsn, bytes)
+    }
+
+    fn tell(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.come.tell(bytes, |told| self.reader.whole(told))
+    }
+
+    fn take(&mut self, is_alone: bool, databases: u16, router: Router) -> Result<Came<Unit>, String> {
+        self.come.take(is_alone, &mut self.reader.loading(databases, router))
+    }
 }
 
 /// A log that is written from [`AT`] on.
@@ -70,7 +94,7 @@ fn text(unit: &Unit) -> String {
 #[track_caller]
 fn take(come: &mut Come, is_alone: bool) -> (Vec<String>, Lsn) {
     match come.take(is_alone, 4, Router::new(2)).expect("it makes sense") {
-        Came::Plain { unit, end } => (vec![format!("alone: {}", text(&unit))], end),
+        Came::Plain { load, end } => (vec![format!("alone: {}", text(&load))], end),
         Came::Pieces { pieces, .. } => {
             let end = pieces.last().expect("there is one").end;
             let words = |piece: &Piece<Unit>| match &piece.head {
@@ -97,7 +121,7 @@ fn plain_records_are_one_unit_without_brackets_and_without_the_masters_own_place
     come.take_in(GENERATION, AT, &log.bytes).expect("it follows");
     let all = "alone: MULTI | SET a 1 | SELECT 2 | SET b 2 | SELECT 1 | SET c 3 | DEL d";
     assert_eq!(take(&mut come, true), (vec![all.to_owned()], log.next()));
-    assert!(come.is_taken_to(log.next()));
+    assert!(come.come.is_taken_to(log.next()));
     assert_eq!(take(&mut come, true).0, [""; 0]);
 }
 
@@ -154,8 +178,8 @@ fn what_is_told_beside_the_log_is_run_at_its_place() {
         let mut come = fill();
         assert_eq!(take(&mut come, is_alone), (expected.to_vec(), all.next()), "{is_alone}");
         let told = ["PUBLISH c 1", "PUBLISH c 2", "SPUBLISH c 3"].map(|line| command(line).len() as u64);
-        assert_eq!(come.take_credit(), told.iter().sum::<u64>());
-        assert_eq!(come.take_credit(), 0);
+        assert_eq!(come.come.take_credit(), told.iter().sum::<u64>());
+        assert_eq!(come.come.take_credit(), 0);
     }
 }
 
@@ -170,7 +194,7 @@ fn what_is_told_alone_waits_until_what_is_before_it_was_run() {
     come.tell(&message[7..]).expect("the rest");
     assert!(take(&mut come, false).0.is_empty(), "what is before it was lent, and not run");
     assert_eq!(take(&mut come, true), (vec!["alone: MULTI | PUBLISH c 1".to_owned()], AT));
-    assert!(come.is_taken_to(AT));
+    assert!(come.come.is_taken_to(AT));
     // It is lent in front of what comes next.
     come.tell(&message).expect("it changes nothing");
     come.take_in(GENERATION, AT, &log.bytes[..10]).expect("it follows");
@@ -189,7 +213,7 @@ fn a_border_waits_for_what_is_told_before_it() {
     come.take_in(GENERATION, AT, &log.bytes).expect("it follows");
     assert_eq!(take(&mut come, false).0, ["MULTI | SET a 1"]);
     come.tell(&command("PUBLISH c 1")).expect("it changes nothing");
-    come.cross((GENERATION, log.next()), (Generation(4), 5)).expect("it follows");
+    come.come.cross((GENERATION, log.next()), (Generation(4), 5)).expect("it follows");
     assert!(take(&mut come, false).0.is_empty());
     assert_eq!(take(&mut come, true), (vec!["alone: MULTI | PUBLISH c 1".to_owned()], log.next()));
     assert_eq!(take(&mut come, true).0, ["to 4 of 5"]);
@@ -235,12 +259,12 @@ fn nothing_is_taken_over_a_border_before_it_is_crossed() {
     let later = Log::new(next, at).plain(0, &["SET b 2"]);
     let mut come = come();
     come.take_in(GENERATION, AT, &log.bytes).expect("it follows");
-    come.cross((GENERATION, log.next()), (next, 5)).expect("it follows");
+    come.come.cross((GENERATION, log.next()), (next, 5)).expect("it follows");
     come.take_in(next, at, &later.bytes).expect("it follows");
     assert_eq!(take(&mut come, true).0, ["alone: MULTI | SET a 1"]);
     assert_eq!(take(&mut come, true), (vec!["to 4 of 5".to_owned()], log.next()));
-    assert!(take(&mut come, true).0.is_empty() && !come.is_taken_to(log.next()));
-    come.crossed();
+    assert!(take(&mut come, true).0.is_empty() && !come.come.is_taken_to(log.next()));
+    come.come.crossed();
     assert_eq!(take(&mut come, true), (vec!["alone: MULTI | SET b 2".to_owned()], later.next()));
 }
 
@@ -258,6 +282,6 @@ fn what_makes_no_sense_is_found() {
     let mut come = come();
     let (part, end) = (&log.bytes[..20], AT.plus(20));
     come.take_in(GENERATION, AT, part).expect("it follows");
-    come.cross((GENERATION, end), (Generation(4), 5)).expect("it follows");
+    come.come.cross((GENERATION, end), (Generation(4), 5)).expect("it follows");
     assert!(come.take(true, 4, Router::new(2)).is_err(), "it ends within a record");
 }
