@@ -105,6 +105,8 @@ impl Inflow {
     /// What comes is applied, from this place on.
     pub fn apply(&mut self, log: FlowLog, place: FlowPlace) {
         self.reached = Some((log, place));
+        // Of who was sent a file the master does not know that it is there before it hears so.
+        self.is_news = true;
     }
 
     /// Takes a frame that is not of a file. `whole` says how many bytes of what is told beside a log are whole commands.

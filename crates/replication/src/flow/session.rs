@@ -45,6 +45,8 @@ pub struct Progress {
 struct Flow {
     has_joined: bool,
     owes_payload: bool,
+    /// Its replica has the data of its place: it stood there when it came, or has said so since. Who was sent a file may never take it for its data.
+    has_data: bool,
     /// Which leg, and where in it: all before this was run.
     applied: (usize, Lsn),
 }
@@ -52,7 +54,12 @@ struct Flow {
 impl Progress {
     /// Of one whose flows are still to come; they begin with a payload or not.
     pub fn new(legs: Arc<[Leg]>, starts: Vec<Lsn>, has_payload: bool, now_ms: u64) -> Self {
-        let flow = |start: &Lsn| Flow { has_joined: false, owes_payload: has_payload, applied: (0, *start) };
+        let flow = |start: &Lsn| Flow {
+            has_joined: false,
+            owes_payload: has_payload,
+            has_data: !has_payload,
+            applied: (0, *start),
+        };
         let flows = starts.iter().map(flow).collect();
         Self { legs, starts, until_ms: now_ms + JOIN_MS_MAX, flows, over: None }
     }
@@ -99,11 +106,11 @@ impl Progress {
     pub fn applied(&mut self, flow: u16, generation: Generation, lsn: Lsn) -> Result<(), &'static str> {
         let leg = self.legs.iter().position(|leg| leg.generation == generation);
         let leg = leg.ok_or("it has applied what it was not sent")?;
-        let applied = &mut self.flows[usize::from(flow)].applied;
-        if (leg, lsn) < *applied {
+        let one = &mut self.flows[usize::from(flow)];
+        if (leg, lsn) < one.applied {
             return Err("it has applied less than before");
         }
-        *applied = (leg, lsn);
+        (one.applied, one.has_data) = ((leg, lsn), true);
         Ok(())
     }
 
@@ -111,7 +118,7 @@ impl Progress {
     pub fn has(&self, generation: Generation, places: &[Lsn]) -> bool {
         let has = |(flow, place): (&Flow, &Lsn)| {
             let (leg, lsn) = flow.applied;
-            !flow.owes_payload && self.legs[leg].generation == generation && lsn >= *place
+            flow.has_data && self.legs[leg].generation == generation && lsn >= *place
         };
         let is_there = self.over.is_none() && self.flows.iter().all(|flow| flow.has_joined);
         is_there && self.flows.len() == places.len() && self.flows.iter().zip(places).all(has)
@@ -185,6 +192,22 @@ mod tests {
         assert!(!session.has(Generation(4), &[Lsn(5), Lsn(7)]));
         assert!(session.applied(1, Generation(3), Lsn(1)).is_err());
         assert!(session.applied(1, Generation(9), Lsn(1)).is_err());
+    }
+
+    #[test]
+    fn who_was_sent_everything_has_nothing_before_it_says_so() {
+        let legs = Arc::from([Leg { generation: Generation(3), birth: 1, ends: Vec::new() }]);
+        let mut session = Progress::new(legs, vec![Lsn(10), Lsn(20)], true, 1000);
+        let places = [Lsn(10), Lsn(20)];
+        for flow in [0, 1] {
+            session.join(flow).expect("a flow");
+            session.sent_payload(flow);
+        }
+        assert!(session.has_sent_payload() && !session.has(Generation(3), &places));
+        session.applied(0, Generation(3), Lsn(10)).expect("not before");
+        assert!(!session.has(Generation(3), &places));
+        session.applied(1, Generation(3), Lsn(20)).expect("not before");
+        assert!(session.has(Generation(3), &places));
     }
 
     #[test]

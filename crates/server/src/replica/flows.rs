@@ -215,7 +215,11 @@ pub(super) fn receive(node: &Rc<Node>, message: Message) {
             let here = node.replica.flows.here.borrow();
             let found = here.iter().find(|flow| flow.order.attempt == attempt && flow.index == index);
             if let Some(flow) = found {
-                flow.inner.borrow_mut().inflow.apply(log, place);
+                {
+                    let inner = &mut *flow.inner.borrow_mut();
+                    inner.inflow.apply(log, place);
+                    inner.wake_wire();
+                }
                 reactor::task::spawn(apply::apply(Rc::clone(node), Rc::clone(flow)));
             }
         }
