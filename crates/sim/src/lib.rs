@@ -17,7 +17,8 @@
 //!
 //! [`crash`] does it for what is kept on disk, with the real log, sets and recovery.
 //!
-//! [`replicas`] does it for a master and its replica, with links that fail and masters that lie.
+//! [`replicas`] does it for a master and its replica, with links that fail and masters that lie; [`flows`] where the master's logs come in
+//! flows, with both sides' ends and beginnings.
 //!
 //! The checkers are tested on histories with planted anomalies, and the whole on planted faults of the protocol
 //! ([`fault`]): each must be found.
@@ -29,6 +30,7 @@ pub mod disk;
 pub mod elle;
 pub mod fairness;
 pub mod fault;
+pub mod flows;
 pub mod history;
 pub mod journal;
 pub mod linear;

@@ -19,10 +19,10 @@
 mod deal;
 mod lie;
 mod master;
-mod net;
-mod node;
+pub(crate) mod net;
+pub(crate) mod node;
 mod past;
-mod start;
+pub(crate) mod start;
 mod toy;
 mod world;
 

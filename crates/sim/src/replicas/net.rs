@@ -5,60 +5,60 @@ use std::collections::{BTreeMap, VecDeque};
 use stdx::Rng;
 
 /// Which link.
-pub(super) type LinkId = u64;
+pub(crate) type LinkId = u64;
 
 /// One connection.
 #[derive(Debug, Default)]
-pub(super) struct Link {
-    pub(super) to_replica: VecDeque<u8>,
-    pub(super) to_master: VecDeque<u8>,
-    pub(super) master_has_closed: bool,
-    pub(super) replica_has_closed: bool,
+pub(crate) struct Link {
+    pub(crate) to_replica: VecDeque<u8>,
+    pub(crate) to_master: VecDeque<u8>,
+    pub(crate) master_has_closed: bool,
+    pub(crate) replica_has_closed: bool,
     /// Nothing gets through before this time.
-    pub(super) stalled_until_ms: u64,
+    pub(crate) stalled_until_ms: u64,
 }
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Net {
-    pub(super) links: BTreeMap<LinkId, Link>,
+pub(crate) struct Net {
+    pub(crate) links: BTreeMap<LinkId, Link>,
     next: LinkId,
 }
 
 impl Net {
-    pub(super) fn open(&mut self) -> LinkId {
+    pub(crate) fn open(&mut self) -> LinkId {
         self.next += 1;
         self.links.insert(self.next, Link::default());
         self.next
     }
 
-    pub(super) fn say_to_replica(&mut self, link: LinkId, bytes: &[u8]) {
+    pub(crate) fn say_to_replica(&mut self, link: LinkId, bytes: &[u8]) {
         if let Some(link) = self.links.get_mut(&link).filter(|link| !link.replica_has_closed) {
             link.to_replica.extend(bytes);
         }
     }
 
-    pub(super) fn say_to_master(&mut self, link: LinkId, bytes: &[u8]) {
+    pub(crate) fn say_to_master(&mut self, link: LinkId, bytes: &[u8]) {
         if let Some(link) = self.links.get_mut(&link).filter(|link| !link.master_has_closed) {
             link.to_master.extend(bytes);
         }
     }
 
     /// Some link through which something may get now.
-    pub(super) fn some(&self, rng: &mut Rng, now_ms: u64) -> Option<LinkId> {
+    pub(crate) fn some(&self, rng: &mut Rng, now_ms: u64) -> Option<LinkId> {
         let open = self.links.iter().filter(|(_, link)| link.stalled_until_ms <= now_ms);
         let ids: Vec<LinkId> = open.map(|(id, _)| *id).collect();
         if ids.is_empty() { None } else { Some(*rng.pick(&ids)) }
     }
 
     /// Links that nobody holds go.
-    pub(super) fn sweep(&mut self) {
+    pub(crate) fn sweep(&mut self) {
         self.links.retain(|_, link| !link.master_has_closed || !link.replica_has_closed);
     }
 }
 
 /// A piece of what is on its way, of any length.
-pub(super) fn piece(bytes: &mut VecDeque<u8>, rng: &mut Rng) -> Vec<u8> {
+pub(crate) fn piece(bytes: &mut VecDeque<u8>, rng: &mut Rng) -> Vec<u8> {
     let len = match rng.below(4) {
         0 => 1.min(bytes.len()),
         1 => rng.index(bytes.len() + 1),

@@ -135,7 +135,7 @@ pub(super) enum Wants {
     Resumed,
 }
 
-pub(super) fn options(me: ReplId, accepts_less: bool) -> Options {
+pub(crate) fn options(me: ReplId, accepts_less: bool) -> Options {
     Options {
         me,
         listening_port: 6380,

@@ -171,11 +171,11 @@ pub(super) fn start(
     Ok(Started { places, identity, loaded, generation, logs, encoders, data, found, positions })
 }
 
-pub(super) fn beginning(boot: BootId, shards: u16, past: LogPast, now: UnixMs) -> Beginning {
+pub(crate) fn beginning(boot: BootId, shards: u16, past: LogPast, now: UnixMs) -> Beginning {
     Beginning { boot, version: "sim".to_owned(), now, shards, past, segment_bytes: SEGMENT_BYTES }
 }
 
-pub(super) fn encoders(logs: &[LogWriter]) -> Vec<Encoder> {
+pub(crate) fn encoders(logs: &[LogWriter]) -> Vec<Encoder> {
     logs.iter().map(|log| Encoder::new(*log.log(), Lsn(0))).collect()
 }
 
