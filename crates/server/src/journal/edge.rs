@@ -67,8 +67,13 @@ pub(super) struct Near {
 /// Who is sent the log.
 struct Reader {
     link: Rc<Link>,
-    /// What it is to be told beside it, each with the place of the journal behind which it is.
-    messages: VecDeque<(u64, Rc<[u8]>)>,
+    messages: Messages,
+}
+
+/// What a reader is to be told beside the log, each with the place of the journal behind which it is.
+#[derive(Default)]
+struct Messages {
+    waiting: VecDeque<(u64, Rc<[u8]>)>,
     bytes: usize,
     /// Some of that was too much.
     has_lost: bool,
@@ -112,7 +117,7 @@ impl Near {
             return;
         }
         let commands: Rc<[u8]> = commands.into();
-        readers.iter_mut().for_each(|reader| reader.add(place, &commands));
+        readers.iter_mut().for_each(|reader| reader.messages.add(place, &commands));
         self.has_messages.set(true);
     }
 
@@ -120,16 +125,14 @@ impl Near {
     pub(super) fn take_message(&self, link: &Rc<Link>, sent: Lsn) -> Option<Rc<[u8]>> {
         let mut readers = self.readers.borrow_mut();
         let reader = readers.iter_mut().find(|reader| Rc::ptr_eq(&reader.link, link))?;
-        let (_, commands) = reader.messages.pop_front_if(|(place, _)| *place <= self.base.get() + sent.0)?;
-        reader.bytes -= commands.len();
-        Some(commands)
+        reader.messages.take(self.base.get() + sent.0)
     }
 
     /// Where the next of it is to be told.
     pub(super) fn next_message(&self, link: &Rc<Link>) -> Option<Lsn> {
         let readers = self.readers.borrow();
         let reader = readers.iter().find(|reader| Rc::ptr_eq(&reader.link, link))?;
-        reader.messages.front().map(|(place, _)| Lsn(place.saturating_sub(self.base.get())))
+        reader.messages.next().map(|place| Lsn(place.saturating_sub(self.base.get())))
     }
 
     pub(super) fn has_readers(&self) -> bool {
@@ -146,7 +149,7 @@ impl Near {
 
     pub(super) fn add(&self, reader: &Rc<Link>) {
         let link = Rc::clone(reader);
-        self.readers.borrow_mut().push(Reader { link, messages: VecDeque::new(), bytes: 0, has_lost: false });
+        self.readers.borrow_mut().push(Reader { link, messages: Messages::default() });
     }
 
     /// Whether it was the last one.
@@ -157,18 +160,30 @@ impl Near {
     }
 }
 
-impl Reader {
+impl Messages {
     /// The oldest go if there is too much: whoever is so slow hears of messages late anyway.
     fn add(&mut self, place: u64, commands: &Rc<[u8]>) {
-        self.messages.push_back((place, Rc::clone(commands)));
+        self.waiting.push_back((place, Rc::clone(commands)));
         self.bytes += commands.len();
-        while self.bytes > MESSAGE_BYTES_MAX && self.messages.len() > 1 {
-            let (_, lost) = self.messages.pop_front().expect("there is more than one");
+        while self.bytes > MESSAGE_BYTES_MAX && self.waiting.len() > 1 {
+            let (_, lost) = self.waiting.pop_front().expect("there is more than one");
             self.bytes -= lost.len();
             if !std::mem::replace(&mut self.has_lost, true) {
                 tracing::warn!("a replica is too slow for what is published, and does not get all of it");
             }
         }
+    }
+
+    /// The next, if all up to its place was sent.
+    fn take(&mut self, sent: u64) -> Option<Rc<[u8]>> {
+        let (_, commands) = self.waiting.pop_front_if(|(place, _)| *place <= sent)?;
+        self.bytes -= commands.len();
+        Some(commands)
+    }
+
+    /// Where the next is to be told.
+    fn next(&self) -> Option<u64> {
+        self.waiting.front().map(|(place, _)| *place)
     }
 }
 
@@ -218,6 +233,37 @@ mod tests {
         assert_eq!(edges.of(Generation(3)), Some(vec![Lsn(40), Lsn(0)]));
         assert_eq!(edges.of(Generation(2)), None);
         assert_eq!((one.leaves(), one.lsn(150)), (Lsn(40), Lsn(50)));
+    }
+
+    #[test]
+    fn what_is_told_beside_a_log_is_told_at_its_place_and_once() {
+        let mut messages = Messages::default();
+        assert_eq!((messages.next(), messages.take(u64::MAX)), (None, None));
+        for (place, text) in [(100, "a"), (100, "b"), (140, "c")] {
+            messages.add(place, &text.as_bytes().into());
+        }
+        assert_eq!((messages.next(), messages.take(99)), (Some(100), None));
+        let mut take =
+            |sent| messages.take(sent).map(|commands| String::from_utf8_lossy(&commands).into_owned());
+        let taken = [take(100), take(100), take(139), take(140), take(140)];
+        assert_eq!(taken, [Some("a"), Some("b"), None, Some("c"), None].map(|one| one.map(str::to_owned)));
+        assert_eq!((messages.next(), messages.bytes), (None, 0));
+    }
+
+    #[test]
+    fn who_is_too_slow_for_what_is_told_loses_the_oldest_and_costs_no_more() {
+        let mut messages = Messages::default();
+        let commands: Rc<[u8]> = vec![b'x'; MESSAGE_BYTES_MAX / 4].into();
+        for place in 0..20 {
+            messages.add(place, &commands);
+            assert!(messages.bytes <= MESSAGE_BYTES_MAX);
+        }
+        assert_eq!((messages.next(), messages.has_lost), (Some(16), true));
+        // One alone is told however long it is.
+        let long: Rc<[u8]> = vec![b'x'; MESSAGE_BYTES_MAX + 1].into();
+        messages.add(20, &long);
+        assert_eq!(messages.take(20).map(|commands| commands.len()), Some(long.len()));
+        assert_eq!((messages.next(), messages.bytes), (None, 0));
     }
 
     #[test]
