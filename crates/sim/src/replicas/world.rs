@@ -1,6 +1,6 @@
 //! What happens when: the master, the replica's processes one after the other, and what is between them.
 
-use replication::role::{History, LinkState};
+use replication::role::{History, LinkState, Reason};
 use replication::{Attempt, Endpoint, Position, ReplId};
 use stdx::{Rng, UnixMs};
 
@@ -155,7 +155,10 @@ impl World {
         self.disk.crash_at(u64::MAX);
         self.master.mend(&mut self.net);
         self.net.links.values_mut().for_each(|link| link.stalled_until_ms = 0);
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
+            if round == INSISTS {
+                self.insist();
+            }
             match self.calm_step() {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
@@ -167,6 +170,16 @@ impl World {
         let facts = self.node().role.facts(now_ms);
         let what = format!("{facts:?}, the master is at {:?}", self.master.position());
         Err(Violation::Apart { what })
+    }
+
+    /// The operator looks why the master is not followed: it may have said that it was empty, and nobody else can tell that it lied.
+    fn insist(&mut self) {
+        let now_ms = self.now_ms;
+        let role = &mut self.node().role;
+        if role.facts(now_ms).last_reason.as_ref().is_some_and(Reason::is_judgement) {
+            let told = options(role.options().me, true);
+            role.set_options(told, now_ms);
+        }
     }
 
     fn calm_step(&mut self) -> Result<bool, Stop> {
@@ -591,3 +604,5 @@ impl World {
 pub(super) const STEPS: usize = 900;
 const OTHER_NAME: &str = "the-same-master";
 const ROUNDS: usize = 20_000;
+/// After so many calm steps an operator looks.
+const INSISTS: usize = 5000;
