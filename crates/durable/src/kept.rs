@@ -28,14 +28,7 @@ pub struct KeptLogs {
 
 /// The generations from which the logs lead to `present`, by rising number, it last. Empty if it has not begun. Blocks.
 pub fn kept(places: &Places, present: Generation) -> Result<Vec<KeptLogs>, DiskError> {
-    let mut begun: Vec<Begin> = Vec::new();
-    for listed in generation::list(places.disk())? {
-        match listed.begin {
-            BeginState::Begun(begin) => begun.push(begin),
-            BeginState::Unreadable(error) => return Err(error),
-            BeginState::Unbegun | BeginState::Damaged(_) => {}
-        }
-    }
+    let begun = begun(places)?;
     let of = |generation: Generation| begun.iter().find(|begin| begin.generation == generation);
     let (mut kept, mut ends) = (Vec::new(), None);
     let mut next = of(present);
@@ -56,6 +49,25 @@ pub fn kept(places: &Places, present: Generation) -> Result<Vec<KeptLogs>, DiskE
     }
     kept.reverse();
     Ok(kept)
+}
+
+/// What was begun by this node, and is not removed yet: generation and [`Begin::birth`]. Blocks.
+pub fn births(places: &Places, node: NodeId) -> Result<Vec<(Generation, u64)>, DiskError> {
+    let begun = begun(places)?;
+    let own = begun.iter().filter(|begin| begin.node == node);
+    Ok(own.map(|begin| (begin.generation, begin.birth())).collect())
+}
+
+fn begun(places: &Places) -> Result<Vec<Begin>, DiskError> {
+    let mut begun = Vec::new();
+    for listed in generation::list(places.disk())? {
+        match listed.begin {
+            BeginState::Begun(begin) => begun.push(begin),
+            BeginState::Unreadable(error) => return Err(error),
+            BeginState::Unbegun | BeginState::Damaged(_) => {}
+        }
+    }
+    Ok(begun)
 }
 
 fn begins(places: &Places, begin: &Begin) -> Result<Vec<Option<Lsn>>, DiskError> {

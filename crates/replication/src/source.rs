@@ -189,6 +189,11 @@ impl<T> Waits<T> {
         self.0.extract_if(.., |wait| is(&wait.who)).map(|wait| wait.who).collect()
     }
 
+    /// All who wait.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut().map(|wait| &mut wait.who)
+    }
+
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -4,10 +4,10 @@ mod common;
 
 use std::sync::Arc;
 
-use aof::{Generation, Lsn};
+use aof::{Generation, Lsn, NodeId};
 use common::Server;
 use durable::generation::{LogEnd, Past};
-use durable::kept::kept;
+use durable::kept::{births, kept};
 use durable::log::{LogReader, LogWriter, ReadError};
 use stdx::{Rng, ShardId, UnixMs};
 
@@ -109,4 +109,12 @@ fn the_walk_back_ends_where_something_else_is_continued() {
     let logs = kept(&second.places, begin.generation).expect("it can be read");
     assert_eq!((logs.len(), logs[0].birth), (1, begin.birth()), "it continues nothing");
     assert_eq!(kept(&second.places, Generation(99)).expect("it can be read"), []);
+    let all = births(&second.places, begin.node).expect("it can be read");
+    let generations: Vec<Generation> = all.iter().map(|(generation, _)| *generation).collect();
+    assert_eq!(
+        generations,
+        [first, second.generation, begin.generation],
+        "what leads nowhere has a birth too"
+    );
+    assert_eq!(births(&second.places, NodeId([7; 20])).expect("it can be read"), []);
 }

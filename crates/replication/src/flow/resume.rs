@@ -99,8 +99,14 @@ pub enum WhyOlder {
     Another(Generation),
 }
 
-/// Decides. `kept` by rising generation, the last one the present; each is a continuation of the one before.
-pub fn decide(node: NodeId, kept: &[Kept], stands: Option<&Stands>) -> Decision {
+/// Decides. `kept` by rising generation, the last one the present; each is a continuation of the one before. `births` are of all generations
+/// whose beginning is still there, those too that lead nowhere any more.
+pub fn decide(
+    node: NodeId,
+    kept: &[Kept],
+    births: &[(Generation, u64)],
+    stands: Option<&Stands>,
+) -> Decision {
     let Some(stands) = stands else { return Decision::Full(WhyFull::Nothing) };
     if stands.node != node {
         return Decision::Full(WhyFull::Other(stands.node));
@@ -109,13 +115,14 @@ pub fn decide(node: NodeId, kept: &[Kept], stands: Option<&Stands>) -> Decision 
     if stands.generation > newest {
         return Decision::Older(WhyOlder::Unborn { has: stands.generation, newest });
     }
-    let Some(first) = kept.iter().position(|one| one.generation == stands.generation) else {
-        return Decision::Full(WhyFull::Forgotten(stands.generation));
-    };
     let generation = stands.generation;
-    if kept[first].birth != stands.birth {
+    let births = births.iter().copied().chain(kept.iter().map(|one| (one.generation, one.birth)));
+    if births.filter(|(of, _)| *of == generation).any(|(_, birth)| birth != stands.birth) {
         return Decision::Older(WhyOlder::Another(generation));
     }
+    let Some(first) = kept.iter().position(|one| one.generation == generation) else {
+        return Decision::Full(WhyFull::Forgotten(generation));
+    };
     let ranges = &kept[first].ranges;
     if ranges.len() != stands.lsns.len() {
         let (stands, logs) = (stands.lsns.len(), ranges.len());
@@ -157,7 +164,7 @@ mod tests {
     fn hazard_19_all_flows_resume_or_none() {
         let kept = [kept(3, &[(100, 500), (0, 900)]), kept(4, &[(0, 50), (0, 60), (0, 70)])];
         let check = |at: Option<Stands>, expected: Decision| {
-            assert_eq!(decide(NODE, &kept, at.as_ref()), expected, "{at:?}");
+            assert_eq!(decide(NODE, &kept, &[(Generation(2), 20)], at.as_ref()), expected, "{at:?}");
         };
         let resume = |generations: &[u64]| {
             Decision::Resume(generations.iter().map(|generation| Generation(*generation)).collect())
@@ -177,6 +184,8 @@ mod tests {
         check(Some(stands(5, &[0, 0, 0])), Decision::Older(unborn));
         let another = Stands { birth: 41, ..stands(4, &[0, 0, 0]) };
         check(Some(another), Decision::Older(WhyOlder::Another(Generation(4))));
+        let another = Stands { birth: 21, ..stands(2, &[0, 0]) };
+        check(Some(another), Decision::Older(WhyOlder::Another(Generation(2))));
         let other = NodeId([2; 20]);
         check(Some(Stands { node: other, ..stands(4, &[0, 0, 0]) }), full(WhyFull::Other(other)));
     }
@@ -184,7 +193,7 @@ mod tests {
     #[test]
     fn a_generation_that_has_lost_its_beginning_cannot_be_gone_over() {
         let kept = [kept(3, &[(0, 5)]), kept(4, &[(64, 128)])];
-        let decision = decide(NODE, &kept, Some(&stands(3, &[5])));
+        let decision = decide(NODE, &kept, &[], Some(&stands(3, &[5])));
         assert_eq!(decision, Decision::Full(WhyFull::Forgotten(Generation(4))));
     }
 }

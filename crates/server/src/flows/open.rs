@@ -12,7 +12,8 @@ use crate::master::Peer;
 use crate::node::Node;
 use crate::snapshot;
 use aof::{Generation, Lsn, NodeId};
-use durable::kept::{KeptLogs, kept};
+use durable::DiskError;
+use durable::kept::{KeptLogs, births, kept};
 use reactor::task::offload;
 use replication::Position;
 use replication::flow::hello::{Announced, Answer, SessionId, Sync};
@@ -36,6 +37,8 @@ struct Survey {
     node: NodeId,
     present: Generation,
     kept: Vec<KeptLogs>,
+    /// Of all generations whose beginning is there.
+    births: Vec<(Generation, u64)>,
     /// Where the present logs end, as far as they may be read.
     ends: Vec<Lsn>,
 }
@@ -43,7 +46,7 @@ struct Survey {
 async fn attempt(node: &Rc<Node>, peer: &Rc<Peer>, asked: Sync) -> Result<(), Answer> {
     let survey = survey(node).await?;
     let facts = Arc::clone(&node.state.borrow().core.shared);
-    match decide(survey.node, &survey.as_kept(), asked.stands.as_ref()) {
+    match decide(survey.node, &survey.as_kept(), &survey.births, asked.stands.as_ref()) {
         Decision::Older(why) => Err(Answer::Older(why.to_string())),
         Decision::Resume(_) => {
             facts.masters.partial_syncs.fetch_add(1, Relaxed);
@@ -67,14 +70,18 @@ async fn survey(node: &Node) -> Result<Survey, Answer> {
     let no_log = || Answer::Later("BUSY the log has not begun, or has just ended".to_owned());
     let present = data.generation().ok_or_else(no_log)?;
     let places = data.places.clone();
-    let kept = offload(move || kept(&places, present)).await;
-    let kept = kept.map_err(|error| Answer::Refused(format!("ERR {error}")))?;
-    let kept = kept.map_err(|error| Answer::Refused(format!("ERR {error}")))?;
+    let read = offload(move || {
+        let kept = kept(&places, present)?;
+        let births = kept.last().map_or(Ok(Vec::new()), |newest| births(&places, newest.node))?;
+        Ok::<_, DiskError>((kept, births))
+    });
+    let read = read.await.map_err(|error| Answer::Refused(format!("ERR {error}")))?;
+    let (kept, births) = read.map_err(|error| Answer::Refused(format!("ERR {error}")))?;
     let ends = node.control.flows.edges.of(present).ok_or_else(no_log)?;
     // Asked last: what was read is that of the log that is still written.
     let is_present = data.generation() == Some(present);
     let newest = kept.last().filter(|_| is_present).ok_or_else(no_log)?;
-    Ok(Survey { node: newest.node, present, ends, kept })
+    Ok(Survey { node: newest.node, present, ends, births, kept })
 }
 
 impl Survey {

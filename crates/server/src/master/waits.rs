@@ -13,7 +13,6 @@
 
 use super::{Message, Peer, now_ms};
 use crate::connection::Outgoing;
-use crate::flows;
 use crate::hop::{Item, Sink};
 use crate::node::Node;
 use crate::wait::{self, Had};
@@ -23,7 +22,7 @@ use commands::core::Shared;
 use commands::masters::{OnDisks, ReplicaWait};
 use replication::Source;
 use replication::source::Waits;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, LazyCell as Lazy, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use stdx::ShardId;
@@ -226,6 +225,7 @@ pub(super) fn serve(node: &Rc<Node>) {
     if is_idle {
         return;
     }
+    renew(node);
     if place(node) {
         node.masters.source.borrow_mut().ask();
         node.masters.peers.borrow().iter().for_each(|peer| peer.kick());
@@ -264,17 +264,29 @@ fn has(peer: &Peer, waiting: &Waiting, offset: u64) -> bool {
     }
 }
 
-/// How far all logs may be read now, if they are sent to anybody.
+/// How far all logs may be read now, if there are any. Who is sent them may come while somebody waits.
 fn logs(node: &Node) -> Option<Logs> {
-    if !flows::are_any(node) {
-        return None;
-    }
     let generation = node.control.data.generation()?;
     let mut lsns = node.control.flows.edges().of(generation)?;
     // Of a client of this core nothing had to leave.
     let own = node.journal.end_of_log(&mut node.state.borrow_mut().core)?;
     lsns[0] = lsns[0].max(own);
     Some((generation, lsns))
+}
+
+/// Where the log has begun anew while somebody waits, the places are those of now: behind all that is waited for.
+fn renew(node: &Node) {
+    let present = node.control.data.generation();
+    let is_other = |logs: &Option<Logs>| logs.as_ref().map(|(generation, _)| *generation) != present;
+    let here = Lazy::new(|| logs(node));
+    let look = |logs: &mut Option<Logs>| {
+        if is_other(logs) {
+            logs.clone_from(&here);
+        }
+    };
+    node.masters.waits.waits.borrow_mut().all_mut().for_each(|waiting| look(&mut waiting.logs));
+    let mut asked = node.masters.waits.asked.borrow_mut();
+    asked.iter_mut().filter_map(|ticket| ticket.marks.as_mut()).for_each(|marks| look(&mut marks.logs));
 }
 
 /// Finds the place of those that were asked for. True if the replicas are to be asked how far they are.

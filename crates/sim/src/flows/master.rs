@@ -496,14 +496,15 @@ impl Master {
     /// Begins a session, or tells why there is none.
     fn open(&mut self, link: LinkId, asked: &Sync, now_ms: u64) -> String {
         let kept = self.store.kept(&self.edges);
+        let births: Vec<_> = self.store.generations.iter().map(|one| one.name).collect();
         let (node, present) = (self.store.node, self.store.present());
         let mut id = [0; 16];
         self.rng.fill(&mut id);
         let (shards, window) = (present.logs.len() as u16, self.window);
         let told = |flows, offset| hello::Session { id: SessionId(id), flows, window, node, offset };
         let decision = match self.planted {
-            Some(Planted::DoesNotLookAtBirths) => decide(node, &kept, unborn(&kept, asked).as_ref()),
-            _ => decide(node, &kept, asked.stands.as_ref()),
+            Some(Planted::DoesNotLookAtBirths) => decide(node, &kept, &[], unborn(&kept, asked).as_ref()),
+            _ => decide(node, &kept, &births, asked.stands.as_ref()),
         };
         let (answer, way, starts, files) = match decision {
             Decision::Older(why) => return Answer::Older(why.to_string()).line(),

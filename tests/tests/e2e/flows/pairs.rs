@@ -3,7 +3,7 @@
 use super::{field, ok};
 use crate::masters::follow::{busy, under_load, under_waiting_load};
 use crate::masters::{check_same, linked, stat};
-use lacewing_tests::{Client, Proxy, Server, copy_dir, until};
+use lacewing_tests::{Client, Proxy, Server, copy_dir, show, until};
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -116,6 +116,23 @@ fn a_client_that_waits_has_its_writes_there() {
             }
         }
     }
+}
+
+#[test]
+fn a_client_that_waits_while_nobody_follows_is_answered_when_somebody_does() {
+    let (from, mut to) = (master("2"), node("2", &["--appendonly", "yes"]));
+    replicaof(&to, from.port());
+    let mut client = from.client();
+    ok(&mut client, &["SET", "a", "1"]);
+    assert_eq!(client.line("WAIT 1 30000"), ":1");
+    to.kill();
+    until("nobody follows", || (field(&mut client, "connected_slaves") == "0").then_some(()));
+    ok(&mut client, &["SET", "a", "2"]);
+    client.send_line("WAIT 1 0");
+    let of = from.port().to_string();
+    let to = node_on(to.dir_handle(), "2", &["--appendonly", "yes", "--replicaof", "127.0.0.1", &of]);
+    assert_eq!(show(&client.read()), ":1");
+    assert_eq!(to.client().line("GET a"), "\"2\"");
 }
 
 #[test]
