@@ -51,11 +51,30 @@ pub fn kept(places: &Places, present: Generation) -> Result<Vec<KeptLogs>, DiskE
     Ok(kept)
 }
 
-/// What was begun by this node, and is not removed yet: generation and [`Begin::birth`]. Blocks.
-pub fn births(places: &Places, node: NodeId) -> Result<Vec<(Generation, u64)>, DiskError> {
-    let begun = begun(places)?;
-    let own = begun.iter().filter(|begin| begin.node == node);
-    Ok(own.map(|begin| (begin.generation, begin.birth())).collect())
+/// A generation whose beginning is not removed yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Which.
+    pub generation: Generation,
+    /// What tells it from another with its number: [`Begin::birth`].
+    pub birth: u64,
+    /// By shard, where its logs ended, if another was begun behind that.
+    pub ends: Option<Vec<Lsn>>,
+}
+
+/// What this node has begun, whether or not the present one leads back to it. Blocks.
+pub fn known(places: &Places, node: NodeId) -> Result<Vec<Known>, DiskError> {
+    let mut begun = begun(places)?;
+    begun.retain(|begin| begin.node == node);
+    let ends = |generation: Generation| {
+        let mut pasts = begun.iter().filter_map(|begin| begin.past.log.as_ref());
+        pasts.find(|log| log.generation == generation).map(|log| log.ends.clone())
+    };
+    let known = |begin: &Begin| {
+        let generation = begin.generation;
+        Known { generation, birth: begin.birth(), ends: ends(generation) }
+    };
+    Ok(begun.iter().map(known).collect())
 }
 
 fn begun(places: &Places) -> Result<Vec<Begin>, DiskError> {

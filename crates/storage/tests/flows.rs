@@ -7,7 +7,7 @@ use std::sync::Arc;
 use aof::{Generation, Lsn, NodeId};
 use common::Server;
 use durable::generation::{LogEnd, Past};
-use durable::kept::{births, kept};
+use durable::kept::{kept, known};
 use durable::log::{LogReader, LogWriter, ReadError};
 use stdx::{Rng, ShardId, UnixMs};
 
@@ -102,19 +102,16 @@ fn the_walk_back_ends_where_something_else_is_continued() {
     let logs = kept(&second.places, second.generation).expect("it can be read");
     let generations: Vec<Generation> = logs.iter().map(|logs| logs.generation).collect();
     assert_eq!(generations, [first, second.generation]);
-    assert_eq!((&logs[0].ends, &logs[1].ends), (&Some(ends), &None));
+    assert_eq!((&logs[0].ends, &logs[1].ends), (&Some(ends.clone()), &None));
     assert!(logs.iter().all(|logs| logs.begins == [Some(Lsn(0)), Some(Lsn(0))]));
     assert_ne!(logs[0].birth, logs[1].birth);
     let (begin, _) = second.begin_again(UnixMs(5_000));
     let logs = kept(&second.places, begin.generation).expect("it can be read");
     assert_eq!((logs.len(), logs[0].birth), (1, begin.birth()), "it continues nothing");
     assert_eq!(kept(&second.places, Generation(99)).expect("it can be read"), []);
-    let all = births(&second.places, begin.node).expect("it can be read");
-    let generations: Vec<Generation> = all.iter().map(|(generation, _)| *generation).collect();
-    assert_eq!(
-        generations,
-        [first, second.generation, begin.generation],
-        "what leads nowhere has a birth too"
-    );
-    assert_eq!(births(&second.places, NodeId([7; 20])).expect("it can be read"), []);
+    let all = known(&second.places, begin.node).expect("it can be read");
+    let generations: Vec<Generation> = all.iter().map(|known| known.generation).collect();
+    assert_eq!(generations, [first, second.generation, begin.generation], "what leads nowhere is known too");
+    assert!(all[0].ends == Some(ends) && all[2].ends.is_none());
+    assert_eq!(known(&second.places, NodeId([7; 20])).expect("it can be read"), []);
 }

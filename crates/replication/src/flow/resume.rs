@@ -26,6 +26,17 @@ pub struct Kept {
     pub ranges: Vec<(Lsn, Lsn)>,
 }
 
+/// What is known of a generation whose beginning is still there, whether or not the present one leads back to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Which.
+    pub generation: Generation,
+    /// What tells it from another with its number.
+    pub birth: u64,
+    /// By shard, where it ended, if another was begun behind that.
+    pub ends: Option<Vec<Lsn>>,
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -99,14 +110,9 @@ pub enum WhyOlder {
     Another(Generation),
 }
 
-/// Decides. `kept` by rising generation, the last one the present; each is a continuation of the one before. `births` are of all generations
-/// whose beginning is still there, those too that lead nowhere any more.
-pub fn decide(
-    node: NodeId,
-    kept: &[Kept],
-    births: &[(Generation, u64)],
-    stands: Option<&Stands>,
-) -> Decision {
+/// Decides. `kept` by rising generation, the last one the present; each is a continuation of the one before. `begun` are all that are known,
+/// those too that lead nowhere any more.
+pub fn decide(node: NodeId, kept: &[Kept], begun: &[Begun], stands: Option<&Stands>) -> Decision {
     let Some(stands) = stands else { return Decision::Full(WhyFull::Nothing) };
     if stands.node != node {
         return Decision::Full(WhyFull::Other(stands.node));
@@ -116,9 +122,13 @@ pub fn decide(
         return Decision::Older(WhyOlder::Unborn { has: stands.generation, newest });
     }
     let generation = stands.generation;
-    let births = births.iter().copied().chain(kept.iter().map(|one| (one.generation, one.birth)));
-    if births.filter(|(of, _)| *of == generation).any(|(_, birth)| birth != stands.birth) {
-        return Decision::Older(WhyOlder::Another(generation));
+    if let Some(begun) = begun.iter().find(|begun| begun.generation == generation) {
+        if begun.birth != stands.birth {
+            return Decision::Older(WhyOlder::Another(generation));
+        }
+        if let Some(why) = begun.ends.as_ref().and_then(|ends| ahead(stands, ends.iter())) {
+            return Decision::Older(why);
+        }
     }
     let Some(first) = kept.iter().position(|one| one.generation == generation) else {
         return Decision::Full(WhyFull::Forgotten(generation));
@@ -128,12 +138,12 @@ pub fn decide(
         let (stands, logs) = (stands.lsns.len(), ranges.len());
         return Decision::Full(WhyFull::Count { stands, logs });
     }
-    let flows = || (0u16..).zip(ranges.iter().zip(&stands.lsns));
     // Whoever is ahead anywhere has what this master lost, whatever else is forgotten.
-    if let Some((flow, ((_, ends), has))) = flows().find(|(_, ((_, ends), has))| *has > ends) {
-        return Decision::Older(WhyOlder::Ahead { flow, generation, has: *has, ends: *ends });
+    if let Some(why) = ahead(stands, ranges.iter().map(|(_, ends)| ends)) {
+        return Decision::Older(why);
     }
-    if let Some((flow, ((begins, _), needs))) = flows().find(|(_, ((begins, _), needs))| *needs < begins) {
+    let mut flows = (0u16..).zip(ranges.iter().zip(&stands.lsns));
+    if let Some((flow, ((begins, _), needs))) = flows.find(|(_, ((begins, _), needs))| *needs < begins) {
         return Decision::Full(WhyFull::Behind { flow, generation, needs: *needs, begins: *begins });
     }
     // What follows is needed from its first byte on.
@@ -142,6 +152,13 @@ pub fn decide(
         Some(one) => Decision::Full(WhyFull::Forgotten(one.generation)),
         None => Decision::Resume(kept[first..].iter().map(|one| one.generation).collect()),
     }
+}
+
+/// Where a replica has more of its generation than there is, which ends so.
+fn ahead<'a>(stands: &Stands, ends: impl Iterator<Item = &'a Lsn>) -> Option<WhyOlder> {
+    let mut flows = (0u16..).zip(ends.zip(&stands.lsns));
+    let (flow, (ends, has)) = flows.find(|(_, (ends, has))| has > ends)?;
+    Some(WhyOlder::Ahead { flow, generation: stands.generation, has: *has, ends: *ends })
 }
 
 #[cfg(test)]
@@ -160,11 +177,17 @@ mod tests {
         Stands { node: NODE, generation: Generation(generation), birth: generation * 10, lsns }
     }
 
+    fn begun(generation: u64, ends: &[u64]) -> Begun {
+        let ends = ends.iter().map(|lsn| Lsn(*lsn)).collect();
+        Begun { generation: Generation(generation), birth: generation * 10, ends: Some(ends) }
+    }
+
     #[test]
     fn hazard_19_all_flows_resume_or_none() {
         let kept = [kept(3, &[(100, 500), (0, 900)]), kept(4, &[(0, 50), (0, 60), (0, 70)])];
+        let begun = [begun(2, &[7, 9]), begun(3, &[500, 900]), Begun { ends: None, ..begun(4, &[]) }];
         let check = |at: Option<Stands>, expected: Decision| {
-            assert_eq!(decide(NODE, &kept, &[(Generation(2), 20)], at.as_ref()), expected, "{at:?}");
+            assert_eq!(decide(NODE, &kept, &begun, at.as_ref()), expected, "{at:?}");
         };
         let resume = |generations: &[u64]| {
             Decision::Resume(generations.iter().map(|generation| Generation(*generation)).collect())
@@ -184,6 +207,8 @@ mod tests {
         check(Some(stands(5, &[0, 0, 0])), Decision::Older(unborn));
         let another = Stands { birth: 41, ..stands(4, &[0, 0, 0]) };
         check(Some(another), Decision::Older(WhyOlder::Another(Generation(4))));
+        let older = WhyOlder::Ahead { flow: 1, generation: Generation(2), has: Lsn(10), ends: Lsn(9) };
+        check(Some(stands(2, &[7, 10])), Decision::Older(older));
         let another = Stands { birth: 21, ..stands(2, &[0, 0]) };
         check(Some(another), Decision::Older(WhyOlder::Another(Generation(2))));
         let other = NodeId([2; 20]);

@@ -13,11 +13,11 @@ use crate::node::Node;
 use crate::snapshot;
 use aof::{Generation, Lsn, NodeId};
 use durable::DiskError;
-use durable::kept::{KeptLogs, births, kept};
+use durable::kept::{KeptLogs, Known, kept, known};
 use reactor::task::offload;
 use replication::Position;
 use replication::flow::hello::{Announced, Answer, SessionId, Sync};
-use replication::flow::resume::{Decision, Kept, Stands, WhyFull, decide};
+use replication::flow::resume::{Begun, Decision, Kept, Stands, WhyFull, decide};
 use replication::flow::session::{Leg, legs};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,8 +37,7 @@ struct Survey {
     node: NodeId,
     present: Generation,
     kept: Vec<KeptLogs>,
-    /// Of all generations whose beginning is there.
-    births: Vec<(Generation, u64)>,
+    begun: Vec<Begun>,
     /// Where the present logs end, as far as they may be read.
     ends: Vec<Lsn>,
 }
@@ -46,7 +45,7 @@ struct Survey {
 async fn attempt(node: &Rc<Node>, peer: &Rc<Peer>, asked: Sync) -> Result<(), Answer> {
     let survey = survey(node).await?;
     let facts = Arc::clone(&node.state.borrow().core.shared);
-    match decide(survey.node, &survey.as_kept(), &survey.births, asked.stands.as_ref()) {
+    match decide(survey.node, &survey.as_kept(), &survey.begun, asked.stands.as_ref()) {
         Decision::Older(why) => Err(Answer::Older(why.to_string())),
         Decision::Resume(_) => {
             facts.masters.partial_syncs.fetch_add(1, Relaxed);
@@ -72,16 +71,18 @@ async fn survey(node: &Node) -> Result<Survey, Answer> {
     let places = data.places.clone();
     let read = offload(move || {
         let kept = kept(&places, present)?;
-        let births = kept.last().map_or(Ok(Vec::new()), |newest| births(&places, newest.node))?;
-        Ok::<_, DiskError>((kept, births))
+        let known = kept.last().map_or(Ok(Vec::new()), |newest| known(&places, newest.node))?;
+        let begun = known.into_iter();
+        let begun = begun.map(|Known { generation, birth, ends }| Begun { generation, birth, ends });
+        Ok::<_, DiskError>((kept, begun.collect()))
     });
     let read = read.await.map_err(|error| Answer::Refused(format!("ERR {error}")))?;
-    let (kept, births) = read.map_err(|error| Answer::Refused(format!("ERR {error}")))?;
+    let (kept, begun) = read.map_err(|error| Answer::Refused(format!("ERR {error}")))?;
     let ends = node.control.flows.edges.of(present).ok_or_else(no_log)?;
     // Asked last: what was read is that of the log that is still written.
     let is_present = data.generation() == Some(present);
     let newest = kept.last().filter(|_| is_present).ok_or_else(no_log)?;
-    Ok(Survey { node: newest.node, present, ends, births, kept })
+    Ok(Survey { node: newest.node, present, ends, begun, kept })
 }
 
 impl Survey {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aof::{Encoder, Generation, LogId, Lsn, NodeId, Stamp, TxNumber};
 use replication::ReplId;
 use replication::flow::hello::{self, Announced, Answer, Join, SessionId, Sync};
-use replication::flow::resume::{Decision, Kept, Stands, WhyFull, decide};
+use replication::flow::resume::{Begun, Decision, Kept, Stands, WhyFull, decide};
 use replication::flow::session::{Leg, Progress, legs};
 use replication::psync::{Follower, Replconf};
 use resp::{Limits, Parsed, Parser};
@@ -157,6 +157,15 @@ impl Store {
             log.bytes.truncate(safe.since(log.begin) as usize);
         }
         self.data = past.data_at(name, &safe);
+    }
+
+    /// All that was begun and is still there.
+    fn begun(&self) -> Vec<Begun> {
+        let begun = |one: &Written| {
+            let is_continued = self.generations.iter().any(|next| next.continues == Some(one.name.0));
+            Begun { generation: one.name.0, birth: one.name.1, ends: is_continued.then(|| one.ends()) }
+        };
+        self.generations.iter().map(begun).collect()
     }
 
     /// What is kept of the generations that lead to the present.
@@ -496,7 +505,7 @@ impl Master {
     /// Begins a session, or tells why there is none.
     fn open(&mut self, link: LinkId, asked: &Sync, now_ms: u64) -> String {
         let kept = self.store.kept(&self.edges);
-        let births: Vec<_> = self.store.generations.iter().map(|one| one.name).collect();
+        let begun = self.store.begun();
         let (node, present) = (self.store.node, self.store.present());
         let mut id = [0; 16];
         self.rng.fill(&mut id);
@@ -504,7 +513,7 @@ impl Master {
         let told = |flows, offset| hello::Session { id: SessionId(id), flows, window, node, offset };
         let decision = match self.planted {
             Some(Planted::DoesNotLookAtBirths) => decide(node, &kept, &[], unborn(&kept, asked).as_ref()),
-            _ => decide(node, &kept, &births, asked.stands.as_ref()),
+            _ => decide(node, &kept, &begun, asked.stands.as_ref()),
         };
         let (answer, way, starts, files) = match decision {
             Decision::Older(why) => return Answer::Older(why.to_string()).line(),
