@@ -5,7 +5,7 @@ use crate::clock::unix_ms;
 use crate::connection::Connection;
 use crate::hop::{Hop, Item};
 use crate::node::Node;
-use commands::{Client, ClientFlags};
+use commands::{Client, ClientFlags, ClientSlot};
 use reactor::net::{Endpoint, Listener, Socket};
 use std::future::{Future, poll_fn};
 use std::os::fd::OwnedFd;
@@ -66,6 +66,20 @@ fn serve(node: &Rc<Node>, mut socket: Socket) {
         }
     };
     reactor::task::spawn(Connection::new(Rc::clone(node), socket, client).serve());
+}
+
+/// Counts a connection in that was handed over by the core that had accepted it, and has a client of its own here.
+pub(crate) fn take_in(node: &Node, client: Client) -> ClientSlot {
+    let core = &mut node.state.borrow_mut().core;
+    core.shared.connected.fetch_add(1, Relaxed);
+    core.clients.insert(client)
+}
+
+/// Such a connection has ended.
+pub(crate) fn let_go(node: &Node, slot: ClientSlot) {
+    let core = &mut node.state.borrow_mut().core;
+    core.clients.remove(slot);
+    core.shared.connected.fetch_sub(1, Relaxed);
 }
 
 /// Counts the connection in, or says why not.

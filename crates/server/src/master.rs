@@ -260,7 +260,8 @@ pub(crate) fn goes_on_from(node: &Node, place: Position) {
 /// All data was replaced by other data, of which the journals do not tell: whoever follows begins anew.
 pub(crate) fn replaced(node: &Node) {
     if node.masters.tapping.get() != Tapping::Off {
-        give_up(node, "all data was replaced");
+        tracing::info!("all data was replaced: replicas begin anew");
+        begin_anew(node);
     }
 }
 
@@ -431,8 +432,13 @@ fn look_whether_alone(desk: &Desk, ttl_ms: Option<u64>, now_ms: u64) {
 
 /// The stream cannot go on: whoever follows is cut off, and begins anew.
 fn give_up(node: &Node, why: &str) {
-    let desk = &node.masters;
     tracing::error!(why, "the stream for replicas has ended: they begin anew");
+    begin_anew(node);
+}
+
+/// Whoever follows is cut off, and finds another stream.
+fn begin_anew(node: &Node) {
+    let desk = &node.masters;
     desk.source.borrow_mut().stop();
     desk.peers.borrow().iter().for_each(|peer| peer.end("the stream has ended"));
     desk.is_to_stop.set(true);

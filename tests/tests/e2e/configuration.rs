@@ -292,6 +292,28 @@ fn number_of_clients_is_bounded_by_what_is_set_last() {
     assert_eq!(server.client().line("PING"), "+PONG");
 }
 
+/// A replica is a client too, by flows each of its connections.
+#[test]
+fn replicas_count_among_the_clients() {
+    let master = Server::with(&["--cores", "2", "--appendonly", "yes"]);
+    let replica = Server::start();
+    let mut first = master.client();
+    assert_eq!(replica.client().line(&format!("REPLICAOF 127.0.0.1 {}", master.port())), "+OK");
+    until("it follows by flows", || {
+        (first.line("CLIENT LIST TYPE replica").matches("flow").count() == 2).then_some(())
+    });
+    // This one, the link, and two flows.
+    assert_eq!(first.line("CONFIG SET maxclients 5"), "+OK");
+    let mut second = master.client();
+    assert_eq!(second.line("PING"), "+PONG");
+    assert_eq!(show(&master.client().read()), "-ERR max number of clients reached");
+    assert_eq!(replica.client().line("REPLICAOF NO ONE"), "+OK");
+    until("they have gone", || {
+        (first.line("CLIENT LIST TYPE replica").matches("cmd=").count() == 0).then_some(())
+    });
+    assert_eq!(master.client().line("PING"), "+PONG");
+}
+
 #[test]
 fn memory_limit_and_policy_take_effect_on_every_core() {
     let server = Server::start();

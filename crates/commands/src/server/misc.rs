@@ -6,7 +6,7 @@ use crate::log::LogWait;
 use crate::masters::{OnDisks, ReplicaWait};
 use crate::parking;
 use resp::Reply;
-use stdx::{Args, UnixMs};
+use stdx::Args;
 
 /// TIME: seconds and microseconds.
 pub(super) fn time(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
@@ -23,10 +23,7 @@ pub(super) fn wait(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
         return Err(CommandError::WAIT_AT_REPLICA);
     }
     let replicas = ctx.int(args, 1)?;
-    let timeout_ms = parse_int(args.at(2)).ok_or(CommandError::TIMEOUT_NOT_INTEGER)?;
-    if timeout_ms < 0 {
-        return Err(CommandError::TIMEOUT_NEGATIVE);
-    }
+    let until = parking::until_ms(args.at(2), ctx.now)?;
     let level = {
         let known = ctx.core.shared.masters.known();
         let is_waited_for = replicas > 0 || !known.followers.is_empty();
@@ -35,7 +32,6 @@ pub(super) fn wait(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Command
     match level {
         Some(level) => ctx.out.int(level as i64),
         None => {
-            let until = (timeout_ms > 0).then(|| UnixMs(ctx.now.0.saturating_add(timeout_ms)));
             let replicas = usize::try_from(replicas).unwrap_or(0);
             ctx.core.waits_for_replicas = Some(ReplicaWait { replicas, until, disks: None });
         }
@@ -117,6 +113,7 @@ mod tests {
         check(&["WAIT a 1"], "-ERR value is not an integer or out of range");
         check(&["WAIT 1 a"], "-ERR timeout is not an integer or out of range");
         check(&["WAIT 1 -1"], "-ERR timeout is negative");
+        check(&["WAIT 1 9223372036854775807"], "-ERR timeout is out of range");
         check(&["MODULE LIST"], "*0");
     }
 

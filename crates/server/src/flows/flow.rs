@@ -4,6 +4,7 @@ use super::open::WINDOW_BYTES;
 use super::reading::Reading;
 use super::session::Session;
 use super::{offsets, tell_applied};
+use crate::accept;
 use crate::connection::Link;
 use crate::master::{Newcomer, now_ms};
 use crate::node::Node;
@@ -68,7 +69,7 @@ pub(crate) fn adopt(node: &Rc<Node>, newcomer: Newcomer, join: Join) {
     client.last_active = crate::clock::unix_ms();
     client.flags.set(ClientFlags::REPLICA, true);
     client.last_command = "lacewing.flow";
-    let slot = node.state.borrow_mut().core.clients.insert(client);
+    let slot = accept::take_in(node, client);
     let link = Rc::new(Link::new(slot, socket, PipelineOrder::Strict));
     node.links.borrow_mut().insert(slot, Rc::clone(&link));
     node.flows.links.borrow_mut().push(Rc::clone(&link));
@@ -123,7 +124,7 @@ async fn serve(node: Rc<Node>, mut task: Task, id: ClientId) {
     // Whoever finds the link elsewhere is to leave it alone.
     link.kill();
     node.links.borrow_mut().remove(link.slot);
-    node.state.borrow_mut().core.clients.remove(link.slot);
+    accept::let_go(&node, link.slot);
     node.control.taps.ring();
 }
 

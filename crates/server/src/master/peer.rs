@@ -6,6 +6,7 @@
 //! ```
 
 use super::{Newcomer, Tapping, now_ms};
+use crate::accept;
 use crate::connection::Link;
 use crate::flows::Session;
 use crate::node::Node;
@@ -365,7 +366,7 @@ pub(super) fn adopt(node: &Rc<Node>, newcomer: Newcomer) {
         Wants::Everything => "sync",
         Wants::Session(_) | Wants::Flow(_) => "lacewing.sync",
     };
-    let slot = node.state.borrow_mut().core.clients.insert(client);
+    let slot = accept::take_in(node, client);
     let link = Rc::new(Link::new(slot, socket, PipelineOrder::Strict));
     node.links.borrow_mut().insert(slot, Rc::clone(&link));
     let is_bare = wants == Wants::Everything;
@@ -462,7 +463,7 @@ async fn serve(node: Rc<Node>, peer: Rc<Peer>) {
     // Whoever finds the link elsewhere is to leave it alone.
     peer.link.kill();
     node.links.borrow_mut().remove(slot);
-    node.state.borrow_mut().core.clients.remove(slot);
+    accept::let_go(&node, slot);
     node.masters.wake();
 }
 
