@@ -10,3 +10,4 @@ pub mod load;
 pub mod machine;
 pub mod pauses;
 pub mod restart;
+pub mod table;

@@ -112,6 +112,18 @@ impl Client {
         commands.iter().map(|_| self.read()).collect()
     }
 
+    /// Writes so many MiB to a thousand keys of all shards. The values are small: what an allocator keeps to use again of large ones
+    /// that were replaced is tens of MiB for a moment, whatever else a test may measure.
+    #[track_caller]
+    pub fn fill(&mut self, mib: usize) {
+        let value = "x".repeat(1 << 10);
+        let commands: Vec<[String; 3]> =
+            (0..1024).map(|number| ["SET".to_owned(), format!("k{number}"), value.clone()]).collect();
+        for _ in 0..mib {
+            self.pipeline(&commands).iter().for_each(|reply| assert_eq!(crate::show(reply), "+OK"));
+        }
+    }
+
     /// The next reply; push messages are set aside.
     #[track_caller]
     pub fn read(&mut self) -> Value {

@@ -20,9 +20,11 @@ mod life;
 mod look;
 mod model;
 mod operator;
+pub mod program;
 mod shared;
 mod writer;
 
+use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 use stdx::rng::Rng;
@@ -58,6 +60,20 @@ pub struct Report {
     pub refused: u64,
     /// Damage that the comparison found.
     pub found: u64,
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rounds, calls, early_kills, orderly, refused, found } = self;
+        write!(
+            f,
+            "{rounds} rounds, {calls} calls answered, {orderly} orderly ends, {early_kills} kills before it served"
+        )?;
+        if refused + found > 0 {
+            write!(f, "; damage: {refused} refused, {found} found")?;
+        }
+        Ok(())
+    }
 }
 
 /// What was found that must not be.

@@ -80,16 +80,11 @@ impl Process {
         self.status_mib("VmRSS:")
     }
 
-    /// The most that this has been since it started, or since [`Process::forget_rss_peak`], in MiB.
+    /// The most that this has been since it started, in MiB. What is asked for growth compares two of these: resident
+    /// memory itself may have been less for a moment, where the kernel takes back pages that nobody touches.
     #[track_caller]
     pub fn rss_peak_mib(&self) -> u64 {
         self.status_mib("VmHWM:")
-    }
-
-    /// The peak counts from now on.
-    #[track_caller]
-    pub fn forget_rss_peak(&self) {
-        std::fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("it is our own process");
     }
 
     #[track_caller]

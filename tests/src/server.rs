@@ -245,6 +245,22 @@ impl RedisServer {
         own >= [major, minor]
     }
 
+    /// Whether fields of its hashes can expire: from Redis 7.4 and Valkey 9 on. `false`, and a line saying so, if not.
+    #[track_caller]
+    pub fn has_fields_that_expire(&self) -> bool {
+        let valkey =
+            self.about("valkey_version").and_then(|version| version.split('.').next()?.parse::<u32>().ok());
+        match valkey {
+            None => self.can(7, 4),
+            Some(major) => {
+                if major < 9 {
+                    not_asked(&format!("it needs a Valkey 9, and this is {major}"));
+                }
+                major >= 9
+            }
+        }
+    }
+
     /// Whether it is a Valkey. `false`, and a line saying so, if it is not.
     #[track_caller]
     pub fn is_valkey(&self) -> bool {

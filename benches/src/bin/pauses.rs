@@ -7,24 +7,32 @@ use lacewing_benches::compare::server::ServerSpec;
 use lacewing_benches::machine::{describe, parse_cpus, pin_thread, usable_cpus};
 use lacewing_benches::pauses::scenario::{ALL, Scenario};
 use lacewing_benches::pauses::{Measured, control, measure};
+use lacewing_benches::table;
 use std::time::{Duration, Instant};
 use stdx::glob;
 
 fn main() -> Result<()> {
     let arguments = command().get_matches();
-    let servers = match arguments.get_many::<String>("server") {
-        Some(texts) => texts.map(|text| text.parse()).collect::<Result<Vec<ServerSpec>>>()?,
-        None => ServerSpec::defaults()?.into_iter().filter(ServerSpec::is_installed).collect(),
-    };
+    let servers = table::servers(&arguments, ServerSpec::defaults)?;
     let (server_cpus, load_cpu) = cpus(&arguments)?;
     pin_thread(&[load_cpu])?;
     println!("{}; server on {server_cpus:?}, load on {load_cpu}\n", describe());
-    println!(
-        "| | server | took ms | server's CPU ms | starved ms | longest wait ms | its own | above 2 ms | longest gap | peak MiB | end MiB | settled ms |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
+    table::head(&[
+        "",
+        "server",
+        "took ms",
+        "server's CPU ms",
+        "starved ms",
+        "longest wait ms",
+        "its own",
+        "above 2 ms",
+        "longest gap",
+        "peak MiB",
+        "end MiB",
+        "settled ms",
+    ]);
     for scenario in chosen(&arguments)? {
-        for _ in 0..arguments.get_one("rounds").copied().unwrap_or(1u32) {
+        for _ in 0..table::rounds(&arguments) {
             for server in &servers {
                 let begin = Instant::now();
                 match measure(server, &server_cpus[..server.cores(server_cpus.len())], scenario) {
@@ -93,21 +101,13 @@ fn chosen(arguments: &ArgMatches) -> Result<Vec<&'static Scenario>> {
 fn command() -> Command {
     Command::new("pauses")
         .about("How long other clients wait while one makes the server do something large")
-        .arg(Arg::new("server").long("server").value_name("NAME=COMMAND").action(ArgAction::Append).help(
-            "A server to measure, {port}, {cores} and {dir} filled in; default: lacewing and redis-server",
-        ))
+        .args(table::arguments())
         .arg(
             Arg::new("scenario")
                 .long("scenario")
                 .value_name("PATTERN")
                 .action(ArgAction::Append)
                 .help("What to measure, as a glob; default: everything"),
-        )
-        .arg(
-            Arg::new("rounds")
-                .long("rounds")
-                .value_parser(clap::value_parser!(u32))
-                .help("How often; default: once"),
         )
         .arg(Arg::new("control").long("control").action(ArgAction::SetTrue).help(
             "After each measurement, for as long: nothing but two threads that read the clock on these CPUs, and their gaps",

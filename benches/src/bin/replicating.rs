@@ -5,11 +5,12 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use lacewing_benches::compare::procfs::{CpuMeter, resident_bytes};
 use lacewing_benches::compare::scenario::Log;
-use lacewing_benches::compare::server::{Instance, ServerSpec};
+use lacewing_benches::compare::server::{Instance, ServerSpec, info_field};
 use lacewing_benches::load::connection::{Client, Target};
 use lacewing_benches::load::stats::{Summary, us};
 use lacewing_benches::load::{Load, Until, run};
 use lacewing_benches::machine::{describe, pin_thread, usable_cpus};
+use lacewing_benches::table;
 use rustix::process::{Pid, Signal, kill_process};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -17,20 +18,27 @@ use std::time::{Duration, Instant};
 
 fn main() -> Result<()> {
     let arguments = command().get_matches();
-    let servers = match arguments.get_many::<String>("server") {
-        Some(texts) => texts.map(|text| text.parse()).collect::<Result<Vec<ServerSpec>>>()?,
-        None => ServerSpec::defaults()?.into_iter().filter(ServerSpec::is_installed).collect(),
-    };
+    let servers = table::servers(&arguments, ServerSpec::defaults)?;
     let cpus = usable_cpus()?;
     ensure!(cpus.len() >= 2, "one CPU is for the master, and one for the rest");
     let both = if arguments.get_flag("spread") { " and the other" } else { "" };
     println!("{}; master on CPU {}{both}, replica and load on CPU {}\n", describe(), cpus[0], cpus[1]);
-    println!(
-        "| master and replica | full sync s | SET P16 alone us | with a replica us | p99.9 us before | beside busy threads | in full syncs | ratio | syncs | stalled: extra MiB | p99.9 us | ratio |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
+    table::head(&[
+        "master and replica",
+        "full sync s",
+        "SET P16 alone us",
+        "with a replica us",
+        "p99.9 us before",
+        "beside busy threads",
+        "in full syncs",
+        "ratio",
+        "syncs",
+        "stalled: extra MiB",
+        "p99.9 us",
+        "ratio",
+    ]);
     let log = if arguments.get_flag("log") { Log::Everysec } else { Log::Off };
-    for _ in 0..arguments.get_one("rounds").copied().unwrap_or(1u32) {
+    for _ in 0..table::rounds(&arguments) {
         for server in &servers {
             match measure(&server.logging(log), &cpus, &arguments) {
                 Ok(row) => println!("| {} | {row} |", server.name),
@@ -200,9 +208,7 @@ fn while_stalled(load: &Load, master: &Instance, replica: &Instance) -> Result<(
 /// A field of INFO replication; empty if it is not there.
 fn info(client: &mut Client, name: &str) -> Result<String> {
     let info = client.call(&["INFO", "replication"])?;
-    let info = String::from_utf8_lossy(&info);
-    let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    Ok(value.unwrap_or_default().trim().to_owned())
+    Ok(info_field(&String::from_utf8_lossy(&info), name).unwrap_or_default())
 }
 
 fn command() -> Command {
@@ -215,13 +221,12 @@ fn command() -> Command {
              pipeline 1, by a fixed schedule: without a replica, the same beside a thread on each CPU that only spins, while one takes everything again and again, and, SET alone, \
              with one that is stopped and reads nothing.",
         )
-        .arg(option("server", "NAME=COMMAND, {port}, {cores} and {dir} filled in; default: lacewing and redis-server").action(ArgAction::Append))
+        .args(table::arguments())
         .arg(option("keys", "How many keys there are; default: 3000000").value_parser(value_parser!(u64)))
         .arg(option("seconds", "How long each part is; default: 8").value_parser(value_parser!(f64)))
         .arg(option("spread", "The master may use both CPUs, so that what it has others do (threads, a child) has one; its core keeps to the first if it can be pinned").action(ArgAction::SetTrue))
         .arg(option("log", "Both keep a log, appendfsync everysec: Lacewing then replicates by flows; else neither does").action(ArgAction::SetTrue))
         .arg(option("stall", "How long the replica is stopped; default: as long as each part").value_parser(value_parser!(f64)))
-        .arg(option("rounds", "How often; default: once").value_parser(value_parser!(u32)))
 }
 
 const KEYS: u64 = 3_000_000;

@@ -2,10 +2,11 @@
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Result};
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use lacewing_benches::compare::server::ServerSpec;
 use lacewing_benches::machine::{describe, parse_cpus, usable_cpus};
 use lacewing_benches::restart::{Data, Measured, measure};
+use lacewing_benches::table;
 
 fn main() -> Result<()> {
     let arguments = command().get_matches();
@@ -15,8 +16,7 @@ fn main() -> Result<()> {
     };
     let (keys, sets) = (count(&arguments, "keys", KEYS), count(&arguments, "sets", SETS));
     println!("{}; servers on {cpus:?}\n", describe());
-    println!("| data | server | keys | MB | SAVE s | start s | CPU s |");
-    println!("|---|---|---|---|---|---|---|");
+    table::head(&["data", "server", "keys", "MB", "SAVE s", "start s", "CPU s"]);
     for (name, data, defaults) in [
         ("log", Data::Log { sets, keys }, LOG_DEFAULTS),
         ("snapshot", Data::Snapshot { keys }, SNAPSHOT_DEFAULTS),
@@ -24,8 +24,8 @@ fn main() -> Result<()> {
         if arguments.get_one::<String>("only").is_some_and(|only| only != name) {
             continue;
         }
-        let servers = servers(&arguments, defaults)?;
-        for _ in 0..count(&arguments, "rounds", 1) {
+        let servers = table::servers(&arguments, || both(defaults))?;
+        for _ in 0..table::rounds(&arguments) {
             for server in &servers {
                 match measure(server, &cpus[..server.cores(cpus.len())], data) {
                     Ok(measured) => println!("| {name} | {} | {}", server.name, line(&measured)),
@@ -48,11 +48,8 @@ fn line(measured: &Measured) -> String {
     )
 }
 
-/// Those given, or Lacewing from this program's directory and redis-server, with `options` each.
-fn servers(arguments: &ArgMatches, options: [&str; 2]) -> Result<Vec<ServerSpec>> {
-    if let Some(given) = arguments.get_many::<String>("server") {
-        return given.map(|text| text.parse()).collect();
-    }
+/// Lacewing from this program's directory and redis-server, with `options` each.
+fn both(options: [&str; 2]) -> Result<Vec<ServerSpec>> {
     let this = std::env::current_exe().context("cannot find this program's directory")?;
     let lacewing = this.with_file_name("lacewing");
     let lacewing = shlex::try_quote(lacewing.to_str().context("a path that is not UTF-8")?)?.into_owned();
@@ -61,8 +58,7 @@ fn servers(arguments: &ArgMatches, options: [&str; 2]) -> Result<Vec<ServerSpec>
         format!("lacewing={lacewing} --port {{port}} --cores {{cores}} --dir {{dir}} {ours}"),
         format!("redis=redis-server --port {{port}} --dir {{dir}} {redis}"),
     ];
-    let servers = all.iter().map(|text| text.parse()).collect::<Result<Vec<ServerSpec>>>()?;
-    Ok(servers.into_iter().filter(ServerSpec::is_installed).collect())
+    all.iter().map(|text| text.parse()).collect()
 }
 
 fn count(arguments: &ArgMatches, id: &str, default: u64) -> u64 {
@@ -75,13 +71,10 @@ fn command() -> Command {
     };
     Command::new("restart")
         .about("How long servers are away when they start again on their data")
-        .arg(Arg::new("server").long("server").value_name("NAME=COMMAND").action(ArgAction::Append).help(
-            "A server to measure, {port}, {cores} and {dir} filled in; default: lacewing and redis-server",
-        ))
+        .args(table::arguments())
         .arg(Arg::new("only").long("only").value_parser(["log", "snapshot"]).help("Only this; default: both"))
         .arg(number("keys", "Different keys; default: 3 million"))
         .arg(number("sets", "SETs in the log; default: 10 million"))
-        .arg(number("rounds", "How often; default: once"))
         .arg(Arg::new("cpus").long("cpus").help("CPUs of the servers; default: all. The load has all"))
 }
 

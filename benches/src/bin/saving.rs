@@ -2,31 +2,37 @@
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Result, anyhow, ensure};
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use lacewing_benches::compare::procfs::resident_bytes;
-use lacewing_benches::compare::server::{Instance, ServerSpec};
+use lacewing_benches::compare::server::{Instance, ServerSpec, info_field};
 use lacewing_benches::load::connection::Client;
-use lacewing_benches::load::stats::{Second, Summary, us};
-use lacewing_benches::load::{Load, Observer, Until, run};
+use lacewing_benches::load::stats::{Summary, us};
+use lacewing_benches::load::{Load, Until, run};
 use lacewing_benches::machine::{describe, usable_cpus};
+use lacewing_benches::table;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 fn main() -> Result<()> {
     let arguments = command().get_matches();
-    let servers = match arguments.get_many::<String>("server") {
-        Some(texts) => texts.map(|text| text.parse()).collect::<Result<Vec<ServerSpec>>>()?,
-        None => ServerSpec::defaults()?.into_iter().filter(ServerSpec::is_installed).collect(),
-    };
+    let servers = table::servers(&arguments, ServerSpec::defaults)?;
     let cpus = usable_cpus()?;
     ensure!(cpus.len() >= 2, "one CPU is for the server, and one for the load");
     println!("{}; server on CPU {}, load on CPU {}\n", describe(), cpus[0], cpus[1]);
-    println!(
-        "| server | ops/s | p99.9 us before | while saving | ratio | snapshots | s each | data MiB | extra MiB | extra % |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
-    for _ in 0..arguments.get_one("rounds").copied().unwrap_or(1u32) {
+    table::head(&[
+        "server",
+        "ops/s",
+        "p99.9 us before",
+        "while saving",
+        "ratio",
+        "snapshots",
+        "s each",
+        "data MiB",
+        "extra MiB",
+        "extra %",
+    ]);
+    for _ in 0..table::rounds(&arguments) {
         for server in &servers {
             println!("| {} | {} |", server.name, measure(server, &cpus, &arguments)?);
         }
@@ -42,8 +48,8 @@ fn measure(server: &ServerSpec, cpus: &[usize], arguments: &ArgMatches) -> Resul
     load.keys = arguments.get_one("keys").copied().unwrap_or(KEYS);
     load.cpus = vec![cpus[1]];
     load.until = Until::Seconds(arguments.get_one("seconds").copied().unwrap_or(SECONDS));
-    run(&load.fill(), &mut Silent)?;
-    let rate = run(&load, &mut Silent)?.rate() / 2.0;
+    run(&load.fill(), &mut ())?;
+    let rate = run(&load, &mut ())?.rate() / 2.0;
     load.rate = Some(rate);
     load.pipeline = IN_FLIGHT_MAX;
     let before = watch(&instance, &load, Client::connect(instance.target())?, false)?;
@@ -108,7 +114,7 @@ fn watch(instance: &Instance, load: &Load, mut client: Client, saves: bool) -> R
                 }
             }
         });
-        let summary = run(load, &mut Silent);
+        let summary = run(load, &mut ());
         is_over.store(true, Relaxed);
         let watched = watcher.join().map_err(|_| anyhow!("the watching thread panicked"))?;
         let (snapshots, snapshot_time, copied, peak) = watched?;
@@ -118,19 +124,8 @@ fn watch(instance: &Instance, load: &Load, mut client: Client, saves: bool) -> R
 
 fn field(client: &mut Client, name: &str) -> Result<u64> {
     let info = client.call(&["INFO", "persistence"])?;
-    let info = String::from_utf8_lossy(&info);
-    let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    Ok(value.with_context(|| format!("INFO has no {name}"))?.trim().parse()?)
-}
-
-struct Silent;
-
-impl Observer for Silent {
-    fn second(&mut self, _: &Second) {}
-
-    fn finished(&mut self) -> Result<()> {
-        Ok(())
-    }
+    let value = info_field(&String::from_utf8_lossy(&info), name);
+    Ok(value.with_context(|| format!("INFO has no {name}"))?.parse()?)
 }
 
 fn command() -> Command {
@@ -141,10 +136,9 @@ fn command() -> Command {
             "The load is SET and GET, half each, at half the rate that the server can do at pipeline 1, by a fixed \
              schedule; first without snapshots, then with one right after the other.",
         )
-        .arg(option("server", "NAME=COMMAND, {port}, {cores} and {dir} filled in; default: lacewing and redis-server").action(ArgAction::Append))
+        .args(table::arguments())
         .arg(option("keys", "How many keys there are; default: 3000000").value_parser(value_parser!(u64)))
         .arg(option("seconds", "How long each part is; default: 8").value_parser(value_parser!(f64)))
-        .arg(option("rounds", "How often; default: once").value_parser(value_parser!(u32)))
 }
 
 const KEYS: u64 = 3_000_000;

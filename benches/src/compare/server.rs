@@ -246,7 +246,8 @@ pub fn new_directory() -> Result<Arc<TempDir>> {
     Ok(Arc::new(directory))
 }
 
-fn info_field(info: &str, field: &str) -> Option<String> {
+/// A field in the text of INFO.
+pub fn info_field(info: &str, field: &str) -> Option<String> {
     let value = |line: &str| line.strip_prefix(field)?.strip_prefix(':').map(|value| value.trim().to_owned());
     info.lines().find_map(value)
 }

@@ -21,6 +21,7 @@ pub enum Base {
 impl Base {
     /// By the first bytes of a file: five, or all it has.
     pub fn of(first: &[u8]) -> Self {
-        if first.starts_with(b"REDIS") { Self::Rdb } else { Self::Commands }
+        // Valkey's own format begins with its name.
+        if first.starts_with(b"REDIS") || first.starts_with(b"VALKE") { Self::Rdb } else { Self::Commands }
     }
 }

@@ -189,8 +189,8 @@ pub struct ProcessGauges {
 /// How far a load has come. Whoever loads writes them.
 #[derive(Debug, Default)]
 pub struct LoadingGauges {
-    /// Whether one is under way, and there is nothing to be served.
-    pub on: AtomicBool,
+    /// How many cores serve nothing, as there is no whole dataset in them yet.
+    pub refusing: AtomicUsize,
     /// Whether one is under way beside data that is served.
     pub is_beside: AtomicBool,
     /// When it began, in seconds of Unix time.
@@ -214,6 +214,11 @@ pub struct LoadingGauges {
 }
 
 impl LoadingGauges {
+    /// Whether commands that work on data are refused somewhere, as one is under way.
+    pub fn is_on(&self) -> bool {
+        self.refusing.load(Ordering::Acquire) != 0
+    }
+
     /// Nothing was loaded yet, or nothing of what was is of use.
     pub fn begin_anew(&self) {
         for gauge in [

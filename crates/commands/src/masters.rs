@@ -139,14 +139,20 @@ impl MasterFacts {
             bytes_max: 0,
         };
         let mut ring = known.ring.unwrap_or_else(unnamed);
+        let mut followers = known.followers.clone();
         if !ring.is_active {
             ring.bytes_max = backlog_bytes as usize;
             if let Some(Position { replid, offset }) = followed {
+                // Those that are sent this node's logs are as far behind its place as they are behind the end of those.
+                for (one, _) in &mut followers {
+                    let behind = ring.end.saturating_sub(one.acknowledged());
+                    *one = one.clone().shown_at(offset.saturating_sub(behind));
+                }
                 ring = Ring { replid, second: None, end: offset, ..ring };
             }
         }
         let followers: Vec<(&Follower, &str)> =
-            known.followers.iter().map(|(one, from)| (one, from.as_str())).collect();
+            followers.iter().map(|(one, from)| (one, from.as_str())).collect();
         let scene = Scene {
             ring,
             priority: 0,

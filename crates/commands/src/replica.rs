@@ -4,6 +4,7 @@ use crate::row::Flags;
 use config::{Config, MasterAddress};
 use replication::role::Facts;
 use replication::{Position, ReplId};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 
@@ -39,6 +40,7 @@ pub struct ReplicaFacts {
     /// What is refused to clients: a [`Level`].
     level: AtomicU8,
     told: Mutex<Option<Told>>,
+    peer: Mutex<Option<IpAddr>>,
 }
 
 #[derive(Debug)]
@@ -82,6 +84,16 @@ impl ReplicaFacts {
         self.told().as_ref().map(|told| told.master.clone())
     }
 
+    /// Core 0: the address at which it has a connection to its master, if it has one.
+    pub fn tell_peer(&self, peer: Option<IpAddr>) {
+        *self.peer.lock().expect("nobody panics with it") = peer.map(|peer| peer.to_canonical());
+    }
+
+    /// Where its master is, if there is a connection.
+    pub fn peer(&self) -> Option<IpAddr> {
+        *self.peer.lock().expect("nobody panics with it")
+    }
+
     /// How far it is with that, as of now.
     pub fn facts(&self, now_ms: u64) -> Option<(Facts, MasterAddress)> {
         let told = self.told();
@@ -90,15 +102,21 @@ impl ReplicaFacts {
         if let Some(last_io_ms) = &mut facts.last_io_ms {
             *last_io_ms += since_ms;
         }
+        if let Some(next_ms) = &mut facts.next_attempt_ms {
+            *next_ms = next_ms.saturating_sub(since_ms);
+        }
         if let Some(transfer) = &mut facts.transfer {
             transfer.last_io_ms += since_ms;
         }
         Some((facts, master.clone()))
     }
 
-    /// The names of those that it follows, its master's first, as far as they are Lacewings.
-    pub fn upstream(&self) -> Vec<ReplId> {
-        self.told().as_ref().map(|told| told.facts.upstream.clone()).unwrap_or_default()
+    /// The names of those that it follows, its master's first, as far as they are Lacewings; and last that of the history that its data is of. None if
+    /// it follows nobody.
+    pub fn names(&self) -> Vec<ReplId> {
+        let told = self.told();
+        let Some(Told { facts, .. }) = told.as_ref() else { return Vec::new() };
+        facts.upstream.iter().copied().chain(facts.replid).collect()
     }
 
     /// Where it is in the history of its master, if it follows one and has its data.
@@ -159,6 +177,7 @@ pub(crate) mod tests {
             applied: Some(77),
             transfer: None,
             down_since_ms: None,
+            next_attempt_ms: None,
             attempt: Attempt(1),
             attempts: 1,
             full_syncs: 1,

@@ -67,4 +67,4 @@ impl Time {
 }
 
 /// The last instant at which a field may expire, in ms since the Unix epoch: Redis keeps 46 bits.
-const FIELD_EXPIRY_MAX: i64 = (1 << 46) - 1;
+pub(crate) const FIELD_EXPIRY_MAX: i64 = (1 << 46) - 1;

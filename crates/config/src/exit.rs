@@ -178,7 +178,7 @@ const ROWS: [Row; 41] = [
     Row(
         ExitCode::VersionAhead,
         "A file to load is of a version of the format that is not known.",
-        "Write it with Redis 7.4, Valkey 8 or older, or take a newer Lacewing.",
+        "Write it with Redis 7.4, Valkey 9.1 or older, or take a newer Lacewing.",
         false,
     ),
     Row(

@@ -14,7 +14,7 @@ mod retain;
 mod verify;
 
 pub(crate) use draft::crc64;
-pub use draft::{Commit, CommitError, Draft, FileWriter};
+pub use draft::{Commit, CommitError, Draft, FileSum, FileWriter};
 pub use read::SetReader;
 pub use retain::{Loaded, Pruned};
 pub use verify::{SetFault, check_counts, open_file, verify_file, verify_set, verify_shape};

@@ -4,7 +4,7 @@
 //! [`Error::Short`] and the input is put back to where the step began. What was built so far stays.
 
 use crate::error::Error;
-use crate::kinds;
+use crate::kinds::{self, Family};
 use crate::length::{Head, Input, Text};
 use crate::lzf::Unpacker;
 use crate::packed::{self, Packed};
@@ -18,6 +18,7 @@ use stdx::UnixMs;
 #[derive(Debug)]
 pub(crate) struct Build {
     kind: u8,
+    family: Family,
     state: State,
 }
 
@@ -50,18 +51,27 @@ struct ZSetBuild {
 struct HashBuild {
     object: Object,
     left: u64,
-    /// What expiries count from, if the fields have any.
-    since: Option<i64>,
+    expiries: Expiries,
+}
+
+/// When fields expire: how that is said.
+#[derive(Clone, Copy, Debug)]
+enum Expiries {
+    None,
+    /// Before the field, counted from this; 0 for one that does not.
+    Since(i64),
+    /// Behind its value, as a time; -1 for one that does not.
+    Times,
 }
 
 impl Build {
-    /// A value of the type of this number. Errors: `Kind` for what is no value.
+    /// A value of the type that has this number in such a file. Errors: `Kind` for what is no value.
     #[inline]
-    pub(crate) fn new(kind: u8) -> Result<Self, Error> {
-        if !kinds::is_value(kind) {
+    pub(crate) fn new(kind: u8, family: Family) -> Result<Self, Error> {
+        if !kinds::is_value(kind, family) {
             return Err(Error::Kind { kind });
         }
-        Ok(Self { kind, state: State::Begin })
+        Ok(Self { kind, family, state: State::Begin })
     }
 
     /// Goes on reading. Errors: `Short` when the bytes end before the value does: to be called again with more, from
@@ -147,15 +157,12 @@ impl Build {
                 self.state = State::ZSet(ZSetBuild { object, left: count, count, longest: 0 });
                 return Ok(None);
             }
-            kinds::HASH | kinds::HASH_METADATA | kinds::HASH_METADATA_EARLY => {
-                let since = match self.kind {
-                    kinds::HASH => None,
-                    kinds::HASH_METADATA => Some(input.millis()?.saturating_sub(1)),
-                    _ => Some(0),
-                };
-                let left = some(input, if since.is_some() { 3 } else { 2 })?;
-                self.state = State::Hash(HashBuild { object: Object::new(Kind::Hash), left, since });
-                return Ok(None);
+            kinds::HASH_2 if self.family == Family::Valkey => return self.hash(Expiries::Times, input),
+            kinds::HASH => return self.hash(Expiries::None, input),
+            kinds::HASH_METADATA_EARLY => return self.hash(Expiries::Since(0), input),
+            kinds::HASH_METADATA => {
+                let since = input.millis()?.saturating_sub(1);
+                return self.hash(Expiries::Since(since), input);
             }
             kinds::STREAM | kinds::STREAM_2 | kinds::STREAM_3 => {
                 let format = match self.kind {
@@ -169,6 +176,17 @@ impl Build {
             kind => packed::value(kind, input, limits)?,
         };
         Ok(Some(Value::Object(object)))
+    }
+
+    fn hash(&mut self, expiries: Expiries, input: &mut Input<'_>) -> Result<Option<Value>, Error> {
+        let least = match expiries {
+            Expiries::None => 2,
+            Expiries::Since(_) => 3,
+            Expiries::Times => 2 + size_of::<i64>() as u64,
+        };
+        let left = some(input, least)?;
+        self.state = State::Hash(HashBuild { object: Object::new(Kind::Hash), left, expiries });
+        Ok(None)
     }
 
     /// A string, or what is there of it.
@@ -306,16 +324,24 @@ pub(crate) fn rank(
 
 impl HashBuild {
     fn field(&mut self, input: &mut Input<'_>, limits: &Limits) -> Result<(), Error> {
-        let expiry = match self.since {
-            None => None,
-            Some(since) => {
+        let ahead = match self.expiries {
+            Expiries::Since(since) => {
                 let ahead = input.len()?;
                 let at = i64::try_from(ahead).ok().and_then(|ahead| since.checked_add(ahead));
-                let at = input.good(at.filter(|at| *at >= 0 || ahead == 0), "expiry of a field")?;
+                let at = input.good(at.filter(|at| *at >= 0 || ahead == 0), EXPIRY)?;
                 (ahead != 0).then_some(UnixMs(at))
             }
+            Expiries::None | Expiries::Times => None,
         };
         let (name, value) = (input.text()?, input.text()?);
+        let expiry = match self.expiries {
+            Expiries::Times => {
+                let at = input.millis()?;
+                input.good((at >= -1).then_some(()), EXPIRY)?;
+                (at >= 0).then_some(UnixMs(at))
+            }
+            Expiries::None | Expiries::Since(_) => ahead,
+        };
         set_field(&mut self.object, &name, &value, expiry, input, limits)?;
         self.left -= 1;
         Ok(())
@@ -359,5 +385,7 @@ fn some(input: &mut Input<'_>, least: u64) -> Result<u64, Error> {
     if count == 0 { Err(Error::Empty { at: input.at() }) } else { Ok(count) }
 }
 
+/// What is wrong with a time that is none.
+const EXPIRY: &str = "expiry of a field";
 /// Bytes that are allocated for a string whose length nothing vouches for.
 const ROOM_FIRST: usize = 1 << 20;

@@ -1,6 +1,7 @@
 //! DUMP's envelope: type, value, version (u16), CRC64 of all before it, both little-endian.
 
 use crate::error::Error;
+use crate::kinds::Family;
 use crate::read::Reader;
 use crate::write::{Version, Writer};
 use crc_fast::CrcAlgorithm;
@@ -28,7 +29,8 @@ pub fn dump(value: ValueRef<'_>, compress: bool, out: &mut Vec<u8>) {
 /// `Checksum`, or `Short` for less than an envelope, when the payload is not for this server; everything else when the bytes in it
 /// do not begin with a whole value.
 pub fn restore(payload: &[u8], limits: &Limits) -> Result<Value, Error> {
-    let mut reader = Reader::new(opened(payload)?, limits);
+    let (body, family) = opened(payload)?;
+    let mut reader = Reader::of(family, body, limits);
     let kind = reader.kind()?;
     reader.value(kind)
 }
@@ -40,21 +42,23 @@ pub(crate) fn close(start: usize, version: u16, out: &mut Vec<u8>) {
     out.extend_from_slice(&crc.to_le_bytes());
 }
 
-/// What is in an envelope. Errors: as of [`restore`], but for what is in it.
-pub(crate) fn opened(payload: &[u8]) -> Result<&[u8], Error> {
+/// What is in an envelope, and whose numbers its types have. Errors: as of [`restore`], but for what is in it.
+pub(crate) fn opened(payload: &[u8]) -> Result<(&[u8], Family), Error> {
     let Some(end) = payload.len().checked_sub(FOOTER_BYTES) else {
         return Err(Error::Short { at: payload.len() });
     };
     let (body, footer) = payload.split_at(end);
     let version = u16::from_le_bytes(footer[..2].try_into().expect("two bytes"));
-    if version > Version::V12 as u16 {
-        return Err(Error::Version { version });
-    }
+    let family = match version {
+        // As Redis, which has never looked whether it is too low.
+        0 => Family::Redis,
+        _ => Family::of(version.into()).ok_or(Error::Version { version })?,
+    };
     let got = u64::from_le_bytes(footer[2..].try_into().expect("eight bytes"));
     let want = crc64(&payload[..end + 2]);
     // A checksum of 0 means in a file that there is none; in a payload it means nothing but 0.
     if got != want {
         return Err(Error::Checksum { got, want });
     }
-    Ok(body)
+    Ok((body, family))
 }

@@ -30,7 +30,7 @@ pub enum Error {
         at: usize,
     },
     /// A payload of a version to come.
-    #[error("version {version} is not known, the newest is 12")]
+    #[error("version {version} is not known, only those up to 12 and Valkey's 80 are")]
     Version {
         /// What the payload says.
         version: u16,

@@ -38,7 +38,8 @@ pub fn dump_functions<'a>(codes: impl Iterator<Item = &'a [u8]>, compress: bool,
 
 /// The codes of the libraries in an envelope.
 pub fn restore_functions(payload: &[u8]) -> Result<Vec<Cow<'_, [u8]>>, FunctionsError> {
-    let mut input = Input::new(opened(payload).map_err(FunctionsError::Foreign)?);
+    let (body, _) = opened(payload).map_err(FunctionsError::Foreign)?;
+    let mut input = Input::new(body);
     let mut codes = Vec::new();
     while input.left() > 0 {
         match input.byte().map_err(FunctionsError::Bad)? {

@@ -1,5 +1,29 @@
 //! The numbers of the value types.
 
+/// Whose numbers those from 22 on are: Redis and Valkey have given them to layouts of their own since they parted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Family {
+    #[default]
+    Redis,
+    Valkey,
+}
+
+impl Family {
+    /// By a version of the format, if it can be read: Valkey counts from 80 on, and what lies between is Redis's.
+    pub(crate) fn of(version: u32) -> Option<Self> {
+        match version {
+            1..=REDIS_VERSION_MAX => Some(Self::Redis),
+            VALKEY_VERSION => Some(Self::Valkey),
+            _ => None,
+        }
+    }
+}
+
+/// The newest version of Redis's that is known: 7.4's.
+pub(crate) const REDIS_VERSION_MAX: u32 = 12;
+/// The version of Valkey 9.0 and 9.1. Before it they write what Redis 7.2 does.
+pub(crate) const VALKEY_VERSION: u32 = 80;
+
 pub(crate) const STRING: u8 = 0;
 pub(crate) const LIST: u8 = 1;
 pub(crate) const SET: u8 = 2;
@@ -32,6 +56,8 @@ pub(crate) const HASH_LISTPACK_EX_EARLY: u8 = 23;
 pub(crate) const HASH_METADATA: u8 = 24;
 /// Triplets of field, value and expiry.
 pub(crate) const HASH_LISTPACK_EX: u8 = 25;
+/// Valkey's: an expiry behind each field's value, in eight bytes.
+pub(crate) const HASH_2: u8 = 22;
 
 /// A node of a quicklist: an element by itself.
 pub(crate) const NODE_PLAIN: u64 = 1;
@@ -43,6 +69,10 @@ pub(crate) const MODULE: u8 = 6;
 pub(crate) const MODULE_2: u8 = 7;
 
 /// Whether this is the type of a value that is no module's.
-pub(crate) fn is_value(kind: u8) -> bool {
-    kind <= HASH_LISTPACK_EX && !matches!(kind, MODULE..=8)
+pub(crate) fn is_value(kind: u8, family: Family) -> bool {
+    let last = match family {
+        Family::Redis => HASH_LISTPACK_EX,
+        Family::Valkey => HASH_2,
+    };
+    kind <= last && !matches!(kind, MODULE..=8)
 }

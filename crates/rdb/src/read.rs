@@ -2,6 +2,7 @@
 
 use crate::build::Build;
 use crate::error::Error;
+use crate::kinds::Family;
 use crate::length::Input;
 use datatypes::{Limits, Value};
 use std::borrow::Cow;
@@ -11,12 +12,17 @@ use std::borrow::Cow;
 pub struct Reader<'a> {
     input: Input<'a>,
     limits: &'a Limits,
+    family: Family,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads `bytes`; `limits` decide which of the values are compact.
+    /// Reads `bytes`, which are a Redis's or a Lacewing's; `limits` decide which of the values are compact.
     pub fn new(bytes: &'a [u8], limits: &'a Limits) -> Self {
-        Self { input: Input::new(bytes), limits }
+        Self::of(Family::Redis, bytes, limits)
+    }
+
+    pub(crate) fn of(family: Family, bytes: &'a [u8], limits: &'a Limits) -> Self {
+        Self { input: Input::new(bytes), limits, family }
     }
 
     /// How far it has come, in bytes.
@@ -42,6 +48,6 @@ impl<'a> Reader<'a> {
     /// A value of the type of this number. Errors: `Kind` for what is no value, `Empty` for a whole one without elements, which no
     /// server keeps; all others for what is no whole one.
     pub fn value(&mut self, kind: u8) -> Result<Value, Error> {
-        Build::new(kind)?.run(&mut self.input, self.limits)
+        Build::new(kind, self.family)?.run(&mut self.input, self.limits)
     }
 }

@@ -69,6 +69,42 @@ fn what_is_behind_the_value_is_passed_over() {
     assert!(matches!(value, Value::String(bytes) if bytes == b"a"));
 }
 
+/// What Valkey 9.1 says of a hash of `f` `v`, which expires, `stays` `w` and `n` 17.
+const OF_VALKEY: &[u8] = b"\x16\x03\x01f\x01v{@\x94R\xa3\x03\x00\x00\x05stays\x01w\xff\xff\xff\xff\xff\xff\xff\xff\x01n\xc0\x11\xff\xff\xff\xff\xff\xff\xff\xffP\x00\xa1\x05.\x0b\x96\x1a\xa2\x0e";
+
+#[test]
+fn fields_that_expire_are_read_from_what_valkey_says() {
+    let limits = Limits::default();
+    let value = restore(OF_VALKEY, &limits).unwrap();
+    let ValueRef::Hash(hash) = value.as_ref() else { panic!("a hash") };
+    let mut fields: Vec<String> = hash
+        .iter()
+        .map(|field| {
+            let (mut name, mut value) = (itoa::Buffer::new(), itoa::Buffer::new());
+            let (name, value) = (field.name.text(&mut name), field.value.text(&mut value));
+            format!("{} {} {:?}", name.escape_ascii(), value.escape_ascii(), field.expiry.map(|at| at.0))
+        })
+        .collect();
+    fields.sort();
+    assert_eq!(fields, ["f v Some(4000000000123)", "n 17 None", "stays w None"]);
+
+    let of_version = |version: u8| {
+        let mut payload = OF_VALKEY[..OF_VALKEY.len() - 10].to_vec();
+        payload.extend_from_slice(&[version, 0]);
+        payload.extend_from_slice(&rdb::crc64(&payload).to_le_bytes());
+        restore(&payload, &limits)
+    };
+    assert!(of_version(80).is_ok());
+    for version in [13, 79, 81] {
+        assert_eq!(of_version(version).unwrap_err(), Error::Version { version: version.into() });
+    }
+    assert!(of_version(12).is_err(), "the number is that of another type there");
+    // What Redis has beyond it, Valkey has not.
+    let mut payload = b"\x18\x01\x00\x00\x00\x00\x00\x00\x00\x01\x01\x01f\x01vP\x00".to_vec();
+    payload.extend_from_slice(&rdb::crc64(&payload).to_le_bytes());
+    assert_eq!(restore(&payload, &limits).unwrap_err(), Error::Kind { kind: 24 });
+}
+
 #[test]
 fn values_of_nothing_are_told_from_damaged_ones() {
     for value in OF_NOTHING {

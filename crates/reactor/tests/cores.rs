@@ -181,7 +181,7 @@ fn a_core_goes_on_while_a_thread_works_for_it() {
         let seen = Rc::clone(&is_other_done);
         // The work ends only when this core lets it: a core that stood still for it would do so for good.
         task::spawn(async move {
-            timer::sleep(Duration::from_millis(1)).await;
+            task::yield_now().await;
             is_other_done.set(true);
             go.send(()).expect("it waits");
         });

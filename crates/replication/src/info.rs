@@ -132,6 +132,9 @@ pub fn role(facts: &Facts, manner: Manner, now_ms: u64, out: &mut String) {
     line(out, "replica_announced", u8::from(manner.is_announced));
     line(out, "master_link_state", facts.state.as_str());
     line(out, "master_link_attempts", facts.attempts);
+    if let Some(next_ms) = facts.next_attempt_ms {
+        line(out, "master_link_next_attempt_seconds", next_ms.div_ceil(1000));
+    }
     line(out, "master_full_syncs", facts.full_syncs);
     line(out, "master_partial_syncs", facts.partial_syncs);
     line(out, "master_stream_failures", facts.stream_failures);
@@ -185,6 +188,7 @@ mod tests {
             applied: None,
             transfer: None,
             down_since_ms: None,
+            next_attempt_ms: None,
             attempt: Attempt(0),
             attempts: 0,
             full_syncs: 0,
@@ -253,6 +257,12 @@ mod tests {
             "repl_backlog_histlen:10",
         ];
         check(&facts(), &[(&online, "10.0.0.9"), (&greeting, "10.0.0.8"), (&waiting, "10.0.0.7")], &expected);
+    }
+
+    #[test]
+    fn a_replica_that_waits_tells_for_how_long() {
+        let waiting = Facts { next_attempt_ms: Some(2001), ..replica_facts(LinkState::Connect) };
+        check(&waiting, &[], &["master_link_state:connect", "master_link_next_attempt_seconds:3"]);
     }
 
     #[test]

@@ -20,10 +20,12 @@
 
 mod backoff;
 mod facts;
+mod following;
 mod greet;
 mod judge;
 mod output;
 mod reason;
+mod resync;
 
 pub use facts::{Facts, LinkState, Transfer};
 pub use judge::{History, Report};
@@ -82,6 +84,8 @@ pub struct Role {
     backoff: Backoff,
     /// The same of streams that made no sense: each costs a full sync, so it goes on until one was followed for long.
     torn: Backoff,
+    /// The same of payloads that came to their end and were no dataset, as long as nothing else happens.
+    rejected: Backoff,
     followed_since_ms: u64,
     facts: facts::Counters,
     outputs: VecDeque<Output>,
@@ -93,6 +97,8 @@ pub struct Role {
 pub struct Options {
     /// This node's name for other Lacewings; of this process.
     pub me: ReplId,
+    /// The name of the history that this node's own replicas are in. It is nobody else's, and who is a master has another.
+    pub gives: ReplId,
     /// `replica-announce-port`, or the port.
     pub listening_port: u16,
     /// `replica-announce-ip`.
@@ -153,6 +159,7 @@ impl Role {
             owed: None,
             backoff: Backoff::default(),
             torn: Backoff::default(),
+            rejected: Backoff::rare(),
             followed_since_ms: 0,
             facts: facts::Counters::default(),
             outputs: VecDeque::new(),
@@ -165,8 +172,8 @@ impl Role {
         let insists = options.accepts_less && !self.options.accepts_less;
         self.options = options;
         let is_put_off = self.facts.last_reason.as_ref().is_some_and(Reason::is_judgement);
-        if let (true, true, State::Waiting { until_ms }) = (insists, is_put_off, &mut self.state) {
-            *until_ms = now_ms;
+        if insists && is_put_off {
+            self.hurry(now_ms);
         }
     }
 
@@ -186,9 +193,16 @@ impl Role {
         }
         (self.is_torn, self.asks_anew) = (false, false);
         (self.has_masters_data, self.began_empty) = (false, None);
-        (self.backoff, self.torn) = (Backoff::default(), Backoff::default());
+        (self.backoff, self.torn, self.rejected) = (Backoff::default(), Backoff::default(), Backoff::rare());
         self.facts.begin();
         self.turn_to(Wish::Follow(to), now_ms);
+    }
+
+    /// The next attempt is not waited for: somebody has said so, or what the last one failed for is no longer so.
+    pub fn hurry(&mut self, now_ms: u64) {
+        if let State::Waiting { until_ms } = &mut self.state {
+            *until_ms = now_ms;
+        }
     }
 
     /// This node followed before it was started again, and what it was told then still holds.
@@ -264,6 +278,7 @@ impl Role {
         let wait_ms = match &self.facts.last_reason {
             Some(reason) if reason.is_judgement() => backoff::LONGEST_MS,
             Some(Reason::Stream(_)) => self.torn.next_ms(&mut self.rng),
+            Some(Reason::Rejected(_)) => self.rejected.next_ms(&mut self.rng),
             _ => self.backoff.next_ms(&mut self.rng),
         };
         self.state = State::Waiting { until_ms: now_ms + wait_ms };
@@ -286,6 +301,9 @@ impl Role {
             "what cannot fail has failed: {reason}"
         );
         self.outputs.push_back(Output::Failed { attempt: self.attempt, reason: reason.clone() });
+        if !matches!(reason, Reason::Rejected(_)) {
+            self.rejected = Backoff::rare();
+        }
         if self.is_steady(now_ms) {
             (self.backoff, self.torn) = (Backoff::default(), Backoff::default());
         }
@@ -436,9 +454,7 @@ impl Role {
             Step::AskAnew(reason) => {
                 self.asks_anew = true;
                 self.fail(reason, now_ms);
-                if let State::Waiting { until_ms } = &mut self.state {
-                    *until_ms = now_ms;
-                }
+                self.hurry(now_ms);
             }
             Step::Full(_) | Step::Resume(..) if self.is_handing_over => {
                 self.is_handing_over = false;
@@ -447,6 +463,9 @@ impl Role {
             }
             Step::FullFlows(session, payload) => self.full_flows(session, payload),
             Step::ResumeFlows(session) => self.resume_flows(session, now_ms),
+            Step::Full(Position { replid, .. }) if replid == self.options.gives => {
+                self.fail(Reason::Cycle, now_ms);
+            }
             Step::Full(from) => match self.history.judge_position(from, self.options.accepts_less) {
                 Err(reason) => self.fail(reason, now_ms),
                 Ok(()) => {
@@ -495,203 +514,9 @@ impl Role {
         self.follow(true, false, now_ms);
     }
 
-    /// So many bytes of the payload have come in flows. `is_whole`: all of them, and each file was made safe and is one.
-    pub fn gathered(&mut self, attempt: Attempt, bytes: u64, is_whole: bool, now_ms: u64) {
-        if !self.is_now(attempt) {
-            return;
-        }
-        let State::Gathering { from, received, .. } = &mut self.state else { return };
-        let from = *from;
-        if bytes > *received {
-            *received = bytes;
-            self.last_io_ms = now_ms;
-        }
-        if is_whole {
-            self.facts.received = bytes;
-            self.state = State::Verifying { from };
-            self.next_word_ms = now_ms + WORD_EACH_MS;
-            self.outputs.push_back(Output::Verify { attempt });
-        }
-    }
-
     /// Whether the data comes in flows.
     pub fn has_flows(&self) -> bool {
         self.has_flows
-    }
-
-    /// The payload has come to its end.
-    fn whole(&mut self, now_ms: u64) {
-        let State::Receiving { from, payload } = &self.state else { unreachable!("it was received") };
-        self.facts.received = payload.received();
-        self.state = State::Verifying { from: *from };
-        self.next_word_ms = now_ms + WORD_EACH_MS;
-        self.outputs.push_back(Output::Verify { attempt: self.attempt });
-    }
-
-    /// What is staged cannot be kept; nothing of it is left, or it is in nobody's way.
-    pub fn staging_failed(&mut self, attempt: Attempt, why: &str, now_ms: u64) {
-        if self.is_now(attempt) && self.is_staging() {
-            self.fail(Reason::Staging(why.to_owned()), now_ms);
-        }
-    }
-
-    fn is_staging(&self) -> bool {
-        matches!(self.state, State::Receiving { .. } | State::Gathering { .. } | State::Verifying { .. })
-    }
-
-    /// The payload does not hold what it should.
-    pub fn rejected(&mut self, attempt: Attempt, why: &str, now_ms: u64) {
-        if self.is_now(attempt) && self.is_staging() {
-            self.fail(Reason::Rejected(why.to_owned()), now_ms);
-        }
-    }
-
-    /// What is staged was made safe and read to its last byte, and is a dataset.
-    pub fn verified(&mut self, attempt: Attempt, report: Report, now_ms: u64) {
-        if !self.is_now(attempt) {
-            return;
-        }
-        let State::Verifying { from } = self.state else { return };
-        if !self.options.accepts_less
-            && let Err(reason) = report.judge(self.known(from.replid))
-        {
-            if matches!(reason, Reason::Empty { .. }) {
-                self.began_empty = Some(from.replid);
-            }
-            return self.fail(reason, now_ms);
-        }
-        self.state = State::Replacing { from };
-        self.has_staged = false;
-        self.outputs.push_back(Output::Replace(ResyncGrant::new(self.attempt, from, report.keys)));
-    }
-
-    fn known(&self, theirs: ReplId) -> Known {
-        let History { current, second } = self.history;
-        let is_ours = [current, second].into_iter().flatten().any(|ours| ours.replid == theirs);
-        match () {
-            () if self.began_empty == Some(theirs) => Known::BeganEmpty,
-            () if self.has_masters_data && !is_ours => Known::Replaces,
-            () => Known::Nothing,
-        }
-    }
-
-    /// The dataset was replaced, in memory and on disk. This is what follows a grant, unless it was [`Role::not_replaced`].
-    pub fn replaced(&mut self, attempt: Attempt, now_ms: u64) {
-        let State::Replacing { from } = self.state else { panic!("nothing was to be replaced") };
-        assert_eq!(attempt, self.attempt, "a grant is of the attempt that is under way");
-        self.history = History { current: Some(from), second: None };
-        self.read = from.offset;
-        self.is_torn = false;
-        if self.wish.is_some() {
-            self.facts.down_since_ms = Some(now_ms);
-            self.abandon();
-            self.grant_wish(now_ms);
-        } else if self.has_link {
-            self.follow(false, false, now_ms);
-        } else {
-            let why = "it ended while the data was loaded".to_owned();
-            self.facts.failed(Reason::Lost { during: During::Loading, why }, now_ms);
-            self.wait(now_ms);
-        }
-    }
-
-    /// The dataset was not replaced, and the old one is as it was, in memory and on disk.
-    pub fn not_replaced(&mut self, attempt: Attempt, why: &str, now_ms: u64) {
-        let State::Replacing { from } = self.state else { panic!("nothing was to be replaced") };
-        assert_eq!(attempt, self.attempt, "a grant is of the attempt that is under way");
-        // What was staged is no longer wanted, and the attempt is over as if there had been no grant.
-        self.state = State::Verifying { from };
-        self.has_staged = true;
-        self.fail(Reason::Replacing(why.to_owned()), now_ms);
-    }
-
-    fn follow(&mut self, is_resumed: bool, is_renamed: bool, now_ms: u64) {
-        let position = self.history.current.expect("the position from which it goes on");
-        self.state = State::Following;
-        self.has_masters_data = true;
-        self.read = position.offset;
-        (self.safe, self.owed) = (None, None);
-        (self.last_io_ms, self.followed_since_ms) = (now_ms, now_ms);
-        self.facts.follows();
-        let attempt = self.attempt;
-        self.outputs.push_back(Output::Follow { attempt, position, is_resumed, is_renamed });
-        self.say_place(now_ms);
-    }
-
-    /// The stream was applied up to this offset, which is the end of a command.
-    pub fn applied(&mut self, attempt: Attempt, offset: u64) {
-        if attempt == self.attempt && matches!(self.state, State::Following | State::Draining) {
-            self.advance(offset);
-        }
-    }
-
-    fn advance(&mut self, offset: u64) {
-        if self.has_flows {
-            // What is read is counted by the flows, and soon applied.
-            self.read = offset;
-        }
-        let current = self.history.current.as_mut().expect("a stream has a position");
-        assert!(
-            current.offset <= offset && offset <= self.read,
-            "applied {offset}, after {}, of {} that were read",
-            current.offset,
-            self.read
-        );
-        if current.offset < offset {
-            self.backoff = Backoff::default();
-        }
-        current.offset = offset;
-    }
-
-    /// The master has asked how far this node is (`REPLCONF GETACK`).
-    pub fn acknowledge(&mut self, now_ms: u64) {
-        self.owed = self.history.current.map(|current| current.offset);
-        self.say_place(now_ms);
-    }
-
-    fn say_place(&mut self, now_ms: u64) {
-        if let (State::Following, Some(position)) = (&self.state, self.history.current) {
-            let mut bytes = Vec::new();
-            psync::ask::ack(position.offset, self.safe.as_ref(), &mut bytes);
-            self.next_word_ms = now_ms + WORD_EACH_MS;
-            self.send(bytes);
-        }
-    }
-
-    /// So much of what was applied is on this node's disk; `None` where there is no log. The master hears of it with this node's next word, and at
-    /// once if it has asked. It does not ask those who follow by flows, so it hears from them whenever there is more.
-    pub fn synced(&mut self, attempt: Attempt, place: Option<Place>, now_ms: u64) {
-        if attempt != self.attempt || !self.is_following() || place == self.safe {
-            return;
-        }
-        let offset = place.as_ref().map(|place| place.at().offset);
-        let applied = self.history.current.map(|current| current.offset);
-        assert!(offset <= applied, "{offset:?} is on the disk, and {applied:?} was applied");
-        self.safe = place;
-        let is_told = self.owed.is_some_and(|owed| offset.is_some_and(|offset| offset >= owed));
-        if is_told || self.has_flows {
-            self.owed = None;
-            self.say_place(now_ms);
-        }
-    }
-
-    /// The stream is no commands, or one of them was refused: nothing is resumed from here.
-    pub fn stream_failed(&mut self, attempt: Attempt, why: &str, now_ms: u64) {
-        if self.is_now(attempt) && matches!(self.state, State::Following) {
-            self.is_torn = true;
-            self.facts.stream_failures += 1;
-            self.fail(Reason::Stream(why.to_owned()), now_ms);
-        }
-    }
-
-    /// All that had come of the stream was applied, up to `offset`, the end of its last whole command.
-    pub fn drained(&mut self, attempt: Attempt, offset: u64, now_ms: u64) {
-        if attempt != self.attempt || !matches!(self.state, State::Draining) {
-            return;
-        }
-        self.advance(offset);
-        self.facts.down_since_ms.get_or_insert(now_ms);
-        self.grant_wish(now_ms);
     }
 
     /// The time has come.

@@ -224,7 +224,7 @@ fn hazard_16_a_master_that_restarted_empty_does_not_empty_its_replica() {
     meet(&mut node, &mut empty);
     assert_eq!(node.data, NEW);
     let reason = node.role.facts(0).last_reason.expect("it was refused");
-    assert_eq!(reason, Reason::Empty { own_keys: NEW.len() as u64 });
+    assert_eq!(reason, Reason::Empty { over: 0, own_keys: NEW.len() as u64, own_libraries: 0 });
     assert!(reason.to_string().contains("CONFIG SET replica-accept-less yes"));
     // An operator insists; the next attempt is at once.
     node.role.set_options(Options { accepts_less: true, ..options() }, node.now_ms);
@@ -317,7 +317,7 @@ fn hazard_14_the_master_dies_before_the_first_byte_of_the_payload() {
     node.replicaof();
     master.accept();
     node.connect();
-    node.receive(b"+PONG\r\n+OK\r\n+OK\r\n-ERR Unrecognized REPLCONF option: lacewing-id\r\n");
+    node.receive(b"+PONG\r\n+OK\r\n+OK\r\n+OK\r\n-ERR Unrecognized REPLCONF option: lacewing-id\r\n");
     node.receive(format!("+FULLRESYNC {} 100\r\n", id(b'a')).as_bytes());
     assert_eq!(node.role.facts(0).state, LinkState::Sync);
     node.lose();

@@ -181,7 +181,7 @@ impl World {
     fn verify(&mut self, attempt: Attempt) {
         let Some((staged_of, staged)) = &self.staged else {
             // Nobody asked.
-            let report = Report { keys: 1, own_keys: self.own_keys };
+            let report = Report { keys: 1, own_keys: self.own_keys, ..Report::default() };
             if self.rng.one_in(8) {
                 self.role.verified(attempt, report, self.now_ms);
             }
@@ -193,14 +193,15 @@ impl World {
             match open(staged) {
                 Ok(data) => {
                     self.verified = Some(of);
-                    let report = Report { keys: data.len() as u64, own_keys: self.own_keys };
+                    let report =
+                        Report { keys: data.len() as u64, own_keys: self.own_keys, ..Report::default() };
                     self.to_verify = None;
                     self.role.verified(of, report, self.now_ms);
                 }
                 Err(why) => self.role.rejected(of, &why, self.now_ms),
             }
         } else {
-            let report = Report { keys: 9, own_keys: self.own_keys };
+            let report = Report { keys: 9, own_keys: self.own_keys, ..Report::default() };
             self.role.verified(attempt, report, self.now_ms);
         }
     }
@@ -218,7 +219,7 @@ impl World {
     }
 
     fn draw_script(&mut self) -> Vec<u8> {
-        let mut script = b"+PONG\r\n+OK\r\n+OK\r\n".to_vec();
+        let mut script = b"+PONG\r\n+OK\r\n+OK\r\n+OK\r\n".to_vec();
         let keys = if self.rng.one_in(8) { &b""[..] } else { KEYS };
         let mut body = payload(keys);
         if self.rng.one_in(6) {

@@ -13,7 +13,7 @@ use crate::script::busy::Busy;
 use anyhow::Context;
 use aof::NodeId;
 use commands::Core;
-use commands::core::Shared;
+use commands::core::{LoadingGauges, Shared};
 use commands::log::LogGauges;
 use config::{BindAddress, Config};
 use coordinator::participant::Participant;
@@ -371,6 +371,7 @@ fn shared(config: &Config, config_file: Option<String>, cores: usize, rng: &mut 
         allocator: "mimalloc",
         supervised: if std::env::var_os("NOTIFY_SOCKET").is_some() { "systemd" } else { "no" },
         log: LogGauges::new(cores),
+        loading: LoadingGauges { refusing: AtomicUsize::new(cores), ..LoadingGauges::default() },
         used_bytes: (0..cores).map(|_| AtomicUsize::new(0)).collect(),
         evictable_keys: (0..cores).map(|_| AtomicUsize::new(0)).collect(),
         client_bytes: (0..cores).map(|_| AtomicUsize::new(0)).collect(),

@@ -42,6 +42,7 @@ mod stop;
 mod tools;
 mod track;
 mod transaction;
+mod unpack;
 mod wait;
 mod watch;
 mod watching;

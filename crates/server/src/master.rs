@@ -94,7 +94,8 @@ pub(crate) struct Desk {
     failover: failover::Desk,
     /// Replicas are to have all before the server ends.
     is_held: Cell<bool>,
-    /// When those who wait for a payload were last told that it comes.
+    /// When those whose flows go on were last told that this node lives, and those who wait for a payload that it comes.
+    last_ping_ms: Cell<u64>,
     last_newline_ms: Cell<u64>,
     /// The offset that was shown last, and that of the end of the logs.
     shown: Cell<(u64, u64)>,
@@ -129,6 +130,7 @@ impl Desk {
             waits: waits::Desk::default(),
             failover: failover::Desk::default(),
             is_held: Cell::new(false),
+            last_ping_ms: Cell::new(0),
             last_newline_ms: Cell::new(0),
             shown: Cell::default(),
             has_news: Cell::new(false),
@@ -257,6 +259,15 @@ pub(crate) fn goes_on_from(node: &Node, place: Position) {
     }
 }
 
+/// Core 0: this node follows others than it did, or nobody. Those who follow it have been told whom, and pass that on to who asks them: they come
+/// again, hear how it is now, and go on where they were.
+pub(crate) fn follows_others(node: &Node) {
+    let peers = node.masters.peers.borrow();
+    peers.iter().for_each(|peer| {
+        peer.end("whom this server follows has changed: it is to hear that, and can go on at once");
+    });
+}
+
 /// All data was replaced by other data, of which the journals do not tell: whoever follows begins anew.
 pub(crate) fn replaced(node: &Node) {
     if node.masters.tapping.get() != Tapping::Off {
@@ -342,9 +353,14 @@ fn tick(node: &Rc<Node>) -> u64 {
         look_whether_alone(desk, limits.ttl_ms, now_ms);
         next_ms = next_ms.min(ROUND_MS);
     }
-    if now_ms >= desk.last_newline_ms.get() + limits.ping_ms {
-        desk.last_newline_ms.set(now_ms);
+    if now_ms >= desk.last_ping_ms.get() + limits.ping_ms {
+        desk.last_ping_ms.set(now_ms);
         desk.peers.borrow().iter().for_each(|peer| peer.say_that_it_lives());
+    }
+    // Whoever waits for a snapshot may have a timeout of a few seconds: it is told each second, as Redis does.
+    if now_ms >= desk.last_newline_ms.get() + NEWLINE_EACH_MS {
+        desk.last_newline_ms.set(now_ms);
+        desk.peers.borrow().iter().for_each(|peer| peer.say_that_it_comes());
     }
     publish_ring(node);
     publish_peers(node, &limits, now_ms);
@@ -491,5 +507,7 @@ pub(crate) fn now_ms() -> u64 {
 /// How often the replicas are looked at; and how often it is looked whether there are any.
 const ROUND_MS: u64 = 100;
 const IDLE_MS: u64 = 3_600_000;
+/// Who waits for a payload hears that it comes.
+const NEWLINE_EACH_MS: u64 = 1000;
 /// So much may wait for what other journals have to say.
 const WAITING_BYTES_MAX: usize = crate::journal::tap::QUEUE_BYTES_MAX;

@@ -31,7 +31,7 @@ mod staging;
 
 use crate::cut::Meanwhile;
 use crate::hop::{self, Hop, Item, Sink};
-use crate::load::{Desk, Recovered};
+use crate::load::{Desk, Part, Recovered, Turns, Worth};
 use crate::mail;
 use crate::node::{Node, State};
 use crate::wait::{self, Why};
@@ -43,8 +43,9 @@ use durable::manifest::SetFile;
 use replication::flow::place::{FlowPlace, Place};
 use replication::{Attempt, Endpoint, Position};
 use round::Rounds;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::atomic::Ordering::AcqRel;
 use stdx::{DbIndex, ShardId};
 
 /// What a core keeps of its node's role.
@@ -56,6 +57,8 @@ pub(crate) struct Replica {
     rounds: Rounds,
     /// The flows in which the data comes.
     flows: flows::Flows,
+    /// While a copy is loaded beside the data that is served: who reads files of it here takes turns.
+    turns: RefCell<Option<Rc<Turns>>>,
     /// While the data is replaced by what is on the disk: the proof that what there was before was whole.
     before: Cell<Option<Recovered>>,
 }
@@ -85,9 +88,16 @@ enum Event {
     FlowsRest(Attempt),
 }
 
-/// A payload that came in flows, each file of which is whole and safe.
+/// A payload that came in flows, each file of which is whole and, if it is kept, safe.
+#[derive(Default)]
 struct Gathered {
+    bytes: u64,
+    /// Those that are kept.
     files: Vec<SetFile>,
+    /// Those that are in memory.
+    parts: Vec<Part>,
+    /// By what they are judged.
+    worth: Worth,
     /// By flow: where the log goes on.
     places: Vec<FlowPlace>,
 }
@@ -123,6 +133,8 @@ pub(crate) enum Message {
     LeaveLog,
     /// Have an empty keyspace beside your own, for data that is about to come; or drop it.
     Beside(bool),
+    /// Put nothing more into those of others, and wait until what was sent to them is there.
+    LeaveBeside,
     /// The new data is there, which is that of this place: write this log from now on, if there is one. With a proof it is what has
     /// come beside what you have, and takes its place.
     Begin(Box<Place>, Option<Box<LogWriter>>, Option<Recovered>),
@@ -205,6 +217,7 @@ pub(crate) fn receive(node: &Rc<Node>, from: ShardId, message: Message) {
             beside::set_up_here(node, is_wanted);
             done(node, 0);
         }
+        Message::LeaveBeside => beside::leave_here(node),
         Message::Begin(position, log, incoming) => {
             if let Some(recovered) = incoming {
                 replace::exchange_here(node, recovered);
@@ -212,7 +225,10 @@ pub(crate) fn receive(node: &Rc<Node>, from: ShardId, message: Message) {
             replace::begin_here(node, &position, log.map(|log| *log));
             done(node, 0);
         }
-        Message::GoOn(recovered) => replace::go_on_here(node, recovered),
+        Message::GoOn(recovered) => {
+            replace::go_on_here(node, recovered);
+            done(node, 0);
+        }
         Message::Flows(message) => flows::receive(node, message),
     }
 }
@@ -222,6 +238,7 @@ pub(crate) fn stand_still(node: &Node, state: &mut State, meanwhile: Meanwhile) 
     if meanwhile == Meanwhile::Refused {
         node.replica.before.set(Some(node.admission.close()));
         state.core.is_loading = true;
+        state.core.shared.loading.refusing.fetch_add(1, AcqRel);
     }
     done(node, 0);
 }

@@ -29,7 +29,7 @@ mod walk;
 pub(crate) use due::{look, tell_health};
 pub(crate) use error::SaveError;
 pub(crate) use meet::{meet, meet_exec, meet_keys, meet_queue};
-pub(crate) use replicas::{Payload, SetFiles, for_flows, for_replicas};
+pub(crate) use replicas::{Payload, SetFiles, Wanted, for_flows, for_replicas};
 pub(crate) use walk::{arm, disarm, open};
 
 use crate::hop::{Item, Sink};
@@ -39,6 +39,7 @@ use crate::node::Node;
 use commands::saves::Form;
 use durable::manifest::SetFile;
 use file::{How, Seat};
+use replicas::Payloads;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -65,6 +66,8 @@ struct Desk {
     is_for_replicas: Cell<bool>,
     /// Some of whom are no Lacewings.
     is_for_others: Cell<bool>,
+    /// It is not on the disk yet, nor given up.
+    is_unfinished: Cell<bool>,
     /// What came of the parts.
     parts: RefCell<Vec<Result<SetFile, SaveError>>>,
     waker: RefCell<Option<Waker>>,
@@ -82,8 +85,8 @@ enum Waiter {
     Client(ShardId, Sink, Form),
     /// A task of core 0.
     Task(Rc<Promise<()>>),
-    /// Replicas, which are to be sent it; whether some of them are no Lacewings.
-    Replicas(Rc<Promise<Arc<Payload>>>, bool),
+    /// Replicas, which are to be sent it.
+    Replicas(Rc<Promise<Payloads>>, Wanted),
     /// The same by flows.
     Flows(Rc<Promise<Arc<SetFiles>>>),
 }
@@ -201,6 +204,11 @@ pub(crate) fn cancel(node: &Node) {
     tell_home(node, Message::Cancel);
 }
 
+/// Core 0, as the server ends: whether a snapshot under way has yet to take away what it has written.
+pub(crate) fn is_unfinished(node: &Node) -> bool {
+    node.snapshots.desk.is_unfinished.get()
+}
+
 /// Core 0: gives up the one under way, and has none begin before [`unbar`]. It may take a moment until there is none.
 pub(crate) fn bar(node: &Node) {
     node.snapshots.desk.is_barred.set(true);
@@ -262,13 +270,13 @@ pub(crate) fn start(node: &Rc<Node>) {
     }
 }
 
-/// Answers whoever waited. `single` is what became of the one file, for those who wanted that; `payload` and `files` the same for replicas.
+/// Answers whoever waited. `single` is what became of the one file, for those who wanted that; `payloads` and `files` the same for replicas.
 fn answer(
     node: &Node,
     waiting: Vec<Waiter>,
     result: &Result<(), String>,
     single: &Result<(), String>,
-    payload: Option<&Result<Arc<Payload>, String>>,
+    payloads: Option<&Result<Payloads, String>>,
     files: Option<&Result<Arc<SetFiles>, String>>,
 ) {
     for waiter in waiting {
@@ -285,8 +293,8 @@ fn answer(
             }
             Waiter::Task(promise) => promise.keep(result.clone()),
             Waiter::Replicas(promise, _) => {
-                let payload = payload.cloned().unwrap_or_else(|| Err("there is no snapshot".to_owned()));
-                promise.keep(result.clone().and(payload));
+                let payloads = payloads.cloned().unwrap_or_else(|| Err("there is no snapshot".to_owned()));
+                promise.keep(result.clone().and(payloads));
             }
             Waiter::Flows(promise) => {
                 let files = files.cloned().unwrap_or_else(|| Err("there is no snapshot".to_owned()));

@@ -7,6 +7,7 @@
 //! ```
 //!
 //! Either side ends and begins again at any step: the master with all it had, with what was safe, with an older copy of itself, or with nothing.
+//! Now and then it lies: a byte of a frame, or of a file, is another.
 //! Whoever follows is told otherwise, and connections fail, at every step in turn.
 //!
 //! At all times, and at every start of the replica, all of these hold ([`Violation`]):
@@ -27,13 +28,14 @@ mod past;
 mod serving;
 mod shards;
 mod start;
+mod store;
 mod toy;
 mod world;
 
-pub use past::Violation;
-pub use world::Happens;
+pub use crate::pair::happens::{Happens, Restart};
+pub use crate::pair::violation::Violation;
 
-use crate::disk::MemDisk;
+use crate::disk::{Crash, MemDisk};
 use world::World;
 
 /// A mistake made on purpose, which the checks must find.
@@ -59,11 +61,13 @@ pub enum Planted {
     ResumesSome,
     /// An empty master counts, and one that has less.
     AcceptsLess,
+    /// A file is taken as it is.
+    DoesNotVerify,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::PlacesApart,
         Self::DoesNotLookAtBirths,
         Self::DoesNotWaitForAll,
@@ -74,6 +78,7 @@ impl Planted {
         Self::SendsTooMuch,
         Self::ResumesSome,
         Self::AcceptsLess,
+        Self::DoesNotVerify,
     ];
 }
 
@@ -82,10 +87,14 @@ impl Planted {
 pub struct Run {
     /// All that is drawn is drawn from it.
     pub seed: u64,
-    /// The call of the replica's disk at which it crashes first, if it is not to come by chance.
-    pub crash_at: Option<u64>,
-    /// The step at which something happens, besides what comes by chance.
-    pub happens_at: Option<(usize, Happens)>,
+    /// How long it lives, before all is well again.
+    pub steps: usize,
+    /// The call of the replica's disk at which it crashes first, and how, if that is not to come by chance.
+    pub crash_at: Option<(u64, Crash)>,
+    /// The moment at which something happens, besides what comes by chance, or is in the plan.
+    pub happens_at: Option<(u64, Happens)>,
+    /// What happens at which moment; if there is such a plan, nothing bad comes by chance.
+    pub plan: &'static [(u64, Happens)],
     /// A mistake made on purpose.
     pub planted: Option<Planted>,
 }
@@ -95,6 +104,8 @@ pub struct Run {
 pub struct Report {
     /// Calls of the disk that change something.
     pub calls: u64,
+    /// Moments at which something could have happened.
+    pub moments: u64,
     /// Starts of the replica.
     pub starts: u64,
     /// Datasets that were replaced.
@@ -109,6 +120,8 @@ pub struct Report {
     pub insisted: u64,
     /// Connections that came besides those of a session.
     pub twice: u64,
+    /// Times that the master was about to send what is wrong.
+    pub lies: u64,
     /// Generations that were gone over.
     pub crossed: u64,
     /// Batches of what was met for.
@@ -117,10 +130,18 @@ pub struct Report {
     pub told: u64,
 }
 
+impl Report {
+    /// Whether all that a replica does was done.
+    pub fn is_eventful(&self) -> bool {
+        let came = self.replaced > 0 && self.resumed > 0 && self.crossed > 0 && self.met > 0 && self.told > 0;
+        came && self.promoted > 0 && self.starts > 1 && self.failed > 0
+    }
+}
+
 /// Runs it.
 pub fn run(run: &Run) -> Result<Report, Violation> {
     let disk = MemDisk::new(run.seed ^ 0xd15c);
-    if let Some(call) = run.crash_at {
+    if let Some((call, _)) = run.crash_at {
         disk.crash_at(call);
     }
     let mut world = World::new(run, disk)?;

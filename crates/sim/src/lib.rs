@@ -34,6 +34,9 @@ pub mod flows;
 pub mod history;
 pub mod journal;
 pub mod linear;
+#[cfg(test)]
+mod long;
+mod pair;
 pub mod replicas;
 mod store;
 pub mod waiting;

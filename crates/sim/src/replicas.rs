@@ -19,18 +19,17 @@
 mod deal;
 mod lie;
 mod master;
-pub(crate) mod net;
-pub(crate) mod node;
+mod node;
 mod past;
-pub(crate) mod start;
+mod start;
 mod toy;
 mod world;
 
+pub use crate::pair::happens::{Happens, Restart};
+pub use crate::pair::violation::Violation;
 pub use node::Planted;
-pub use past::Violation;
-pub use world::Told;
 
-use crate::disk::MemDisk;
+use crate::disk::{Crash, MemDisk};
 use world::World;
 
 /// One run.
@@ -38,10 +37,12 @@ use world::World;
 pub struct Run {
     /// All that is drawn is drawn from it.
     pub seed: u64,
-    /// The call of the replica's disk at which it crashes first, if it is not to come by chance.
-    pub crash_at: Option<u64>,
-    /// The step at which the operator says something, besides what comes by chance.
-    pub told_at: Option<(usize, Told)>,
+    /// How long it lives, before all is well again.
+    pub steps: usize,
+    /// The call of the replica's disk at which it crashes first, and how, if that is not to come by chance.
+    pub crash_at: Option<(u64, Crash)>,
+    /// The moment at which something happens, besides what comes by chance.
+    pub happens_at: Option<(u64, Happens)>,
     /// A mistake made on purpose.
     pub planted: Option<Planted>,
 }
@@ -51,6 +52,8 @@ pub struct Run {
 pub struct Report {
     /// Calls of the disk that change something.
     pub calls: u64,
+    /// Moments at which something could have happened.
+    pub moments: u64,
     /// Starts of the replica.
     pub starts: u64,
     /// Datasets that were replaced.
@@ -59,14 +62,24 @@ pub struct Report {
     pub resumed: u64,
     /// Attempts that failed.
     pub failed: u64,
+    /// Times that the replica became a master.
+    pub promoted: u64,
     /// Connections on which the master lied.
     pub lies: u64,
+}
+
+impl Report {
+    /// Whether all that a replica does was done.
+    pub fn is_eventful(&self) -> bool {
+        let came = self.replaced > 1 && self.resumed > 0 && self.promoted > 0;
+        came && self.starts > 1 && self.failed > 0 && self.lies > 0
+    }
 }
 
 /// Runs it.
 pub fn run(run: &Run) -> Result<Report, Violation> {
     let disk = MemDisk::new(run.seed ^ 0xd15c);
-    if let Some(call) = run.crash_at {
+    if let Some((call, _)) = run.crash_at {
         disk.crash_at(call);
     }
     if let Some(lie) = run.planted.and_then(Planted::lie) {

@@ -22,6 +22,7 @@ mod node;
 mod reader;
 mod same;
 
+use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 use ending::Ending;
@@ -69,6 +70,17 @@ impl Report {
             Ending::Promote { .. } => self.promotions += 1,
             Ending::PutBack => self.put_back += 1,
         }
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rounds, calls, reads, disturbances, ends, failovers, promotions, put_back } = self;
+        write!(
+            f,
+            "{rounds} rounds, {calls} calls answered, {reads} reads, {disturbances} disturbances, {ends} ends of masters, \
+             {failovers} failovers, {promotions} promotions, {put_back} put back"
+        )
     }
 }
 

@@ -302,6 +302,9 @@ fn replicas_count_among_the_clients() {
     until("it follows by flows", || {
         (first.line("CLIENT LIST TYPE replica").matches("flow").count() == 2).then_some(())
     });
+    until("it has loaded what it was sent", || {
+        replica.client().line("INFO replication").contains("master_link_status:up").then_some(())
+    });
     // This one, the link, and two flows.
     assert_eq!(first.line("CONFIG SET maxclients 5"), "+OK");
     let mut second = master.client();

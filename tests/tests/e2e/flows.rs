@@ -49,11 +49,3 @@ fn ok(client: &mut Client, words: &[&str]) {
     let reply = show(&client.call(words));
     assert!(!reply.starts_with('-'), "{words:?}: {reply}");
 }
-
-/// Writes so many MiB, to both shards.
-fn fill(client: &mut Client, mib: usize) {
-    let long = "x".repeat(64 << 10);
-    for number in 0..mib * 16 {
-        ok(client, &["SET", &format!("k{}", number % 32), &long]);
-    }
-}

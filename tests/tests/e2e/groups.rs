@@ -183,6 +183,105 @@ fn hazard_13_a_cycle_is_refused_and_undone_by_one_command() {
     }
 }
 
+/// The end of a chain says whom it follows now, and not whom its master followed before: the first may come behind the last.
+#[test]
+fn hazard_13_a_chain_that_is_turned_round_is_no_cycle() {
+    for log in ["no", "yes"] {
+        let nodes: Vec<Server> = (0..3).map(|_| node("2", &["--appendonly", log])).collect();
+        let [first, middle, last] = &nodes[..] else { unreachable!("there are three") };
+        write(&mut first.client(), 0, 30);
+        follow(middle, first);
+        follow(last, middle);
+        check_same(last, first);
+        assert_eq!(middle.client().line("REPLICAOF NO ONE"), "+OK");
+        write(&mut middle.client(), 30, 40);
+        follow(first, last);
+        nodes.iter().for_each(|node| check_same(node, middle));
+        assert_eq!(field(&mut last.client(), "master_full_syncs"), "1", "it goes on where it was");
+    }
+}
+
+/// A node of a cycle: a Lacewing, or a redis-server.
+enum Link {
+    Lacewing(Server),
+    Redis(RedisServer),
+}
+
+impl std::ops::Deref for Link {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        match self {
+            Self::Lacewing(server) => server,
+            Self::Redis(server) => server,
+        }
+    }
+}
+
+/// The first of these is told to follow the last, where each follows the one before it; a letter for each: a Lacewing, or a redis-server.
+/// Some Lacewing finds out, after at most one more full copy for any of them; nobody loses anything, and one command undoes it.
+#[track_caller]
+fn check_cycle(kinds: &str) {
+    let nodes: Option<Vec<Link>> = kinds
+        .chars()
+        .map(|kind| match kind {
+            'R' => RedisServer::with(&["--repl-diskless-sync-delay", "0"]).map(Link::Redis),
+            _ => Some(Link::Lacewing(node("2", &["--repl-diskless-sync-delay", "0"]))),
+        })
+        .collect();
+    let Some(nodes) = nodes else { return };
+    let mut first = nodes[0].client();
+    assert_eq!(first.line("SET a 1"), "+OK");
+    nodes.windows(2).for_each(|pair| follow(&pair[1], &pair[0]));
+    nodes[1..].iter().for_each(|node| check_same(node, &nodes[0]));
+    let last = nodes.last().expect("there are several");
+    assert_eq!(first.line(&format!("REPLICAOF 127.0.0.1 {}", last.port())), "+OK");
+    until("it is refused", || {
+        let has_refused = |node: &Link| {
+            field(&mut node.client(), "master_link_last_error").contains("the master follows this node")
+        };
+        nodes.iter().any(has_refused).then_some(())
+    });
+    for node in &nodes {
+        let mut client = node.client();
+        until("it has its data", || (client.line("GET a") == "\"1\"").then_some(()));
+        let full_syncs = field(&mut client, "master_full_syncs").parse().unwrap_or(0);
+        assert!(full_syncs <= 2, "{kinds}: {full_syncs}");
+    }
+    assert_eq!(first.line("REPLICAOF NO ONE"), "+OK");
+    assert_eq!(first.line("SET a 2"), "+OK");
+    until("all follow it again", || {
+        nodes.iter().all(|node| node.client().line("GET a") == "\"2\"").then_some(())
+    });
+}
+
+#[test]
+fn hazard_13_a_cycle_through_a_redis_server_is_refused() {
+    ["LR", "LRL", "LRR"].into_iter().for_each(check_cycle);
+}
+
+#[test]
+fn hazard_13_a_cycle_that_a_redis_server_closes_is_refused() {
+    ["LLR", "RLL", "RRL"].into_iter().for_each(check_cycle);
+}
+
+/// By whatever name the replica calls it.
+#[test]
+fn hazard_13_a_redis_server_gets_nothing_from_its_own_replica() {
+    let Some(redis) = RedisServer::start() else { return };
+    let replica = node("2", &[]);
+    assert_eq!(redis.client().line("SET a 1"), "+OK");
+    let mut client = replica.client();
+    assert_eq!(client.line(&format!("REPLICAOF localhost {}", redis.port())), "+OK");
+    until("the link is up", || (field(&mut client, "master_link_status") == "up").then_some(()));
+    assert_eq!(redis.client().line(&format!("REPLICAOF 127.0.0.1 {}", replica.port())), "+OK");
+    redis.wait_for_log("Can't SYNC with the master of this server");
+    assert_eq!(field(&mut client, "master_full_syncs"), "1");
+    assert_eq!(redis.client().line("REPLICAOF NO ONE"), "+OK");
+    assert_eq!(redis.client().line("SET a 2"), "+OK");
+    until("it is followed again", || (client.line("GET a") == "\"2\"").then_some(()));
+}
+
 #[test]
 fn a_sentinel_makes_a_replica_the_master() {
     let master = node("2", &[]);

@@ -251,6 +251,7 @@ fn what_was_answered_survives_a_kill() {
             while started.elapsed() < LENGTH / 2 {
                 thread::park_timeout(Duration::from_millis(10));
             }
+            load::until_all_have_counted(&mut server.client(), CLIENTS);
             is_over.store(true, Relaxed);
             server.kill();
             counters.into_iter().map(|counter| counter.join().expect("a counter does not panic")).collect()

@@ -6,6 +6,7 @@ pub(crate) mod follow;
 mod proxy;
 mod slow;
 mod waiting;
+mod words;
 
 use crate::dump::has_same_values;
 use lacewing_tests::{Client, Process, RedisServer, Server, show, until};

@@ -224,6 +224,7 @@ fn what_was_answered_is_there_after_a_kill_and_no_transaction_is_cut_in_two() {
             while started.elapsed() < LENGTH / 2 {
                 thread::park_timeout(Duration::from_millis(10));
             }
+            load::until_all_have_counted(&mut old.client(), CLIENTS);
             is_over.store(true, Relaxed);
             old.kill();
             counters.into_iter().map(|counter| counter.join().expect("a counter does not panic")).collect()

@@ -3,6 +3,8 @@
 mod bad;
 mod beside;
 mod crashes;
+mod flow_master;
+mod flows;
 mod master;
 mod promotion;
 mod redis;

@@ -275,8 +275,8 @@ fn who_waits_for_a_policy_to_change_does_not_hold_up_the_end() {
 #[test]
 fn scripts_and_transactions_under_way_are_whole_after_the_end() {
     let scripts = [
-        "for i = 1, 1000000 do redis.call('INCR', KEYS[1]) end redis.call('SET', KEYS[2], 'done')",
-        "for i = 1, 100000 do redis.call('INCR', ARGV[1]) end redis.call('SET', ARGV[2], 'done')",
+        "for i = 1, 300000 do redis.call('INCR', KEYS[1]) end redis.call('SET', KEYS[2], 'done')",
+        "for i = 1, 30000 do redis.call('INCR', ARGV[1]) end redis.call('SET', ARGV[2], 'done')",
     ];
     for (script, keys) in scripts.into_iter().zip([["2", "{k}n", "{k}last"], ["0", "n", "last"]]) {
         let mut server = Server::with(&LOGGED);

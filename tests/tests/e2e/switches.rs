@@ -29,6 +29,17 @@ fn until_it_counts(client: &mut Client) {
     until("the log has begun", || (field(client, "aof_rewrite_in_progress") == "0").then_some(()));
 }
 
+/// Waits until writers have had more answers, or the server is gone.
+fn until_more_is_written(client: &mut Client) {
+    let answered = |client: &mut Client| -> Option<u64> {
+        let info = asked(client, "INFO stats")?;
+        let (_, count) = info.split_once("total_commands_processed:")?;
+        count.split(|char: char| !char.is_ascii_digit()).next()?.parse().ok()
+    };
+    let Some(before) = answered(client) else { return };
+    until("more is written", || answered(client).is_none_or(|now| now > before + 500).then_some(()));
+}
+
 /// Has writers count while `change` is at work, which says with the number when answers promise nothing ([`count`]) and kills the
 /// server in the end; and compares what the next one finds.
 #[track_caller]
@@ -71,12 +82,12 @@ fn a_log_that_begins_under_load_has_all_from_its_snapshot_on() {
         check(cores, &["--appendonly", "no", "--appendfsync", policy], |server, phase| {
             let mut client = server.client();
             phase.store(1, SeqCst);
-            thread::park_timeout(Duration::from_millis(100));
+            until_more_is_written(&mut client);
             set(&mut client, "appendonly", "yes");
             assert_eq!(field(&mut client, "aof_enabled"), "1");
             until_it_counts(&mut client);
             phase.store(2, SeqCst);
-            thread::park_timeout(Duration::from_millis(200));
+            until_more_is_written(&mut client);
             server.kill();
         });
     }
@@ -85,7 +96,7 @@ fn a_log_that_begins_under_load_has_all_from_its_snapshot_on() {
 /// The log ends and begins again, until the server is gone.
 fn toggle(client: &mut Client, phase: &AtomicU64) {
     for round in 0.. {
-        thread::park_timeout(Duration::from_millis(30));
+        until_more_is_written(client);
         phase.store(2 * round + 1, SeqCst);
         let policy = ["everysec", "always", "no"][round as usize % 3];
         for line in ["appendonly no", &format!("appendfsync {policy}"), "appendonly yes"] {

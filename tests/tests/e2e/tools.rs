@@ -1,9 +1,10 @@
 //! Redis's own tools: redis-cli as people use it, by hand and in scripts, and redis-benchmark.
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
-use lacewing_tests::{Ended, Server, installed, run, run_within, show};
+use lacewing_tests::{Ended, RedisServer, Server, installed, run, run_within, show};
 
 #[test]
 fn redis_cli_takes_commands_from_a_pipe() {
@@ -39,6 +40,25 @@ fn redis_cli_takes_the_last_argument_from_its_input() {
     let Some(server) = server_for(CLI) else { return };
     assert_eq!(cli(&server, &["-x", "SET", "from-stdin"], "two\nlines\n").stdout, "OK\n");
     assert_eq!(server.client().line("GET from-stdin"), r#""two\nlines\n""#);
+}
+
+#[test]
+fn redis_cli_fetches_the_functions_alone() {
+    let Some(server) = server_for(CLI) else { return };
+    let mut client = server.client();
+    assert_eq!(client.line("MSET a 1 b 2 c 3"), "+OK");
+    let library = "#!lua name=one\nredis.register_function('f', function() return 7 end)";
+    assert_eq!(show(&client.call(&["FUNCTION", "LOAD", library])), "\"one\"");
+    let dir = Arc::new(tempfile::tempdir().expect("a directory"));
+    let file = dir.path().join("dump.rdb");
+    let name = file.to_str().expect("a name that is text");
+    let ended = cli(&server, &["--functions-rdb", name], "");
+    assert!(ended.stderr.contains("Transfer finished with success"), "{}", ended.stderr);
+    let Some(redis) = RedisServer::on(dir, &[]) else { return };
+    let mut reader = redis.client();
+    assert_eq!(reader.line("DBSIZE"), ":0");
+    assert_eq!(reader.line("FCALL f 0"), ":7");
+    assert_eq!(client.line("DBSIZE"), ":3");
 }
 
 #[test]

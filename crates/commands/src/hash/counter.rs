@@ -1,6 +1,6 @@
 //! HINCRBY and HINCRBYFLOAT.
 
-use super::due;
+use super::{due, setex};
 use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::effects::Event;
 use crate::error::CommandError;
@@ -46,22 +46,17 @@ pub(super) fn hincrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome,
         let mut hash = editing.hash();
         let field = hash.get().field(name);
         let old = field.map_or(Element::Int(0), |field| field.value);
-        let expires = field.is_some_and(|field| field.expiry.is_some());
+        let expiry = field.and_then(|field| field.expiry);
         let sum = longdouble::add(old.text(&mut itoa::Buffer::new()), by).map_err(|error| match error {
             LongDoubleError::NotAFloat => CommandError::HASH_NOT_FLOAT,
             LongDoubleError::NanOrInfinity => CommandError::NOT_FINITE,
         })?;
         hash.set(name, sum.as_bytes(), KeepExpiry::Yes);
         editing.changed(1);
-        Ok::<_, CommandError>((sum, expires))
+        Ok::<_, CommandError>((sum, expiry))
     })?;
-    let (sum, expires) = edited.expect("a hash that is made when it is missing").result?;
-    if expires {
-        // HSET would take the expiry away.
-        ctx.effect(key.bytes, &[b"HSETEX", key.bytes, b"KEEPTTL", b"FIELDS", b"1", name, sum.as_bytes()]);
-    } else {
-        ctx.effect(key.bytes, &[b"HSET", key.bytes, name, sum.as_bytes()]);
-    }
+    let (sum, expiry) = edited.expect("a hash that is made when it is missing").result?;
+    setex::tell_set(ctx, key, &[name, sum.as_bytes()], &[expiry]);
     ctx.event(Event::HASH, "hincrbyfloat", key.bytes);
     ctx.out.bulk(sum.as_bytes());
     Ok(Outcome::Done)

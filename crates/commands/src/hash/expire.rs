@@ -80,11 +80,16 @@ pub(super) fn tell(ctx: &mut Ctx<'_>, key: Key<'_>, at: UnixMs, names: &[&[u8]],
         ctx.effect(key.bytes, &[&[b"HDEL", key.bytes], names].concat());
         return remove::notify(ctx, key, emptied);
     }
+    tell_time(ctx, key, at, names);
+    ctx.event(Event::HASH, "hexpire", key.bytes);
+}
+
+/// Tells the effect alone: these fields expire at `at`, which is no later than a command may say.
+pub(super) fn tell_time(ctx: &mut Ctx<'_>, key: Key<'_>, at: UnixMs, names: &[&[u8]]) {
     let (mut at_room, mut count_room) = (itoa::Buffer::new(), itoa::Buffer::new());
     let at = at_room.format(at.0).as_bytes();
     let count = count_room.format(names.len()).as_bytes();
     ctx.effect(key.bytes, &[&[b"HPEXPIREAT", key.bytes, at, b"FIELDS", count], names].concat());
-    ctx.event(Event::HASH, "hexpire", key.bytes);
 }
 
 /// What is asked for.

@@ -1,7 +1,8 @@
 //! Effects and events of hash commands; and random commands, whose effects replayed on an empty server give the same.
 
 use crate::effects;
-use crate::testing::{START, World, check_effects, check_events};
+use crate::testing::{START, World, check_effects, check_events, shown};
+use stdx::args::OwnedArgs;
 use stdx::{Rng, UnixMs};
 
 #[test]
@@ -32,12 +33,28 @@ fn effects_have_absolute_times() {
     let expire = "HEXPIRE h 10 FIELDS 1 a";
     check_effects(&[SET, expire, "HGETEX h PERSIST FIELDS 2 b a"], "HPERSIST h FIELDS 1 a");
     check_effects(&[SET, expire, "HPERSIST h FIELDS 2 b a"], "HPERSIST h FIELDS 2 b a");
-    check_effects(&[SET, expire, "HINCRBYFLOAT h a 1"], "HSETEX h KEEPTTL FIELDS 1 a 2");
+    check_effects(&[SET, expire, "HINCRBYFLOAT h a 1"], &format!("HSET h a 2 | {AT} 1 a"));
+    check_effects(&[SET, expire, "HSETEX h KEEPTTL FIELDS 2 a 5 b 6"], &format!("HSET h a 5 b 6 | {AT} 1 a"));
     check_effects(&["HSETEX h FNX FIELDS 1 a 1"], "HSET h a 1");
-    check_effects(&["HSETEX h EX 10 FIELDS 1 a 1"], "HSETEX h PXAT 1700000010000 FIELDS 1 a 1");
-    check_effects(&[SET, "HSETEX h FXX KEEPTTL FIELDS 1 a 1"], "HSETEX h KEEPTTL FIELDS 1 a 1");
+    check_effects(&["HSETEX h EX 10 FIELDS 1 a 1"], &format!("HSET h a 1 | {AT} 1 a"));
+    check_effects(&[SET, "HSETEX h FXX KEEPTTL FIELDS 1 a 1"], "HSET h a 1");
     check_effects(&[SET, "HSETEX h PXAT 1 FIELDS 1 a 1"], "HDEL h a");
     check_effects(&[SET, "HSETEX h FXX FIELDS 1 x 1"], "");
+}
+
+/// RESTORE takes times that no command of theirs does: a log that said one could not be run again.
+#[test]
+fn a_time_that_no_command_says_is_kept_and_not_said() {
+    let mut payload = vec![24];
+    payload.extend_from_slice(&(1_i64 << 47).to_le_bytes());
+    payload.extend_from_slice(b"\x01\x01\x01a\x011\x0c\x00");
+    payload.extend_from_slice(&rdb::crc64(&payload).to_le_bytes());
+    let mut world = World::new(1);
+    let restored = world.run_args(&OwnedArgs::new(&[&b"RESTORE"[..], b"h", b"0", &payload]));
+    assert_eq!(shown(&restored), "+OK");
+    world.check_effects(&["HINCRBYFLOAT h a 1"], "HSETEX h KEEPTTL FIELDS 1 a 2");
+    world.check_effects(&["HSETEX h KEEPTTL FIELDS 2 a 3 b 4"], "HSETEX h KEEPTTL FIELDS 2 a 3 b 4");
+    world.check(&["HPEXPIRETIME h FIELDS 2 a b"], "*2 :140737488355328 :-1");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! HSETEX: sets fields and their time to live together, on a condition.
 
-use super::{due, remove, set};
+use super::{due, expire, remove, set};
 use crate::ctx::{Ctx, Outcome, parse_int};
 use crate::effects::Event;
 use crate::error::CommandError;
-use crate::time::Time;
+use crate::time::{FIELD_EXPIRY_MAX, Time};
 use datatypes::hash::KeepExpiry;
 use datatypes::{HashMut, Kind};
 use keyspace::Key;
@@ -16,13 +16,14 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comma
     due::remove_before(ctx, key, plan.names());
     // Without the key no field is there, so FXX never sets one.
     let make = plan.existing != Some(true);
-    let now = ctx.now;
+    let (now, mut expiries) = (ctx.now, Vec::new());
     let edited = ctx.core.keyspace.edit(ctx.caller.db, key, Kind::Hash, make, now, |editing| {
         let mut hash = editing.hash();
         if !plan.admits(&hash) {
             return Did::Nothing;
         }
         let (did, changes) = plan.apply(&mut hash, now);
+        expiries.extend(plan.names().map(|name| hash.get().field(name).and_then(|field| field.expiry)));
         let is_empty = hash.get().is_empty();
         if changes > 0 {
             editing.changed(changes);
@@ -30,7 +31,7 @@ pub(super) fn hsetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, Comma
         if did == Did::Removed && is_empty { Did::Emptied } else { did }
     })?;
     let did = edited.map_or(Did::Nothing, |edited| edited.result);
-    plan.tell(ctx, key, did);
+    plan.tell(ctx, key, did, &expiries);
     ctx.out.int((did != Did::Nothing).into());
     Ok(Outcome::Done)
 }
@@ -128,11 +129,12 @@ impl<'a> Plan<'a> {
     }
 
     /// Tells effects and events, as Redis does: fields were set first, even if they are gone.
-    fn tell(&self, ctx: &mut Ctx<'_>, key: Key<'_>, did: Did) {
+    fn tell(&self, ctx: &mut Ctx<'_>, key: Key<'_>, did: Did, expiries: &[Option<UnixMs>]) {
         match did {
             Did::Nothing => {}
             Did::Set => {
-                self.tell_set(ctx, key);
+                let pairs: Vec<&[u8]> = self.pairs.iter().collect();
+                tell_set(ctx, key, &pairs, expiries);
                 ctx.event(Event::HASH, "hset", key.bytes);
                 if matches!(self.expiry, Expiry::At(_)) {
                     ctx.event(Event::HASH, "hexpire", key.bytes);
@@ -146,19 +148,25 @@ impl<'a> Plan<'a> {
             }
         }
     }
+}
 
-    fn tell_set(&self, ctx: &mut Ctx<'_>, key: Key<'_>) {
-        let pairs: Vec<&[u8]> = self.pairs.iter().collect();
-        let (mut at_room, mut count_room) = (itoa::Buffer::new(), itoa::Buffer::new());
-        let count = count_room.format(pairs.len() / 2).as_bytes();
-        let head: &[&[u8]] = match self.expiry {
-            Expiry::Clear => &[b"HSET", key.bytes],
-            Expiry::Keep => &[b"HSETEX", key.bytes, b"KEEPTTL", b"FIELDS", count],
-            Expiry::At(at) => {
-                &[b"HSETEX", key.bytes, b"PXAT", at_room.format(at.0).as_bytes(), b"FIELDS", count]
-            }
-        };
-        ctx.effect(key.bytes, &[head, &pairs].concat());
+/// Tells the effect: fields were set, and these are the times at which they expire. In words of Redis 7.4, for its replicas' sake:
+/// HSETEX is Redis 8's.
+pub(super) fn tell_set(ctx: &mut Ctx<'_>, key: Key<'_>, pairs: &[&[u8]], expiries: &[Option<UnixMs>]) {
+    if expiries.iter().flatten().any(|at| at.0 > FIELD_EXPIRY_MAX) {
+        // RESTORE takes what no command says.
+        let mut room = itoa::Buffer::new();
+        let count = room.format(expiries.len()).as_bytes();
+        let head: &[&[u8]] = &[b"HSETEX", key.bytes, b"KEEPTTL", b"FIELDS", count];
+        return ctx.effect(key.bytes, &[head, pairs].concat());
+    }
+    ctx.effect(key.bytes, &[&[b"HSET", key.bytes], pairs].concat());
+    let fields: Vec<(&[u8], Option<UnixMs>)> =
+        pairs.iter().step_by(2).copied().zip(expiries.iter().copied()).collect();
+    for same in fields.chunk_by(|one, other| one.1 == other.1) {
+        let Some(at) = same[0].1 else { continue };
+        let names: Vec<&[u8]> = same.iter().map(|(name, _)| *name).collect();
+        expire::tell_time(ctx, key, at, &names);
     }
 }
 

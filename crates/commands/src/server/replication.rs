@@ -10,6 +10,7 @@ use crate::row::{Arg, Command, Flags};
 use config::MasterAddress;
 use replication::flow::hello::CAPABLE;
 use replication::psync::{Follower, Replconf};
+use std::net::IpAddr;
 use stdx::{Args, UnixMs};
 
 /// The administrator's, not in scripts.
@@ -242,7 +243,7 @@ fn replconf(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Outcome, CommandError> 
         Ok(Replconf::Silence | Replconf::AckNow) => {}
         Ok(Replconf::Names) => {
             let mut line = format!("LACEWING {}", ctx.core.shared.run_id);
-            for name in ctx.core.shared.replica.upstream() {
+            for name in ctx.core.shared.replica.names() {
                 line.push(' ');
                 line.push_str(name.as_str());
             }
@@ -292,23 +293,32 @@ pub(crate) fn is_not_failing_over(ctx: &Ctx<'_>) -> Result<(), CommandError> {
 /// SYNC: the same for all data, which comes without a word before it.
 fn sync(ctx: &mut Ctx<'_>, _: Args<'_>) -> Result<Outcome, CommandError> {
     is_not_failing_over(ctx)?;
+    is_not_its_master(ctx)?;
     has_data(ctx)?;
     follow(ctx, Wants::Everything, false);
     Ok(Outcome::Done)
 }
 
 /// Two that follow each other would take each other's data for ever. A Lacewing says who it is, and sees it before it asks; of others the
-/// address is known that they have told.
+/// address is known that they have told, or come from: it is that which this server was told to follow, or that of its link.
 fn is_not_its_master(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
-    let Some(master) = ctx.core.shared.replica.master() else { return Ok(()) };
+    let replica = &ctx.core.shared.replica;
+    let Some((master, peer)) = replica.master().map(|master| (master, replica.peer())) else { return Ok(()) };
     let client = ctx.client();
     let Some(follower) = &client.replica else { return Ok(()) };
     let from = client.addr.rsplit_once(':').map_or("", |(host, _)| host);
     let from = follower.ip_address.as_deref().unwrap_or(from);
-    if follower.listening_port == master.port && from.eq_ignore_ascii_case(&master.host) {
+    let is_linked = || peer.is_some_and(|peer| address(from) == Some(peer));
+    if follower.listening_port == master.port && (from.eq_ignore_ascii_case(&master.host) || is_linked()) {
         return Err(CommandError::SYNC_BY_MASTER);
     }
     Ok(())
+}
+
+/// The address that a client has, or tells, if it is one.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    text.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
 /// A replica whose master is away has nothing to pass on that is known to stay; so two that follow each other get nothing either.
@@ -355,6 +365,45 @@ mod tests {
         world.check(&["PSYNC ? -1"], "");
         world.run("REPLCONF listening-port 6379 ip-address 10.0.0.7");
         world.check(&["PSYNC ? -1"], "");
+        world.run("REPLCONF listening-port 6379 ip-address 127.0.0.1");
+        world.check(&["SYNC"], refused);
+    }
+
+    #[test]
+    fn a_master_that_is_named_by_its_host_is_known_by_the_address_of_the_link() {
+        let mut world = World::new(1);
+        let to = MasterAddress { host: "redis.example".to_owned(), port: 6379 };
+        world.cores[0].shared.replica.tell(Some(to), facts(LinkState::Connected), 0);
+        world.cores[0].shared.replica.tell_peer("::ffff:10.0.0.7".parse().ok());
+        let refused = "-NOMASTERLINK Can't SYNC with the master of this server: one of them must be told REPLICAOF NO ONE";
+        for (said, answer) in [
+            ("REPLCONF listening-port 6379 ip-address 10.0.0.7", refused),
+            ("REPLCONF listening-port 6379 ip-address REDIS.example", refused),
+            ("REPLCONF listening-port 6380 ip-address 10.0.0.7", ""),
+            ("REPLCONF listening-port 6379 ip-address 10.0.0.8", ""),
+        ] {
+            world.run(said);
+            world.check(&["PSYNC ? -1"], answer);
+        }
+    }
+
+    #[test]
+    fn who_wants_the_stream_too_is_served_whatever_the_payload_is_to_hold() {
+        for wants in ["\"\"", "functions"] {
+            let mut world = World::new(1);
+            assert_eq!(world.run(&format!("REPLCONF rdb-filter-only {wants}")), "+OK");
+            world.check(&["PSYNC ? -1"], "");
+        }
+    }
+
+    #[test]
+    fn a_replica_says_in_whose_history_it_is() {
+        let mut world = World::new(1);
+        let says = |world: &mut World| world.run(&format!("REPLCONF lacewing-id {}", "a".repeat(40)));
+        let before = says(&mut world);
+        let to = MasterAddress { host: "redis.example".to_owned(), port: 6379 };
+        world.cores[0].shared.replica.tell(Some(to), facts(LinkState::Connected), 0);
+        assert_eq!(says(&mut world), format!("{before} {}", "e".repeat(40)));
     }
 
     #[test]

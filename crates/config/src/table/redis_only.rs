@@ -330,9 +330,8 @@ pub(super) const REPLICATION: &[Param] = &[
          into memory beside the old data, which is served all the while, and takes its place in one step when all of it has \
          come and was verified; there is to be memory for both. Where data is kept on the disk (appendonly, save, \
          snapshot-schedule) the copy is written there as well while it comes, so that a crash finds the old data or the new; \
-         where none is, nothing is written. 'on-empty-db': as 'swapdb' while the server has no keys, else as 'disabled'. A \
-         copy that comes in flows (repl-flows) is loaded from the disk in any case. Old data is never dropped before the \
-         new is whole, so there is no 'flush-before-load'.",
+         where none is, nothing is written. 'on-empty-db': as 'swapdb' while the server has no keys, else as 'disabled'. \
+         Old data is never dropped before the new is whole, so there is no 'flush-before-load'.",
     ),
     plain(
         "replica-announce-ip",

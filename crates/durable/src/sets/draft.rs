@@ -130,20 +130,18 @@ pub struct FileWriter {
     sink: Box<dyn Sink>,
     shard: ShardId,
     name: String,
-    bytes: u64,
-    digest: Digest,
+    sum: FileSum,
 }
 
 impl FileWriter {
     pub(crate) fn new(sink: Box<dyn Sink>, shard: ShardId, name: String) -> Self {
-        Self { sink, shard, name, bytes: 0, digest: crc64() }
+        Self { sink, shard, name, sum: FileSum::default() }
     }
 
     /// Appends. Pieces of 64 KB and more are cheapest.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
         self.sink.write(bytes)?;
-        self.bytes += bytes.len() as u64;
-        self.digest.update(bytes);
+        self.sum.add(bytes);
         Ok(())
     }
 
@@ -154,14 +152,39 @@ impl FileWriter {
 
     /// Bytes so far.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.sum.bytes
     }
 
     /// Ends the file and makes it safe. `keys` by rising number of database, without those that have none.
     pub fn finish(self, keys: Vec<DbKeys>) -> Result<SetFile, DiskError> {
         self.sink.finish()?;
-        let crc64 = self.digest.finalize();
-        Ok(SetFile { shard: self.shard.0, name: self.name, bytes: self.bytes, crc64, keys })
+        let (bytes, crc64) = self.sum.end();
+        Ok(SetFile { shard: self.shard.0, name: self.name, bytes, crc64, keys })
+    }
+}
+
+/// What tells a set's file from any other.
+pub struct FileSum {
+    bytes: u64,
+    digest: Digest,
+}
+
+impl Default for FileSum {
+    fn default() -> Self {
+        Self { bytes: 0, digest: crc64() }
+    }
+}
+
+impl FileSum {
+    /// So it goes on.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        self.digest.update(bytes);
+    }
+
+    /// Its length in bytes, and their CRC-64/XZ.
+    pub fn end(self) -> (u64, u64) {
+        (self.bytes, self.digest.finalize())
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// It does not begin as RDB files do.
-    #[error("not an RDB file: expected \"REDIS\" and four digits, got \"{}\"", got.escape_ascii())]
+    #[error("not an RDB file: expected \"REDIS\" and four digits, or \"VALKEY\" and three, got \"{}\"", got.escape_ascii())]
     NotRdb {
         /// What it begins with.
         got: [u8; 9],
@@ -27,8 +27,8 @@ pub enum Problem {
         /// What it says.
         version: u32,
     },
-    /// It is of a version of Valkey's own, as Valkey 9 and later write.
-    #[error("RDB version {version} of Valkey is not known: expected \"REDIS\" and a version from 1 to 12")]
+    /// It is of a version of Valkey's own that is to come.
+    #[error("RDB version {version} of Valkey is not known: expected 80")]
     Valkey {
         /// What it says.
         version: u32,

@@ -6,7 +6,7 @@ use super::read::Options;
 use super::{End, Error, Event, Key, Loaded, Problem, Sum};
 use crate::build::Build;
 use crate::error::Error as ValueError;
-use crate::kinds;
+use crate::kinds::{self, Family};
 use crate::length::{Input, Text};
 use crate::opcode;
 use datatypes::Value;
@@ -18,6 +18,7 @@ use stdx::{DbIndex, UnixMs};
 pub(super) struct Items {
     state: State,
     version: u32,
+    family: Family,
     db: DbIndex,
     keys: u64,
     /// What was told of the key to come.
@@ -109,19 +110,23 @@ impl Items {
 
     fn header(&mut self, input: &mut Input<'_>) -> Result<(), ValueError> {
         let got: [u8; 9] = input.array()?;
-        let digits = got.strip_prefix(b"REDIS").filter(|digits| digits.iter().all(u8::is_ascii_digit));
-        let number =
-            |digits: &[u8]| digits.iter().fold(0, |number, digit| 10 * number + u32::from(digit - b'0'));
-        let Some(digits) = digits else {
-            let valkey = got.strip_prefix(b"VALKEY").filter(|digits| digits.iter().all(u8::is_ascii_digit));
-            let problem = valkey.map(|digits| Problem::Valkey { version: number(digits) });
-            return Err(self.refuse(problem.unwrap_or(Problem::NotRdb { got }), input));
+        let number = |magic: &[u8]| {
+            let digits = got.strip_prefix(magic).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
+            Some(digits.iter().fold(0, |number, digit| 10 * number + u32::from(digit - b'0')))
         };
-        let version = number(digits);
-        if !(1..=VERSION_MAX).contains(&version) {
-            return Err(self.refuse(Problem::Version { version }, input));
+        let (family, version) = match (number(b"REDIS"), number(b"VALKEY")) {
+            (Some(version), _) => (Family::Redis, version),
+            (_, Some(version)) => (Family::Valkey, version),
+            (None, None) => return Err(self.refuse(Problem::NotRdb { got }, input)),
+        };
+        if Family::of(version) != Some(family) {
+            let problem = match family {
+                Family::Redis => Problem::Version { version },
+                Family::Valkey => Problem::Valkey { version },
+            };
+            return Err(self.refuse(problem, input));
         }
-        self.version = version;
+        (self.version, self.family) = (version, family);
         self.state = State::Item;
         Ok(())
     }
@@ -142,14 +147,17 @@ impl Items {
                     Ok(text) => Ok(Some(self.key(key.into_cow(), text.into()))),
                     Err(ValueError::Short { .. }) => {
                         input.rewind(start);
-                        self.state = State::Value(key.into_cow().into_owned(), Build::new(kinds::STRING)?);
+                        self.state = State::Value(
+                            key.into_cow().into_owned(),
+                            Build::new(kinds::STRING, self.family)?,
+                        );
                         Ok(None)
                     }
                     Err(error) => Err(error),
                 }
             }
-            kind if kinds::is_value(kind) => {
-                let (key, mut build) = (input.text()?, Build::new(kind)?);
+            kind if kinds::is_value(kind, self.family) => {
+                let (key, mut build) = (input.text()?, Build::new(kind, self.family)?);
                 match build.run(input, &options.limits) {
                     Ok(value) => Ok(Some(self.key(key.into_cow(), loaded(value)))),
                     Err(ValueError::Short { .. }) => {
@@ -274,7 +282,7 @@ impl Items {
 
     fn expected(&self) -> &'static str {
         match self.state {
-            State::Header => "\"REDIS\" and a version of four digits",
+            State::Header => "\"REDIS\" and a version of four digits, or \"VALKEY\" and three",
             State::Item | State::Over => "a key with its value, or the end with its checksum",
             State::Value(..) => "more of a key's value",
             State::ModuleAux(_) => "more of what a module wrote",
@@ -300,7 +308,5 @@ fn loaded<'a>(value: Value) -> Loaded<'a> {
     }
 }
 
-/// The newest version that is known: Redis 7.4's.
-const VERSION_MAX: u32 = 12;
 /// Versions from this on end with a checksum.
 const SUM_SINCE: u32 = 5;

@@ -5,10 +5,14 @@
 //! ```
 //!
 //! What a file is made of between its first nine bytes and its last nine may follow what another one is made of: every key
-//! stands behind the number of its database, and what is said of a file may be said again. So nothing is parsed.
+//! stands behind the number of its database, and what is said of a file may be said again. So nothing is parsed, unless the joined file
+//! is to be in Valkey's words.
 
 use super::checksum::Checksum;
+use super::valkey::Translator;
 use super::{Error, Problem};
+use crate::error::Error as ValueError;
+use crate::kinds::VALKEY_VERSION;
 use crate::opcode;
 use crate::write::Version;
 
@@ -16,6 +20,8 @@ use crate::write::Version;
 #[derive(Debug)]
 pub struct Joiner {
     version: Version,
+    /// Puts all into Valkey's words, if it is to be in these.
+    translator: Option<Translator>,
     sum: Checksum,
     /// Bytes of the file under way that have come.
     at: u64,
@@ -26,12 +32,23 @@ pub struct Joiner {
 impl Joiner {
     /// Begins a file of a version at least as high as that of every file that comes.
     pub fn begin(version: Version, out: &mut Vec<u8>) -> Self {
-        let mut joiner = Self { version, sum: Checksum::default(), at: 0, held: Vec::new() };
+        let mut joiner =
+            Self { version, translator: None, sum: Checksum::default(), at: 0, held: Vec::new() };
         joiner.put(format!("REDIS{:04}", version as u16).as_bytes(), out);
         joiner
     }
 
-    /// Takes more bytes of the file under way. Errors: it is none, or is of a higher version.
+    /// Begins a file of Valkey's version 80. The files that come are of any version of Redis's, as [`super::Writer`] writes them.
+    pub fn begin_for_valkey(out: &mut Vec<u8>) -> Self {
+        let translator = Some(Translator::default());
+        let mut joiner =
+            Self { version: Version::V12, translator, sum: Checksum::default(), at: 0, held: Vec::new() };
+        joiner.put(format!("VALKEY{VALKEY_VERSION:03}").as_bytes(), out);
+        joiner
+    }
+
+    /// Takes more bytes of the file under way. Errors: it is none, or is of a higher version; what has to be translated is not as it is
+    /// written here.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let had_header = self.at >= HEADER_BYTES as u64;
         self.at += bytes.len() as u64;
@@ -47,13 +64,20 @@ impl Joiner {
         let sure = self.held.len().saturating_sub(END_BYTES);
         let held = self.held.split_off(sure);
         let sure = std::mem::replace(&mut self.held, held);
-        self.put(&sure, out);
-        Ok(())
+        let Some(translator) = &mut self.translator else {
+            self.put(&sure, out);
+            return Ok(());
+        };
+        let start = out.len();
+        let translated = translator.feed(&sure, out);
+        self.sum.add(&out[start..]);
+        translated.map_err(|error| self.error(problem_of(error)))
     }
 
     /// The file under way has ended. Errors: that was not its end.
     pub fn end_file(&mut self) -> Result<(), Error> {
-        if self.at < (HEADER_BYTES + END_BYTES) as u64 || self.held[0] != opcode::END {
+        let is_between = self.translator.as_ref().is_none_or(Translator::is_between);
+        if self.at < (HEADER_BYTES + END_BYTES) as u64 || self.held[0] != opcode::END || !is_between {
             return Err(self.error(Problem::Truncated { expected: "the end of the file" }));
         }
         self.held.clear();
@@ -75,6 +99,15 @@ impl Joiner {
 
     fn error(&self, problem: Problem) -> Error {
         Error { at: self.at, problem }
+    }
+}
+
+/// What is wrong with what a translator was fed.
+fn problem_of(error: ValueError) -> Problem {
+    match error {
+        ValueError::Bad { what, .. } => Problem::Bad { expected: what },
+        ValueError::Kind { kind } => Problem::Kind { got: kind },
+        other => unreachable!("translating does not say {other}"),
     }
 }
 

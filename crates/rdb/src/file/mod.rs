@@ -9,6 +9,7 @@ mod join;
 mod keys;
 mod module;
 mod read;
+mod valkey;
 mod write;
 
 pub use error::{Error, Problem};

@@ -1,7 +1,7 @@
 //! A file that is being read, piece by piece as its bytes come.
 //!
 //! ```text
-//!  "REDIS" version | aux* | library* | (select-db resize-db? (expiry? idle? freq? type key value)*)* | end sum
+//!  magic version | aux* | library* | (select-db resize-db? (expiry? idle? freq? type key value)*)* | end sum
 //! ```
 //! What is between the header and the end is taken in any order, as Redis takes it. A value that is not there whole is
 //! built up from what there is; only a single string, or a packed encoding that is one, waits for all of its bytes.

@@ -49,7 +49,7 @@ impl Answer {
 pub enum Greeting {
     /// `+PONG`, `+OK`, and what else a status may say.
     Well(String),
-    /// `+LACEWING`: its name, and the names of those that it follows, nearest first.
+    /// `+LACEWING`: its name, and the names of those that it follows, and of their histories, nearest first.
     Lacewing(Vec<ReplId>),
     /// `-NOAUTH`, `-NOPERM`, `-WRONGPASS`, `-DENIED` and their older wordings: nothing is said to those who have not said who they are.
     Denied(String),

@@ -35,6 +35,12 @@ pub fn capabilities(wants_flows: bool, out: &mut Vec<u8>) {
     encode_command(&words[..if wants_flows { 7 } else { 5 }], out);
 }
 
+/// Which Valkey's payloads are understood: one of 9.1 writes its own format only to who says so, and has no words in the older one for
+/// hash fields that expire. A Redis refuses the option, which is no harm.
+pub fn version(out: &mut Vec<u8>) {
+    encode_command(&["REPLCONF", "version", READS_AS], out);
+}
+
 /// Who this node is, for finding out whether it is about to follow itself.
 pub fn lacewing_id(id: ReplId, out: &mut Vec<u8>) {
     encode_command(&["REPLCONF", "lacewing-id", id.as_str()], out);
@@ -70,6 +76,8 @@ pub fn ack(offset: u64, safe: Option<&Place>, out: &mut Vec<u8>) {
     }
 }
 
+/// The oldest Valkey that writes RDB 80, which is the newest of its formats that is read here.
+const READS_AS: &str = "9.0.0";
 /// The option of REPLCONF with which a Lacewing says what of the logs that it follows is on its disk.
 pub const SAFE_PLACES: &str = "lacewing-safe";
 
@@ -90,6 +98,7 @@ mod tests {
     fn commands_are_those_of_redis() {
         let replid = ReplId::parse(&[b'b'; 40]).unwrap();
         check(ping, "*1|$4|PING|");
+        check(version, "*3|$8|REPLCONF|$7|version|$5|9.0.0|");
         check(|out| auth(None, "x y", out), "*2|$4|AUTH|$3|x y|");
         check(|out| auth(Some("u"), "p", out), "*3|$4|AUTH|$1|u|$1|p|");
         check(|out| psync(None, false, out), "*3|$5|PSYNC|$1|?|$2|-1|");

@@ -33,8 +33,12 @@ pub struct Follower {
     pub takes_flows: bool,
     /// Who it is, if it is a Lacewing.
     pub lacewing: Option<ReplId>,
+    /// Whether it reads what Valkey 9.0 writes, if it says so.
+    reads_valkey: bool,
     /// Whether it wants the payload alone.
     pub payload_only: bool,
+    /// What alone the payload is to hold, if not everything.
+    pub filter: Option<Filter>,
     phase: Phase,
     acknowledged: u64,
     /// Up to where it has the stream on its disk, if it tells.
@@ -42,6 +46,36 @@ pub struct Follower {
     /// The same of the logs that it is sent.
     safe_places: Option<FlowPlaces>,
     heard_ms: u64,
+}
+
+/// What a payload holds that does not hold everything (`REPLCONF rdb-filter-only`): keys it never does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Libraries of functions.
+    pub functions: bool,
+}
+
+impl Filter {
+    /// Reads the words of the option; without any nothing is wanted.
+    fn parse(words: &[u8]) -> Result<Self, ReplconfError> {
+        let mut filter = Self::default();
+        for word in words.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
+            if !word.eq_ignore_ascii_case(b"functions") {
+                return Err(ReplconfError::Filter(String::from_utf8_lossy(word).into_owned()));
+            }
+            filter.functions = true;
+        }
+        Ok(filter)
+    }
+}
+
+/// In whose words a payload is where their formats differ: in hashes with fields that expire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// RDB 12.
+    Redis,
+    /// RDB 80, of Valkey 9.0, which refuses RDB 12.
+    Valkey,
 }
 
 /// Where it stands.
@@ -116,6 +150,9 @@ pub enum ReplconfError {
     /// An address that is none.
     #[error("ERR REPLCONF ip-address provided by replica instance is too long: {0} bytes")]
     TooLong(usize),
+    /// Something that no payload is made of alone.
+    #[error("ERR Unsupported rdb-filter-only option: {0}")]
+    Filter(String),
     /// An option that there is not.
     #[error("ERR Unrecognized REPLCONF option: {0}")]
     Unrecognized(String),
@@ -147,7 +184,9 @@ impl Follower {
             takes_new_ids: false,
             takes_flows: false,
             lacewing: None,
+            reads_valkey: false,
             payload_only: false,
+            filter: None,
             phase: Phase::Greeting,
             acknowledged: 0,
             safe: None,
@@ -203,13 +242,14 @@ impl Follower {
                     reply = Replconf::Silence;
                 }
                 b"getack" => return Ok(Replconf::AckNow),
-                // Valkey's, since 8: nothing depends on it.
-                b"version" => {}
+                // Valkey's, since 8.
+                b"version" => self.reads_valkey = major(value).is_some_and(|major| major >= VALKEY_SINCE),
                 b"rdb-only" => match parse_i64(value).ok_or(ReplconfError::NotInteger)? {
                     0 => self.payload_only = false,
                     1 => self.payload_only = true,
                     _ => return Err(ReplconfError::NotBool),
                 },
+                b"rdb-filter-only" => self.filter = Some(Filter::parse(value)?),
                 b"lacewing-id" => {
                     let id = ReplId::parse(value).ok_or(ReplconfError::Syntax)?;
                     self.lacewing = Some(id);
@@ -243,6 +283,11 @@ impl Follower {
                 Psync::Full
             }
         }
+    }
+
+    /// What its payload is to be in. A Lacewing reads either, and names a version of Valkey's to masters of that kind alone.
+    pub fn words(&self) -> Words {
+        if self.reads_valkey && self.lacewing.is_none() { Words::Valkey } else { Words::Redis }
     }
 
     /// A payload is there to be sent, of the instant at `from`. Returns the line that announces it.
@@ -338,6 +383,13 @@ fn offset(value: &[u8]) -> Option<u64> {
     parse_i64(value).and_then(|offset| u64::try_from(offset).ok())
 }
 
+/// The first number of a version.
+fn major(version: &[u8]) -> Option<i64> {
+    version.split(|&byte| byte == b'.').next().and_then(parse_i64)
+}
+
+/// The first Valkey that reads and writes RDB 80: 9.0.0.
+const VALKEY_SINCE: i64 = 9;
 /// Bytes of an address, as Redis has it.
 const HOST_BYTES_MAX: usize = 256;
 
@@ -366,9 +418,37 @@ mod tests {
         check(&["getack", "*"], Ok(Replconf::AckNow));
         check(&["capa"], Err("ERR syntax error"));
         check(&["version", "8.0.1"], Ok(Replconf::Ok));
+        check(&["rdb-filter-only", ""], Ok(Replconf::Ok));
+        check(&["rdb-only", "1", "rdb-filter-only", " functions"], Ok(Replconf::Ok));
+        check(&["rdb-filter-only", "functions keys"], Err("ERR Unsupported rdb-filter-only option: keys"));
         check(&["nonsense", "1"], Err("ERR Unrecognized REPLCONF option: nonsense"));
         check(&["lacewing-id", id(b'a').as_str()], Ok(Replconf::Names));
         check(&["lacewing-id", "x"], Err("ERR syntax error"));
+    }
+
+    #[test]
+    fn a_payload_is_in_the_words_that_its_replica_has_said_it_reads() {
+        let check = |said: &[&[&str]], expected: Words| {
+            let mut follower = Follower::new(0);
+            for args in said {
+                let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
+                follower.replconf(&args, 1).expect("it is known");
+            }
+            assert_eq!(follower.words(), expected, "{said:?}");
+        };
+        let id = id(b'a');
+        let lacewing = ["lacewing-id", id.as_str()];
+        check(&[], Words::Redis);
+        check(&[&["listening-port", "6380"], &["capa", "eof", "capa", "psync2"]], Words::Redis);
+        for older in ["8.1.8", "7.2.4", "", "x", ".9", "-9.0.0"] {
+            check(&[&["version", older]], Words::Redis);
+        }
+        for newer in ["9.0.0", "9.1.2", "10.0.0", "9"] {
+            check(&[&["version", newer]], Words::Valkey);
+            check(&[&["version", newer], &["version", "8.1.8"]], Words::Redis);
+            check(&[&["version", newer], &lacewing], Words::Redis);
+            check(&[&lacewing, &["version", newer]], Words::Redis);
+        }
     }
 
     #[test]

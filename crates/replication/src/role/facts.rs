@@ -22,6 +22,8 @@ pub struct Facts {
     pub transfer: Option<Transfer>,
     /// Since when the master is not followed, if ever it was or was to be.
     pub down_since_ms: Option<u64>,
+    /// Milliseconds until the next attempt, if none is under way.
+    pub next_attempt_ms: Option<u64>,
     /// The number of the attempt that is under way, or was last.
     pub attempt: Attempt,
     /// Attempts since the master was named.
@@ -35,7 +37,8 @@ pub struct Facts {
     /// Why the last attempt has ended that has ended without success. Gone when the master is followed, unless its stream made no sense:
     /// then it stays until the stream has gone well for a while.
     pub last_reason: Option<Reason>,
-    /// The names of those Lacewings that the node follows, its master first: as they were when it began to.
+    /// The names of those Lacewings that the node follows, its master first, and of the histories that they are in: as they were when it
+    /// began to.
     pub upstream: Vec<ReplId>,
 }
 
@@ -147,6 +150,10 @@ impl Role {
             applied,
             transfer,
             down_since_ms: self.facts.down_since_ms,
+            next_attempt_ms: match self.state {
+                State::Waiting { until_ms } => Some(until_ms.saturating_sub(now_ms)),
+                _ => None,
+            },
             attempt: self.attempt,
             attempts: self.facts.attempts,
             full_syncs: self.facts.full_syncs,

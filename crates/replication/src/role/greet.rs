@@ -24,7 +24,7 @@ pub(super) struct Greeter {
     flows: Option<Sync>,
     /// The master can.
     has_flows: bool,
-    /// The master's name, and those of whom it follows, if it is a Lacewing.
+    /// The master's name, and those of whom it follows and of their histories, if it is a Lacewing.
     names: Vec<ReplId>,
 }
 
@@ -75,7 +75,7 @@ impl Greeter {
         }
     }
 
-    /// Who the master has said it is, and whom it follows, nearest first.
+    /// Who the master has said it is, whom it follows, and in which histories, nearest first.
     pub(super) fn names(&self) -> &[ReplId] {
         &self.names
     }
@@ -118,7 +118,7 @@ impl Greeter {
             (Asked::Id, Greeting::Lacewing(names)) if names[0] == options.me => {
                 return Step::Fail(Reason::Itself);
             }
-            (Asked::Id, Greeting::Lacewing(names)) if names.contains(&options.me) && !self.promotes => {
+            (Asked::Id, Greeting::Lacewing(names)) if is_below(&names, options) && !self.promotes => {
                 return Step::Fail(Reason::Cycle);
             }
             (Asked::Id, Greeting::Lacewing(names)) => self.names = names,
@@ -152,6 +152,8 @@ impl Greeter {
         }
         ask::capabilities(self.flows.is_some(), out);
         self.asked.push_back(Asked::Capabilities);
+        ask::version(out);
+        self.asked.push_back(Asked::Told);
         ask::lacewing_id(options.me, out);
         self.asked.push_back(Asked::Id);
     }
@@ -216,4 +218,9 @@ impl Greeter {
             (Answer::Garbage(said), _) => Step::Fail(Reason::Garbage(said)),
         }
     }
+}
+
+/// Whether who has these names follows this node: it says so, or, with a redis-server between them, is in the history that this node gives.
+fn is_below(names: &[ReplId], options: &Options) -> bool {
+    names.contains(&options.me) || names.contains(&options.gives)
 }

@@ -73,25 +73,33 @@ pub enum Reason {
          all the same: CONFIG SET replica-accept-less yes"
     )]
     OlderLog(String),
-    /// The master has no keys, and this node has.
+    /// The master has no keys, and this node has; or neither has, and this node alone has functions.
     #[error(
-        "the master has no keys and this node has {own_keys}: the master has lost its data, or is the wrong one. To take its \
-         emptiness all the same: CONFIG SET replica-accept-less yes"
+        "the master has no keys{} and this node has {}: the master has lost its data, or is the wrong one. To take its \
+         emptiness all the same: CONFIG SET replica-accept-less yes",
+        Nothing(*over, *own_keys == 0), Own(*own_keys, *own_libraries)
     )]
     Empty {
-        /// How many.
+        /// Keys that it has whose time is over.
+        over: u64,
+        /// Keys that this node has.
         own_keys: u64,
+        /// Libraries of functions that it has.
+        own_libraries: u64,
     },
     /// The master has begun anew, with much less than this node has.
     #[error(
-        "the master has begun anew, with {keys} keys where this node has {own_keys}: the master has lost its data, or is the wrong \
-         one. To take its data all the same: CONFIG SET replica-accept-less yes"
+        "the master has begun anew, with {keys} keys where this node has {}: the master has lost its data, or is the wrong \
+         one. To take its data all the same: CONFIG SET replica-accept-less yes",
+        Own(*own_keys, *own_libraries)
     )]
     Fewer {
         /// How many it has.
         keys: u64,
         /// How many this node has.
         own_keys: u64,
+        /// Libraries of functions that it has.
+        own_libraries: u64,
     },
     /// There is no payload.
     #[error(transparent)]
@@ -149,6 +157,31 @@ impl fmt::Display for During {
             Self::Loading => "after the full sync",
             Self::Stream => "in the stream",
         })
+    }
+}
+
+/// What "no keys" leaves to be said: keys whose time is over, and whether functions were looked for.
+struct Nothing(u64, bool);
+
+impl fmt::Display for Nothing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 > 0 {
+            write!(f, " but {} whose time is over", self.0)?;
+        }
+        if self.1 { f.write_str(" and no functions") } else { Ok(()) }
+    }
+}
+
+/// What this node has: keys, or if it has none libraries.
+struct Own(u64, u64);
+
+impl fmt::Display for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self(0, 1) => f.write_str("a library of functions"),
+            Self(0, libraries) => write!(f, "{libraries} libraries of functions"),
+            Self(keys, _) => write!(f, "{keys}"),
+        }
     }
 }
 

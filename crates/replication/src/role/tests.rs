@@ -9,6 +9,7 @@ fn id(byte: u8) -> ReplId {
 fn role() -> Role {
     let options = Options {
         me: id(b'm'),
+        gives: id(b'9'),
         listening_port: 6380,
         announce_ip: None,
         user: None,
@@ -40,7 +41,27 @@ fn hear(role: &mut Role, bytes: &[u8]) -> Vec<Output> {
     std::iter::from_fn(|| role.poll()).collect()
 }
 
-const GREETING: [&str; 4] = ["+PONG", "+OK", "+OK", "-ERR Unrecognized REPLCONF option: lacewing-id"];
+const GREETING: [&str; 5] = [
+    "+PONG",
+    "+OK",
+    "+OK",
+    "-ERR Unrecognized REPLCONF option: version",
+    "-ERR Unrecognized REPLCONF option: lacewing-id",
+];
+
+/// With a redis-server between the two, or several.
+#[test]
+fn hazard_13_who_is_in_the_history_that_this_node_gives_follows_it() {
+    let history = "9".repeat(40);
+    let lacewing = format!("+LACEWING {} {} {history}", "a".repeat(40), "b".repeat(40));
+    let full = format!("+FULLRESYNC {history} 5000");
+    for said in [vec!["+PONG", "+OK", "+OK", "+OK", &lacewing], [&GREETING[..], &[&full]].concat()] {
+        let (role, outputs) = hears(&said);
+        assert_eq!(role.facts(5).last_reason, Some(Reason::Cycle));
+        assert!(!outputs.iter().any(|output| matches!(output, Output::Stage { .. })));
+        assert_eq!(role.facts(5).full_syncs, 0);
+    }
+}
 
 #[test]
 fn a_handshake_asks_in_the_order_of_redis() {
@@ -69,6 +90,9 @@ fn a_handshake_asks_in_the_order_of_redis() {
         "eof",
         "capa",
         "psync2",
+        "REPLCONF",
+        "version",
+        "9.0.0",
         "REPLCONF",
         "lacewing-id",
         &me,
@@ -111,7 +135,7 @@ fn what_ends_a_handshake_and_why() {
     check(&after(full.clone(), "-ERR no room"), "the master gave up: -ERR no room");
     check(&after(full, "*1"), "announced its data with '*1'");
     let itself = format!("+LACEWING {}", id(b'm'));
-    check(&after(greeted()[..3].to_vec(), &itself), "this node itself");
+    check(&after(greeted()[..4].to_vec(), &itself), "this node itself");
 }
 
 #[test]
@@ -134,7 +158,7 @@ fn what_comes_late_is_nobodys() {
     role.connected(old, 10);
     role.lost(old, "late", 10);
     role.rejected(old, "late", 10);
-    role.verified(old, Report { keys: 1, own_keys: 0 }, 10);
+    role.verified(old, Report { keys: 1, own_keys: 0, ..Report::default() }, 10);
     assert_eq!(role.receive(old, b"+PONG\r\n", &mut |_| {}, 10), 0);
     assert!(role.poll().is_none());
     assert!(matches!(role.state, State::Connecting));
@@ -147,7 +171,7 @@ fn granted() -> (Role, ResyncGrant) {
     let attempt = role.attempt;
     assert_eq!(role.receive(attempt, b"abcSTREAM", &mut |_| {}, 10), 3, "the stream waits");
     assert!(!role.reads());
-    role.verified(attempt, Report { keys: 1, own_keys: 0 }, 10);
+    role.verified(attempt, Report { keys: 1, own_keys: 0, ..Report::default() }, 10);
     let grant = std::iter::from_fn(|| role.poll()).find_map(|output| match output {
         Output::Replace(grant) => Some(grant),
         _ => None,
@@ -243,7 +267,7 @@ fn fails_after(role: &mut Role, followed_ms: u64, now_ms: &mut u64) -> u64 {
     }
     role.receive(attempt, b"abc", &mut |_| {}, *now_ms);
     let _ = std::iter::from_fn(|| role.poll()).count();
-    role.verified(attempt, Report { keys: 1, own_keys: 0 }, *now_ms);
+    role.verified(attempt, Report { keys: 1, own_keys: 0, ..Report::default() }, *now_ms);
     role.replaced(attempt, *now_ms);
     let _ = std::iter::from_fn(|| role.poll()).count();
     role.receive(attempt, b"STREAM", &mut |_| {}, *now_ms);
@@ -257,6 +281,63 @@ fn fails_after(role: &mut Role, followed_ms: u64, now_ms: &mut u64) -> u64 {
     role.tick(*now_ms);
     let _ = std::iter::from_fn(|| role.poll()).count();
     wait_ms
+}
+
+/// Has it fetch a payload that is refused for what is in it. How long it waits before it tries again.
+fn is_rejected(role: &mut Role, now_ms: &mut u64) -> u64 {
+    let attempt = role.attempt;
+    role.connected(attempt, *now_ms);
+    let _ = std::iter::from_fn(|| role.poll()).count();
+    let full = format!("+FULLRESYNC {} 1000", id(b'a'));
+    for line in GREETING.iter().chain(&[full.as_str(), "$3"]) {
+        hear(role, format!("{line}\r\n").as_bytes());
+    }
+    role.receive(attempt, b"abc", &mut |_| {}, *now_ms);
+    let _ = std::iter::from_fn(|| role.poll()).count();
+    role.rejected(attempt, &format!("at byte {}", attempt.0), *now_ms);
+    waits(role, now_ms)
+}
+
+/// Waits until it tries again. How long that was.
+fn waits(role: &mut Role, now_ms: &mut u64) -> u64 {
+    let wait_ms = role.deadline().expect("it tries again") - *now_ms;
+    assert_eq!(role.facts(*now_ms + 10).next_attempt_ms, Some(wait_ms - 10));
+    *now_ms += wait_ms;
+    role.tick(*now_ms);
+    assert_eq!(role.facts(*now_ms).next_attempt_ms, None);
+    let _ = std::iter::from_fn(|| role.poll()).count();
+    wait_ms
+}
+
+#[test]
+fn a_payload_that_is_no_dataset_each_time_is_fetched_seldom_until_something_else_happens() {
+    let (mut role, mut now_ms) = (role(), 0);
+    role.replicaof(endpoint(1), History::default(), 0);
+    let _ = std::iter::from_fn(|| role.poll()).count();
+    let check = |role: &mut Role, now_ms: &mut u64, waits_s: &[u64]| {
+        for seconds in waits_s {
+            let wait_ms = is_rejected(role, now_ms);
+            assert!((seconds * 1000..seconds * 1250).contains(&wait_ms), "{wait_ms} for {seconds}");
+        }
+    };
+    check(&mut role, &mut now_ms, &[1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    // Its master was started again, maybe with other data.
+    role.lost(role.attempt, "refused", now_ms);
+    waits(&mut role, &mut now_ms);
+    check(&mut role, &mut now_ms, &[1, 2]);
+}
+
+#[test]
+fn who_says_so_again_does_not_wait() {
+    let (mut role, outputs) = hears(&["-ERR not today"]);
+    assert!(matches!(outputs.last(), Some(Output::Close { .. })));
+    role.hurry(6);
+    assert_eq!(role.deadline(), Some(6));
+    role.tick(6);
+    assert!(matches!(role.poll(), Some(Output::Connect { .. })));
+    // What is under way goes on.
+    role.hurry(7);
+    assert_eq!(role.facts(7).state, LinkState::Connecting);
 }
 
 #[test]
@@ -287,7 +368,7 @@ fn a_stream_that_made_no_sense_is_told_of_until_one_has_gone_well_for_a_while() 
         hear(&mut role, format!("{line}\r\n").as_bytes());
     }
     role.receive(role.attempt, b"abc", &mut |_| {}, now_ms);
-    role.verified(role.attempt, Report { keys: 1, own_keys: 0 }, now_ms);
+    role.verified(role.attempt, Report { keys: 1, own_keys: 0, ..Report::default() }, now_ms);
     role.replaced(role.attempt, now_ms);
     assert!(role.is_following());
     assert!(matches!(role.facts(now_ms + 59_999).last_reason, Some(Reason::Stream(_))));
@@ -413,9 +494,8 @@ fn wants_flows(from: Option<Sync>, accepts_less: bool, said: &[&str]) -> (Role, 
 fn connects(role: &mut Role, said: &[&str]) -> Vec<Output> {
     role.connected(role.attempt, 0);
     let mut outputs: Vec<Output> = std::iter::from_fn(|| role.poll()).collect();
-    for line in
-        ["+PONG", "+OK", "+OK lacewing-flows", &format!("+LACEWING {}", "a".repeat(40))].iter().chain(said)
-    {
+    let greeting = ["+PONG", "+OK", "+OK lacewing-flows", "+OK", &format!("+LACEWING {}", "a".repeat(40))];
+    for line in greeting.iter().chain(said) {
         outputs.extend(hear(role, format!("{line}\r\n").as_bytes()));
     }
     outputs
@@ -459,7 +539,7 @@ fn a_payload_that_comes_in_flows_is_granted_when_it_is_whole() {
     assert_eq!(role.facts(6).transfer.map(|transfer| transfer.received), Some(50));
     role.gathered(attempt, 99, true, 7);
     assert!(matches!(role.poll(), Some(Output::Verify { .. })));
-    role.verified(attempt, Report { keys: 1, own_keys: 0 }, 8);
+    role.verified(attempt, Report { keys: 1, own_keys: 0, ..Report::default() }, 8);
     let Some(Output::Replace(grant)) = role.poll() else { panic!("a grant") };
     assert_eq!((grant.position().replid.as_str(), grant.position().offset), (&*"1f".repeat(20), 12));
     role.replaced(attempt, 9);
@@ -519,7 +599,7 @@ fn takes(role: &mut Role, history: u8, keys: u64) -> bool {
         hear(role, format!("{line}\r\n").as_bytes());
     }
     role.receive(role.attempt, b"abc", &mut |_| {}, now_ms);
-    role.verified(role.attempt, Report { keys, own_keys: 100 }, now_ms);
+    role.verified(role.attempt, Report { keys, own_keys: 100, ..Report::default() }, now_ms);
     let is_granted = std::iter::from_fn(|| role.poll()).any(|output| matches!(output, Output::Replace(_)));
     if is_granted {
         role.replaced(role.attempt, now_ms);
@@ -542,7 +622,7 @@ fn hazard_16_a_master_that_began_anew_does_not_replace_it_unasked() {
     assert!(takes(&mut role, b'a', 1) && takes(&mut role, b'a', 1));
     // It was started again, and clients came before this node did.
     assert!(!takes(&mut role, b'b', 49));
-    assert!(matches!(role.facts(9).last_reason, Some(Reason::Fewer { keys: 49, own_keys: 100 })));
+    assert!(matches!(role.facts(9).last_reason, Some(Reason::Fewer { keys: 49, own_keys: 100, .. })));
     assert!(takes(&mut role, b'b', 50), "it has about what it had");
 
     // It was seen empty: what it has since is no more than what was written since.

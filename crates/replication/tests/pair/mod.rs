@@ -20,6 +20,7 @@ pub(crate) fn id(byte: u8) -> ReplId {
 pub(crate) fn options() -> Options {
     Options {
         me: id(b'm'),
+        gives: id(b'm'),
         listening_port: 6380,
         announce_ip: None,
         user: None,
@@ -143,7 +144,7 @@ impl Node {
         let own_keys = self.data.len() as u64;
         match open(self.staged.as_deref().expect("something was staged")) {
             Ok(data) => {
-                let report = Report { keys: data.len() as u64, own_keys };
+                let report = Report { keys: data.len() as u64, own_keys, ..Report::default() };
                 self.role.verified(attempt, report, self.now_ms);
             }
             Err(why) => self.role.rejected(attempt, &why, self.now_ms),

@@ -34,7 +34,7 @@ pub(super) struct Tally {
 }
 
 /// A key that was there already, and where in the file it begins.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Twice {
     pub(super) at: u64,
     pub(super) db: DbIndex,

@@ -1,22 +1,25 @@
 //! A full copy of a master, loaded while it comes, beside the data that is served.
 //!
 //! ```text
-//!  link ──bytes──► core 0: reader ──keys──► batch for n ──► core n: the incoming keyspace      what is served stays as it is
+//!  link ──bytes──► reader on its core ──keys──► batch for n ──► core n: the incoming keyspace      what is served stays as it is
 //! ```
-//! The batches are those of a load from files ([`super::deal`]), and go round as those do, so the link is read no faster than
-//! keys are put in. Nothing of what is here can be seen by a client. What was read to its end, and put in to its last key, is
-//! [`Incoming`], which is the proof to serve it with once it has taken the place of the other: see [`crate::replica`].
+//! It is one file, which core 0 reads, or one of each flow, which the cores that serve these read: those of one core take turns
+//! ([`Turns`]). The batches are those of a load from files ([`super::deal`]), and go round as those do, so a link is read no faster than
+//! keys are put in. Nothing of what is here can be seen by a client. What was read to its end, and put in to its last key, is a [`Part`],
+//! and all parts are [`Incoming`], which is the proof to serve them with once they have taken the place of the other data: see
+//! [`crate::replica`].
 
 use super::Recovered;
 use super::batch::Twice;
-use super::contents::Contents;
-use super::deal::Dealer;
+use super::contents::{Contents, Worth};
+use super::turns::{Turn, Turns};
 use crate::clock::unix_ms;
 use crate::node::Node;
-use commands::core::LoadingGauges;
+use crate::unpack::{Unpacker, ZSTD_MAGIC};
 use durable::manifest::DbKeys;
 use rdb::file::{End, Event, Options, Reader};
 use script::{Limits, Store};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -25,24 +28,41 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use stdx::{DbIndex, ShardId};
 
-/// A copy that comes; core 0 has it. All cores have an empty keyspace to put it in.
+/// A file that comes. All cores have an incoming keyspace to put it in.
 pub(crate) struct Beside {
     node: Rc<Node>,
-    dealer: Dealer,
+    turns: Rc<Turns>,
     contents: Contents,
-    /// There is none before the first byte has come: only then it is known how long the copy is.
-    reader: Option<Reader>,
-    /// Bytes that came.
+    reader: Reader,
+    /// If it is a zstd frame.
+    unpacker: Option<Unpacker>,
+    /// Bytes that came, and those that the reader was given of them.
     received: u64,
+    fed: u64,
     /// Where it ended, if it has.
     end: Option<End>,
     /// Keys whose values have no elements, which were left out, as Redis does.
     empty: u64,
-    /// Keys of the slice, until it has dawdled.
+    /// Bytes that came, and keys, of the slice, until it has dawdled.
+    slice_bytes: u64,
     slice_keys: u64,
 }
 
 /// One that is whole, and is in the incoming keyspaces of all cores.
+pub(crate) struct Part {
+    /// Its libraries of functions, if there are any.
+    libraries: Option<Arc<Store>>,
+    /// Its keys by rising number of database.
+    pub(crate) keys: Vec<DbKeys>,
+    /// By what it is judged.
+    pub(crate) worth: Worth,
+    /// Its bytes, as they came.
+    bytes: u64,
+    /// The database that is selected in the stream where it ends.
+    db: DbIndex,
+}
+
+/// All of a copy, in the incoming keyspaces of all cores.
 pub(crate) struct Incoming {
     /// To serve it with, once it is what there is.
     pub(crate) recovered: Recovered,
@@ -50,10 +70,20 @@ pub(crate) struct Incoming {
     pub(crate) libraries: Arc<Store>,
     /// Its keys by rising number of database.
     pub(crate) keys: Vec<DbKeys>,
+    /// By what it is judged.
+    pub(crate) worth: Worth,
     /// Its bytes.
     pub(crate) bytes: u64,
     /// The database that is selected in the stream where it ends.
     pub(crate) db: DbIndex,
+}
+
+/// What one file of a copy is.
+pub(crate) enum Shape {
+    /// All of it, in so many bytes if the master has told.
+    Whole(Option<u64>),
+    /// One of several, which may be a zstd frame.
+    OneOfMany,
 }
 
 /// Where a slice of reading has stopped.
@@ -66,103 +96,144 @@ enum Slice {
     Long,
 }
 
+/// Core 0: a copy is about to come, and INFO tells of that load from now on.
+pub(crate) fn begins(node: &Node) {
+    let gauges = &node.state.borrow().core.shared.loading;
+    gauges.started_s.store(unix_ms().0 / 1000, Relaxed);
+    gauges.total_bytes.store(0, Relaxed);
+    gauges.begin_anew();
+    gauges.is_beside.store(true, Relaxed);
+}
+
+/// Core 0: it will have so many bytes.
+pub(crate) fn is_to_have(node: &Node, bytes: u64) {
+    node.state.borrow().core.shared.loading.total_bytes.store(bytes, Relaxed);
+}
+
+/// Core 0: none comes any more.
+pub(crate) fn is_over(node: &Node) {
+    node.state.borrow().core.shared.loading.is_beside.store(false, Relaxed);
+}
+
+impl Incoming {
+    /// All files of a copy are there, and one of them at most has libraries.
+    pub(crate) fn of(parts: Vec<Part>) -> Self {
+        let mut keys = BTreeMap::new();
+        let mut libraries: Option<Arc<Store>> = None;
+        let bytes = parts.iter().map(|part| part.bytes).sum();
+        let worth = parts.iter().map(|part| part.worth).fold(Worth::default(), Worth::and);
+        let db = parts.first().map_or(DbIndex(0), |part| part.db);
+        for part in parts {
+            part.keys.iter().for_each(|db| *keys.entry(db.db).or_insert(0) += db.keys);
+            libraries = libraries.or(part.libraries);
+        }
+        let keys = keys.into_iter().map(|(db, keys)| DbKeys { db, keys }).collect();
+        let libraries = libraries.unwrap_or_default();
+        Self { recovered: Recovered::whole(), libraries, keys, worth, bytes, db }
+    }
+}
+
 impl Beside {
-    /// Begins, when all cores have a keyspace for it.
-    pub(crate) fn begin(node: &Rc<Node>) -> Self {
-        let contents = {
-            let core = &node.state.borrow().core;
-            let gauges = &core.shared.loading;
-            begin_gauges(gauges);
-            let scripts = Limits {
-                bytes_max: core.config.lua_memory_max as usize,
-                instructions_max: core.config.lua_instructions_max,
-            };
-            Contents::new(core.config.databases.into(), scripts)
+    /// Begins with the first bytes, which [`Self::take`] takes.
+    pub(crate) fn begin(
+        node: &Rc<Node>,
+        turns: Rc<Turns>,
+        shape: &Shape,
+        bytes: &[u8],
+    ) -> Result<Self, String> {
+        let core = &node.state.borrow().core;
+        let scripts = Limits {
+            bytes_max: core.config.lua_memory_max as usize,
+            instructions_max: core.config.lua_instructions_max,
         };
-        let dealer = Dealer::beside(Rc::clone(node));
-        Self {
+        let databases = core.config.databases.into();
+        let (size, is_packed) = match shape {
+            Shape::Whole(size) => (*size, false),
+            Shape::OneOfMany => (None, bytes.starts_with(&ZSTD_MAGIC)),
+        };
+        let options = Options { limits: core.keyspace.limits(), size, databases, ..Options::default() };
+        let unpacker = match is_packed {
+            true => Some(Unpacker::new().ok_or("there is no memory to unpack it")?),
+            false => None,
+        };
+        Ok(Self {
             node: Rc::clone(node),
-            dealer,
-            contents,
-            reader: None,
+            turns,
+            contents: Contents::new(databases, scripts),
+            reader: Reader::new(options),
+            unpacker,
             received: 0,
+            fed: 0,
             end: None,
             empty: 0,
+            slice_bytes: 0,
             slice_keys: 0,
-        }
+        })
     }
 
-    /// Takes what has come of it; `len` is its length, if the master has told. Errors: it is no dataset, for this reason.
-    pub(crate) async fn take(&mut self, bytes: &[u8], len: Option<u64>) -> Result<(), String> {
+    /// Takes what has come of it. Errors: it is no dataset, for this reason.
+    pub(crate) async fn take(&mut self, mut bytes: &[u8]) -> Result<(), String> {
+        let turns = Rc::clone(&self.turns);
+        let mut turn = turns.begin().await.ok_or(ENDS)?;
         self.received += bytes.len() as u64;
-        let node = &self.node;
-        let reader = self.reader.get_or_insert_with(|| {
-            let core = &node.state.borrow().core;
-            core.shared.loading.total_bytes.store(len.unwrap_or(0), Relaxed);
-            let (limits, databases) = (core.keyspace.limits(), core.config.databases.into());
-            Reader::new(Options { limits, size: len, databases, ..Options::default() })
-        });
-        reader.feed(bytes);
-        self.node.state.borrow().core.shared.loading.loaded_bytes.store(self.received, Relaxed);
-        self.read_on().await
+        self.slice_bytes += bytes.len() as u64;
+        let Some(mut unpacker) = self.unpacker.take() else {
+            self.feed(bytes);
+            return self.read_on(&mut turn).await;
+        };
+        while let Some(unpacked) = unpacker.next(&mut bytes)? {
+            self.feed(unpacked);
+            self.read_on(&mut turn).await?;
+        }
+        self.unpacker = Some(unpacker);
+        Ok(())
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        self.fed += bytes.len() as u64;
+        self.reader.feed(bytes);
     }
 
     /// All of it has come. Errors: it is no whole dataset, for this reason.
-    pub(crate) async fn finish(mut self) -> Result<Incoming, (Self, String)> {
-        match self.read_out().await {
-            Err(why) => Err((self, why)),
-            Ok(bytes) => {
-                let Self { node, contents, empty, .. } = self;
-                if empty > 0 {
-                    tracing::warn!(
-                        keys = empty,
-                        "keys of the master's were left out, as Redis does: their values have no elements"
-                    );
-                }
-                let gauges = &node.state.borrow().core.shared.loading;
-                gauges.is_beside.store(false, Relaxed);
-                gauges.base_bytes.store(bytes, Relaxed);
-                let (keys, db) = (contents.keys(), contents.db());
-                let libraries = contents.into_libraries();
-                Ok(Incoming { recovered: Recovered::whole(), libraries, keys, bytes, db })
-            }
+    pub(crate) async fn finish(mut self) -> Result<Part, String> {
+        let turns = Rc::clone(&self.turns);
+        let mut turn = turns.begin().await.ok_or(ENDS)?;
+        if let Some(unpacker) = &self.unpacker {
+            unpacker.end()?;
         }
-    }
-
-    /// Gives it up, and waits until nothing of it is on its way to another core any more. The keyspaces are the caller's to drop.
-    pub(crate) async fn give_up(mut self) {
-        // What is there twice does not matter any more.
-        let _ = unless_stopping(&self.node, self.dealer.finish()).await;
-        self.node.state.borrow().core.shared.loading.is_beside.store(false, Relaxed);
-    }
-
-    async fn read_out(&mut self) -> Result<u64, String> {
-        let Some(reader) = &mut self.reader else { return Err("it is empty".to_owned()) };
-        reader.ended();
-        self.read_on().await?;
+        self.reader.ended();
+        self.read_on(&mut turn).await?;
         let Some(end) = &self.end else { unreachable!("what has ended ends, or is an error") };
-        Contents::judge_end(end, end.bytes == self.received)?;
-        let put_in = unless_stopping(&self.node, self.dealer.finish()).await.ok_or(ENDS)?;
+        Contents::judge_end(end, end.bytes == self.fed)?;
+        let put_in = unless_stopping(&self.node, turn.finish()).await.ok_or(ENDS)?;
         put_in.map_err(|twice| twice.to_string())?;
-        let read: u64 = self.contents.keys().iter().map(|db| db.keys).sum();
-        let arrived = self.dealer.arrived();
+        // Of whoever takes turns here all were sent.
+        let (read, arrived) = (turns.read.get(), turn.arrived());
         assert!(arrived == read, "of {read} keys that were read {arrived} came to their shards");
-        Ok(self.received)
+        if self.empty > 0 {
+            tracing::warn!(
+                keys = self.empty,
+                "keys of the master's were left out, as Redis does: their values have no elements"
+            );
+        }
+        let (keys, worth, db) = (self.contents.keys(), self.contents.worth(), self.contents.db());
+        Ok(Part { libraries: self.contents.into_libraries(), keys, worth, bytes: self.received, db })
     }
 
     /// Reads all that is there.
-    async fn read_on(&mut self) -> Result<(), String> {
+    async fn read_on(&mut self, turn: &mut Turn<'_>) -> Result<(), String> {
         loop {
-            if self.node.stopping.get() {
+            if self.node.stopping.get() || self.turns.is_closed() {
                 return Err(ENDS.to_owned());
             }
-            let slice = self.slice()?;
-            super::step(&self.node, 0, std::mem::take(&mut self.slice_keys)).await;
+            let slice = self.slice(turn)?;
+            let (bytes, keys) = (std::mem::take(&mut self.slice_bytes), std::mem::take(&mut self.slice_keys));
+            super::step(&self.node, bytes, keys).await;
             match slice {
                 Slice::Hungry => return Ok(()),
                 Slice::Long => {}
                 Slice::Full(shard) => {
-                    let sent = unless_stopping(&self.node, self.dealer.send(shard)).await.ok_or(ENDS)?;
+                    let sent = unless_stopping(&self.node, turn.send(shard)).await.ok_or(ENDS)?;
                     sent.map_err(|twice: Twice| twice.to_string())?;
                 }
             }
@@ -172,8 +243,8 @@ impl Beside {
     }
 
     /// Reads some keys.
-    fn slice(&mut self) -> Result<Slice, String> {
-        let reader = self.reader.as_mut().expect("bytes have come");
+    fn slice(&mut self, turn: &mut Turn<'_>) -> Result<Slice, String> {
+        let reader = &mut self.reader;
         for _ in 0..EVENTS_MAX {
             // The event borrows the reader; where that was before is as good in a message.
             let at = reader.offset();
@@ -184,7 +255,8 @@ impl Beside {
             match event {
                 Event::Key(key) => {
                     self.slice_keys += 1;
-                    if let Some(shard) = self.dealer.add(key, at) {
+                    self.turns.read.set(self.turns.read.get() + 1);
+                    if let Some(shard) = turn.add(key, at) {
                         return Ok(Slice::Full(shard));
                     }
                 }
@@ -201,16 +273,8 @@ impl Beside {
     }
 }
 
-/// INFO tells of this load from now on.
-fn begin_gauges(gauges: &LoadingGauges) {
-    gauges.started_s.store(unix_ms().0 / 1000, Relaxed);
-    gauges.total_bytes.store(0, Relaxed);
-    gauges.begin_anew();
-    gauges.is_beside.store(true, Relaxed);
-}
-
 /// Does this, or gives it up when the server ends.
-async fn unless_stopping<T>(node: &Node, work: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn unless_stopping<T>(node: &Node, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     poll_fn(|cx| match node.poll_stopping(cx) {
         Poll::Ready(()) => Poll::Ready(None),
@@ -219,6 +283,7 @@ async fn unless_stopping<T>(node: &Node, work: impl Future<Output = T>) -> Optio
     .await
 }
 
-const ENDS: &str = "the server ends";
+/// The server ends, or there is another master; so nobody hears it.
+const ENDS: &str = "it is not wanted any more";
 /// So many things are read before others have their turn: up to some 100 us of small keys.
 const EVENTS_MAX: usize = 256;

@@ -5,8 +5,8 @@ use durable::manifest::DbKeys;
 use rdb::file::{End, Event, Sum};
 use script::{Engine, Hooks, Limits, Store};
 use std::sync::Arc;
-use stdx::DbIndex;
 use stdx::number::parse_i64;
+use stdx::{DbIndex, UnixMs};
 
 /// What was read so far.
 pub(crate) struct Contents {
@@ -16,7 +16,35 @@ pub(crate) struct Contents {
     libraries: Arc<Store>,
     /// By database.
     keys: Vec<u64>,
+    lasts_until: Option<UnixMs>,
     db: DbIndex,
+}
+
+/// By what it is judged whether a copy may take the place of other data.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Worth {
+    /// Its keys, those too whose time is over.
+    pub(crate) keys: u64,
+    /// When the time of the last of them is over.
+    lasts_until: Option<UnixMs>,
+    /// Its libraries of functions.
+    pub(crate) libraries: u64,
+}
+
+impl Worth {
+    /// That of two parts of a copy.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            keys: self.keys + other.keys,
+            lasts_until: self.lasts_until.max(other.lasts_until),
+            libraries: self.libraries + other.libraries,
+        }
+    }
+
+    /// Whether the time of all its keys is over by now.
+    pub(crate) fn is_over(&self, now: UnixMs) -> bool {
+        self.lasts_until.is_some_and(|until| until <= now)
+    }
 }
 
 impl Contents {
@@ -24,13 +52,23 @@ impl Contents {
     pub(crate) fn new(databases: u32, scripts: Limits) -> Self {
         let libraries = Arc::new(Store::default());
         let engine = Engine::new(Arc::clone(&libraries), Hooks::default(), scripts, 0);
-        Self { databases, engine, libraries, keys: vec![0; databases as usize], db: DbIndex(0) }
+        Self {
+            databases,
+            engine,
+            libraries,
+            keys: vec![0; databases as usize],
+            lasts_until: None,
+            db: DbIndex(0),
+        }
     }
 
     /// Notes what comes next, which begins at `offset` or a little further on. Errors: it cannot be used.
     pub(crate) fn note(&mut self, event: &Event<'_>, offset: u64) -> Result<(), String> {
         match event {
-            Event::Key(key) => self.keys[key.db.index()] += 1,
+            Event::Key(key) => {
+                self.keys[key.db.index()] += 1;
+                self.lasts_until = self.lasts_until.max(Some(key.expiry.unwrap_or(FOR_EVER)));
+            }
             Event::Library(code) => {
                 self.engine
                     .load_library(code, false)
@@ -69,16 +107,27 @@ impl Contents {
         counted.map(|(&keys, db)| DbKeys { db, keys }).collect()
     }
 
+    /// What it is worth.
+    pub(crate) fn worth(&self) -> Worth {
+        Worth {
+            keys: self.keys.iter().sum(),
+            lasts_until: self.lasts_until,
+            libraries: self.libraries.gauges().libraries as u64,
+        }
+    }
+
     /// The database that is selected in the stream where it ends.
     pub(crate) fn db(&self) -> DbIndex {
         self.db
     }
 
-    /// Its libraries of functions.
-    pub(crate) fn into_libraries(self) -> Arc<Store> {
-        self.libraries
+    /// Its libraries of functions, if there are any.
+    pub(crate) fn into_libraries(self) -> Option<Arc<Store>> {
+        (self.libraries.gauges().libraries > 0).then_some(self.libraries)
     }
 }
 
+/// The time of a key that does not expire.
+const FOR_EVER: UnixMs = UnixMs(i64::MAX);
 /// A Redis that is a replica itself says so which database its own master's stream has selected.
 const STREAM_DB: &[u8] = b"repl-stream-db";

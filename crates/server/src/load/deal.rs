@@ -22,6 +22,7 @@ pub(crate) struct Returned {
     away: Cell<usize>,
     /// Keys that came to their shards.
     arrived: Cell<u64>,
+    /// The first that was there already. It stays: whoever deals here hears of it, and not the first of them alone.
     twice: RefCell<Option<Twice>>,
     waker: RefCell<Option<Waker>>,
 }
@@ -96,6 +97,8 @@ impl Dealer {
         let spares = (0..shards).map(|_| (1..BATCHES_MAX).map(|_| empty()).collect());
         *node.returned.spares.borrow_mut() = spares.collect();
         node.returned.arrived.set(0);
+        // What was found of a load that was given up is nothing to the next.
+        node.returned.twice.take();
         Self { node, filling: (0..shards).map(|_| empty()).collect(), keeps_expired, is_beside }
     }
 
@@ -128,7 +131,7 @@ impl Dealer {
             node.returned.away.set(node.returned.away.get() + 1);
             send(&node, shard, Item::Load(Box::new(full)), self.is_beside);
         }
-        node.returned.twice.take().map_or(Ok(()), Err)
+        node.returned.no_twice()
     }
 
     /// How many keys came to their shards, as far as these have answered.
@@ -144,13 +147,22 @@ impl Dealer {
                 sent = sent.and(self.send(ShardId(shard as u16)).await);
             }
         }
+        self.rest().await;
+        sent.and(self.node.returned.no_twice())
+    }
+
+    /// Waits until nothing is on its way, nor with another core.
+    pub(super) async fn rest(&self) {
         let returned = &self.node.returned;
         returned.until(|| (returned.away.get() == 0).then_some(())).await;
-        sent.and(returned.twice.take().map_or(Ok(()), Err))
     }
 }
 
 impl Returned {
+    fn no_twice(&self) -> Result<(), Twice> {
+        self.twice.borrow().clone().map_or(Ok(()), Err)
+    }
+
     /// An empty batch for a shard.
     async fn spare(&self, shard: ShardId) -> Batch {
         self.until(|| self.spares.borrow_mut()[shard.index()].pop()).await

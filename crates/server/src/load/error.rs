@@ -274,7 +274,7 @@ fn remedy(problem: &Problem) -> String {
             "give a file that SAVE or BGSAVE has written, or an append-only file".into()
         }
         Problem::Version { .. } => "write it with Redis 7.4 or older, or take a newer Lacewing".into(),
-        Problem::Valkey { .. } => "write it with Valkey 8 or older, or take a newer Lacewing".into(),
+        Problem::Valkey { .. } => "write it with Valkey 9.1 or older, or take a newer Lacewing".into(),
         Problem::Truncated { .. } => {
             "it was not written or not copied whole: copy it again, or take an older one".into()
         }

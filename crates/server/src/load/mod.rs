@@ -32,11 +32,12 @@ mod replace;
 mod replay;
 mod run;
 mod source;
+mod turns;
 mod worker;
 
 pub(crate) use batch::Batch;
-pub(crate) use beside::{Beside, Incoming};
-pub(crate) use contents::Contents;
+pub(crate) use beside::{Beside, Incoming, Part, Shape, begins, is_over, is_to_have};
+pub(crate) use contents::{Contents, Worth};
 pub(crate) use deal::{Returned, receive, returned};
 pub(crate) use error::LoadError;
 pub(crate) use names::{Names, TWICE};
@@ -45,6 +46,7 @@ pub(crate) use recovered::{Admission, Recovered};
 pub(crate) use replace::replace;
 pub(crate) use replay::PartBatch;
 pub(crate) use run::run;
+pub(crate) use turns::Turns;
 pub(crate) use worker::serve;
 
 use crate::clock::unix_ms;
@@ -207,6 +209,7 @@ pub(crate) fn admit(node: &Node, recovered: Recovered, log: Option<LogWriter>) {
     // Nothing goes of what is a master's from the first moment on.
     crate::cron::freeze(node);
     node.admission.open(recovered);
+    node.state.borrow().core.shared.loading.refusing.fetch_sub(1, AcqRel);
     let cores = node.router.shards() as usize;
     if node.control.admitting.fetch_add(1, AcqRel) + 1 == cores {
         let shared = &node.state.borrow().core.shared;

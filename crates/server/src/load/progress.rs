@@ -20,6 +20,7 @@ pub(super) struct Progress {
     /// Percents that the log knows of.
     logged: Cell<u64>,
     on_terminal: bool,
+    is_over: Cell<bool>,
 }
 
 impl Progress {
@@ -27,7 +28,6 @@ impl Progress {
     pub(super) fn begin(node: &Node) -> Rc<Self> {
         let shared = Arc::clone(&node.state.borrow().core.shared);
         shared.loading.started_s.store(unix_ms().0 / 1000, Relaxed);
-        shared.loading.on.store(true, Relaxed);
         let on_terminal = std::io::stderr().is_terminal();
         Rc::new(Self {
             shared,
@@ -35,6 +35,7 @@ impl Progress {
             began: Cell::new(Instant::now()),
             logged: Cell::new(0),
             on_terminal,
+            is_over: Cell::new(false),
         })
     }
 
@@ -65,10 +66,10 @@ impl Progress {
         self.logged.set(0);
     }
 
-    /// The load is over, whole or not: INFO says no more of it.
+    /// The load is over, whole or not: the terminal and the service manager hear no more of it.
     pub(super) fn end(&self) {
         self.clear();
-        self.shared.loading.on.store(false, Relaxed);
+        self.is_over.set(true);
     }
 
     pub(super) fn elapsed(&self) -> Duration {
@@ -160,7 +161,7 @@ pub(super) async fn watch(node: Rc<Node>, progress: Rc<Progress>) {
     let mut rounds = 0;
     loop {
         reactor::timer::sleep(EVERY).await;
-        if node.stopping.get() || !progress.shared.loading.on.load(Relaxed) {
+        if node.stopping.get() || progress.is_over.get() {
             return;
         }
         progress.tell_terminal();

@@ -9,15 +9,15 @@
 //!
 //! The file has lost its name before it is sent: the disk has its room back when the last one has been sent it, or after a crash.
 
+use super::peer::Peer;
 use super::{Desk, Tapping, now_ms, pump};
 use crate::cut::{self, Deed};
 use crate::node::Node;
-use crate::snapshot;
+use crate::snapshot::{self, Wanted};
 use replication::psync::Phase;
 use replication::{Position, ReplId};
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
@@ -119,11 +119,15 @@ async fn make(node: &Rc<Node>) -> Option<()> {
     if desk.tapping.get() == Tapping::Off {
         begin(node).await?;
     }
-    let waiting: Vec<_> = desk.peers.borrow().iter().filter(|peer| peer.waits()).cloned().collect();
+    let with_words = |peer: &Rc<Peer>| (Rc::clone(peer), peer.follower.borrow().words());
+    let waiting: Vec<_> = desk.peers.borrow().iter().filter(|peer| peer.waits()).map(with_words).collect();
+    let mut wanted = Wanted::default();
+    for (peer, words) in &waiting {
+        wanted.add(*words, peer.follower.borrow().lacewing.is_some());
+    }
     desk.making.set(Some(Making::default()));
-    let are_others = waiting.iter().any(|peer| peer.follower.borrow().lacewing.is_none());
-    let payload = snapshot::for_replicas(node, are_others).await;
-    let place = match payload {
+    let payloads = snapshot::for_replicas(node, wanted).await;
+    let place = match payloads {
         Ok(_) => place(node).await,
         Err(_) => None,
     };
@@ -133,15 +137,15 @@ async fn make(node: &Rc<Node>) -> Option<()> {
             && place.replid == source.backlog().replid()
             && place.offset >= source.backlog().start()
     });
-    for peer in waiting.iter().filter(|peer| peer.waits()) {
-        match (&payload, place) {
-            (Ok(payload), Some(place)) if is_there => {
+    for (peer, words) in waiting.iter().filter(|(peer, _)| peer.waits()) {
+        match (&payloads, place) {
+            (Ok(payloads), Some(place)) if is_there => {
                 let line = {
                     let mut follower = peer.follower.borrow_mut();
                     assert_eq!(follower.phase(), Phase::Waiting, "it waits for this");
                     follower.begins(place, false)
                 };
-                peer.begin(&line, Arc::clone(payload), place.offset);
+                peer.begin(&line, payloads.of(*words), place.offset);
             }
             (Ok(_), _) => peer.end(
                 "what was written meanwhile was more than client-output-buffer-limit replica lets be kept",

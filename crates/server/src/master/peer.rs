@@ -121,12 +121,17 @@ impl Peer {
         now_ms.saturating_sub(since) > u64::from(limit.soft_s) * 1000
     }
 
-    /// Tells it that this node lives: that its payload comes, if it waits for that, or that its flows go on.
+    /// Tells it that this node lives, if its flows go on.
     pub(super) fn say_that_it_lives(&self) {
-        let is_by_flows = matches!(*self.stage.borrow(), Stage::Flows);
         if self.session.borrow().is_some() {
             self.say("*1\r\n$4\r\nPING\r\n");
-        } else if self.waits() || is_by_flows {
+        }
+    }
+
+    /// The same, if it waits for its payload.
+    pub(super) fn say_that_it_comes(&self) {
+        let is_by_flows = matches!(*self.stage.borrow(), Stage::Flows);
+        if self.session.borrow().is_none() && (self.waits() || is_by_flows) {
             self.say("\n");
         }
     }
@@ -188,6 +193,22 @@ impl Peer {
         out.extend_from_slice(format!("${}\r\n", payload.bytes).as_bytes());
         *self.stage.borrow_mut() = Stage::Sending { payload, sent: 0, then };
         self.kick();
+    }
+
+    /// If it wants a part alone that is at hand, it is sent that. Who wants the stream too has all data: it goes on from nothing less. (`redis-cli
+    /// --replica` asks for an empty payload, and passes over whatever comes.)
+    fn begin_part(&self, node: &Node) {
+        let filter = {
+            let follower = self.follower.borrow();
+            follower.filter.filter(|_| follower.payload_only)
+        };
+        let Some(filter) = filter else { return };
+        let (at, line) = {
+            let source = node.masters.source.borrow();
+            let at = Position { replid: source.backlog().replid(), offset: source.backlog().end() };
+            (at, self.follower.borrow_mut().begins(at, false))
+        };
+        self.begin(&line, Arc::new(Payload::beside_keys(node, filter)), at.offset);
     }
 
     fn poll(&self, node: &Node, cx: &mut Context<'_>, reading: &mut Reading) -> Poll<String> {
@@ -390,6 +411,9 @@ pub(super) fn adopt(node: &Rc<Node>, newcomer: Newcomer) {
         late_since: Cell::new(None),
         why: RefCell::default(),
     });
+    if peer.waits() {
+        peer.begin_part(node);
+    }
     node.masters.peers.borrow_mut().push(Rc::clone(&peer));
     node.masters.wake();
     node.masters.wake_maker();

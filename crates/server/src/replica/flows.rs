@@ -8,7 +8,7 @@
 //!  payload ───────► wire ──► sync/.., verified ──────────────────────────────────────────────► the role
 //! ```
 //!
-//! [`wire`] reads and writes, [`apply`] runs what the log says, [`payload`] keeps a full sync's files. Plain records are run by each flow
+//! [`wire`] reads and writes, [`apply`] runs what the log says, [`payload`] keeps a full sync's files, or loads them. Plain records are run by each flow
 //! apart, and pass no other core than their shards'. What is of several shards is met for on core 0 ([`session`], by
 //! [`replication::flow::meet`]), and what is in order of all that has come is run there at once ([`conduct`]). A batch and the places behind
 //! it are one EXEC, as with a stream ([`crate::follow`]).
@@ -29,7 +29,6 @@ use super::Message as Outer;
 use crate::follow::Unit;
 use crate::node::Node;
 use aof::{Generation, Lsn};
-use durable::manifest::SetFile;
 use durable::staging::Files;
 use replication::flow::hello::{Announced, Session};
 use replication::flow::inflow::Inflow;
@@ -44,6 +43,7 @@ use std::time::Duration;
 use stdx::ShardId;
 
 use come::Reader;
+use payload::Whole;
 pub(super) use session::{Trouble, begin, close, drain, open};
 
 /// What a core has of flows.
@@ -69,8 +69,10 @@ pub(crate) struct Order {
     pub(super) from: Option<FlowPlaces>,
     /// The payload that comes before them.
     pub(super) payload: Option<Announced>,
-    /// What its files are made with.
+    /// What its files are made with, if they are kept.
     pub(super) files: Option<Files>,
+    /// Whether it is loaded while it comes.
+    pub(super) is_beside: bool,
 }
 
 /// Between core 0 and those that serve flows.
@@ -90,8 +92,8 @@ pub(crate) enum Message {
 
     /// So much of the payload was kept.
     Kept(Attempt, u16, u64),
-    /// The file of the payload is whole and safe, and there the log goes on.
-    Whole(Attempt, u16, SetFile, FlowPlace),
+    /// The file of the payload is whole, and there the log goes on.
+    Whole(Attempt, u16, Box<Whole>, FlowPlace),
     /// This is to be met for, with what comes behind it; it begins there.
     Lent(Attempt, u16, Lsn, Vec<Piece<Unit>>),
     /// All that came of this generation is applied, or lent.

@@ -42,6 +42,14 @@ impl Link {
         self.seat.get_or_insert_with(|| Seat::take(node, &self.socket));
     }
 
+    /// Where the master is.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        match self.socket.peer() {
+            reactor::net::Endpoint::Tcp(address) => Some(address.ip()),
+            reactor::net::Endpoint::Unix(_) => None,
+        }
+    }
+
     /// Whether it is this client.
     pub(super) fn has_seat(&self, slot: ClientSlot) -> bool {
         self.seat.as_ref().is_some_and(|seat| seat.is(slot))

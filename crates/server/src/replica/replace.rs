@@ -35,7 +35,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -133,16 +133,14 @@ async fn under_locks(
     let committed = match committed {
         Ok(committed) => committed,
         Err(Uncommitted::Unchanged(why)) => {
-            round::tell_all(node, |_| Message::GoOn(None));
-            return Outcome::Unchanged(why);
+            return go_on(node, None, Outcome::Unchanged(why)).await;
         }
         Err(Uncommitted::InDoubt(why)) => return fail(node, why),
     };
     match put_in(node, committed, incoming, &place).await {
         Ok(Some(recovered)) => {
             crate::master::replaced(node);
-            round::tell_all(node, |_| Message::GoOn(Some(recovered)));
-            Outcome::Replaced(place)
+            go_on(node, Some(recovered), Outcome::Replaced(place)).await
         }
         Ok(None) => {
             // Those who wait for the locks are not waited for.
@@ -150,6 +148,14 @@ async fn under_locks(
             Outcome::Over
         }
         Err(why) => fail(node, why),
+    }
+}
+
+/// What came of it, once all cores serve again: who is told of it finds it so.
+async fn go_on(node: &Rc<Node>, recovered: Option<Recovered>, outcome: Outcome) -> Outcome {
+    match round::all(node, |_| Message::GoOn(recovered)).await {
+        Some(_) => outcome,
+        None => Outcome::Over,
     }
 }
 
@@ -227,6 +233,7 @@ async fn put_in(
     let exchanged = incoming.as_ref().map(|incoming| incoming.recovered);
     let recovered = match (incoming, &committed) {
         (Some(incoming), _) => {
+            load::is_over(node);
             shared.scripts.take_libraries(&incoming.libraries);
             shared.loading.base_bytes.store(incoming.bytes, Relaxed);
             incoming.recovered
@@ -270,6 +277,7 @@ fn fail(node: &Rc<Node>, reason: String) -> Outcome {
 
 /// What has come beside the data of this core takes its place, under the locks of all.
 pub(super) fn exchange_here(node: &Node, recovered: Recovered) {
+    node.replica.turns.take();
     let core = &mut node.state.borrow_mut().core;
     let incoming = core.incoming.take().expect("all of it was put in here");
     core.keyspace.exchange(*incoming, node.ticks.get().unix_ms());
@@ -299,8 +307,10 @@ pub(super) fn begin_here(node: &Node, place: &Place, log: Option<LogWriter>) {
 pub(super) fn go_on_here(node: &Rc<Node>, recovered: Option<Recovered>) {
     // What was exchanged in memory was served all the while.
     if let Some(before) = node.replica.before.take() {
-        node.state.borrow_mut().core.is_loading = false;
+        let core = &mut node.state.borrow_mut().core;
+        core.is_loading = false;
         node.admission.open(recovered.unwrap_or(before));
+        core.shared.loading.refusing.fetch_sub(1, AcqRel);
     }
     if node.id == cut::HOME {
         cut::go_on(node);

@@ -1,16 +1,16 @@
 //! Core 0: the role's outputs carried out, one after the other, and the role told what came of them.
 
+use super::beside::Plan;
 use super::link::{self, Link};
 use super::safe::Safe;
 use super::staging::{self, Staged, Verified};
 use super::{Asker, Event, Gathered, Message, answer, beside, endpoint, flows, replace, round};
 use crate::follow::{self, News};
-use crate::load::Beside;
+use crate::load::{self, Beside, Incoming, Shape, Worth};
 use crate::node::Node;
 use commands::replica::Wish;
 use config::MasterAddress;
 use durable::Staging;
-use durable::manifest::SetFile;
 use reactor::timer;
 use replication::flow::hello::{Announced, Session, Sync};
 use replication::flow::place::{FlowLog, FlowPlaces, Place};
@@ -73,10 +73,12 @@ struct Player {
     /// Whom it was told to follow last.
     wanted: Option<MasterAddress>,
     link: Option<Link>,
+    /// What becomes of the payload that comes.
+    plan: Option<Plan>,
     staged: Option<Staged>,
-    /// A payload that is loaded while it comes.
+    /// A payload of one file that is loaded while it comes, from its first bytes on.
     beside: Option<Beside>,
-    /// All cores have a keyspace beside their own, in which it is.
+    /// All cores have a keyspace beside their own, for what is loaded so.
     has_incoming: bool,
     verified: Option<Verified>,
     /// Of a payload that comes in flows: where it is kept, what was announced, and then what has come.
@@ -97,6 +99,8 @@ struct Player {
     db: DbIndex,
     /// Why it was said last that the master is not followed.
     last_said: Option<Reason>,
+    /// Whom this node's own replicas were told that it follows.
+    passed_on: Vec<ReplId>,
     /// Clients that wait until the node is a master.
     waiting: Vec<Asker>,
 }
@@ -119,6 +123,7 @@ impl Player {
             role,
             wanted: None,
             link: None,
+            plan: None,
             staged: None,
             beside: None,
             has_incoming: false,
@@ -133,6 +138,7 @@ impl Player {
             gathered: None,
             announced: None,
             last_said: None,
+            passed_on: Vec::new(),
             waiting: Vec::new(),
         }
     }
@@ -258,27 +264,24 @@ impl Player {
     async fn stage(&mut self, attempt: Attempt) {
         self.payload.clear();
         let seed = self.node.state.borrow_mut().core.rng.next_u64();
-        if self.role.has_flows() {
-            match staging::begin(Arc::clone(&self.node.control.data), seed).await {
-                Ok(staging) => self.flow_staging = Some(staging),
-                Err(why) => self.role.staging_failed(attempt, &why, now_ms()),
-            }
-            return;
-        }
-        let (is_beside, is_kept) = beside::plan(&self.node).await;
-        if is_beside {
+        let plan = beside::plan(&self.node).await;
+        if plan.is_beside {
             self.has_incoming = true;
-            if beside::set_up(&self.node, true).await.is_none() {
+            if beside::set_up(&self.node).await.is_none() {
                 return;
             }
-            self.beside = Some(Beside::begin(&self.node));
         }
-        if is_kept {
-            match Staged::begin(Arc::clone(&self.node.control.data), seed).await {
-                Ok(staged) => self.staged = Some(staged),
-                Err(why) => self.role.staging_failed(attempt, &why, now_ms()),
+        if plan.is_kept {
+            let data = Arc::clone(&self.node.control.data);
+            let begun = match self.role.has_flows() {
+                true => staging::begin(data, seed).await.map(|staging| self.flow_staging = Some(staging)),
+                false => Staged::begin(data, seed).await.map(|staged| self.staged = Some(staged)),
+            };
+            if let Err(why) = begun {
+                return self.role.staging_failed(attempt, &why, now_ms());
             }
         }
+        self.plan = Some(plan);
     }
 
     /// Opens the flows of a session.
@@ -286,7 +289,7 @@ impl Player {
         let files = self.flow_staging.as_ref().map(Staging::files);
         let is_now = attempt == self.role.facts(now_ms()).attempt;
         let Some(to) =
-            self.role.facts(now_ms()).master.filter(|_| is_now && files.is_some() == payload.is_some())
+            self.role.facts(now_ms()).master.filter(|_| is_now && self.plan.is_some() == payload.is_some())
         else {
             // It could not be staged, and the role knows.
             return;
@@ -299,6 +302,10 @@ impl Player {
             places.set_offset(session.offset);
             self.node.state.borrow().core.shared.following.set_place(Some(Place::Flows(places.clone())));
             from = Some(places);
+        }
+        let is_beside = self.plan.is_some_and(|plan| plan.is_beside);
+        if let Some(payload) = payload.filter(|_| is_beside) {
+            load::is_to_have(&self.node, payload.bytes);
         }
         self.announced = payload.map(|payload| (session, payload));
         let options = self.role.options();
@@ -313,6 +320,7 @@ impl Player {
             from,
             payload,
             files,
+            is_beside,
         };
         tracing::info!(
             flows = session.flows,
@@ -354,7 +362,7 @@ impl Player {
     /// A payload has come in flows, and was verified.
     fn gathered(&mut self, attempt: Attempt, gathered: Gathered) {
         if attempt == self.role.facts(now_ms()).attempt {
-            let bytes = gathered.files.iter().map(|file| file.bytes).sum();
+            let bytes = gathered.bytes;
             self.gathered = Some(gathered);
             self.role.gathered(attempt, bytes, true, now_ms());
         }
@@ -362,17 +370,19 @@ impl Player {
 
     /// What came in flows is what is to be judged.
     fn verify_flows(&mut self, attempt: Attempt) {
-        let came = (self.gathered.take(), self.announced.take(), self.flow_staging.take());
-        let (Some(Gathered { files, places }), Some((session, announced)), Some(staging)) = came else {
-            unreachable!("what was gathered was announced and kept")
+        let (Some(gathered), Some((session, announced)), Some(plan)) =
+            (self.gathered.take(), self.announced.take(), self.plan.take())
+        else {
+            unreachable!("what was gathered was announced, and it was known what becomes of it")
         };
+        let Gathered { files, parts, worth, places, .. } = gathered;
         let (generation, birth) = (announced.generation, announced.birth);
         let mut places =
             FlowPlaces { log: FlowLog { node: session.node, generation, birth, base: 0 }, flows: places };
         places.set_offset(session.offset);
-        let keys = files.iter().map(SetFile::keys).sum();
-        let (staging, flows) = (Some(staging), Some(places));
-        let verified = Verified { staging, files, keys, db: DbIndex(0), flows, incoming: None };
+        let incoming = plan.is_beside.then(|| Incoming::of(parts));
+        let (staging, flows) = (self.flow_staging.take(), Some(places));
+        let verified = Verified { staging, files, worth, db: DbIndex(0), flows, incoming };
         self.is_over = Arc::default();
         reactor::task::spawn(staging::count(Rc::clone(&self.node), attempt, verified));
     }
@@ -380,13 +390,12 @@ impl Player {
     /// Loads and writes what came of a payload. False if it is of no use, which the role knows.
     async fn take_payload(&mut self) -> bool {
         let bytes = std::mem::take(&mut self.payload);
-        if let Some(beside) = &mut self.beside {
-            let facts = self.role.facts(now_ms());
-            let len = facts.transfer.and_then(|transfer| transfer.len);
-            if let Err(why) = beside.take(&bytes, len).await {
-                self.role.rejected(facts.attempt, &why, now_ms());
-                return false;
-            }
+        if self.plan.is_some_and(|plan| plan.is_beside)
+            && let Err(why) = self.load(&bytes).await
+        {
+            let attempt = self.role.facts(now_ms()).attempt;
+            self.role.rejected(attempt, &why, now_ms());
+            return false;
         }
         let Some(staged) = self.staged.take() else { return true };
         if let Err(why) = staged.judge(&bytes) {
@@ -407,6 +416,19 @@ impl Player {
         true
     }
 
+    /// Loads what came of a payload beside the data that is served. Errors: it is no dataset, for this reason.
+    async fn load(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let beside = match &mut self.beside {
+            Some(beside) => beside,
+            None => {
+                let len = self.role.facts(now_ms()).transfer.and_then(|transfer| transfer.len);
+                load::is_to_have(&self.node, len.unwrap_or(0));
+                self.beside.insert(beside::begin(&self.node, &Shape::Whole(len), bytes)?)
+            }
+        };
+        beside.take(bytes).await
+    }
+
     async fn verify(&mut self, attempt: Attempt) {
         if self.role.has_flows() {
             return self.verify_flows(attempt);
@@ -414,8 +436,8 @@ impl Player {
         if !self.payload.is_empty() && !self.take_payload().await {
             return;
         }
-        if let Some(beside) = self.beside.take() {
-            return self.finish_beside(attempt, beside).await;
+        if self.plan.take().is_some_and(|plan| plan.is_beside) {
+            return self.finish_beside(attempt).await;
         }
         // Without it writing has failed, and the role knows.
         if let Some(staged) = self.staged.take() {
@@ -426,34 +448,33 @@ impl Player {
     }
 
     /// What was loaded while it came is what is to be judged.
-    async fn finish_beside(&mut self, attempt: Attempt, beside: Beside) {
-        match beside.finish().await {
-            Ok(incoming) => {
+    async fn finish_beside(&mut self, attempt: Attempt) {
+        let finished = match self.beside.take() {
+            Some(beside) => beside.finish().await,
+            None => Err("it is empty".to_owned()),
+        };
+        match finished {
+            Ok(part) => {
                 self.is_over = Arc::default();
-                let staged = self.staged.take();
+                let (staged, incoming) = (self.staged.take(), Incoming::of(vec![part]));
                 reactor::task::spawn(beside::keep(Rc::clone(&self.node), attempt, staged, incoming));
             }
-            Err((beside, why)) => {
-                self.beside = Some(beside);
-                self.role.rejected(attempt, &why, now_ms());
-            }
+            Err(why) => self.role.rejected(attempt, &why, now_ms()),
         }
     }
 
     async fn discard(&mut self) {
         self.is_over.store(true, Relaxed);
         self.payload = Vec::new();
-        if let Some(beside) = self.beside.take() {
-            beside.give_up().await;
-        }
+        (self.plan, self.beside) = (None, None);
         if std::mem::take(&mut self.has_incoming) && !self.node.stopping.get() {
-            beside::set_up(&self.node, false).await;
+            beside::give_up(&self.node).await;
         }
         if let Some(staged) = self.staged.take() {
             staged.discard().await;
         }
+        (self.gathered, self.announced) = (None, None);
         if let Some(staging) = self.flow_staging.take() {
-            (self.gathered, self.announced) = (None, None);
             staging::discard(move || staging.discard()).await;
         }
         if let Some(verified) = self.verified.take() {
@@ -492,6 +513,7 @@ impl Player {
                 if attempt == facts.attempt && facts.state == LinkState::Connecting {
                     let is_prompt = !self.node.state.borrow().core.config.repl_disable_tcp_nodelay;
                     self.link = Some(Link::new(socket, attempt, is_prompt));
+                    self.role.set_options(options(&self.node), now);
                     self.role.want_flows(self.flows_wanted());
                     self.role.connected(attempt, now);
                 }
@@ -504,7 +526,9 @@ impl Player {
                 self.role.replaced(attempt, now);
             }
             Event::Replaced(attempt, replace::Outcome::Unchanged(why)) => {
-                self.role.not_replaced(attempt, &why, now);
+                // What was granted has taken its files with it, which came to nothing.
+                staging::sweep(Arc::clone(&self.node.control.data)).await;
+                self.role.not_replaced(attempt, &why, now_ms());
             }
             Event::Replaced(_, replace::Outcome::Over) => {}
             Event::Drained(attempt, place) => {
@@ -537,7 +561,7 @@ impl Player {
         }
         match outcome {
             staging::Outcome::Whole(verified, own_keys) => {
-                let report = Report { keys: verified.keys, own_keys };
+                let report = self.report_on(&verified.worth, own_keys);
                 if is_wanted {
                     self.verified = Some(*verified);
                     self.role.verified(attempt, report, now);
@@ -548,6 +572,17 @@ impl Player {
             staging::Outcome::Rejected(why) => self.role.rejected(attempt, &why, now),
             staging::Outcome::Failed(why) => self.role.staging_failed(attempt, &why, now),
             staging::Outcome::Over => {}
+        }
+    }
+
+    /// What a payload is worth, beside what this node has itself.
+    fn report_on(&self, worth: &Worth, own_keys: u64) -> Report {
+        Report {
+            keys: worth.keys,
+            are_over: worth.is_over(crate::clock::unix_ms()),
+            libraries: worth.libraries,
+            own_keys,
+            own_libraries: self.node.state.borrow().core.shared.scripts.gauges().libraries as u64,
         }
     }
 
@@ -563,6 +598,8 @@ impl Player {
     fn wish(&mut self, wish: Wish, client: Option<Asker>) {
         let now = now_ms();
         if self.wanted.as_ref().is_some_and(|wanted| wish.is_to_follow(wanted)) {
+            // Who says so again does not wait for the next attempt.
+            self.role.hurry(now);
             return client.into_iter().for_each(|client| answer(&self.node, client.already()));
         }
         match wish {
@@ -676,7 +713,17 @@ impl Player {
             let db = follow::place(&self.node).map_or(DbIndex(0), |place| place.db());
             link.note(facts.last_io_ms.unwrap_or_default(), db);
         }
-        self.node.state.borrow().core.shared.replica.tell(master, facts, now);
+        let shared = Arc::clone(&self.node.state.borrow().core.shared);
+        let replica = &shared.replica;
+        replica.tell_peer(self.link.as_ref().and_then(Link::peer));
+        let is_settled = master.is_none() || facts.is_up();
+        replica.tell(master, facts, now);
+        // While it is not, nobody comes: who is told something else would find nothing here.
+        let names = replica.names();
+        if is_settled && names != self.passed_on {
+            self.passed_on = names;
+            crate::master::follows_others(&self.node);
+        }
     }
 
     /// Waits for something to happen.
@@ -684,7 +731,7 @@ impl Player {
         let now = now_ms();
         let reads = self.role.reads();
         // While bytes come the figures are brought up to date from time to time, and what was applied is told.
-        let is_coming = self.staged.is_some() || self.beside.is_some() || self.flow_staging.is_some();
+        let is_coming = self.plan.is_some();
         let soon = (self.follows || is_coming).then_some(now + TELL_EACH_MS);
         let until = [self.role.deadline(), soon].into_iter().flatten().min();
         let mut timer = pin!(async {
@@ -742,6 +789,7 @@ fn options(node: &Node) -> Options {
     let announced = config.replica_announce_port;
     Options {
         me,
+        gives: node.masters.replid(),
         listening_port: if announced == 0 { config.port } else { announced },
         announce_ip: config.replica_announce_ip.clone(),
         user: config.masteruser.clone(),

@@ -3,8 +3,9 @@
 use super::Event;
 use super::flows::Trouble;
 use crate::data_dir::DataDir;
-use crate::load::{Contents, Incoming, Names, TWICE};
+use crate::load::{Contents, Incoming, Names, TWICE, Worth};
 use crate::node::Node;
+use coordinator::router::Router;
 use durable::manifest::{DbKeys, SetFile};
 use durable::sets::FileWriter;
 use durable::{Staging, read_full_at};
@@ -33,7 +34,8 @@ pub(super) struct Verified {
     /// Where it is on the disk, if it is kept there.
     pub(super) staging: Option<Staging>,
     pub(super) files: Vec<SetFile>,
-    pub(super) keys: u64,
+    /// By what it is judged.
+    pub(super) worth: Worth,
     /// The database that is selected in the stream where the payload ends.
     pub(super) db: DbIndex,
     /// Where the logs go on, if it came in flows.
@@ -155,9 +157,9 @@ pub(super) async fn verify(node: Rc<Node>, attempt: Attempt, staged: Staged, is_
         stand_back();
         let (staging, file) = staged.finish(Vec::new())?;
         let source = staging.files().open(&file)?;
-        let (file, db) = reading.through(source, file, false)?;
-        let (keys, files) = (file.keys(), vec![file]);
-        Ok(Verified { staging: Some(staging), files, keys, db, flows: None, incoming: None })
+        let (file, found) = reading.through(source, file, false)?;
+        let (staging, files) = (Some(staging), vec![file]);
+        Ok(Verified { staging, files, worth: found.worth, db: found.db, flows: None, incoming: None })
     });
     let outcome = match verified.await {
         Ok(Ok(verified)) => return count(node, attempt, verified).await,
@@ -181,6 +183,16 @@ pub(super) struct Reading {
     options: Options,
     scripts: Limits,
     is_over: Arc<AtomicBool>,
+    /// If it is one of several: whose keys it is to have, of a master with so many shards.
+    shard: Option<(ShardId, Router)>,
+}
+
+/// What was read besides keys.
+pub(super) struct Found {
+    /// The database that is selected in the stream where it ends.
+    pub(super) db: DbIndex,
+    /// By what it is judged.
+    pub(super) worth: Worth,
 }
 
 impl Reading {
@@ -193,18 +205,22 @@ impl Reading {
             bytes_max: core.config.lua_memory_max as usize,
             instructions_max: core.config.lua_instructions_max,
         };
-        Self { options, scripts, is_over: Arc::default() }
+        Self { options, scripts, is_over: Arc::default(), shard: None }
     }
 
-    /// Reads a file, as a start would, but for keeping it: with its counts of keys, and the database that is selected behind it.
-    /// `is_packed`: it is a zstd frame.
+    /// The file of this shard of a master.
+    pub(super) fn one_of(self, shard: u16, shards: u16) -> Self {
+        Self { shard: Some((ShardId(shard), Router::new(shards))), ..self }
+    }
+
+    /// Reads a file, as a start would, but for keeping it: with its counts of keys. `is_packed`: it is a zstd frame.
     pub(super) fn through(
         self,
         source: Arc<dyn durable::File>,
         mut file: SetFile,
         is_packed: bool,
-    ) -> Result<(SetFile, DbIndex), Outcome> {
-        let Self { mut options, scripts, is_over } = self;
+    ) -> Result<(SetFile, Found), Outcome> {
+        let Self { mut options, scripts, is_over, shard } = self;
         options.size = (!is_packed).then_some(file.bytes);
         let plain = Plain { source, at: 0 };
         let mut bytes: Box<dyn Read> = if is_packed {
@@ -229,6 +245,12 @@ impl Reading {
                 Some(item) => {
                     if let Item::Key(key) = &item {
                         names.add(key.db, &key.key);
+                        if shard.is_some_and(|(shard, router)| router.shard_of_key(&key.key) != shard) {
+                            let name = key.key.escape_ascii();
+                            return Err(Outcome::Rejected(format!(
+                                "at byte {offset}: the key '{name}' is another shard's"
+                            )));
+                        }
                     }
                     contents.note(&item, offset).map_err(Outcome::Rejected)?;
                 }
@@ -243,7 +265,7 @@ impl Reading {
             return Err(Outcome::Rejected(TWICE.to_owned()));
         }
         file.keys = contents.keys();
-        Ok((file, contents.db()))
+        Ok((file, Found { db: contents.db(), worth: contents.worth() }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Core 0: takes snapshots, one after the other.
 
 use super::file::{How, Seat};
-use super::{Job, SaveError, Waiter, answer, replicas, single, tell_all};
+use super::{Job, SaveError, Waiter, Wanted, answer, replicas, single, tell_all};
 use crate::clock::unix_ms;
 use crate::cut::{self, Deed, Taken};
 use crate::data_dir::DataDir;
@@ -33,17 +33,20 @@ pub(super) async fn serve(node: Rc<Node>) {
         let waiting = node.snapshots.desk.waiting.take();
         let began = Instant::now();
         node.control.saving.store(true, Relaxed);
-        node.snapshots.desk.is_for_replicas.set(replicas::wants(&waiting));
-        node.snapshots.desk.is_for_others.set(replicas::are_others(&waiting));
+        let wanted = replicas::wanted(&waiting);
+        node.snapshots.desk.is_for_replicas.set(wanted.is_some());
+        node.snapshots.desk.is_for_others.set(wanted.is_some_and(Wanted::is_for_others));
+        node.snapshots.desk.is_unfinished.set(true);
         let result = run(&node)
             .await
             .map_err(|error| if is_of_the_end(&node, &error) { SaveError::Ending } else { error });
+        node.snapshots.desk.is_unfinished.set(false);
         let single = match &result {
             Ok(manifest) if wants_single(&waiting) => save_single(&node, manifest.clone()).await,
             _ => Ok(()),
         };
-        let payload = match &result {
-            Ok(manifest) if replicas::wants(&waiting) => Some(replicas::make(&node, manifest.clone()).await),
+        let payloads = match (&result, wanted) {
+            (Ok(manifest), Some(wanted)) => Some(replicas::make(&node, manifest.clone(), wanted).await),
             _ => None,
         };
         let files = match &result {
@@ -75,7 +78,7 @@ pub(super) async fn serve(node: Rc<Node>) {
         super::tell_health(&node.state.borrow().core);
         let result = result.map(|_| ()).map_err(|error| error.to_string());
         let single = result.clone().and(single);
-        answer(&node, waiting, &result, &single, payload.as_ref(), files.as_ref());
+        answer(&node, waiting, &result, &single, payloads.as_ref(), files.as_ref());
     }
     let waiting = node.snapshots.desk.waiting.take();
     let result = Err(SaveError::Ending.to_string());

@@ -10,8 +10,17 @@ use durable::store::SetStore;
 use durable::{Disk, DiskError};
 use rdb::Version;
 use rdb::file::{Joiner, version_of};
+use replication::psync::Words;
 use std::io::{self, Read};
 use std::sync::Arc;
+
+/// A file that was written.
+pub(super) struct Single {
+    pub(super) file: Arc<dyn File>,
+    pub(super) bytes: u64,
+    /// It would be the same in others' words.
+    pub(super) is_same_for_all: bool,
+}
 
 /// Why there is no such file. The one before is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -42,11 +51,11 @@ pub(super) fn save(
         return Err(SingleError::Name(name.to_owned()));
     }
     let aside = format!("{name}.new");
-    let written = write_anew(disk, store, manifest, &aside).and_then(|(file, bytes)| {
-        file.sync().trying("sync", &aside)?;
+    let written = write_anew(disk, store, manifest, &aside, Words::Redis).and_then(|single| {
+        single.file.sync().trying("sync", &aside)?;
         disk.replace(&aside, name).trying("rename", &aside)?;
         disk.sync_dir("").trying("sync", &disk.name())?;
-        Ok(bytes)
+        Ok(single.bytes)
     });
     if written.is_err() {
         // The first error is the one that matters.
@@ -56,14 +65,15 @@ pub(super) fn save(
 }
 
 /// Writes the data of a set to a file that has lost its name, `name`, when this returns. It need not come to the disk at all: nobody wants it
-/// after a crash. Returns its bytes too. Blocks.
+/// after a crash. Blocks.
 pub(super) fn spool(
     disk: &dyn Disk,
     store: &dyn SetStore,
     manifest: &Manifest,
     name: &str,
-) -> Result<(Arc<dyn File>, u64), SingleError> {
-    let written = write_anew(disk, store, manifest, name);
+    words: Words,
+) -> Result<Single, SingleError> {
+    let written = write_anew(disk, store, manifest, name, words);
     // Who has it open has it; nobody else needs it.
     let removed = disk.remove(name).trying("remove", name);
     let written = written?;
@@ -77,10 +87,11 @@ fn write_anew(
     store: &dyn SetStore,
     manifest: &Manifest,
     name: &str,
-) -> Result<(Arc<dyn File>, u64), SingleError> {
+    words: Words,
+) -> Result<Single, SingleError> {
     match disk.remove(name) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).trying("remove", name)?,
-        _ => write(disk, store, manifest, name),
+        _ => write(disk, store, manifest, name, words),
     }
 }
 
@@ -89,7 +100,8 @@ fn write(
     store: &dyn SetStore,
     manifest: &Manifest,
     aside: &str,
-) -> Result<(Arc<dyn File>, u64), SingleError> {
+    words: Words,
+) -> Result<Single, SingleError> {
     let mut parts = Vec::with_capacity(manifest.files.len());
     for entry in &manifest.files {
         parts.push(Part::open(SetReader::open(store, manifest, entry)?, entry.name.ends_with(ZSTD))?);
@@ -103,7 +115,12 @@ fn write(
         out.clear();
         Ok(())
     };
-    let mut joiner = Joiner::begin(version, &mut out);
+    // Only RDB 12 has what the others say in other words.
+    let is_same_for_all = version < Version::V12;
+    let mut joiner = match words {
+        Words::Valkey if !is_same_for_all => Joiner::begin_for_valkey(&mut out),
+        Words::Redis | Words::Valkey => Joiner::begin(version, &mut out),
+    };
     let mut buffer = vec![0; BUFFER_BYTES];
     for mut part in parts {
         loop {
@@ -118,7 +135,7 @@ fn write(
     }
     joiner.end(&mut out);
     flush(&mut out)?;
-    Ok((file, written))
+    Ok(Single { file, bytes: written, is_same_for_all })
 }
 
 /// One file of the set.

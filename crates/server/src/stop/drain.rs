@@ -31,6 +31,7 @@ pub(crate) async fn stopped(node: &Rc<Node>) {
         node.control.has_given_up.store(true, Release);
     }
     if node.id.index() == 0 {
+        let_snapshot_end(node, deadline).await;
         crate::notify::notify("STATUS=Bringing the log to the disk");
     }
     crate::journal::end(node);
@@ -41,6 +42,13 @@ pub(super) fn give_up(node: &Rc<Node>) {
     if node.stopping.get() && !node.is_giving_up.replace(true) {
         let clients = node.links.borrow().iter().count();
         tracing::warn!(core = node.id.0, clients, "what is under way is given up: nothing of it counts");
+    }
+}
+
+/// A snapshot under way has heard of the end, and takes away what it has written. If it stands still a start does that.
+async fn let_snapshot_end(node: &Node, deadline: Instant) {
+    while crate::snapshot::is_unfinished(node) && timer::now() < deadline && !node.ending.is_hurried() {
+        timer::sleep(STEP).await;
     }
 }
 

@@ -1,52 +1,36 @@
 //! An RDB file in a zstd frame.
 
 use crate::tools::rdb_part::RdbPart;
+use crate::unpack::Unpacker;
 use durable::check::Contents;
 use durable::manifest::DbKeys;
-use zstd::stream::raw::{Decoder, Operation};
 
 /// Unpacks on the way.
 pub(super) struct Packed {
-    decoder: Decoder<'static>,
+    unpacker: Unpacker,
     part: Box<RdbPart>,
-    out: Vec<u8>,
-    /// The frame was ended, and nothing followed.
-    is_over: bool,
 }
 
 impl Packed {
     /// Of a file from its first byte. `None`: there is no memory for it.
     pub(super) fn new() -> Option<Self> {
-        let decoder = Decoder::new().ok()?;
-        Some(Self { decoder, part: Box::new(RdbPart::new(None)), out: vec![0; OUT_BYTES], is_over: false })
+        Some(Self { unpacker: Unpacker::new()?, part: Box::new(RdbPart::new(None)) })
     }
 }
 
 impl Contents for Packed {
     fn feed(&mut self, mut bytes: &[u8]) -> Result<(), String> {
-        loop {
-            let status = self
-                .decoder
-                .run_on_buffers(bytes, &mut self.out)
-                .map_err(|error| format!("its zstd frame is damaged: {error}"))?;
-            bytes = &bytes[status.bytes_read..];
-            self.part.feed(&self.out[..status.bytes_written])?;
-            self.is_over = status.remaining == 0;
-            if bytes.is_empty() && status.bytes_written < self.out.len() {
-                return Ok(());
-            }
+        while let Some(unpacked) = self.unpacker.next(&mut bytes)? {
+            self.part.feed(unpacked)?;
         }
+        Ok(())
     }
 
     fn end(self: Box<Self>) -> Result<Vec<DbKeys>, String> {
-        if !self.is_over {
-            return Err("its zstd frame is not ended".to_owned());
-        }
+        self.unpacker.end()?;
         self.part.end()
     }
 }
-
-const OUT_BYTES: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {

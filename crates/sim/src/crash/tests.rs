@@ -1,14 +1,10 @@
 use super::*;
+use crate::long::seeds;
 use durable::log::{LogWriter, Room};
 use stdx::UnixMs;
 
 fn clean(seed: u64, crash_at: Option<u64>, crash: Crash) -> Run {
     Run { seed, crash_at, crash, again_after: None, planted: None, faults: 0 }
-}
-
-/// How many seeds: a few, or as many as are asked for.
-fn seeds(usual: u64) -> u64 {
-    std::env::var("LACEWING_LONG_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
 #[track_caller]

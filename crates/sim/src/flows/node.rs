@@ -9,18 +9,18 @@ use replication::flow::hello::{Announced, Session, SessionId, Sync};
 use replication::flow::meet::Step;
 use replication::flow::place::{FlowLog, FlowPlace, FlowPlaces};
 use replication::flow::together::Together;
-use replication::role::{History, Options, Output, Piece, Report, Role};
+use replication::role::{History, Output, Piece, Report, Role};
 use replication::{Attempt, ReplId, ResyncGrant};
 use stdx::{Rng, UnixMs};
 
 use crate::flows::Planted;
 use crate::flows::inbound::{Inbound, ToFlow, ToZero, Trouble};
-use crate::flows::past::Violation;
-use crate::flows::shards::{Failed, Shards};
+use crate::flows::shards::Shards;
 use crate::flows::start::Started;
 use crate::flows::toy::{Item, Load};
-use crate::replicas::net::Net;
-use crate::replicas::node::options;
+use crate::pair::net::{LinkId, Net};
+use crate::pair::process::{Failed, options};
+use crate::pair::violation::Violation;
 
 /// A process.
 pub(super) struct Node {
@@ -122,14 +122,13 @@ impl Node {
     pub(super) fn new(
         started: Started,
         planted: Option<Planted>,
-        boot: u8,
         accepts_less: bool,
         follows: bool,
         mut rng: Rng,
     ) -> Self {
         let me = ReplId::random(&mut rng);
-        let options: Options = options(me, accepts_less);
-        let shards = Shards::new(started, planted, boot, rng.fork());
+        let options = options(me, accepts_less);
+        let shards = Shards::new(started, planted, rng.fork());
         let at = shards.at().map(|places| places.at());
         let history = match follows {
             true => History { current: at, second: None },
@@ -168,7 +167,7 @@ impl Node {
                 }
                 Output::Open { attempt, session, payload } => self.open(attempt, session, payload, around),
                 Output::Stage { .. } => {
-                    self.staging = Some(Staging::begin(&self.shards.places, &mut self.rng)?);
+                    self.staging = Some(Staging::begin(&self.shards.logs.places, &mut self.rng)?);
                 }
                 Output::Verify { attempt } => self.jobs.push_back(Job::Verify(attempt)),
                 Output::Discard { .. } => {
@@ -248,7 +247,9 @@ impl Node {
         let flow = |index| {
             let link = around.net.open();
             let file = (payload, files.clone());
-            Inbound::new(session, index, from.as_ref(), file, link, around.now_ms)
+            let mut flow = Inbound::new(session, index, from.as_ref(), file, link, around.now_ms);
+            flow.verifies = self.planted != Some(Planted::DoesNotVerify);
+            flow
         };
         let flows: Vec<Inbound> = (0..session.flows).map(flow).collect();
         let files = vec![None; flows.len()];
@@ -335,7 +336,7 @@ impl Node {
                 let own_keys = self.shards.data.len() as u64;
                 let staging = self.staging.take().expect("it was staged");
                 self.verified = Some((staging, files, places));
-                self.role.verified(attempt, Report { keys, own_keys }, now_ms);
+                self.role.verified(attempt, Report { keys, own_keys, ..Report::default() }, now_ms);
             }
             Job::Replace(grant) => {
                 if !self.running.is_empty() {
@@ -387,10 +388,11 @@ impl Node {
                 }
             }
             2 => {
-                inbound.read_rest(around.net)?;
-                inbound.say(around.now_ms, around.net);
+                let has_read = inbound.read_rest(around.net)?;
+                return Ok(inbound.say(around.now_ms, around.net) || has_read);
             }
             _ => {
+                let waiting = inbound.outbox.len();
                 if let Some((load, log, place)) = inbound.apply(planted) {
                     let flows = open.session.flows;
                     let flow = flow as u16;
@@ -401,10 +403,10 @@ impl Node {
                     self.running.push(Running { attempt, load, what: What::Plain { flow, log, place } });
                     return Ok(true);
                 }
+                return Ok(inbound.outbox.len() > waiting);
             }
         }
-        let open = self.session.as_ref().expect("it was there");
-        Ok(open.flows.iter().any(|flow| !flow.inbox.is_empty() || !flow.outbox.is_empty()))
+        Ok(false)
     }
 
     /// A flow has told core 0 something.
@@ -428,13 +430,18 @@ impl Node {
             }
             ToZero::Lent(from, pieces) => open.together.lend(flow, from, pieces),
             ToZero::Rests(generation) => open.together.rest(flow, generation),
-            ToZero::Failed(trouble) => self.failed(attempt, trouble, around),
+            ToZero::Failed(trouble) => {
+                let link = open.flows[usize::from(flow)].link;
+                self.failed(attempt, link, trouble, around);
+            }
         }
         self.look_whether_all_rest(around);
     }
 
-    fn failed(&mut self, attempt: Attempt, trouble: Trouble, around: &mut Around<'_>) {
+    fn failed(&mut self, attempt: Attempt, link: LinkId, trouble: Trouble, around: &mut Around<'_>) {
+        let is_lied_to = around.net.links.get(&link).is_some_and(|link| link.is_garbled);
         if let Trouble::Lost(why) | Trouble::Stream(why) = &trouble
+            && !is_lied_to
             && ["window", "returned", "goes on", "crc32c", "does not say", "differ", "behind transaction"]
                 .iter()
                 .any(|wrong| why.contains(wrong))

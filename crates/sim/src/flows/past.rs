@@ -1,11 +1,13 @@
 //! All that a master ever wrote, in whichever copy of itself, and what a replica may hold of it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use aof::{Generation, Lsn};
 use replication::flow::place::{FlowPlace, FlowPlaces};
 
 use crate::flows::toy::{self, Data};
+use crate::pair::violation::Violation;
 
 /// Every generation of the run, with what tells it from another with its number.
 #[derive(Debug, Default)]
@@ -22,6 +24,17 @@ struct Line {
     /// What it continues, and where that ended.
     continues: Option<(Name, Vec<Lsn>)>,
     writes: Vec<Write>,
+    /// What was asked for last, up to the first write that was not run there: who asks next is mostly a little further.
+    known: RefCell<Known>,
+}
+
+/// The data behind a line's first writes.
+#[derive(Debug)]
+struct Known {
+    writes: usize,
+    /// By shard, where the last of them ends.
+    ends: Vec<Lsn>,
+    data: Data,
 }
 
 /// What was written together.
@@ -33,53 +46,11 @@ pub(super) struct Write {
     pub(super) ops: Vec<(u32, u64)>,
 }
 
-/// What must not be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Violation {
-    /// The data is not what its places say: something ran twice, not at all, or in part.
-    Inexact {
-        /// Where the data is.
-        places: String,
-        /// What it is, and what it should be.
-        what: String,
-    },
-    /// Data that was to survive is gone.
-    Lost {
-        /// What was promised.
-        promised: String,
-        /// What there is.
-        found: String,
-    },
-    /// What was replaced had more.
-    Older {
-        /// What there was.
-        had: String,
-        /// What has taken its place.
-        has: String,
-    },
-    /// What was staged would make the dataset less, and did.
-    Emptied,
-    /// A start was refused, or failed.
-    Start(String),
-    /// More is on its way, or waits, than may.
-    Overrun(String),
-    /// Something of a session that is over is still there.
-    Hangs(String),
-    /// What is told was told twice, or before what it stands behind.
-    Told(String),
-    /// A master counts what is not there as run.
-    Counted(String),
-    /// When all was well again, the replica did not come to have what its master has.
-    Apart {
-        /// How far it was.
-        what: String,
-    },
-}
-
 impl Past {
     /// A generation begins with this data.
     pub(super) fn begin(&mut self, name: Name, base: Data, continues: Option<(Name, Vec<Lsn>)>) {
-        let line = Line { base, continues, writes: Vec::new() };
+        let known = RefCell::new(Known::of(&base));
+        let line = Line { base, continues, writes: Vec::new(), known };
         assert!(self.generations.insert(name, line).is_none(), "a generation begins once");
     }
 
@@ -90,11 +61,7 @@ impl Past {
 
     /// The data at these places.
     pub(super) fn at(&self, places: &FlowPlaces) -> Data {
-        let line = &self.generations[&name(places)];
-        let mut data = line.base.clone();
-        let ran = line.writes.iter().filter(|write| has_run(write, &lsns(places)));
-        ran.flat_map(|write| &write.ops).for_each(|(key, amount)| toy::apply(&mut data, *key, *amount));
-        data
+        self.data_at(name(places), &lsns(places))
     }
 
     /// That data is exactly that of its places.
@@ -105,7 +72,7 @@ impl Past {
         }
         let differs = want.iter().filter(|(key, value)| data.get(key) != Some(value)).map(|(key, _)| *key);
         let what = format!("keys {:?} of {want:?}: {data:?}", differs.collect::<Vec<_>>());
-        Err(Violation::Inexact { places: places.to_string(), what })
+        Err(Violation::Inexact { at: places.to_string(), what })
     }
 
     /// Whether all that ran before `promised` ran before `found`.
@@ -123,17 +90,52 @@ impl Past {
             };
             (at, ends) = (earlier, its_ends);
         }
+        if lsns_of.len() == ends.len() && lsns_of.iter().zip(&ends).all(|(promised, end)| promised <= end) {
+            return true;
+        }
         let writes = &self.generations[&at].writes;
         writes.iter().filter(|write| has_run(write, lsns_of)).all(|write| has_run(write, &ends))
     }
 
-    /// From where a generation goes on: the data there.
+    /// The data of a generation where its logs are run up to there.
     pub(super) fn data_at(&self, name: Name, ends: &[Lsn]) -> Data {
         let line = &self.generations[&name];
-        let mut data = line.base.clone();
-        let ran = line.writes.iter().filter(|write| has_run(write, ends));
-        ran.flat_map(|write| &write.ops).for_each(|(key, amount)| toy::apply(&mut data, *key, *amount));
+        let mut known = line.known.borrow_mut();
+        if !known.is_before(ends) {
+            *known = Known::of(&line.base);
+        }
+        while let Some(write) = line.writes.get(known.writes).filter(|write| has_run(write, ends)) {
+            known.add(write);
+        }
+        let mut data = known.data.clone();
+        let others = line.writes[known.writes..].iter().filter(|write| has_run(write, ends));
+        others.for_each(|write| write.run(&mut data));
         data
+    }
+}
+
+impl Known {
+    fn of(base: &Data) -> Self {
+        Self { writes: 0, ends: Vec::new(), data: base.clone() }
+    }
+
+    /// Whether all of it is run where the logs are run up to there.
+    fn is_before(&self, ends: &[Lsn]) -> bool {
+        (0..).zip(&self.ends).all(|(home, end)| *end <= ends.get(home).copied().unwrap_or(Lsn(0)))
+    }
+
+    fn add(&mut self, write: &Write) {
+        let home = usize::from(write.home);
+        self.ends.resize(self.ends.len().max(home + 1), Lsn(0));
+        self.ends[home] = write.end;
+        write.run(&mut self.data);
+        self.writes += 1;
+    }
+}
+
+impl Write {
+    fn run(&self, data: &mut Data) {
+        self.ops.iter().for_each(|(key, amount)| toy::apply(data, *key, *amount));
     }
 }
 

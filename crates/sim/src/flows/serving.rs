@@ -13,9 +13,11 @@ use replication::flow::hello::SessionId;
 use stdx::{Rng, ShardId};
 
 use crate::disk::MemDisk;
-use crate::flows::master::{Session, Store};
-use crate::flows::past::Violation;
+use crate::flows::master::Session;
+use crate::flows::store::Store;
 use crate::flows::toy::{self, Item};
+use crate::pair::process::TIMEOUT_MS;
+use crate::pair::violation::Violation;
 
 /// See the module's comment.
 pub(super) struct Serving {
@@ -196,6 +198,5 @@ fn crc64(file: &[u8]) -> u64 {
     writer.finish(Vec::new()).expect("room").crc64
 }
 
-pub(super) const TIMEOUT_MS: u64 = 10_000;
 /// So much of an unfinished frame waits.
 const HELD_BYTES_MAX: usize = 64 << 10;

@@ -1,31 +1,21 @@
 //! A start of the replica: what recovery finds, and where the data is in its master's logs.
 
-use std::sync::Arc;
-
-use aof::{BootId, Encoder, NodeId};
-use durable::generation::{self, Past as LogPast};
+use durable::Places;
 use durable::layout::SetNumber;
-use durable::log::LogWriter;
-use durable::recover::{self, Recovered};
-use durable::staging::{self, FlowOrigin};
-use durable::{Identity, Places};
+use durable::staging::FlowOrigin;
 use replication::flow::place::{FlowLog, FlowPlace, FlowPlaces, Place};
 use stdx::{ShardId, UnixMs};
 
-use crate::crash::replay::{Takes, load_into};
-use crate::disk::MemDisk;
-use crate::flows::past::{Past, Violation};
+use crate::crash::replay::Takes;
+use crate::flows::past::Past;
 use crate::flows::toy::{self, Data, Item};
-use crate::replicas::start::{beginning, encoders};
+use crate::pair::logs::{self, Logs};
+use crate::pair::process::{Lives, Stop};
+use crate::pair::violation::Violation;
 
 /// What a start found, and the logs that it has begun.
 pub(super) struct Started {
-    pub(super) places: Places,
-    pub(super) identity: Identity,
-    pub(super) loaded: durable::sets::Loaded,
-    pub(super) generation: aof::Generation,
-    pub(super) logs: Vec<LogWriter>,
-    pub(super) encoders: Vec<Encoder>,
+    pub(super) logs: Logs,
     pub(super) data: Data,
     pub(super) found: Found,
 }
@@ -54,10 +44,7 @@ impl Found {
         let Some(known) = self.flows.iter().copied().collect::<Option<Vec<_>>>() else { return Ok(None) };
         let Some((log, ..)) = known.first().copied() else { return Ok(None) };
         if known.iter().any(|(of, ..)| of.generation != log.generation || of.birth != log.birth) {
-            return Err(Violation::Inexact {
-                places: format!("{known:?}"),
-                what: "two generations".to_owned(),
-            });
+            return Err(Violation::Inexact { at: format!("{known:?}"), what: "two generations".to_owned() });
         }
         Ok(Some(FlowPlaces { log, flows: known.iter().map(|(_, place, _)| *place).collect() }))
     }
@@ -76,16 +63,16 @@ impl Found {
     }
 }
 
-struct Finds<'a> {
-    places: &'a Places,
+struct Finds {
+    places: Places,
     data: Data,
     found: Found,
 }
 
-impl Takes for Finds<'_> {
+impl Takes for Finds {
     fn file(&mut self, set: SetNumber, _: ShardId, _: u16, bytes: &[u8]) -> Result<u64, String> {
         let (data, items) = toy::open(bytes)?;
-        let origin = FlowOrigin::read(self.places, set).map_err(|error| error.to_string())?;
+        let origin = FlowOrigin::read(&self.places, set).map_err(|error| error.to_string())?;
         match origin.map(|origin| Place::parse(origin.places.as_bytes())) {
             Some(Some(Place::Flows(places))) => self.found.set_all(&places),
             Some(other) => return Err(format!("an origin that says {other:?}")),
@@ -104,7 +91,7 @@ impl Takes for Finds<'_> {
     }
 }
 
-impl Finds<'_> {
+impl Finds {
     fn take(&mut self, items: &[Item]) {
         for item in items {
             match item {
@@ -118,57 +105,17 @@ impl Finds<'_> {
     }
 }
 
-/// Why there is no server.
-pub(super) enum NoStart {
-    /// The process has ended on the way.
-    Died,
-    /// What was found must not be.
-    Violated(Violation),
-}
-
-impl From<Violation> for NoStart {
-    fn from(violation: Violation) -> Self {
-        Self::Violated(violation)
-    }
-}
-
 /// Starts: recovers, checks, and begins a generation of `shards` logs.
-pub(super) fn start(
-    disk: &MemDisk,
-    past: &Past,
-    boot: u8,
-    shards: u16,
-    now: UnixMs,
-) -> Result<Started, NoStart> {
-    let places = Places::local(Arc::new(disk.clone()));
-    let died = |why: String| match disk.is_dead() {
-        true => NoStart::Died,
-        false => NoStart::Violated(Violation::Start(why)),
-    };
-    let boot = BootId([boot; 16]);
-    let mut options = recover::Options::new(boot);
-    let recovered =
-        recover::recover_verified(&places, &mut options).map_err(|refusal| died(refusal.to_string()))?;
-    let mut finds = Finds { places: &places, data: Data::new(), found: Found::default() };
-    let (log_past, accepted) = match recovered {
-        Recovered::Empty(empty) => (LogPast::default(), empty.accept(&places, NodeId([7; 20]), now)),
-        Recovered::Whole(plan) => {
-            let keys = load_into(disk, &plan, &mut finds).map_err(&died)?;
-            let accepted = plan.accept(&places, &keys, now);
-            (plan.past(), Ok(accepted.map_err(|error| died(error.to_string()))?))
-        }
-    };
+pub(super) fn start(lives: &Lives, past: &Past, shards: u16, now: UnixMs) -> Result<Started, Stop> {
+    let (disk, boot) = (&lives.disk, lives.boot);
+    let mut finds = Finds { places: logs::places(disk), data: Data::new(), found: Found::default() };
+    let found_logs = logs::recover(disk, boot, now, &mut finds)?;
     let Finds { data, found, .. } = finds;
     match found.places()? {
         Some(at) => past.check_exact(&data, &at)?,
         None if data.is_empty() => {}
-        None => Err(Violation::Inexact { places: "none".to_owned(), what: format!("{data:?}") })?,
+        None => Err(Violation::Inexact { at: "no place".to_owned(), what: format!("{data:?}") })?,
     }
-    let (mut identity, loaded) = accepted.map_err(|error| died(error.to_string()))?;
-    let beginning = beginning(boot, shards, log_past, now);
-    let begun = generation::begin(&places, beginning, &mut identity, &loaded);
-    let (begin, logs) = begun.map_err(|error| died(error.to_string()))?;
-    staging::sweep(places.disk()).map_err(|error| died(error.to_string()))?;
-    let encoders = encoders(&logs);
-    Ok(Started { places, identity, loaded, generation: begin.generation, logs, encoders, data, found })
+    let logs = Logs::begin(disk, found_logs, boot, shards, now)?;
+    Ok(Started { logs, data, found })
 }

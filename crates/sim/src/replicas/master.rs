@@ -7,8 +7,9 @@ use replication::{Backlog, Position, ReplId};
 use resp::{Limits, Parsed, Parser};
 use stdx::{Args, Rng};
 
+use crate::pair::happens::Restart;
+use crate::pair::net::{LinkId, Net};
 use crate::replicas::lie::Lie;
-use crate::replicas::net::{LinkId, Net};
 use crate::replicas::past::Past;
 use crate::replicas::toy::{self, Command, Data, KEYS};
 
@@ -92,8 +93,8 @@ impl Master {
         self.feed(net);
     }
 
-    /// It starts anew: with what it has, with nothing, or with what it had before.
-    pub(super) fn restart(&mut self, past: &mut Past, net: &mut Net) {
+    /// It starts anew, under another name unless it is put back to what it had before.
+    pub(super) fn restart(&mut self, how: Restart, past: &mut Past, net: &mut Net) {
         if !self.is_honest() {
             return;
         }
@@ -101,15 +102,15 @@ impl Master {
         let replid = ReplId::random(&mut self.rng);
         let mut shown = Data::new();
         let mut backlog = Backlog::new(replid, 0, BACKLOG_BYTES);
-        match self.rng.below(3) {
-            0 => past.begin(Position { replid, offset: 0 }, Data::new()),
-            1 if self.backlog.held() > 0 => {
+        match how {
+            Restart::Empty => past.begin(Position { replid, offset: 0 }, Data::new()),
+            Restart::Older if self.backlog.held() > 0 => {
                 let offset = self.backlog.start();
                 let at = Position { replid: self.backlog.replid(), offset };
                 shown = past.at(at);
                 backlog = Backlog::new(at.replid, offset, BACKLOG_BYTES);
             }
-            _ => {
+            Restart::Whole | Restart::Safe | Restart::Older => {
                 past.begin(Position { replid, offset: 0 }, self.data.clone());
                 self.backlog = backlog;
                 return;
@@ -124,6 +125,15 @@ impl Master {
         if let Some((data, backlog)) = self.hidden.take() {
             self.hang_up(net);
             (self.data, self.backlog) = (data, backlog);
+        }
+    }
+
+    /// Somebody ends a connection from this side.
+    pub(super) fn kill_one(&mut self, net: &mut Net) {
+        let links: Vec<LinkId> = self.peers.keys().copied().collect();
+        if !links.is_empty() {
+            let link = *self.rng.pick(&links);
+            self.close(link, net);
         }
     }
 

@@ -2,21 +2,20 @@
 
 use std::collections::VecDeque;
 
-use aof::{Encoder, Stamp, TxNumber};
-use durable::generation::{self, Past as LogPast};
-use durable::log::LogWriter;
-use durable::manifest::{DbKeys, Position as LogPosition, SetFile};
-use durable::sets::{Commit, Draft, FileWriter, Loaded};
-use durable::staging::{Source, Staging};
-use durable::{Identity, Places, read_full_at};
-use replication::role::{History, Options, Output, Piece, Report, Role};
+use durable::manifest::SetFile;
+use durable::read_full_at;
+use durable::sets::FileWriter;
+use durable::staging::Staging;
+use replication::role::{History, Output, Piece, Report, Role};
 use replication::{Attempt, Position, ReplId, ResyncGrant};
-use stdx::{DbIndex, Rng, ShardId, UnixMs};
+use stdx::{Rng, ShardId, UnixMs};
 
 use crate::disk::Lie as DiskLie;
+use crate::pair::logs::{Logs, db_keys};
+use crate::pair::process::{Failed, options};
 use crate::replicas::deal::{Deal, Next};
-use crate::replicas::past::part;
-use crate::replicas::start::{self, Started};
+use crate::replicas::past::{part, shard_of};
+use crate::replicas::start::Started;
 use crate::replicas::toy::{self, Command, Data};
 
 /// A mistake made on purpose, which the checks must find.
@@ -72,16 +71,6 @@ impl Planted {
     }
 }
 
-/// Why something was not done: the process has ended.
-#[derive(Debug)]
-pub(super) struct Failed(pub(super) String);
-
-impl<E: std::error::Error> From<E> for Failed {
-    fn from(error: E) -> Self {
-        Self(error.to_string())
-    }
-}
-
 /// What is done some time after it was asked for.
 #[derive(Debug)]
 enum Job {
@@ -92,25 +81,15 @@ enum Job {
 
 /// A process.
 pub(super) struct Node {
-    places: Places,
-    identity: Identity,
-    loaded: Loaded,
-    generation: aof::Generation,
-    logs: Vec<LogWriter>,
-    encoders: Vec<Encoder>,
+    logs: Logs,
     pub(super) data: Data,
     pub(super) positions: Vec<Option<Position>>,
     pub(super) role: Role,
     deal: Option<Deal>,
     staged: Option<Staged>,
     jobs: VecDeque<Job>,
-    cut: u64,
-    durable_cut: u64,
-    next_tx: u64,
     planted: Option<Planted>,
-    boot: u8,
     rng: Rng,
-    pub(super) replaced: u64,
 }
 
 struct Staged {
@@ -135,46 +114,14 @@ pub(super) enum Wants {
     Resumed,
 }
 
-pub(crate) fn options(me: ReplId, accepts_less: bool) -> Options {
-    Options {
-        me,
-        listening_port: 6380,
-        announce_ip: None,
-        user: None,
-        password: None,
-        timeout_ms: TIMEOUT_MS,
-        accepts_less,
-    }
-}
-
 impl Node {
-    pub(super) fn new(started: Started, planted: Option<Planted>, boot: u8, mut rng: Rng) -> Self {
-        let Started { places, identity, loaded, generation, logs, encoders, data, positions, .. } = started;
+    pub(super) fn new(started: Started, planted: Option<Planted>, mut rng: Rng) -> Self {
+        let Started { logs, data, positions, .. } = started;
         let me = ReplId::random(&mut rng);
         let options = options(me, planted == Some(Planted::AcceptsLess));
         let history = History { current: common(&positions, planted), second: None };
         let role = Role::new(options, history, rng.fork());
-        Self {
-            places,
-            identity,
-            loaded,
-            generation,
-            logs,
-            encoders,
-            data,
-            positions,
-            role,
-            deal: None,
-            staged: None,
-            jobs: VecDeque::new(),
-            cut: 0,
-            durable_cut: 0,
-            next_tx: 1,
-            planted,
-            boot,
-            rng,
-            replaced: 0,
-        }
+        Self { logs, data, positions, role, deal: None, staged: None, jobs: VecDeque::new(), planted, rng }
     }
 
     /// Where all of it stands, if that is one place.
@@ -190,7 +137,7 @@ impl Node {
                 Output::Send { bytes, .. } => wants.push(Wants::Send(bytes)),
                 Output::Close { .. } => wants.push(Wants::Close),
                 Output::Stage { .. } => {
-                    let staging = Staging::begin(&self.places, &mut self.rng)?;
+                    let staging = Staging::begin(&self.logs.places, &mut self.rng)?;
                     let writer = Some(staging.files().file(ShardId(0), false)?);
                     self.staged = Some(Staged { staging, writer, file: None });
                 }
@@ -313,7 +260,7 @@ impl Node {
                     while self.run_queue(*shard)? {}
                 }
                 let replid = self.deal.as_ref().expect("it is dealt").position(0).replid;
-                self.run_wide(&shards, Position { replid, offset: end }, command)?;
+                self.run_at(&shards, Position { replid, offset: end }, command)?;
             }
         }
         if self.planted == Some(Planted::AcknowledgesBeforeWriting)
@@ -343,32 +290,18 @@ impl Node {
         let position = Position { replid, offset: end };
         commands.iter().for_each(|command| command.run(&mut self.data));
         if self.planted == Some(Planted::PositionsApart) {
-            self.plain(shard, None, &commands)?;
-            self.plain(shard, Some(position), &[])?;
+            self.log(&[shard], None, &commands)?;
+            self.log(&[shard], Some(position), &[])?;
         } else {
-            self.plain(shard, Some(position), &commands)?;
+            self.log(&[shard], Some(position), &commands)?;
         }
         self.positions[shard] = Some(position);
         Ok(true)
     }
 
-    fn run_wide(&mut self, shards: &[usize], at: Position, command: Command) -> Result<(), Failed> {
+    fn run_at(&mut self, shards: &[usize], at: Position, command: Command) -> Result<(), Failed> {
         command.run(&mut self.data);
-        let home = *self.rng.pick(shards);
-        let others: Vec<ShardId> =
-            shards.iter().filter(|shard| **shard != home).map(|shard| ShardId(*shard as u16)).collect();
-        let tx = TxNumber(self.next_tx);
-        self.next_tx += 1;
-        let payload = toy::record(Some(at), &[command]);
-        self.append(home, |encoder, buf, stamp| {
-            encoder.begin_whole(buf, tx, &others, DbIndex(0));
-            buf.extend_from_slice(&payload);
-            _ = encoder.seal(buf, stamp);
-        })?;
-        for shard in others {
-            let home = ShardId(home as u16);
-            self.append(shard.index(), |encoder, buf, stamp| _ = encoder.marker(buf, tx, home, stamp))?;
-        }
+        self.log(shards, Some(at), &[command])?;
         shards.iter().for_each(|shard| self.positions[*shard] = Some(at));
         Ok(())
     }
@@ -376,100 +309,52 @@ impl Node {
     /// A client of this node writes, which is a master. `at` is the position behind the command.
     pub(super) fn write(&mut self, command: Command, at: Position) -> Result<(), Failed> {
         let shards = self.positions.len();
-        let mut own: Vec<usize> =
-            command.keys().map(|key| crate::replicas::past::shard_of(key, shards)).collect();
+        let mut own: Vec<usize> = command.keys().map(|key| shard_of(key, shards)).collect();
         own.sort_unstable();
         own.dedup();
-        match own[..] {
-            [shard] => {
-                command.run(&mut self.data);
-                self.plain(shard, Some(at), &[command])?;
-                self.positions[shard] = Some(at);
-            }
-            _ => self.run_wide(&own, at, command)?,
-        }
-        Ok(())
+        self.run_at(&own, at, command)
     }
 
     /// All shards stand at this position from here on; what they have is the same.
     pub(super) fn adopt(&mut self, at: Position) -> Result<(), Failed> {
         for shard in 0..self.positions.len() {
-            self.plain(shard, Some(at), &[])?;
+            self.log(&[shard], Some(at), &[])?;
             self.positions[shard] = Some(at);
         }
         self.cut(UnixMs(1))?;
         Ok(())
     }
 
-    fn plain(&mut self, shard: usize, at: Option<Position>, commands: &[Command]) -> Result<(), Failed> {
-        let payload = toy::record(at, commands);
-        self.append(shard, |encoder, buf, stamp| {
-            encoder.begin_plain(buf, DbIndex(0));
-            buf.extend_from_slice(&payload);
-            _ = encoder.seal(buf, stamp);
-        })
-    }
-
-    fn append(
-        &mut self,
-        shard: usize,
-        write: impl FnOnce(&mut Encoder, &mut Vec<u8>, Stamp),
-    ) -> Result<(), Failed> {
-        let stamp = Stamp { synced: self.logs[shard].synced(), always: false };
-        let mut buf = Vec::new();
-        write(&mut self.encoders[shard], &mut buf, stamp);
-        self.logs[shard].append(&buf, UnixMs(1))?;
-        Ok(())
+    fn log(&mut self, shards: &[usize], at: Option<Position>, commands: &[Command]) -> Result<(), Failed> {
+        self.logs.write(shards, &toy::record(at, commands), &mut self.rng)
     }
 
     /// A cut, on the disk in all logs, with where each shard stands.
-    pub(super) fn cut(&mut self, now: UnixMs) -> Result<LogPosition, Failed> {
+    pub(super) fn cut(&mut self, now: UnixMs) -> Result<durable::manifest::Position, Failed> {
         for shard in 0..self.positions.len() {
             if let Some(deal) = &self.deal {
                 let at = deal.position(shard);
                 let is_ahead =
                     self.positions[shard].is_none_or(|own| own.replid == at.replid && own.offset < at.offset);
                 if is_ahead {
-                    self.plain(shard, Some(at), &[])?;
+                    self.log(&[shard], Some(at), &[])?;
                     self.positions[shard] = Some(at);
                 }
             }
         }
-        self.cut += 1;
-        let (number, durable) = (self.cut, self.durable_cut);
-        for shard in 0..self.logs.len() {
-            self.append(shard, |encoder, buf, stamp| _ = encoder.cut(buf, number, now, durable, stamp))?;
-        }
-        for log in &mut self.logs {
-            if let Some(job) = log.sync_job() {
-                let done = job.run();
-                log.sync_done(done)?;
-            }
-        }
-        self.durable_cut = number;
-        let lsns = self.logs.iter().map(LogWriter::written).collect();
-        Ok(LogPosition { generation: self.generation, cut: number, lsns })
+        self.logs.cut(now)
     }
 
     /// A set of its own.
     pub(super) fn snapshot(&mut self, now: UnixMs) -> Result<(), Failed> {
         let position = self.cut(now)?;
-        let draft = Draft::begin(&self.places, &self.loaded, &mut self.rng)?;
         let shards = self.positions.len();
-        let mut files = Vec::new();
-        for shard in 0..shards {
+        let file = |shard: usize| {
             let data = part(&self.data, shard, shards);
-            let mut file = draft.file(ShardId(shard as u16), false)?;
-            file.write(&toy::shard_file(self.positions[shard], &data))?;
-            files.push(file.finish(db_keys(&data))?);
-        }
-        let commit = Commit { node: self.identity.node, version: "sim".to_owned(), cut: now, now, position };
-        draft.commit(commit, files, &mut self.identity, &mut self.loaded)?;
-        if self.rng.one_in(2) {
-            self.loaded.prune(&self.places, 1)?;
-            self.loaded.sweep(&self.places, None)?;
-        }
-        Ok(())
+            (toy::shard_file(self.positions[shard], &data), data.len() as u64)
+        };
+        let contents: Vec<(Vec<u8>, u64)> = (0..shards).map(file).collect();
+        self.logs.snapshot(position, &contents, now, &mut self.rng)
     }
 
     fn verify(&mut self, attempt: Attempt, now_ms: u64) -> Result<(), Failed> {
@@ -487,9 +372,10 @@ impl Node {
         };
         match opened {
             Ok(data) => {
-                file.keys = db_keys(&data);
+                file.keys = db_keys(data.len() as u64);
                 staged.file = Some(file);
-                let report = Report { keys: data.len() as u64, own_keys: self.data.len() as u64 };
+                let report =
+                    Report { keys: data.len() as u64, own_keys: self.data.len() as u64, ..Report::default() };
                 self.role.verified(attempt, report, now_ms);
             }
             Err(why) => self.role.rejected(attempt, &why, now_ms),
@@ -502,49 +388,20 @@ impl Node {
         let Staged { staging, file, .. } = self.staged.take().expect("something was staged");
         let file = file.expect("it was verified");
         let at = grant.position();
-        let replid = at.replid.as_str().as_bytes().try_into().expect("40 characters");
-        let boot = aof::BootId([self.boot; 16]);
         let now = UnixMs(now_ms as i64);
-        let beginning = start::beginning(boot, self.logs.len() as u16, LogPast::default(), now);
-        let (mut waiting, logs) = generation::begin_later(&self.places, beginning, &self.identity)?;
-        let source = Source {
-            node: self.identity.node,
-            version: "sim".to_owned(),
-            now,
-            log: Some(waiting.generation()),
-            replid,
-            offset: at.offset,
-            db: 0,
-            flows: None,
-        };
-        let name = file.name.clone();
-        let manifest = staging.commit(source, vec![file], &mut self.identity, &mut self.loaded)?;
-        let own = self.places.own();
-        let source = own.open(manifest.number, &name)?;
-        let mut bytes = vec![0; manifest.bytes() as usize];
-        read_full_at(source.as_ref(), 0, &mut bytes)?;
+        let (contents, next) = self.logs.replace(staging, vec![file], (at, None), now)?;
         self.data = match self.planted {
-            Some(Planted::DoesNotVerify) => toy::open_unverified(&bytes),
-            _ => toy::open(&bytes).map_err(Failed)?,
+            Some(Planted::DoesNotVerify) => toy::open_unverified(&contents[0]),
+            _ => toy::open(&contents[0]).map_err(Failed)?,
         };
         self.positions = vec![Some(at); self.positions.len()];
         if self.planted != Some(Planted::GoesOnInTheOldLog) {
-            waiting.begin(&self.places, manifest.number, &mut self.identity)?;
-            self.generation = waiting.generation();
-            self.encoders = start::encoders(&logs);
-            self.logs = logs;
-            (self.cut, self.durable_cut) = (0, 0);
+            self.logs.go_on_in(next)?;
         }
-        self.replaced += 1;
         wants.push(Wants::Replaced(at));
         self.role.replaced(grant.attempt(), now_ms);
         Ok(())
     }
-}
-
-fn db_keys(data: &Data) -> Vec<DbKeys> {
-    let keys = data.len() as u64;
-    if keys == 0 { Vec::new() } else { vec![DbKeys { db: 0, keys }] }
 }
 
 /// From where a stream can go on for all shards: the lowest of their positions, if they are of one history.
@@ -558,6 +415,3 @@ fn common(positions: &[Option<Position>], planted: Option<Planted>) -> Option<Po
     };
     lowest.copied().filter(|_| is_one)
 }
-
-/// After so long a silence a link is given up.
-pub(super) const TIMEOUT_MS: u64 = 10_000;

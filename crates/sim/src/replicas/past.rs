@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use replication::{Position, ReplId};
 
+use crate::pair::violation::Violation;
 use crate::replicas::toy::{Command, Data};
 
 /// Every history of the run.
@@ -18,48 +19,6 @@ struct Line {
     from: u64,
     /// Commands, each with the offset behind it.
     commands: Vec<(u64, Command)>,
-}
-
-/// What must not be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Violation {
-    /// A shard holds something else than its position says.
-    Inexact {
-        /// The shard.
-        shard: u16,
-        /// Its position.
-        position: Option<Position>,
-        /// What it holds, and what it should.
-        what: String,
-    },
-    /// Shards hold parts of different datasets.
-    Mixed {
-        /// Their positions.
-        positions: Vec<Option<Position>>,
-    },
-    /// Data that was to survive is gone.
-    Lost {
-        /// What was promised.
-        promised: Position,
-        /// What there is.
-        positions: Vec<Option<Position>>,
-    },
-    /// A replica became a master without what its master had been told it has.
-    Promoted {
-        /// Up to where the master was told.
-        told: Position,
-        /// Where the shards are.
-        positions: Vec<Option<Position>>,
-    },
-    /// What was staged would make the dataset less, and did.
-    Emptied,
-    /// A start was refused, or failed.
-    Start(String),
-    /// When all was well again, the replica did not come to have what its master has.
-    Apart {
-        /// How far it was.
-        what: String,
-    },
 }
 
 impl Past {
@@ -97,7 +56,7 @@ impl Past {
             let want = position.map_or_else(|| base.clone(), |position| self.at(position));
             if own(data) != own(&want) {
                 let what = format!("{:?} instead of {:?}", own(data), own(&want));
-                return Err(Violation::Inexact { shard: index as u16, position: *position, what });
+                return Err(Violation::Inexact { at: format!("shard {index} at {position:?}"), what });
             }
         }
         Ok(())

@@ -1,31 +1,21 @@
 //! A start of the replica: what recovery finds, and where its shards stand.
 
-use std::sync::Arc;
-
-use aof::{BootId, Encoder, Lsn, NodeId};
-use durable::generation::{self, Beginning, Past as LogPast};
+use durable::Places;
 use durable::layout::SetNumber;
-use durable::log::LogWriter;
-use durable::recover::{self, Recovered};
-use durable::staging::{self, Origin};
-use durable::{Identity, Places};
+use durable::staging::Origin;
 use replication::{Position, ReplId};
 use stdx::{ShardId, UnixMs};
 
-use crate::crash::replay::{Takes, load_into};
-use crate::disk::MemDisk;
-use crate::replicas::node::Failed;
-use crate::replicas::past::{Past, Violation};
+use crate::crash::replay::Takes;
+use crate::pair::logs::{self, Logs};
+use crate::pair::process::{Lives, Stop};
+use crate::pair::violation::Violation;
+use crate::replicas::past::Past;
 use crate::replicas::toy::{self, Data};
 
 /// What a start found, and the logs that it has begun.
 pub(super) struct Started {
-    pub(super) places: Places,
-    pub(super) identity: Identity,
-    pub(super) loaded: durable::sets::Loaded,
-    pub(super) generation: aof::Generation,
-    pub(super) logs: Vec<LogWriter>,
-    pub(super) encoders: Vec<Encoder>,
+    pub(super) logs: Logs,
     pub(super) data: Data,
     /// Of the shards that were.
     pub(super) found: Vec<Option<Position>>,
@@ -35,7 +25,7 @@ pub(super) struct Started {
 
 /// Collects what is loaded.
 struct Finds<'a> {
-    places: &'a Places,
+    places: Places,
     past: &'a Past,
     data: Data,
     /// Where the data stood of shards that have no position.
@@ -78,7 +68,7 @@ impl Takes for Finds<'_> {
         let (position, data) = match toy::open_shard_file(bytes) {
             Some(own) => own?,
             None => {
-                let origin = Origin::read(self.places, set).map_err(|error| error.to_string())?;
+                let origin = Origin::read(&self.places, set).map_err(|error| error.to_string())?;
                 let origin = origin.ok_or("a payload without origin")?;
                 let replid = ReplId::parse(&origin.replid).ok_or("an origin without id")?;
                 (Some(Position { replid, offset: origin.offset }), toy::open(bytes)?)
@@ -105,55 +95,13 @@ impl Takes for Finds<'_> {
     }
 }
 
-/// Why there is no server.
-pub(super) enum NoStart {
-    /// The process has ended on the way.
-    Died,
-    /// What was found must not be.
-    Violated(Violation),
-}
-
-impl From<Violation> for NoStart {
-    fn from(violation: Violation) -> Self {
-        Self::Violated(violation)
-    }
-}
-
 /// Starts: recovers, checks, and begins a generation of `shards` logs.
-pub(super) fn start(
-    disk: &MemDisk,
-    past: &Past,
-    boot: u8,
-    shards: u16,
-    now: UnixMs,
-) -> Result<Started, NoStart> {
-    let places = Places::local(Arc::new(disk.clone()));
-    let died = |why: String| match disk.is_dead() {
-        true => NoStart::Died,
-        false => NoStart::Violated(Violation::Start(why)),
-    };
-    let boot = BootId([boot; 16]);
-    let mut options = recover::Options::new(boot);
-    let recovered =
-        recover::recover_verified(&places, &mut options).map_err(|refusal| died(refusal.to_string()))?;
-    let mut finds = Finds {
-        places: &places,
-        past,
-        data: Data::new(),
-        base: Data::new(),
-        positions: Vec::new(),
-        violation: None,
-    };
-    let (log_past, accepted) = match recovered {
-        Recovered::Empty(empty) => {
-            let accepted = empty.accept(&places, NodeId([7; 20]), now).map_err(Failed::from);
-            (LogPast::default(), accepted)
-        }
-        Recovered::Whole(plan) => {
-            let keys = load_into(disk, &plan, &mut finds).map_err(&died)?;
-            (plan.past(), plan.accept(&places, &keys, now).map_err(Failed::from))
-        }
-    };
+pub(super) fn start(lives: &Lives, past: &Past, shards: u16, now: UnixMs) -> Result<Started, Stop> {
+    let (disk, boot) = (&lives.disk, lives.boot);
+    let (data, base) = (Data::new(), Data::new());
+    let mut finds =
+        Finds { places: logs::places(disk), past, data, base, positions: Vec::new(), violation: None };
+    let found_logs = logs::recover(disk, boot, now, &mut finds)?;
     finds.check();
     if let Some(violation) = finds.violation.take() {
         return Err(violation.into());
@@ -161,22 +109,6 @@ pub(super) fn start(
     let found = finds.positions.clone();
     finds.deal_anew(shards);
     let Finds { data, positions, .. } = finds;
-    let (mut identity, loaded) = accepted.map_err(|Failed(why)| died(why))?;
-    let beginning = beginning(boot, shards, log_past, now);
-    let begun = generation::begin(&places, beginning, &mut identity, &loaded);
-    let (begin, logs) = begun.map_err(|error| died(error.to_string()))?;
-    staging::sweep(places.disk()).map_err(|error| died(error.to_string()))?;
-    let encoders = encoders(&logs);
-    let generation = begin.generation;
-    Ok(Started { places, identity, loaded, generation, logs, encoders, data, found, positions })
+    let logs = Logs::begin(disk, found_logs, boot, shards, now)?;
+    Ok(Started { logs, data, found, positions })
 }
-
-pub(crate) fn beginning(boot: BootId, shards: u16, past: LogPast, now: UnixMs) -> Beginning {
-    Beginning { boot, version: "sim".to_owned(), now, shards, past, segment_bytes: SEGMENT_BYTES }
-}
-
-pub(crate) fn encoders(logs: &[LogWriter]) -> Vec<Encoder> {
-    logs.iter().map(|log| Encoder::new(*log.log(), Lsn(0))).collect()
-}
-
-const SEGMENT_BYTES: u64 = 2048;

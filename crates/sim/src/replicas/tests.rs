@@ -1,12 +1,15 @@
 use super::*;
+use crate::long::{seeds, worlds};
+use stdx::Rng;
 
 fn clean(seed: u64) -> Run {
-    Run { seed, crash_at: None, told_at: None, planted: None }
+    Run { seed, steps: STEPS, crash_at: None, happens_at: None, planted: None }
 }
 
-/// How many seeds: a few, or as many as are asked for.
-fn seeds(usual: u64) -> u64 {
-    std::env::var("LACEWING_LONG_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+/// Short worlds in which everything comes to pass that can, so that what comes at each of their moments comes amid all of it.
+fn short_worlds() -> impl Iterator<Item = (Run, Report)> {
+    let short = (0..).map(|seed| Run { steps: SHORT_STEPS, ..clean(seed) });
+    short.map(|one| (one, holds(one))).filter(|(_, report)| report.is_eventful()).take(worlds())
 }
 
 #[track_caller]
@@ -15,7 +18,7 @@ fn holds(one: Run) -> Report {
 }
 
 #[test]
-fn a_replica_has_the_old_data_or_the_new_and_at_last_its_masters() {
+fn hazard_15_a_replica_has_the_old_data_or_the_new_and_at_last_its_masters() {
     let mut all = Report::default();
     for seed in 0..seeds(300) {
         let report = holds(clean(seed));
@@ -31,21 +34,43 @@ fn a_replica_has_the_old_data_or_the_new_and_at_last_its_masters() {
 
 #[test]
 fn a_crash_at_every_call_leaves_the_old_data_or_the_new() {
-    for seed in 0..seeds(6).div_ceil(3) {
-        let calls = holds(clean(seed)).calls.min(500);
+    for (world, Report { calls, .. }) in short_worlds() {
         for call in 0..calls {
-            holds(Run { crash_at: Some(call), ..clean(seed) });
+            for crash in [Crash::Kill, Crash::Power] {
+                holds(Run { crash_at: Some((call, crash)), ..world });
+            }
         }
     }
 }
 
 #[test]
-fn what_an_operator_says_may_come_at_every_step() {
-    for seed in 0..seeds(6).div_ceil(6) {
-        for step in 0..super::world::STEPS {
-            for told in [Told::NoOne, Told::Another, Told::Ends] {
-                holds(Run { told_at: Some((step, told)), ..clean(seed) });
+fn hazard_27_what_ends_a_link_may_come_at_every_moment_and_nothing_of_it_waits_for_ever() {
+    at_every_moment(|happens| !IS_SAID.contains(&happens));
+}
+
+#[test]
+fn hazard_29_what_an_operator_takes_back_at_any_moment_is_not_heard_of_again() {
+    at_every_moment(|happens| IS_SAID.contains(&happens));
+}
+
+fn at_every_moment(is_meant: fn(Happens) -> bool) {
+    for (world, Report { moments, .. }) in short_worlds() {
+        for moment in 0..moments {
+            for happens in Happens::TO_A_STREAM.into_iter().filter(|happens| is_meant(*happens)) {
+                holds(Run { happens_at: Some((moment, happens)), ..world });
             }
+        }
+    }
+}
+
+/// The same in long worlds, at one moment of each.
+#[test]
+fn what_ends_a_link_may_come_at_any_moment_of_a_long_world() {
+    for seed in 0..seeds(40) {
+        let moments = holds(clean(seed)).moments;
+        let mut rng = Rng::new(seed);
+        for happens in Happens::TO_A_STREAM {
+            holds(Run { happens_at: Some((rng.below(moments), happens)), ..clean(seed) });
         }
     }
 }
@@ -65,3 +90,8 @@ fn every_planted_mistake_is_found() {
 fn a_run_is_its_seed() {
     assert_eq!(format!("{:?}", run(&clean(5))), format!("{:?}", run(&clean(5))));
 }
+
+const STEPS: usize = 900;
+const SHORT_STEPS: usize = 300;
+/// What an operator says to the replica.
+const IS_SAID: [Happens; 2] = [Happens::NoOne, Happens::Another];

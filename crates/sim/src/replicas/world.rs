@@ -5,18 +5,23 @@ use replication::{Attempt, Endpoint, Position, ReplId};
 use stdx::{Rng, UnixMs};
 
 use crate::disk::{Crash, MemDisk};
+use crate::pair::happens::{Happens, Moments, Restart};
+use crate::pair::net::{Heard, LinkId, Net};
+use crate::pair::process::{Lives, Stop, Survives, options};
+use crate::pair::violation::Violation;
 use crate::replicas::lie::Lie;
 use crate::replicas::master::Master;
-use crate::replicas::net::{LinkId, Net, piece};
-use crate::replicas::node::{Failed, Node, Planted, Wants, options};
-use crate::replicas::past::{Past, Violation};
-use crate::replicas::start::{self, NoStart};
+use crate::replicas::node::{Node, Planted, Wants};
+use crate::replicas::past::Past;
+use crate::replicas::start;
 use crate::replicas::toy::{Command, Data, KEYS};
 use crate::replicas::{Report, Run};
 
 /// Everything.
 pub(super) struct World {
-    disk: MemDisk,
+    lives: Lives,
+    moments: Moments,
+    steps: usize,
     rng: Rng,
     past: Past,
     master: Master,
@@ -24,15 +29,7 @@ pub(super) struct World {
     node: Option<Node>,
     link: Option<Connection>,
     now_ms: u64,
-    boot: u8,
     planted: Option<Planted>,
-    /// The call at which the first crash comes, if it is not to come by chance.
-    crash_at: Option<u64>,
-    told_at: Option<(usize, Told)>,
-    /// Whether a process has ever begun.
-    has_begun: bool,
-    /// Whether power was lost since the last start that came to its end.
-    has_lost_power: bool,
     /// Whether there were keys when they were about to be replaced.
     had_keys: bool,
     /// Whether things go wrong.
@@ -41,21 +38,10 @@ pub(super) struct World {
     follows: bool,
     /// Where the replica's data stands while it is a master.
     own: History,
-    /// What survives a kill, and what survives more.
+    /// What survives a kill, and what a loss of power.
     promised: [Option<Position>; 2],
     pending: Option<Pending>,
     report: Report,
-}
-
-/// What the operator says to the replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// `REPLICAOF NO ONE`.
-    NoOne,
-    /// `REPLICAOF` another, which is the same master under another name.
-    Another,
-    /// To end, and it is started again.
-    Ends,
 }
 
 /// The replica's end of a link.
@@ -74,26 +60,8 @@ enum Pending {
     Name(ReplId),
 }
 
-/// Why the replica's process is no more.
-enum Stop {
-    Died(String),
-    Violated(Violation),
-}
-
-impl From<Failed> for Stop {
-    fn from(Failed(why): Failed) -> Self {
-        Self::Died(why)
-    }
-}
-
-impl From<Violation> for Stop {
-    fn from(violation: Violation) -> Self {
-        Self::Violated(violation)
-    }
-}
-
-const KILL: usize = 0;
-const POWER: usize = 1;
+const KILL: usize = Survives::Kill as usize;
+const POWER: usize = Survives::Power as usize;
 
 impl World {
     pub(super) fn new(run: &Run, disk: MemDisk) -> Result<Self, Violation> {
@@ -101,7 +69,9 @@ impl World {
         let mut past = Past::default();
         let master = Master::new(rng.fork(), &mut past);
         let mut world = Self {
-            disk,
+            lives: Lives::new(disk, run.crash_at),
+            moments: Moments::new(&[], run.happens_at),
+            steps: run.steps,
             rng,
             past,
             master,
@@ -109,12 +79,7 @@ impl World {
             node: None,
             link: None,
             now_ms: 1000,
-            boot: 1,
             planted: run.planted,
-            crash_at: run.crash_at,
-            told_at: run.told_at,
-            has_begun: false,
-            has_lost_power: false,
             had_keys: false,
             is_rough: true,
             follows: false,
@@ -128,22 +93,18 @@ impl World {
     }
 
     pub(super) fn report(&self) -> Report {
-        Report { calls: self.disk.calls(), ..self.report }
+        Report { calls: self.lives.disk.calls(), moments: self.moments.past(), ..self.report }
     }
 
     /// Things happen, good and bad.
     pub(super) fn live(&mut self) -> Result<(), Violation> {
-        for step in 0..STEPS {
-            let by_chance = self.crash_at.is_none_or(|call| self.disk.calls() > call);
-            if by_chance && self.rng.one_in(150) {
-                self.disk.crash_at(self.disk.calls() + self.rng.below(30));
+        for _ in 0..self.steps {
+            if self.lives.may_crash() && self.rng.one_in(150) {
+                self.lives.crash_soon(&mut self.rng);
             }
-            let told = self.told_at.filter(|(at, _)| *at == step).map(|(_, told)| told);
-            match told.map_or(Ok(()), |told| self.tell(told)).and_then(|()| self.step()) {
-                Ok(()) => {}
-                Err(Stop::Violated(violation)) => return Err(violation),
-                Err(Stop::Died(_)) if self.disk.is_dead() => self.start()?,
-                Err(Stop::Died(why)) => return Err(Violation::Start(why)),
+            if let Err(stop) = self.moment().and_then(|()| self.step()) {
+                stop.unless_dead(&self.lives.disk)?;
+                self.start()?;
             }
         }
         Ok(())
@@ -152,24 +113,24 @@ impl World {
     /// All is well again, and what has to come comes.
     pub(super) fn quiet(&mut self) -> Result<(), Violation> {
         self.is_rough = false;
-        self.disk.crash_at(u64::MAX);
+        if self.lives.disk.is_dead() {
+            // It ended in a call of whose failure nobody takes notice.
+            self.start()?;
+        }
+        self.lives.disk.crash_at(u64::MAX);
         self.master.mend(&mut self.net);
         self.net.links.values_mut().for_each(|link| link.stalled_until_ms = 0);
         for round in 0..ROUNDS {
             if round == INSISTS {
                 self.insist();
             }
-            match self.calm_step() {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(Stop::Violated(violation)) => return Err(violation),
-                Err(Stop::Died(why)) => return Err(Violation::Start(why)),
+            if self.calm_step()? {
+                return Ok(());
             }
         }
         let now_ms = self.now_ms;
         let facts = self.node().role.facts(now_ms);
-        let what = format!("{facts:?}, the master is at {:?}", self.master.position());
-        Err(Violation::Apart { what })
+        Err(Violation::Apart(format!("{facts:?}, the master is at {:?}", self.master.position())))
     }
 
     /// The operator looks why the master is not followed: it may have said that it was empty, and nobody else can tell that it lied.
@@ -201,7 +162,7 @@ impl World {
                 return Ok(true);
             }
             let what = format!("{data:?}, and not {:?}", self.master.data);
-            return Err(Violation::Apart { what }.into());
+            return Err(Violation::Apart(what).into());
         }
         if !busy && let Some(deadline) = self.node().role.deadline() {
             self.now_ms = self.now_ms.max(deadline.min(self.now_ms + 500));
@@ -220,42 +181,30 @@ impl World {
             self.stop();
             match self.try_start() {
                 Ok(()) => return Ok(()),
-                Err(Stop::Died(_)) if self.disk.is_dead() => {}
-                Err(Stop::Died(why)) => return Err(Violation::Start(why)),
-                Err(Stop::Violated(violation)) => return Err(violation),
+                Err(stop) => stop.unless_dead(&self.lives.disk)?,
             }
         }
     }
 
     fn stop(&mut self) {
         if let Some(Connection { link, .. }) = self.link.take() {
-            self.net.links.get_mut(&link).expect("it was open").replica_has_closed = true;
+            self.net.replica_closes(link);
         }
         self.node = None;
     }
 
     fn try_start(&mut self) -> Result<(), Stop> {
-        let crash = if self.rng.one_in(2) { Crash::Kill } else { Crash::Power };
-        if std::mem::replace(&mut self.has_begun, true) {
-            self.disk.crash(crash);
-            self.boot += u8::from(crash == Crash::Power);
-            self.has_lost_power |= crash == Crash::Power;
-            if crash == Crash::Power {
-                // What it had run and not made safe is gone, which WAIT does not promise to survive.
-                self.master.unheard();
-            }
+        if self.lives.begin(&mut self.rng) == Some(Crash::Power) {
+            // What it had run and not made safe is gone, which WAIT does not promise to survive.
+            self.master.unheard();
         }
         let shards = 1 + self.rng.below(3) as u16;
         let now = UnixMs(self.now_ms as i64);
-        let started = match start::start(&self.disk, &self.past, self.boot, shards, now) {
-            Ok(started) => started,
-            Err(NoStart::Died) => return Err(Stop::Died("at its start".to_owned())),
-            Err(NoStart::Violated(violation)) => return Err(violation.into()),
-        };
+        let started = start::start(&self.lives, &self.past, shards, now)?;
         self.report.starts += 1;
-        self.check_promise(&started.found)?;
-        self.has_lost_power = false;
-        let node = Node::new(started, self.planted, self.boot, self.rng.fork());
+        let survives = self.lives.has_begun();
+        self.check_promise(&started.found, survives)?;
+        let node = Node::new(started, self.planted, self.rng.fork());
         let stands = node.position();
         self.node = Some(node);
         self.pending = None;
@@ -277,11 +226,32 @@ impl World {
         Ok(())
     }
 
-    fn tell(&mut self, told: Told) -> Result<(), Stop> {
-        match told {
-            Told::NoOne => self.no_one(),
-            Told::Another => self.follow(OTHER_NAME),
-            Told::Ends => Ok(self.start()?),
+    /// At each something may happen.
+    fn moment(&mut self) -> Result<(), Stop> {
+        self.moments.next().into_iter().try_for_each(|happens| self.happen(happens))
+    }
+
+    fn happen(&mut self, happens: Happens) -> Result<(), Stop> {
+        match happens {
+            Happens::NoOne => self.no_one(),
+            Happens::Another => self.follow(OTHER_NAME),
+            Happens::Ends(crash) => {
+                self.lives.end_by(crash);
+                Ok(self.start()?)
+            }
+            Happens::CutsLink => match self.link.as_ref().map(|own| own.link) {
+                Some(link) => self.break_link(link),
+                None => Ok(()),
+            },
+            Happens::CutsFlow | Happens::Lies => unreachable!("there are no flows"),
+            Happens::Killed => {
+                self.master.kill_one(&mut self.net);
+                Ok(())
+            }
+            Happens::MasterEnds(restart) => {
+                self.master.restart(restart, &mut self.past, &mut self.net);
+                Ok(())
+            }
         }
     }
 
@@ -294,7 +264,7 @@ impl World {
         if self.past.has(&positions, told, None) {
             Ok(())
         } else {
-            Err(Violation::Promoted { told, positions })
+            Err(Violation::Counted(format!("{told:?}, where {positions:?} is")))
         }
     }
 
@@ -309,9 +279,8 @@ impl World {
         Ok(())
     }
 
-    fn check_promise(&self, found: &[Option<Position>]) -> Result<(), Violation> {
-        let which = if self.has_lost_power { POWER } else { KILL };
-        let Some(promised) = self.promised[which] else { return Ok(()) };
+    fn check_promise(&self, found: &[Option<Position>], survives: Survives) -> Result<(), Violation> {
+        let Some(promised) = self.promised[survives as usize] else { return Ok(()) };
         let name = match self.pending {
             Some(Pending::Name(replid)) => Some(replid),
             Some(Pending::Replacement(at)) if found.iter().all(|position| *position == Some(at)) => {
@@ -325,11 +294,11 @@ impl World {
         let is_mixed = |position: &Option<Position>| {
             position.map(|at| at.replid) != found.first().copied().flatten().map(|at| at.replid)
         };
-        let positions = found.to_vec();
+        let there = format!("{found:?}");
         Err(if found.iter().any(is_mixed) {
-            Violation::Mixed { positions }
+            Violation::Mixed(there)
         } else {
-            Violation::Lost { promised, positions }
+            Violation::Lost { promised: format!("{promised:?}"), found: there }
         })
     }
 
@@ -362,16 +331,18 @@ impl World {
                 let now = UnixMs(self.now_ms as i64);
                 self.node().snapshot(now)?;
             }
-            88 if self.rng.one_in(2) => self.break_link()?,
-            89 => {
-                if let Some(link) = self.net.some(&mut self.rng, self.now_ms) {
-                    let until_ms = self.now_ms + self.rng.below(20_000);
-                    self.net.links.get_mut(&link).expect("it is there").stalled_until_ms = until_ms;
+            88 if self.rng.one_in(2) => {
+                if let Some(link) = self.net.some(&mut self.rng, u64::MAX) {
+                    self.break_link(link)?;
                 }
             }
+            89 => self.net.stall(&mut self.rng, self.now_ms),
             90 if self.rng.one_in(8) => self.no_one()?,
             91..=92 => self.replicaof()?,
-            93 if self.rng.one_in(8) => self.master.restart(&mut self.past, &mut self.net),
+            93 if self.rng.one_in(8) => {
+                let restart = Restart::draw(&mut self.rng);
+                self.master.restart(restart, &mut self.past, &mut self.net);
+            }
             94 => self.master.mend(&mut self.net),
             95..=97 => {
                 // A wait comes to its end soon; a silence seldom.
@@ -455,6 +426,9 @@ impl World {
         if self.node().role.is_following() {
             self.promised[KILL] = self.node().position();
         }
+        if busy && self.node().positions.iter().all(Option::is_some) {
+            self.check_exact()?;
+        }
         Ok(busy)
     }
 
@@ -479,9 +453,10 @@ impl World {
                 }
                 Wants::Close => {
                     let Connection { link, .. } = self.link.take().expect("it closes a link");
-                    self.net.links.get_mut(&link).expect("it is open").replica_has_closed = true;
+                    self.net.replica_closes(link);
                 }
                 Wants::Adopt(at) => {
+                    self.report.promoted += 1;
                     let second = self.node().role.history().second;
                     self.check_promotion(second)?;
                     self.adopt(at, second)?;
@@ -512,9 +487,7 @@ impl World {
         let (link, attempt) = (*link, *attempt);
         *is_up = true;
         let refuses = self.is_rough && self.rng.one_in(10);
-        let ends = self.net.links.get_mut(&link).expect("it is open");
-        if refuses || ends.master_has_closed {
-            (ends.master_has_closed, ends.replica_has_closed) = (true, true);
+        if !self.net.accept(link, refuses) {
             return self.lose(attempt, "refused");
         }
         let lies = self.is_rough && self.rng.one_in(3);
@@ -536,16 +509,19 @@ impl World {
     }
 
     fn master_hears(&mut self, id: LinkId) {
-        let Some(link) = self.net.links.get_mut(&id).filter(|link| !link.master_has_closed) else { return };
-        let bytes = piece(&mut link.to_master, &mut self.rng);
-        if bytes.is_empty() && link.to_master.is_empty() && link.replica_has_closed {
-            link.master_has_closed = true;
-            self.master.lost(id);
+        match self.net.master_hears(id, &mut self.rng) {
+            Heard::Nothing => {}
+            Heard::Bytes(bytes) => {
+                let name = self.node.as_ref().map(|node| node.role.options().me);
+                let name = name.unwrap_or_else(|| ReplId::random(&mut self.rng));
+                self.master.receive(id, &bytes, name, &mut self.net);
+                self.net.sweep();
+            }
+            Heard::End => {
+                self.master.lost(id);
+                self.net.master_closes(id);
+            }
         }
-        let name = self.node.as_ref().map(|node| node.role.options().me);
-        let name = name.unwrap_or_else(|| options(ReplId::random(&mut self.rng), false).me);
-        self.master.receive(id, &bytes, name, &mut self.net);
-        self.net.sweep();
     }
 
     fn replica_hears(&mut self, id: LinkId) -> Result<(), Stop> {
@@ -554,14 +530,14 @@ impl World {
         if *link != id {
             return Ok(());
         }
-        let link = self.net.links.get_mut(&id).expect("it is open");
-        let mut bytes = piece(&mut link.to_replica, &mut self.rng);
-        if bytes.is_empty() && link.to_replica.is_empty() && link.master_has_closed {
-            link.replica_has_closed = true;
-            self.lose(attempt, "closed")?;
-            self.net.sweep();
-            return Ok(());
-        }
+        let mut bytes = match self.net.replica_hears(id, &mut self.rng) {
+            Heard::Nothing => return Ok(()),
+            Heard::Bytes(bytes) => bytes,
+            Heard::End => {
+                self.net.replica_closes(id);
+                return self.lose(attempt, "closed");
+            }
+        };
         while !bytes.is_empty() {
             let now_ms = self.now_ms;
             let used = self.node().receive(attempt, &bytes, now_ms)?;
@@ -572,8 +548,7 @@ impl World {
                 break;
             }
             if used == 0 && !self.node().role.reads() {
-                let link = self.net.links.get_mut(&id).expect("it is open");
-                bytes.into_iter().rev().for_each(|byte| link.to_replica.push_front(byte));
+                self.net.not_taken(id, bytes);
                 break;
             }
         }
@@ -581,27 +556,22 @@ impl World {
     }
 
     /// A link fails: both ends notice, or one alone.
-    fn break_link(&mut self) -> Result<(), Stop> {
-        let Some(id) = self.net.some(&mut self.rng, u64::MAX) else { return Ok(()) };
-        let link = self.net.links.get_mut(&id).expect("it is there");
-        link.to_replica.clear();
-        link.to_master.clear();
+    fn break_link(&mut self, id: LinkId) -> Result<(), Stop> {
+        self.net.lose(id);
         let one_alone = self.rng.one_in(3);
         if !one_alone {
-            link.master_has_closed = true;
             self.master.lost(id);
+            self.net.master_closes(id);
         }
         let own = self.link.as_ref().filter(|own| own.link == id && own.is_up);
         if let Some(attempt) = own.map(|own| own.attempt) {
-            self.net.links.get_mut(&id).expect("it is there").replica_has_closed = true;
+            self.net.replica_closes(id);
             self.lose(attempt, "reset")?;
         }
-        self.net.sweep();
         Ok(())
     }
 }
 
-pub(super) const STEPS: usize = 900;
 const OTHER_NAME: &str = "the-same-master";
 const ROUNDS: usize = 20_000;
 /// After so many calm steps an operator looks.

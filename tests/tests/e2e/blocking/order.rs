@@ -40,6 +40,8 @@ impl<'a> Side<'a> {
         match step {
             Step::Run(name, line) => {
                 let words: Vec<&str> = line.split(' ').collect();
+                // CLIENT LIST has the last command of each: no other has this name, if the client has given it before.
+                assert_eq!(self.client(name).line("PING"), "+PONG");
                 self.client(name).send(&words);
                 self.waits.insert(name.clone());
                 self.last.insert(name.clone(), line.clone());

@@ -329,8 +329,16 @@ fn a_full_sync_without_room_for_the_log_behind_it_replaces_nothing() {
         });
         assert!(why.contains("cannot reserve room for log/"), "{how}: {why}");
         assert_eq!(client.line("GET own"), "\"1\"", "{how}");
+        assert_eq!(client.line("REPLICAOF NO ONE"), "+OK");
+        let staged = seen_from_here(&server, &dir).join("sync");
+        assert_eq!(
+            std::fs::read_dir(staged).map_or(0, Iterator::count),
+            0,
+            "{how}: files of the master's data"
+        );
 
         std::fs::remove_file(seen_from_here(&server, &dir).join("filler")).expect("room can be made");
+        assert_eq!(client.line(&format!("REPLICAOF 127.0.0.1 {}", redis.port())), "+OK");
         until("it follows", || (of_link(&mut client, "master_link_status") == "up").then_some(()));
         assert_eq!((client.line("DBSIZE"), client.line("EXISTS own")), (":22".to_owned(), ":0".to_owned()));
         assert_eq!(client.line("REPLICAOF NO ONE"), "+OK");

@@ -1,7 +1,7 @@
 //! Going on where it stopped: out of memory, out of segments, over restarts of the master; and when that cannot be.
 
 use super::replica::{Link, Replica};
-use super::{fill, master, master_on, ok};
+use super::{master, master_on, ok};
 use aof::{Generation, Lsn};
 use replication::flow::hello::{Answer, Sync};
 use replication::flow::resume::Stands;
@@ -22,7 +22,7 @@ fn a_replica_goes_on_out_of_memory_or_out_of_segments() {
     for mib in [0, 8] {
         let stands = replica.stands();
         drop(replica);
-        fill(&mut client, mib);
+        client.fill(mib);
         ok(&mut client, &["MSET", "a", "2", "b", "2", "c", "3"]);
         replica = Replica::resumed(&server, &stands, 0);
         replica.catch_up(&server);
@@ -86,11 +86,11 @@ fn what_is_no_longer_there_is_sent_anew() {
     let count = Stands { lsns: vec![Lsn(0)], ..stands };
     assert!(matches!(answer(&server, &count), Answer::Full { .. }));
     // While it is sent them, segments stay that no snapshot needs.
-    fill(&mut client, 8);
+    client.fill(8);
     ok(&mut client, &["SAVE"]);
     replica.catch_up(&server);
     drop(replica);
-    fill(&mut client, 8);
+    client.fill(8);
     ok(&mut client, &["SAVE"]);
     let Answer::Full { reason, .. } = answer(&server, &stands) else { panic!("a full sync") };
     assert!(reason.contains("which begins at"), "{reason}");

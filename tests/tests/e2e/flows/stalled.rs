@@ -1,7 +1,7 @@
 //! Replicas that stall: the master's memory is bounded, nobody else feels it, and they go on.
 
+use super::master;
 use super::replica::Replica;
-use super::{fill, master};
 use lacewing_tests::until;
 use replication::flow::frame::Frame;
 
@@ -10,13 +10,12 @@ fn hazard_20_a_replica_that_stalls_costs_no_memory_and_goes_on() {
     let server = master(&["--repl-backlog-size", "2mb"]);
     let mut client = server.client();
     let mut replica = Replica::full(&server);
-    fill(&mut client, 4);
+    client.fill(4);
     replica.catch_up(&server);
-    let before = server.rss_mib();
-    server.forget_rss_peak();
+    let before = server.rss_peak_mib();
     // It returns no credit, and reads nothing.
-    fill(&mut client, 96);
-    let grown = server.rss_peak_mib().saturating_sub(before);
+    client.fill(96);
+    let grown = server.rss_peak_mib() - before;
     assert!(grown < 60, "{grown} MiB");
     assert_eq!(client.line("WAIT 1 50"), ":0");
     // It reads, and still returns no credit: what it is sent ends with the window.

@@ -89,7 +89,7 @@ fn a_file_of_another_kind_is_refused() {
     check(b"REDI", 83, &["at byte 4"]);
     check(b"PING\r\n\r\n\r\n", 81, &["at byte 9", "not an RDB file", "BGSAVE"]);
     check(b"REDIS0013\xff", 82, &["version 13", "7.4"]);
-    check(b"VALKEY080\xff", 82, &["version 80 of Valkey", "Valkey 8 or older"]);
+    check(b"VALKEY081\xff", 82, &["version 81 of Valkey", "Valkey 9.1 or older"]);
     check(b"VALKEY08\xff\xff", 81, &["not an RDB file"]);
     let with_more = [&file(&[0])[..], b"PING\r\n"].concat();
     let end = format!("at byte {}", file(&[0]).len());

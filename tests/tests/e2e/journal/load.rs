@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use lacewing_tests::Client;
+use lacewing_tests::{Client, until};
 use resp::Value;
 use stdx::rng::Rng;
 
@@ -167,6 +167,17 @@ pub(crate) fn count(mut client: Client, number: usize, is_over: &AtomicBool) -> 
         }
     }
     (single, pair)
+}
+
+/// Waits until each of the first `clients` that [`count`] has been told how far it has counted.
+#[track_caller]
+pub(crate) fn until_all_have_counted(client: &mut Client, clients: usize) {
+    // Who asks for the second has read of the first.
+    let mut has_counted = |number| {
+        let count = client.line(&format!("GET single{number}"));
+        count.trim_matches('"').parse::<u64>().is_ok_and(|count| count >= 2)
+    };
+    until("everybody has counted", || (0..clients).all(&mut has_counted).then_some(()));
 }
 
 /// The number that a key's reading shows.

@@ -14,6 +14,17 @@ fn lacewing_of(port: u16) -> Server {
     Server::with(&["--pin", "no", "--cores", "2", "--replicaof", "127.0.0.1", &port])
 }
 
+/// A master, a Lacewing that is sent its stream, and a client of the master.
+#[track_caller]
+fn pair() -> (Server, Server, Client) {
+    let server = master(&["--cores", "2"]);
+    let replica = lacewing_of(server.port());
+    linked(&replica);
+    let mut client = server.client();
+    online(&mut client, 1);
+    (server, replica, client)
+}
+
 /// Waits until all of them are read the stream.
 #[track_caller]
 fn online(client: &mut Client, count: usize) {
@@ -21,6 +32,14 @@ fn online(client: &mut Client, count: usize) {
         let is_online =
             |n: usize| field(client, &format!("slave{n}")).is_some_and(|line| line.contains("state=online"));
         (0..count).all(is_online).then_some(())
+    });
+}
+
+/// Waits until the master has ended its own reign, and asks its replica.
+#[track_caller]
+fn asked(client: &mut Client) {
+    until("it is asked", || {
+        (field(client, "master_failover_state").as_deref() == Some("failover-in-progress")).then_some(())
     });
 }
 
@@ -159,11 +178,8 @@ fn what_a_failover_refuses() {
 
 #[test]
 fn a_failover_that_waits_can_be_taken_back_and_ends_when_its_time_is_up() {
-    let server = master(&["--cores", "2"]);
-    let replica = lacewing_of(server.port());
-    linked(&replica);
-    let (mut client, mut writer) = (server.client(), server.client());
-    online(&mut client, 1);
+    let (server, replica, mut client) = pair();
+    let mut writer = server.client();
     let to = format!("FAILOVER TO 127.0.0.1 {}", replica.port());
     replica.signal("STOP");
     assert_eq!(client.line("SET case 1"), "+OK");
@@ -193,18 +209,12 @@ fn a_failover_that_waits_can_be_taken_back_and_ends_when_its_time_is_up() {
 
 #[test]
 fn a_failover_by_force_does_not_wait_longer() {
-    let server = master(&["--cores", "2"]);
-    let replica = lacewing_of(server.port());
-    linked(&replica);
-    let mut client = server.client();
-    online(&mut client, 1);
+    let (_server, replica, mut client) = pair();
     replica.signal("STOP");
     assert_eq!(client.line("SET unseen 1"), "+OK");
     let to = format!("FAILOVER TO 127.0.0.1 {} FORCE TIMEOUT 100", replica.port());
     assert_eq!(client.line(&to), "+OK");
-    until("it is asked", || {
-        (field(&mut client, "master_failover_state").as_deref() == Some("failover-in-progress")).then_some(())
-    });
+    asked(&mut client);
     assert!(client.line("ROLE").contains("slave"));
     // Taken back: it is a master again.
     assert_eq!(client.line("FAILOVER ABORT"), "+OK");
@@ -215,20 +225,15 @@ fn a_failover_by_force_does_not_wait_longer() {
 
 #[test]
 fn a_target_that_was_behind_takes_over_by_force() {
-    let server = master(&["--cores", "2"]);
-    let replica = lacewing_of(server.port());
-    linked(&replica);
-    let (mut client, mut there) = (server.client(), replica.client());
-    online(&mut client, 1);
+    let (server, replica, mut client) = pair();
+    let mut there = replica.client();
     assert_eq!(client.line("SET case 1"), "+OK");
     assert_eq!(client.line("WAIT 1 30000"), ":1");
     replica.signal("STOP");
     assert_eq!(client.line("SET unseen 1"), "+OK");
     let to = format!("FAILOVER TO 127.0.0.1 {} FORCE TIMEOUT 100", replica.port());
     assert_eq!(client.line(&to), "+OK");
-    until("it is asked", || {
-        (field(&mut client, "master_failover_state").as_deref() == Some("failover-in-progress")).then_some(())
-    });
+    asked(&mut client);
     replica.signal("CONT");
     ended(&mut client);
     until("it is the master", || there.line("ROLE").contains("master").then_some(()));
@@ -242,23 +247,17 @@ fn a_target_that_was_behind_takes_over_by_force() {
 
 #[test]
 fn a_target_that_does_not_answer_is_asked_until_that_is_taken_back() {
-    let server = master(&["--cores", "2"]);
-    let mut replica = lacewing_of(server.port());
-    linked(&replica);
-    let mut client = server.client();
-    online(&mut client, 1);
+    let (_server, mut replica, mut client) = pair();
     replica.signal("STOP");
     let to = format!("FAILOVER TO 127.0.0.1 {} FORCE TIMEOUT 100", replica.port());
     assert_eq!(client.line(&to), "+OK");
-    let state = |client: &mut Client| field(client, "master_failover_state");
-    let in_progress = Some("failover-in-progress");
-    until("it is asked", || (state(&mut client).as_deref() == in_progress).then_some(()));
+    asked(&mut client);
     replica.kill();
     until("it is asked again", || {
         let attempts = field(&mut client, "master_link_attempts").and_then(|text| text.parse::<u64>().ok());
         (attempts? >= 2).then_some(())
     });
-    assert_eq!(state(&mut client).as_deref(), in_progress);
+    assert_eq!(field(&mut client, "master_failover_state").as_deref(), Some("failover-in-progress"));
     assert!(client.line("SET case 1").starts_with("-READONLY"), "two masters would be worse");
     assert_eq!(client.line("FAILOVER ABORT"), "+OK");
     until("it is a master", || client.line("ROLE").contains("master").then_some(()));

@@ -1,7 +1,7 @@
 //! Replicas that do not read, or say nothing: they cost no more than they may, and are cut off.
 
-use super::{check_same, linked, master, number, ok, replica_of};
-use lacewing_tests::{Client, Server, until};
+use super::{check_same, linked, master, number, replica_of};
+use lacewing_tests::{Server, until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -28,24 +28,17 @@ pub(super) fn follower(server: &Server) -> TcpStream {
     stream
 }
 
-fn fill(client: &mut Client, mib: usize) {
-    let long = "x".repeat(64 << 10);
-    for number in 0..mib * 16 {
-        ok(client, &["SET", &format!("k{}", number % 32), &long]);
-    }
-}
-
 #[test]
 fn one_that_does_not_read_is_cut_off_at_its_bound_and_memory_comes_back() {
     let server = master(&["--client-output-buffer-limit", "replica 16mb 0 0"]);
     let mut client = server.client();
     let stream = follower(&server);
     until("it is online", || (number(&mut client, "connected_slaves") == 1).then_some(()));
-    fill(&mut client, 2);
-    let before = server.rss_mib();
-    fill(&mut client, 60);
+    client.fill(2);
+    let before = server.rss_peak_mib();
+    client.fill(60);
     until("it is cut off", || (number(&mut client, "connected_slaves") == 0).then_some(()));
-    let grown = server.rss_peak_mib().saturating_sub(before);
+    let grown = server.rss_peak_mib() - before;
     assert!(grown < 120, "{grown} MiB for a ring of 16");
     until("the ring is as small as it was", || {
         (number(&mut client, "repl_backlog_size") == 1 << 20).then_some(())
@@ -58,7 +51,7 @@ fn one_that_is_slow_for_too_long_is_cut_off_at_the_soft_bound() {
     let server = master(&["--client-output-buffer-limit", "replica 0 8mb 1"]);
     let mut client = server.client();
     let _stream = follower(&server);
-    fill(&mut client, 30);
+    client.fill(30);
     until("it is cut off", || (number(&mut client, "connected_slaves") == 0).then_some(()));
 }
 
@@ -79,9 +72,9 @@ fn one_that_is_silent_is_cut_off_and_one_that_reads_is_not() {
 fn what_is_written_during_a_full_sync_is_not_lost() {
     let server = master(&["--repl-backlog-size", "64kb"]);
     let mut client = server.client();
-    fill(&mut client, 4);
+    client.fill(4);
     let Some(replica) = replica_of(server.port(), &[]) else { return };
-    fill(&mut client, 40);
+    client.fill(40);
     linked(&replica);
     check_same(&server, &replica);
     until("the ring is as small as it was", || {

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use lacewing_tests::{RedisServer, Server, until};
+use lacewing_tests::{Client, RedisServer, Server, until};
 
 use super::master::{Master, full, rdb, sized, until_gone};
 use super::{expect_own, field, replicaof, until_field, until_up, with_data};
@@ -155,6 +155,25 @@ fn hazard_15_the_payload_is_damaged() {
     check(giving(rdb(&[("k", "v"), ("l", "w"), ("k", "x")])).port(), "there twice");
 }
 
+#[test]
+fn hazard_15_who_is_told_again_whom_to_follow_tries_at_once() {
+    let master = giving(rdb(&[("k", "v"), ("k", "w")]));
+    let server = with_data(&[]);
+    let mut client = server.client();
+    replicaof(&mut client, master.port());
+    until_field(&mut client, REASON, "there twice");
+    // Each attempt waits longer than the one before; these do not wait.
+    for _ in 0..5 {
+        let number = |client: &mut Client, name| field(client, name)?.parse::<u64>().ok();
+        until("it says when it tries again", || number(&mut client, "master_link_next_attempt_seconds"));
+        let before = number(&mut client, "master_link_attempts");
+        let answer = client.line(&format!("REPLICAOF 127.0.0.1 {}", master.port()));
+        assert_eq!(answer, "+OK Already connected to specified master");
+        until("it tries", || (number(&mut client, "master_link_attempts") > before).then_some(()));
+    }
+    expect_own(&mut client);
+}
+
 /// Of a payload whose first bytes are no dataset's the others are not waited for.
 #[test]
 fn hazard_15_what_cannot_be_data_is_not_fetched() {
@@ -178,6 +197,104 @@ fn hazard_16_an_empty_master_replaces_nothing_unless_told_to() {
     assert_eq!(client.line("CONFIG SET replica-accept-less yes"), "+OK");
     until_up(&mut client);
     assert_eq!(client.line("DBSIZE"), ":0");
+}
+
+/// What is to be in database 0 of a payload: keys whose time was over long ago, keys that stay, and libraries of functions.
+fn holding(over: u64, keys: u64, libraries: u64) -> Vec<u8> {
+    let text = |text: String| [&[text.len() as u8], text.as_bytes()].concat();
+    let mut bytes = b"REDIS0010".to_vec();
+    for number in 0..libraries {
+        bytes.push(0xF5);
+        bytes.extend(text(library(number)));
+    }
+    bytes.extend_from_slice(&[0xFE, 0]);
+    for number in 0..over + keys {
+        if number < over {
+            bytes.push(0xFC);
+            bytes.extend_from_slice(&1_000_000_u64.to_le_bytes());
+        }
+        bytes.push(0);
+        bytes.extend([text(format!("k{number}")), text("v".to_owned())].concat());
+    }
+    bytes.push(0xFF);
+    bytes.extend_from_slice(&[0; 8]);
+    bytes
+}
+
+fn library(number: u64) -> String {
+    let code = format!("#!lua name=l{number}\nredis.register_function('f{number}',function() end)");
+    assert!(code.len() < 64, "its length is one byte of a payload");
+    code
+}
+
+#[test]
+fn hazard_16_keys_whose_time_is_over_are_no_data_of_a_master() {
+    for load in ["disabled", "swapdb"] {
+        let (master, other) = (giving(holding(2, 0, 0)), giving(holding(2, 1, 0)));
+        let server = with_data(&["--repl-diskless-load", load]);
+        let mut client = server.client();
+        replicaof(&mut client, master.port());
+        let refused = "the master has no keys but 2 whose time is over and this node has 101";
+        until_field(&mut client, REASON, refused);
+        expect_own(&mut client);
+        // One that stays is data, and an operator has named the master.
+        replicaof(&mut client, other.port());
+        until_up(&mut client);
+        assert_eq!(client.line("GET k2"), "\"v\"");
+    }
+}
+
+#[test]
+fn hazard_16_a_master_that_has_functions_alone_replaces_no_keys() {
+    let master = giving(holding(0, 0, 1));
+    let server = with_data(&[]);
+    let mut client = server.client();
+    replicaof(&mut client, master.port());
+    until_field(&mut client, REASON, "the master has no keys and this node has 101");
+    expect_own(&mut client);
+    assert_eq!(client.line("CONFIG SET replica-accept-less yes"), "+OK");
+    until_up(&mut client);
+    assert_eq!(client.line("DBSIZE"), ":0");
+}
+
+/// A server that has a library of functions, and no keys.
+fn with_functions(args: &[&str]) -> Server {
+    let server = Server::with(args);
+    let loaded = server.client().call(&["FUNCTION", "LOAD", &library(7)]);
+    assert_eq!(loaded, resp::Value::Bulk(b"l7".to_vec()));
+    server
+}
+
+fn has_library(client: &mut Client, name: &str) -> bool {
+    client.line(&format!("FUNCTION LIST LIBRARYNAME {name}")).contains(name)
+}
+
+#[test]
+fn hazard_16_functions_are_data_that_an_empty_master_does_not_replace() {
+    for load in ["disabled", "swapdb", "on-empty-db"] {
+        let masters = [giving(holding(0, 0, 0)), giving(holding(3, 0, 0))];
+        let server = with_functions(&["--repl-diskless-load", load]);
+        let mut client = server.client();
+        for master in &masters {
+            replicaof(&mut client, master.port());
+            let refused = "and no functions and this node has a library of functions: the master has lost";
+            until_field(&mut client, REASON, refused);
+            assert!(has_library(&mut client, "l7"), "{load}");
+        }
+        assert_eq!(client.line("CONFIG SET replica-accept-less yes"), "+OK");
+        until_up(&mut client);
+        assert!(!has_library(&mut client, "l7"), "{load}");
+    }
+    // What has anything else is a master as any other.
+    for (keys, libraries) in [(1, 0), (0, 1)] {
+        let master = giving(holding(0, keys, libraries));
+        let server = with_functions(&[]);
+        let mut client = server.client();
+        replicaof(&mut client, master.port());
+        until_up(&mut client);
+        assert!(!has_library(&mut client, "l7"));
+        assert_eq!(has_library(&mut client, "l0"), libraries == 1);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Barrier};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lacewing_tests::{Client, RedisServer, Server, show, until};
@@ -16,13 +17,13 @@ use super::crashes::kill_and_look;
 use super::master::{Master, full, rdb, sized, until_gone};
 use super::{expect_own, field, replicaof, until_field, until_up, with_data};
 
-const BESIDE: [&str; 2] = ["--repl-diskless-load", "swapdb"];
+pub(super) const BESIDE: [&str; 2] = ["--repl-diskless-load", "swapdb"];
 /// So many keys take a payload of some 3 MB, which is loaded in several steps.
-const KEYS: usize = 40_000;
+pub(super) const KEYS: usize = 40_000;
 /// So long at most a master of a test waits for the test.
 const STALL_MAX: Duration = Duration::from_secs(60);
 
-fn value(key: usize) -> String {
+pub(super) fn value(key: usize) -> String {
     format!("{key:0>60}")
 }
 
@@ -34,7 +35,7 @@ fn all_keys() -> Vec<u8> {
 
 /// It has what [`all_keys`] has, and nothing else.
 #[track_caller]
-fn expect_new(client: &mut Client) {
+pub(super) fn expect_new(client: &mut Client) {
     assert_eq!(client.line("DBSIZE"), format!(":{KEYS}"));
     let commands: Vec<Vec<String>> = (0..KEYS).map(|key| vec!["GET".into(), format!("new:{key}")]).collect();
     for (chunk, start) in commands.chunks(1000).zip((0..KEYS).step_by(1000)) {
@@ -50,7 +51,7 @@ fn with(args: &[&str]) -> Server {
 
 /// A field of INFO.
 #[track_caller]
-fn info(client: &mut Client, name: &str) -> u64 {
+pub(super) fn info(client: &mut Client, name: &str) -> u64 {
     let all = client.call(&["INFO"]);
     let text = String::from_utf8_lossy(all.as_bytes().expect("INFO is text")).into_owned();
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -58,7 +59,7 @@ fn info(client: &mut Client, name: &str) -> u64 {
 }
 
 /// All files below a directory, with their sizes.
-fn files(dir: &Path) -> BTreeMap<String, u64> {
+pub(super) fn files(dir: &Path) -> BTreeMap<String, u64> {
     let mut found = BTreeMap::new();
     let mut left = vec![dir.to_owned()];
     while let Some(dir) = left.pop() {
@@ -104,7 +105,7 @@ impl Stalling {
 
 /// Much of the payload is loaded, and the rest does not come.
 #[track_caller]
-fn until_much_is_there(client: &mut Client) {
+pub(super) fn until_much_is_there(client: &mut Client) {
     until("much of it is in memory", || (info(client, "used_memory_incoming") > 2 << 20).then_some(()));
 }
 
@@ -125,22 +126,11 @@ fn the_old_data_is_read_until_the_new_is_there_and_never_a_mixture() {
         assert!(info(&mut client, "used_memory") > incoming);
         assert_eq!(files(server.dir()), before, "nothing is written");
 
-        let (is_over, begun) = (Arc::new(AtomicBool::new(false)), Arc::new(Barrier::new(3)));
-        let readers: Vec<_> = (0..2)
-            .map(|_| {
-                let (mut client, is_over, begun) =
-                    (server.client(), Arc::clone(&is_over), Arc::clone(&begun));
-                std::thread::spawn(move || watch_one_dataset(&mut client, &is_over, &begun))
-            })
-            .collect();
-        begun.wait();
+        let readers = Readers::start(&server);
         assert_eq!(client.line("WATCH own:1 new:1"), "+OK");
         stalling.go_on();
         until_up(&mut client);
-        is_over.store(true, Ordering::Release);
-        for reader in readers {
-            assert!(reader.join().expect("it saw one dataset at a time") > 0);
-        }
+        readers.end();
         assert_eq!(client.line("MULTI"), "+OK");
         assert_eq!(client.line("GET own:1"), "+QUEUED");
         assert_eq!(client.line("EXEC"), "nil[]", "what was watched has changed");
@@ -149,6 +139,35 @@ fn the_old_data_is_read_until_the_new_is_there_and_never_a_mixture() {
         assert_eq!(files(server.dir()), before, "nothing was written");
         until("the old data is freed", || (info(&mut client, "lazyfree_pending_objects") == 0).then_some(()));
         assert!(!server.log().contains("panicked"));
+    }
+}
+
+/// Clients that read keys of both datasets all the time.
+pub(super) struct Readers {
+    is_over: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<usize>>,
+}
+
+impl Readers {
+    /// Each has seen the old data then.
+    pub(super) fn start(server: &Server) -> Self {
+        let (is_over, begun) = (Arc::new(AtomicBool::new(false)), Arc::new(Barrier::new(3)));
+        let threads = (0..2).map(|_| {
+            let (mut client, is_over, begun) = (server.client(), Arc::clone(&is_over), Arc::clone(&begun));
+            std::thread::spawn(move || watch_one_dataset(&mut client, &is_over, &begun))
+        });
+        let threads = threads.collect();
+        begun.wait();
+        Self { is_over, threads }
+    }
+
+    /// The new data is there: nobody has seen anything but one of both.
+    #[track_caller]
+    pub(super) fn end(self) {
+        self.is_over.store(true, Ordering::Release);
+        for thread in self.threads {
+            assert!(thread.join().expect("it saw one dataset at a time") > 0);
+        }
     }
 }
 

@@ -15,8 +15,13 @@ pub(super) struct Master {
 }
 
 /// How the handshake of a Redis of today goes.
-pub(super) const HANDSHAKE: [&str; 4] =
-    ["+PONG", "+OK", "+OK", "-ERR Unrecognized REPLCONF option: lacewing-id"];
+pub(super) const HANDSHAKE: [&str; 5] = [
+    "+PONG",
+    "+OK",
+    "+OK",
+    "-ERR Unrecognized REPLCONF option: version",
+    "-ERR Unrecognized REPLCONF option: lacewing-id",
+];
 
 impl Master {
     /// One that has got as far as PSYNC each time when `act` is called, with what PSYNC was.

@@ -53,8 +53,7 @@ fn hazard_34_a_huge_value_is_saved_and_loaded_piece_by_piece() {
     let count = push(&mut client, bytes);
     let ends = |client: &mut Client| [client.line("LINDEX huge 0"), client.line("LINDEX huge -1")];
     let found = ends(&mut client);
-    let data = server.rss_mib();
-    server.forget_rss_peak();
+    let data = server.rss_peak_mib();
     assert_eq!(client.line("BGSAVE"), "+Background saving started");
     wait(&mut client, "rdb_bgsave_in_progress", "current_save_bytes");
     assert_eq!(field(&mut client, "rdb_last_bgsave_status"), "ok");

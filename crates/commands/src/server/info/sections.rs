@@ -166,7 +166,7 @@ fn memory(scene: &Scene<'_>, text: &mut String) {
 
 fn persistence(scene: &Scene<'_>, text: &mut String) {
     let loading = &scene.core.shared.loading;
-    line(text, "loading", u8::from(loading.on.load(Relaxed)));
+    line(text, "loading", u8::from(loading.is_on()));
     line(text, "async_loading", u8::from(loading.is_beside.load(Relaxed)));
     let desk = scene.core.shared.saves.view();
     super::saves::progress(scene, &desk, text);
@@ -188,7 +188,7 @@ fn persistence(scene: &Scene<'_>, text: &mut String) {
         line(text, "log_archive_consecutive_failures", archived.failures);
         line(text, "log_archive_last_error", archived.error);
     }
-    if loading.on.load(Relaxed) || loading.is_beside.load(Relaxed) {
+    if loading.is_on() || loading.is_beside.load(Relaxed) {
         load(loading, scene.now, text);
     }
 }

@@ -2,12 +2,12 @@
 
 use super::conduct::conduct;
 use super::line::{Setback, Wanted};
+use super::payload::Whole;
 use super::{Message, Order, server_of, tell};
 use crate::follow::Unit;
 use crate::node::Node;
 use crate::replica::{Event, Gathered};
 use aof::Generation;
-use durable::manifest::SetFile;
 use replication::Attempt;
 use replication::flow::meet::{MeetError, Step};
 use replication::flow::place::{FlowPlace, FlowPlaces};
@@ -35,7 +35,7 @@ pub(super) struct Together {
     order: Arc<Order>,
     /// By flow.
     kept: Vec<u64>,
-    files: Vec<Option<(SetFile, FlowPlace)>>,
+    whole: Vec<Option<(Box<Whole>, FlowPlace)>>,
     machine: Machine<Unit>,
     /// Who runs what they lend.
     conductor: Option<Waker>,
@@ -49,7 +49,7 @@ pub(in crate::replica) fn open(node: &Rc<Node>, order: Order) {
     let together = Together {
         order: Arc::clone(&order),
         kept: vec![0; count],
-        files: vec![None; count],
+        whole: (0..count).map(|_| None).collect(),
         machine: Machine::new(flows),
         conductor: None,
     };
@@ -124,10 +124,12 @@ pub(super) fn told(node: &Rc<Node>, message: Message) {
                 node.replica.desk.put(Event::Kept(attempt, together.kept.iter().sum()));
             }
             Message::Whole(_, flow, file, place) => {
-                together.files[usize::from(flow)] = Some((file, place));
-                if together.files.iter().all(Option::is_some) {
-                    let (files, places) = together.files.drain(..).flatten().unzip();
-                    node.replica.desk.put(Event::Gathered(attempt, Gathered { files, places }));
+                together.whole[usize::from(flow)] = Some((file, place));
+                if together.whole.iter().all(Option::is_some) {
+                    node.replica.desk.put(match together.gather() {
+                        Ok(gathered) => Event::Gathered(attempt, gathered),
+                        Err(trouble) => Event::FlowFailed(attempt, trouble),
+                    });
                 }
             }
             Message::Lent(_, flow, from, pieces) => {
@@ -195,6 +197,25 @@ fn with<T>(node: &Node, attempt: Attempt, act: impl FnOnce(&mut Together) -> T) 
 }
 
 impl Together {
+    /// All files are there, each of which is whole.
+    fn gather(&mut self) -> Result<Gathered, Trouble> {
+        let mut gathered = Gathered::default();
+        let mut with_libraries = 0;
+        for (whole, place) in self.whole.drain(..).flatten() {
+            gathered.bytes += whole.bytes;
+            gathered.files.extend(whole.file);
+            gathered.parts.extend(whole.part);
+            gathered.places.push(place);
+            with_libraries += usize::from(whole.worth.libraries > 0);
+            gathered.worth = gathered.worth.and(whole.worth);
+        }
+        if with_libraries > 1 {
+            // A Lacewing writes them into one. A start would refuse what two of them say of one library.
+            return Err(Trouble::Rejected("several files have libraries of functions".to_owned()));
+        }
+        Ok(gathered)
+    }
+
     /// What is to be run next of what was lent.
     fn next(&mut self) -> Result<Option<Step<Unit>>, MeetError> {
         let (mut bytes, mut commands) = (0, 0);

@@ -152,13 +152,10 @@ impl Wire<'_> {
             }
             self.keep(std::mem::take(&mut payload_bytes)).await?;
             if let Some((bytes, crc64, generation, lsn)) = ends {
-                let payload = match self.payload.take() {
-                    Some(payload) => payload,
-                    None => {
-                        return Err(Trouble::Rejected(format!("flow {} has an empty file", self.flow.index)));
-                    }
+                let Some(payload) = self.payload.take() else {
+                    return Err(Trouble::Rejected(format!("flow {} has an empty file", self.flow.index)));
                 };
-                payload.end(self.node, self.flow, bytes, crc64, generation, lsn);
+                payload.end(self.node, self.flow, (bytes, crc64), generation, lsn);
             }
         }
         self.read.drain(..self.taken);
@@ -166,24 +163,23 @@ impl Wire<'_> {
         Ok(false)
     }
 
-    /// Keeps bytes of a payload, and has as many sent again.
+    /// Keeps or loads bytes of a payload, and has as many sent again.
     async fn keep(&mut self, bytes: Vec<u8>) -> Result<(), Trouble> {
         if bytes.is_empty() {
             return Ok(());
         }
         let len = bytes.len() as u64;
-        let payload = match self.payload.take() {
+        let payload = match &mut self.payload {
             Some(payload) => payload,
-            None => Payload::begin(self.flow, &bytes).await?,
+            None => self.payload.insert(Payload::begin(self.node, self.flow, &bytes).await?),
         };
-        let payload = payload.write(bytes).await?;
+        payload.take(bytes).await?;
         {
             let inner = &mut *self.flow.inner.borrow_mut();
             inner.inflow.kept(len);
             inner.wake_wire();
         }
         payload.tell(self.node, self.flow);
-        self.payload = Some(payload);
         Ok(())
     }
 
