@@ -106,16 +106,12 @@ fn an_upload_that_is_given_up_leaves_nothing() {
     let draft = sets::Draft::begin(&node.places, &node.loaded, &mut node.rng).unwrap();
     let mut file = draft.file(stdx::ShardId(0), false).unwrap();
     file.write(&node::bytes(7, LARGE)).unwrap();
-    assert!(far.listed("uploads").contains("<UploadId>"), "it has begun");
+    // It is the store's thread that begins it and takes it back, and nobody waits for either.
+    let is_there = || far.listed("uploads").contains("<UploadId>");
+    lacewing_tests::until("it has begun", || is_there().then_some(()));
     drop(file);
     draft.abort().unwrap();
-    // The thread of the store takes it back; it does so before whatever is asked for later is answered, but for the order.
-    let gone = || !far.listed("uploads").contains("<UploadId>");
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while !gone() && std::time::Instant::now() < deadline {
-        thread::yield_now();
-    }
-    assert!(gone(), "{}", far.listed("uploads"));
+    lacewing_tests::until("it is taken back", || (!is_there()).then_some(()));
     assert!(!far.listed("list-type=2").contains("<Key>"), "{}", far.listed("list-type=2"));
     assert_eq!(node.save(&[b"a"]).unwrap().number, 1);
 }
