@@ -112,6 +112,8 @@ def a_blocked_worker_takes_a_job_at_once_and_ends_when_told(client):
     for number in range(5):
         job = queue.enqueue(rq_jobs.square, number)
         until(lambda: job.return_value(refresh=True) == number * number, f"job {number} did not run")
+    # Told between a command and its reply it leaves that reply on the connection, and says farewell with it.
+    until(lambda: any("b" in each["flags"] for each in client.client_list()), "the worker does not wait")
     worker.terminate()
     worker.join(30)
     assert worker.exitcode == 0, worker.exitcode
