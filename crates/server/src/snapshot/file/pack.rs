@@ -6,14 +6,20 @@
 //! wait with it.
 //!
 //! ```text
-//!            ┌───────── aside ─────────┐
-//!   pieces ─►│ packs what comes        │── packed bytes ──► the writing thread
-//!            │ starves? hands over ────│── its state ─────► which packs the rest itself
-//!            └─────────────────────────┘
+//!            ┌───── the writing thread ─────┐
+//!   pieces ─►│ packs the first ones         │
+//!            │ CPUs to be had? hands over ──│── its state ────┐
+//!            └──────────────────────────────┘                 ▼
+//!            ┌───────── aside ──────────────────────────────────┐
+//!   pieces ─►│ packs what comes                                 │── packed bytes ──► the writing thread
+//!            │ starves? hands back ─────────────────────────────│── its state ─────► which packs the rest itself
+//!            └──────────────────────────────────────────────────┘
 //! ```
 //!
-//! Where cores are busy all the time it would hardly ever get on. So whoever got less than he would as one that merely stands back
-//! ([`STARVED_SHARE`]) hands his work over to the writing thread, which does, for the rest of the file.
+//! Where CPUs are busy all the time that thread would hardly ever get on, not even to see that it does not. So the writing thread, which
+//! merely stands back, packs the first pieces ([`FIRST_PIECES`], and so the whole of a small file), and goes on where it had to wait for
+//! its CPU ([`is_scarce`]). And whoever got less later on than he would as one that stands back ([`STARVED_SHARE`]) hands his work
+//! back, for the rest of the file.
 
 use super::{Head, How, Piece, Returns};
 use durable::manifest::DbKeys;
@@ -119,25 +125,28 @@ impl Packer {
     }
 }
 
-/// The thread that packs aside, for as long as `goes_on` says after each piece. It hears that nobody wants the file any more when it can
-/// neither take nor give.
+/// The thread that packs the rest aside, for as long as `goes_on` says after each piece. It hears that nobody wants the file any more when
+/// it can neither take nor give.
 pub(super) fn pack_aside(
-    how: How,
+    mut packer: Box<Packer>,
     pieces: Receiver<Piece>,
     returns: &Returns,
     packed: &SyncSender<Packed>,
     goes_on: impl FnMut() -> bool,
 ) {
     cores::stand_aside();
-    let Ok(Piece::Head(head)) = pieces.recv() else { return };
-    let mut packer = Packer::new(&head, how);
     let put = |bytes: &mut Vec<u8>| packed.send(Packed::Bytes(std::mem::take(bytes)));
     let last = match packer.run(&pieces, returns, put, goes_on) {
         Ok(Left::Nothing(keys)) => Packed::End(keys),
-        Ok(Left::Rest) => Packed::Rest(Box::new(packer), pieces),
+        Ok(Left::Rest) => Packed::Rest(packer, pieces),
         Ok(Left::Unwanted) | Err(_) => return,
     };
     let _ = packed.send(last);
+}
+
+/// Whether this thread, which stands back, waited for its CPU as it does only where all are busy.
+pub(super) fn is_scarce() -> bool {
+    cores::ran_and_waited().is_some_and(|(ran, waited)| waited > SCARCE_MIN && waited > ran * SCARCE_SHARE)
 }
 
 /// Whether a thread gets the CPU that it needs; asked by that thread.
@@ -189,6 +198,13 @@ const OFFER_BYTES: usize = 64 << 10;
 const PACKED_BYTES: usize = 64 << 10;
 /// The quickest that zstd does well; see the table in docs/benchmarks.md.
 const ZSTD_LEVEL: i32 = 1;
+/// What the writing thread packs before anybody stands aside for it: some milliseconds' work.
+pub(super) const FIRST_PIECES: usize = 8;
+/// Who stands back gets a tenth of a busy CPU, or less, and so waits nine times as long as he runs; and four times where there is a fifth
+/// to be had, in which he who stands aside gets on well.
+const SCARCE_SHARE: u32 = 6;
+/// A tick or two of the kernel's, which anybody may have to wait.
+const SCARCE_MIN: Duration = Duration::from_millis(20);
 const LOOK_EACH: Duration = Duration::from_millis(50);
 /// Who has waited so many times as long as he has run, and so long, starves. He who stands back gets a tenth, so he waits nine times as
 /// long at most.

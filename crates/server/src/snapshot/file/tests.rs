@@ -1,5 +1,6 @@
 //! Files as a core has them written, on disks that fail.
 
+use super::pack::FIRST_PIECES;
 use super::write::write_while;
 use super::*;
 use durable::disk::{Attempt, Source};
@@ -122,14 +123,15 @@ fn head() -> Head {
 
 /// Has pieces of keys written, as a core does, and says what became of them; ends early without `ends`.
 fn written(store: Store, how: How, ends: bool) -> Result<Option<SetFile>, DiskError> {
-    written_while(store, how, ends, || true)
+    written_while(store, how, ends, false, || true)
 }
 
-/// The same with a thread that packs for as long as `goes_on` says.
+/// The same where CPUs are scarce or not, with a thread aside that packs for as long as `goes_on` says.
 fn written_while(
     store: Store,
     how: How,
     ends: bool,
+    is_scarce: bool,
     goes_on: impl FnMut() -> bool + Send + 'static,
 ) -> Result<Option<SetFile>, DiskError> {
     let file = writer(store, how.compresses_files);
@@ -150,7 +152,7 @@ fn written_while(
         give.send(Piece::End(vec![DbKeys { db: 3, keys: 40_000 }])).unwrap();
     }
     drop(give);
-    let result = write_while(file, how, pieces, &returns, goes_on);
+    let result = write_while(file, how, pieces, &returns, || is_scarce, goes_on);
     let emptied =
         emptied.try_iter().filter(|back| matches!(back, Back::Emptied(buffer) if buffer.is_empty()));
     assert!(result.is_err() || emptied.count() == 40, "every buffer comes back");
@@ -226,7 +228,7 @@ fn what_is_given_up_is_no_file() {
 /// Whoever packs without getting on hands over what he has begun, wherever he is in the file, and it is the same file.
 #[test]
 fn who_starves_hands_over_and_the_file_is_the_same() {
-    let packed_by = |pieces_aside: usize| {
+    let packed_by = |is_scarce: bool, pieces_aside: usize| {
         let store = Store::default();
         let kept = Arc::clone(&store.written);
         let (asked, mut left) = (Arc::new(Mutex::new(0)), pieces_aside);
@@ -236,22 +238,26 @@ fn who_starves_hands_over_and_the_file_is_the_same() {
             left -= 1;
             left > 0
         };
-        let file = written_while(store, PACKED, true, goes_on).unwrap().expect("it was ended");
+        let file = written_while(store, PACKED, true, is_scarce, goes_on).unwrap().expect("it was ended");
         let bytes = std::mem::take(&mut *kept.lock().unwrap());
         assert_eq!((file.keys(), file.bytes), (40_000, bytes.len() as u64));
         let asked = *asked.lock().unwrap();
         (asked, bytes)
     };
-    let (asked, whole) = packed_by(1000);
-    assert_eq!(asked, 40, "it is asked after each piece");
-    for pieces_aside in [1, 2, 20, 39, 40] {
-        let (asked, bytes) = packed_by(pieces_aside);
+    let (asked, whole) = packed_by(false, 1000);
+    let aside = 40 - FIRST_PIECES;
+    assert_eq!(asked, aside, "it is asked after each piece but the first");
+    for pieces_aside in [1, 2, 20, aside - 1, aside] {
+        let (asked, bytes) = packed_by(false, pieces_aside);
         assert_eq!(asked, pieces_aside, "it packs no more once it has handed over");
         assert!(bytes == whole, "handed over after {pieces_aside} pieces it is another file");
     }
+    let (asked, bytes) = packed_by(true, 1000);
+    assert_eq!(asked, 0, "where CPUs are scarce nobody stands aside");
+    assert!(bytes == whole, "packed by one thread it is another file");
     // And if there is nobody left to hand over to, nothing is a file.
     let store = Store::default();
     let mut first = true;
-    let result = written_while(store, PACKED, false, move || std::mem::take(&mut first));
+    let result = written_while(store, PACKED, false, false, move || std::mem::take(&mut first));
     assert!(result.unwrap().is_none());
 }

@@ -1,6 +1,6 @@
 //! From packed bytes to the disk: the thread that a file has from its beginning to its end.
 
-use super::pack::{Hunger, Left, Packed, Packer, pack_aside};
+use super::pack::{self, FIRST_PIECES, Hunger, Left, Packed, Packer, pack_aside};
 use super::{How, Piece, Returns};
 use durable::DiskError;
 use durable::manifest::{DbKeys, SetFile};
@@ -17,29 +17,39 @@ pub(super) fn write_all(
     returns: &Returns,
 ) -> Result<Option<SetFile>, DiskError> {
     let mut hunger = Hunger::new();
-    write_while(file, how, pieces, returns, move || !hunger.is_starving())
+    write_while(file, how, pieces, returns, pack::is_scarce, move || !hunger.is_starving())
 }
 
-/// The same; the thread that packs does so for as long as `goes_on` says, which it asks after each piece.
+/// The same. Unless `is_scarce` after the first pieces, another thread packs the rest for as long as `goes_on` says, which it asks after
+/// each piece.
 pub(super) fn write_while(
     file: FileWriter,
     how: How,
-    pieces: Receiver<Piece>,
+    mut pieces: Receiver<Piece>,
     returns: &Returns,
+    is_scarce: impl FnOnce() -> bool,
     goes_on: impl FnMut() -> bool + Send + 'static,
 ) -> Result<Option<SetFile>, DiskError> {
     let mut body = Body { file, sync_bytes: how.sync_bytes, synced: 0 };
-    let (mut packer, pieces) = if how.compresses_files {
-        match follow(&mut body, how, pieces, returns, goes_on)? {
-            Followed::End(keys) => return body.file.finish(keys).map(Some),
-            Followed::Rest(packer, pieces) => (*packer, pieces),
-            Followed::Unwanted => return Ok(None),
-        }
-    } else {
-        let Ok(Piece::Head(head)) = pieces.recv() else { return Ok(None) };
-        (Packer::new(&head, how), pieces)
+    let Ok(Piece::Head(head)) = pieces.recv() else { return Ok(None) };
+    let mut packer = Box::new(Packer::new(&head, how));
+    let mut first = if how.compresses_files { FIRST_PIECES } else { usize::MAX };
+    let is_of_the_first = || {
+        first -= 1;
+        first > 0
     };
-    match packer.run(&pieces, returns, |bytes| body.take(bytes), || true)? {
+    let mut left = packer.run(&pieces, returns, |bytes| body.take(bytes), is_of_the_first)?;
+    if matches!(left, Left::Rest) {
+        if !is_scarce() {
+            match follow(&mut body, packer, pieces, returns, goes_on)? {
+                Followed::End(keys) => return body.file.finish(keys).map(Some),
+                Followed::Rest(begun, rest) => (packer, pieces) = (begun, rest),
+                Followed::Unwanted => return Ok(None),
+            }
+        }
+        left = packer.run(&pieces, returns, |bytes| body.take(bytes), || true)?;
+    }
+    match left {
         Left::Nothing(keys) => body.file.finish(keys).map(Some),
         Left::Rest => unreachable!("nobody else would do it"),
         Left::Unwanted => Ok(None),
@@ -55,14 +65,14 @@ enum Followed {
 /// Writes what another thread packs.
 fn follow(
     body: &mut Body,
-    how: How,
+    packer: Box<Packer>,
     pieces: Receiver<Piece>,
     returns: &Returns,
     goes_on: impl FnMut() -> bool + Send + 'static,
 ) -> Result<Followed, DiskError> {
     let (give, packed) = sync_channel(PACKED_MAX);
     let returns = returns.clone();
-    let aside = move || pack_aside(how, pieces, &returns, &give, goes_on);
+    let aside = move || pack_aside(packer, pieces, &returns, &give, goes_on);
     if let Err(source) = thread::Builder::new().name("lacewing-pack".to_owned()).spawn(aside) {
         return Err(DiskError { action: "start a thread for", path: "a snapshot".to_owned(), source });
     }
