@@ -1,8 +1,12 @@
 //! Groups: Lacewings that follow each other, on whatever numbers of cores, chains with a redis-server at their end, and a real
 //! sentinel that makes another node the master.
 
-use lacewing_tests::{Client, Process, RedisServer, Server, show, until};
+use lacewing_tests::{Client, Process, RedisServer, Server, show, until, until_within};
 use resp::Value;
+use std::time::Duration;
+
+/// A sentinel that stood still for two seconds, because of a disk, does nothing for 30 (TILT).
+const FAILOVER_MAX: Duration = Duration::from_secs(90);
 
 /// A node whose data can be compared.
 #[track_caller]
@@ -308,7 +312,7 @@ fn a_sentinel_makes_a_replica_the_master() {
         master.dir_handle()
     };
     let port = replica.port().to_string();
-    until("another is the master", || {
+    until_within(FAILOVER_MAX, "another is the master", || {
         let address = show(&watcher.call(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "group"]));
         address.contains(&port).then_some(())
     });
@@ -316,7 +320,7 @@ fn a_sentinel_makes_a_replica_the_master() {
     let mut client = replica.client();
     assert_eq!(client.line("GET string:19"), "\"19\"");
     write(&mut client, 20, 30);
-    until("the last follows it", || {
+    until_within(FAILOVER_MAX, "the last follows it", || {
         let follows = asked(&last, "master_port")? == port && asked(&last, "master_link_status")? == "up";
         follows.then_some(())
     });
