@@ -126,20 +126,26 @@ fn the_old_data_is_read_until_the_new_is_there_and_never_a_mixture() {
         assert!(info(&mut client, "used_memory") > incoming);
         assert_eq!(files(server.dir()), before, "nothing is written");
 
-        let readers = Readers::start(&server);
-        assert_eq!(client.line("WATCH own:1 new:1"), "+OK");
-        stalling.go_on();
-        until_up(&mut client);
-        readers.end();
-        assert_eq!(client.line("MULTI"), "+OK");
-        assert_eq!(client.line("GET own:1"), "+QUEUED");
-        assert_eq!(client.line("EXEC"), "nil[]", "what was watched has changed");
-        expect_new(&mut client);
-        assert_eq!((info(&mut client, "async_loading"), info(&mut client, "used_memory_incoming")), (0, 0));
+        expect_exchange(&server, &mut client, || stalling.go_on());
         assert_eq!(files(server.dir()), before, "nothing was written");
         until("the old data is freed", || (info(&mut client, "lazyfree_pending_objects") == 0).then_some(()));
         assert!(!server.log().contains("panicked"));
     }
+}
+
+/// The rest of the copy comes: readers see one dataset or the other, and who watches a key of both is told.
+#[track_caller]
+pub(super) fn expect_exchange(server: &Server, client: &mut Client, go_on: impl FnOnce()) {
+    let readers = Readers::start(server);
+    assert_eq!(client.line("WATCH own:1 new:1"), "+OK");
+    go_on();
+    until_up(client);
+    readers.end();
+    assert_eq!(client.line("MULTI"), "+OK");
+    assert_eq!(client.line("GET own:1"), "+QUEUED");
+    assert_eq!(client.line("EXEC"), "nil[]", "what was watched has changed");
+    expect_new(client);
+    assert_eq!((info(client, "async_loading"), info(client, "used_memory_incoming")), (0, 0));
 }
 
 /// Clients that read keys of both datasets all the time.

@@ -7,7 +7,7 @@ use rdb::file::{Attributes, Writer};
 use stdx::DbIndex;
 use stdx::rng::Rng;
 
-use super::beside::{BESIDE, KEYS, Readers, expect_new, files, info, until_much_is_there, value};
+use super::beside::{BESIDE, KEYS, expect_exchange, expect_new, files, info, until_much_is_there, value};
 use super::crashes::kill_and_look;
 use super::flow_master::{FlowMaster, Sent, shard_of};
 use super::{expect_own, replicaof, until_field, until_up, with_data};
@@ -74,17 +74,8 @@ fn by_flows_the_old_data_is_read_until_the_new_is_there_and_never_a_mixture() {
         assert!(client.line("FCALL f 0").contains("Function not found"));
         assert_eq!(files(server.dir()), before, "nothing is written");
 
-        let readers = Readers::start(&server);
-        assert_eq!(client.line("WATCH own:1 new:1"), "+OK");
-        master.go_on();
-        until_up(&mut client);
-        readers.end();
-        assert_eq!(client.line("MULTI"), "+OK");
-        assert_eq!(client.line("GET own:1"), "+QUEUED");
-        assert_eq!(client.line("EXEC"), "nil[]", "what was watched has changed");
-        expect_new(&mut client);
+        expect_exchange(&server, &mut client, || master.go_on());
         expect_library(&mut client);
-        assert_eq!((info(&mut client, "async_loading"), info(&mut client, "used_memory_incoming")), (0, 0));
         assert_eq!(files(server.dir()), before, "nothing was written");
         assert!(!server.log().contains("panicked"));
     }
